@@ -1,0 +1,58 @@
+"""Arguments checked before anything is sent: each function returns its argument or says what is allowed."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+
+def text(name: str, value: object, *, longest: int | None = None) -> str:
+    """A str of 1 to `longest` characters, else `TypeError` or `ValueError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is a str, not {type(value).__name__}")
+    if not value or (longest is not None and len(value) > longest):
+        allowed = f"1 to {longest} characters" if longest else "at least 1 character"
+        raise ValueError(f"{name} is a str of {allowed}, not {len(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} is a str that UTF-8 can hold; this one has lone surrogates") from None
+    return value
+
+
+def identifier(name: str, value: object) -> str:
+    """An id: a non-empty str that can stand as one segment of a path."""
+    word = text(name, value)
+    if word in (".", ".."):  # dot segments: servers take them as another path even when encoded
+        raise ValueError(f"{name} is an id, not {word!r}")
+    return word
+
+
+def page_limit(value: object, *, largest: int, name: str = "limit") -> int:
+    """A whole number from 1 to `largest`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if not 1 <= value <= largest:
+        raise ValueError(f"{name} is from 1 to {largest}, not {value}")
+    return value
+
+
+def seconds_or_none(name: str, value: object) -> float | None:
+    """Seconds of 0 or more; None and infinity are None, no limit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number of seconds or None, not {type(value).__name__}")
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"{name} is 0 or more seconds, not {value}")
+    return None if math.isinf(value) else float(value)
+
+
+def callback(name: str, value: object) -> None:
+    """A plain callable or None: what it returns is not awaited."""
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{name} is a callable, not {type(value).__name__}")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name} is a plain function, not a coroutine function: nobody would await it")

@@ -1,0 +1,73 @@
+"""The form that the file store takes: what goes before and after the file, and what its refusals say."""
+
+from __future__ import annotations
+
+import html
+import mimetypes
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+_CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
+_MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
+_SIGNED = re.compile(
+    rb"<(AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest(?:Bytes)?|Token-\d+)>.*?</\1>",
+    re.DOTALL,
+)
+_SHORTEST_SECRET = 6
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type"})
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A multipart body around a file: `head`, the file's bytes, `tail`."""
+
+    content_type: str
+    head: bytes
+    tail: bytes
+
+
+def encode_form(fields: Mapping[str, str], file_name: str, boundary: str | None = None) -> Form:
+    """The form: every field in the order given, then the file as its last part, `file`."""
+    boundary = boundary or secrets.token_hex(16)
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPES)}"\r\n\r\n'
+        f"{value}\r\n"
+        for name, value in fields.items()
+    ]
+    kind = fields.get("Content-Type") or mimetypes.guess_type(file_name)[0] or "application/octet-stream"
+    if not kind.isprintable():
+        kind = "application/octet-stream"
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
+        f'filename="{file_name.translate(_ESCAPES)}"\r\nContent-Type: {kind}\r\n\r\n'
+    )
+    return Form(
+        f"multipart/form-data; boundary={boundary}",
+        "".join(parts).encode(),
+        f"\r\n--{boundary}--\r\n".encode(),
+    )
+
+
+def allowed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers a presigned form asks for, less those that only the sender of the body can know."""
+    return {name: value for name, value in headers.items() if name.lower() not in _OWN_HEADERS}
+
+
+def refusal(body: bytes, presigned: Iterable[str]) -> tuple[str, str, bytes]:
+    """Code, message and body of the file store's XML error, with what is presigned taken out."""
+    shown = _SIGNED.sub(rb"<\1>[redacted]</\1>", body)
+    for value in presigned:
+        if len(value) >= _SHORTEST_SECRET:
+            shown = shown.replace(value.encode(), b"[redacted]")
+            shown = shown.replace(html.escape(value).encode(), b"[redacted]")
+    return _text(_CODE.search(shown)), _text(_MESSAGE.search(shown)), shown
+
+
+def _text(found: re.Match[bytes] | None) -> str:
+    return " ".join(html.unescape(found[1].decode("utf-8", "replace")).split()) if found else ""

@@ -1,0 +1,224 @@
+"""Requests and answers as plain values: what is sent, and what an answer means. No I/O."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from kognitos_async.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    CapacityError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from kognitos_async.retry import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+T = TypeVar("T")
+
+START, NORMAL = 0, 1
+"""Priorities at the gate: when the rate is short, starts go first."""
+
+_BODY_KEPT = 64 * 1024
+_WORDS_KEPT = 500
+_REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "apigw-requestid", "x-amzn-trace-id")
+_CAPACITY = re.compile(
+    r"resource not available|capacity|concurren|(maximum|limit)\b.*\bruns\b|\bruns\b.*\b(maximum|limit)|"
+    r"too many (active |running )?runs",
+    re.IGNORECASE | re.DOTALL,
+)
+_FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request to the API.
+
+    `target` is the percent-encoded path below the base URL, with its query. `repeatable` says that doing
+    it twice is harmless. An answer to a `confidential` request is never shown in an error.
+    """
+
+    method: str
+    target: str
+    body: bytes | None = None
+    repeatable: bool = True
+    priority: int = NORMAL
+    confidential: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path without the query: tokens and filters stay out of messages."""
+        return self.target.partition("?")[0]
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A complete answer; `headers` ignore case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def segment(identifier: str) -> str:
+    """`identifier` percent-encoded as one segment of a path."""
+    return quote(identifier, safe="")
+
+
+def with_query(path: str, parameters: Mapping[str, str | int | float | bool | None]) -> str:
+    """`path` with the parameters that are not None as its query."""
+    pairs = [
+        f"{quote(name, safe='')}={quote(_query_word(value), safe='')}"
+        for name, value in parameters.items()
+        if value is not None
+    ]
+    return f"{path}?{'&'.join(pairs)}" if pairs else path
+
+
+def _query_word(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Redactor:
+    """Takes secrets out of what came from outside before anybody sees it."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = tuple(secret.encode() for secret in secrets if secret)
+
+    def clean(self, body: bytes) -> bytes:
+        """The start of `body`, at most 64 KiB, with every secret replaced."""
+        for secret in self._secrets:
+            # Replaced before cutting, so that no half of a secret stays at the end.
+            body = body.replace(secret, b"[redacted]")
+        return body[:_BODY_KEPT]
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._secrets)} secrets)"
+
+
+def decoder_for(response_type: type[T]) -> msgspec.json.Decoder[T]:
+    """The JSON decoder of a type, made once."""
+    made: msgspec.json.Decoder[T] = _made_decoder(response_type)
+    return made
+
+
+@functools.lru_cache(maxsize=256)
+def _made_decoder(response_type: Any) -> Any:
+    return msgspec.json.Decoder(response_type)
+
+
+def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:
+    """The model in a 2xx answer; `DecodeError` with the field at fault if it is not one."""
+    try:
+        return decoder.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        malformed = not isinstance(problem, msgspec.ValidationError)
+        found = _FIELD.search(str(problem))
+        path = found[1] if found else "$"
+        body = b"" if request.confidential else redactor.clean(response.body)
+        reason = str(problem)
+        if malformed:
+            reason = f"{_kind_of_body(response)} instead of JSON ({problem})"
+        raise DecodeError(
+            f"{request.method} {request.path}: {response.status} with an answer that is not as documented "
+            f"at {path}: {_printable(redactor.clean(reason.encode()))}",
+            path=path,
+            body=body,
+            malformed=malformed,
+        ) from None  # the original would show the bytes it stumbled over
+
+
+def _kind_of_body(response: Response) -> str:
+    if not response.body:
+        return "an empty body"
+    if "html" in response.headers.get("Content-Type", "") or response.body.lstrip()[:1] == b"<":
+        return "an HTML page, perhaps from a proxy,"
+    return "something"
+
+
+def error_of(
+    request: Request, response: Response, redactor: Redactor, *, now: datetime, attempts: int
+) -> APIStatusError:
+    """The error that a status other than 2xx means. Nothing in it is a secret."""
+    status = response.status
+    body = b"" if request.confidential else redactor.clean(response.body)
+    words, details = _words_of(body)
+    kind, advice = _classify(request, status, words)
+    what = words or (_kind_of_body(response) if response.body else "no explanation")
+    request_id = next((response.headers[h] for h in _REQUEST_ID_HEADERS if h in response.headers), None)
+    if request_id is not None:
+        request_id = _printable(redactor.clean(request_id.encode()))[:200]
+    suffix = f" [request {request_id}]" if request_id else ""
+    return kind(
+        f"{request.method} {request.path}: {status}, {what}. {advice}{suffix}",
+        status=status,
+        message=words,
+        details=details,
+        body=body,
+        request_id=request_id,
+        method=request.method,
+        path=request.path,
+        attempts=attempts,
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
+    )
+
+
+_BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
+    400: (BadRequestError, "Check the arguments."),
+    401: (AuthenticationError, "Check the key and that it belongs to this region."),
+    403: (PermissionDeniedError, "Check what the key may do and that it belongs to this region."),
+    404: (NotFoundError, "Check the id, and that the agent and the key may see it."),
+    409: (ConflictError, "Read the resource again before changing it."),
+    429: (RateLimitError, "Send less, or set requests_per_second."),
+}
+
+
+def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatusError], str]:
+    if request.priority == START and 400 <= status < 500 and status not in (400, 401, 408, 429):
+        # The pages give both "403" and the words "Resource Not Available", without a status, for capacity.
+        if (status == 403 and _CAPACITY.search(words)) or "resource not available" in words.lower():
+            return CapacityError, "Nothing was started. Start again when some runs have settled."
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return ServerError, "Try again later."
+    if 300 <= status < 400:
+        return APIStatusError, "Redirects are never followed: check base_url."
+    return APIStatusError, "Check the request."
+
+
+def _words_of(body: bytes) -> tuple[str, list[Any]]:
+    """The API's message and details: of its own model, of google.rpc.Status, or of a gateway's."""
+    try:
+        model = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", []
+    if not isinstance(model, dict):
+        return "", []
+    message = model.get("message") or model.get("Message") or ""
+    details = model.get("details")
+    return (
+        _printable(message.encode("utf-8", "replace")) if isinstance(message, str) else "",
+        details if isinstance(details, list) else [],
+    )
+
+
+def _printable(raw: bytes) -> str:
+    """One line of at most 500 characters, without control characters."""
+    text = raw.decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _WORDS_KEPT]).split())[
+        :_WORDS_KEPT
+    ]

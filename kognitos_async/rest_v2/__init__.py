@@ -1,0 +1,1 @@
+"""REST API v2: agents, processes, runs and files."""

@@ -1,0 +1,259 @@
+"""The client for REST API v2."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import msgspec
+
+from kognitos_async import checks, settings
+from kognitos_async.errors import ConfigurationError
+from kognitos_async.messages import START, Redactor, Request, decoder_for, with_query
+from kognitos_async.rest_v2.files import Files
+from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
+from kognitos_async.rest_v2.processes import Processes
+from kognitos_async.rest_v2.runs import Runs
+from kognitos_async.rest_v2.scope import Scope
+from kognitos_async.retry import RetryPolicy
+from kognitos_async.sender import Sender
+from kognitos_async.transport import Transport
+from kognitos_async.waiting import PATIENCE, PollPolicy, Watch, wait_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    import aiohttp
+
+    from kognitos_async.rest_v2.models import RunInput, Value
+
+T = TypeVar("T")
+
+HOSTS = {
+    "us": "rest-api.app.kognitos.com",
+    "eu": "rest-api.eu.kognitos.com",
+    "uk": "rest-api.uk.kognitos.com",
+}
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
+_HEALTH = decoder_for(Health)
+
+
+class KognitosClient:
+    """A client for REST API v2, usable inside `async with`, or between `await open()` and `await aclose()`.
+
+    Settings left out come from KOGNITOS_API_KEY, KOGNITOS_REGION (us, eu or uk; else us),
+    KOGNITOS_BASE_URL and KOGNITOS_AGENT_ID. Times are in seconds: `request_timeout` bounds one attempt.
+    At most `max_connections` requests are under way at once, and `requests_per_second` of them begin if it
+    is set. A `session` is used as it is and stays open; its own cookies, proxies and TLS settings apply.
+
+    Raises `ConfigurationError` for a setting that is missing or cannot be right. One client belongs to one
+    event loop; make one and share it.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        region: str | None = None,
+        base_url: str | None = None,
+        agent_id: str | None = None,
+        request_timeout: float = 30.0,
+        max_connections: int = 100,
+        requests_per_second: float | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        poll: PollPolicy = PollPolicy(),  # noqa: B008 - frozen
+        session: aiohttp.ClientSession | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        key = settings.api_key(
+            api_key,
+            variable="KOGNITOS_API_KEY",
+            foreign_prefix="kgn_pat_",
+            other_client="PlatformClient",
+        )
+        self._base_url = settings.api_url(base_url, region, hosts=HOSTS, default_region="us", suffix="/v2")
+        scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
+        settings.positive("request_timeout", request_timeout)
+        settings.positive("max_connections", max_connections, whole=True)
+        if requests_per_second is not None:
+            settings.positive("requests_per_second", requests_per_second)
+        for name, value, kind in (("retry", retry, RetryPolicy), ("poll", poll, PollPolicy)):
+            if not isinstance(value, kind):
+                raise ConfigurationError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
+        self._poll = poll
+        self._sender = Sender(
+            Transport(
+                self._base_url,
+                {"x-api-key": key, "Accept": "application/json", "User-Agent": settings.USER_AGENT},
+                request_timeout=request_timeout,
+                max_connections=max_connections,
+                session=session,
+                trace_configs=trace_configs,
+            ),
+            policy=retry,
+            redactor=Redactor(key),
+            max_concurrent=max_connections,
+            requests_per_second=requests_per_second,
+        )
+        self.runs = Runs(self._sender, scope)
+        self.processes = Processes(self._sender, scope)
+        self.files = Files(self._sender, scope)
+
+    def __repr__(self) -> str:
+        return f"KognitosClient(base_url={self._base_url!r})"
+
+    async def open(self) -> Self:
+        """The client itself, ready for use. A client opens once. No request is sent."""
+        await self._sender.open()
+        return self
+
+    async def aclose(self) -> None:
+        """Close connections and end what is under way: those calls raise `ClientClosedError`. May be repeated."""
+        await self._sender.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def health(self) -> Health:
+        """The API's word on itself; needs a valid key like everything else. (get_health)"""
+        return await self._sender.send(Request("GET", "/health"), _HEALTH)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | float | bool | None] | None = None,
+        json: object = None,
+        response_type: type[T] = msgspec.Raw,  # type: ignore[assignment]  # the default of a type variable
+    ) -> T:
+        """The answer of any endpoint, decoded as `response_type`, the raw JSON if that is left out.
+
+        `path` starts with / and is below /v2, percent-encoded; `params` become its query (None is left out)
+        and `json` its body, unless None. GET, HEAD and OPTIONS are retried as everywhere; other methods are
+        sent again only when the first try certainly was not carried out. Raises what `runs.get` raises,
+        `OutcomeUnknownError` when the answer to one of those was lost.
+        """
+        if not isinstance(method, str) or (verb := method.upper()) not in _METHODS:
+            raise ValueError(f"method is one of {', '.join(sorted(_METHODS))}, not {method!r}")
+        if not isinstance(path, str):
+            raise TypeError(f"path is a str, not {type(path).__name__}")
+        if not _PATH.fullmatch(path) or path.startswith("//") or {".", ".."} & set(path.split("/")):
+            raise ValueError(
+                "path starts with one / and is a percent-encoded path; the query goes into params"
+            )
+        safe = verb in ("GET", "HEAD", "OPTIONS")
+        return await self._sender.send(
+            Request(
+                verb,
+                with_query(path, params or {}),
+                None if json is None else msgspec.json.encode(json),
+                repeatable=safe,
+                priority=START if (verb, path) == ("POST", "/runs") else 1,
+                confidential=path == "/files",
+            ),
+            decoder_for(response_type),
+        )
+
+    async def wait_for_run(
+        self,
+        run: Run | str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the whole wait, part of the contract
+        until: Collection[RunStatus] = SETTLED,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[Run], object] | None = None,
+    ) -> Run:
+        """The run, read with its outputs, once its status is in `until`. A failed run is returned too.
+
+        A run that ends in a status outside `until` is returned as well, for it will never leave it; one in
+        Exception may. `timeout` covers the whole wait, None waits for ever. `on_update` is called with the
+        run whenever a poll finds its status changed. `poll` replaces the client's `PollPolicy`.
+
+        Lost connections, 5xx, 429 and pages of proxies do not end the wait. Raises `WaitTimeoutError` with
+        the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and other
+        errors that polling cannot mend, `UnknownStatusError` for a status word this version does not know.
+        Cancelling it stops polling and nothing else. (get_run)
+        """
+        patience = _checked_wait(timeout, until, poll, on_update)
+        if not isinstance(run, Run | str):
+            raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")
+        run_id = checks.identifier("run", run) if isinstance(run, str) else run.id
+        over = isinstance(run, Run) and (run.status in until or run.status in ENDED)
+        if isinstance(run, Run) and over and (run.outputs or not run.succeeded):
+            return run
+        age = self.runs.started_ago(run)
+        watch = Watch(
+            run_id=run_id,
+            until=until,
+            ended=ENDED,
+            policy=poll or self._poll,
+            on_update=on_update,
+            patient_until=asyncio.get_running_loop().time() + PATIENCE - age,
+            run=run if isinstance(run, Run) else None,
+        )
+        return await wait_alone(
+            watch,
+            self.runs.get,
+            self._sender.sleep,
+            timeout=patience,
+            # A run that is over but without outputs may come from a list, which may leave them out.
+            poll_now=isinstance(run, str) or over or age > PATIENCE,
+            random=self._sender.chance,
+        )
+
+    async def run_and_wait(
+        self,
+        process_id: str,
+        *,
+        name: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - the whole wait, part of the contract
+        stage: Stage | str = Stage.PUBLISHED,
+        inputs: Mapping[str, Value] | Sequence[RunInput] | None = None,
+        file_ids: Sequence[str] | None = None,
+        agent_id: str | None = None,
+        until: Collection[RunStatus] = SETTLED,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[Run], object] | None = None,
+    ) -> Run:
+        """The run that this starts, once it has settled: `runs.start`, then `wait_for_run`.
+
+        `timeout` covers both, but never cuts the start short, whose outcome would then be unknown: when the
+        start took it all, `WaitTimeoutError.run` is the run just started. Raises what both raise.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # Before the start: afterwards an argument refused would leave a run that nobody waits for.
+        patience = _checked_wait(timeout, until, poll, on_update)
+        request = RunRequest(
+            process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
+        )
+        run = await self.runs.start_request(request)
+        return await self.wait_for_run(
+            run,
+            timeout=None if patience is None else max(0.0, patience - (loop.time() - began)),
+            until=until,
+            poll=poll,
+            on_update=on_update,
+        )
+
+
+def _checked_wait(timeout: object, until: object, poll: object, on_update: object) -> float | None:
+    """The timeout of a wait, after checking its arguments."""
+    checks.callback("on_update", on_update)
+    if isinstance(until, str) or not isinstance(until, Collection):
+        raise TypeError(f"until is a collection of RunStatus, not {type(until).__name__}")
+    if not until:
+        raise ValueError("until is empty: the wait would never end")
+    if poll is not None and not isinstance(poll, PollPolicy):
+        raise TypeError(f"poll is a PollPolicy or None, not {type(poll).__name__}")
+    return checks.seconds_or_none("timeout", timeout)

@@ -1,0 +1,51 @@
+"""How REST API v2 pages its lists."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+
+from kognitos_async import checks
+from kognitos_async.messages import Request, decoder_for, with_query
+from kognitos_async.paging import Page, Pager
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from kognitos_async.sender import Sender
+
+T = TypeVar("T")
+
+LARGEST_PAGE = 100
+
+
+class _ListResponse(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """A page as sent. `items` is required: a body without it is some other answer, not an empty page."""
+
+    items: tuple[T, ...] | None
+    continuation_token: str | None = None
+
+
+async def fetch_page(
+    sender: Sender, item: type[T], path: str, query: Mapping[str, str | int | None], token: str | None
+) -> Page[T]:
+    """One page of a list."""
+    page_type: type[_ListResponse[T]] = _ListResponse[item]  # type: ignore[valid-type]  # made at run time
+    target = with_query(path, {**query, "continuation_token": token})
+    answer = await sender.send(Request("GET", target), decoder_for(page_type))
+    return Page(answer.items or (), answer.continuation_token or None)
+
+
+def pager(
+    fetch: Callable[[Mapping[str, str | int | None], str | None], Awaitable[Page[T]]],
+    query: Mapping[str, str | int | None],
+    limit: int,
+    continuation_token: str | None,
+) -> Pager[T]:
+    """A pager over the list that `query` describes, after checking what is common to all lists."""
+    if continuation_token is not None:
+        checks.text("continuation_token", continuation_token)
+    size = checks.page_limit(limit, largest=LARGEST_PAGE)
+    return Pager(functools.partial(fetch, {**query, "limit": size}), continuation_token)

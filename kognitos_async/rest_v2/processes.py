@@ -1,0 +1,46 @@
+"""Processes of an agent."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+from kognitos_async.messages import Request, decoder_for, segment, with_query
+from kognitos_async.rest_v2.models import Process
+from kognitos_async.rest_v2.pages import fetch_page, pager
+
+if TYPE_CHECKING:
+    from kognitos_async.paging import Pager
+    from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.sender import Sender
+
+_PROCESS = decoder_for(Process)
+
+
+class Processes:
+    """`client.processes`."""
+
+    def __init__(self, sender: Sender, scope: Scope) -> None:
+        self._sender = sender
+        self._scope = scope
+
+    def list(
+        self, *, agent_id: str | None = None, limit: int = 100, continuation_token: str | None = None
+    ) -> Pager[Process]:
+        """A pager over the agent's processes, Draft and Published ones as separate items.
+
+        `limit` is the page size, 1 to 100. Nothing is sent before the pager is used. (list_processes)
+        """
+        return pager(
+            partial(fetch_page, self._sender, Process, "/processes"),
+            {"agent_id": self._scope.agent(agent_id)},
+            limit,
+            continuation_token,
+        )
+
+    async def get(self, process_id: str, *, agent_id: str | None = None) -> Process:
+        """The process. Raises `NotFoundError` if the agent has none of that id. (get_process)"""
+        path = f"/processes/{segment(checks.identifier('process_id', process_id))}"
+        query = {"agent_id": self._scope.agent(agent_id)}
+        return await self._sender.send(Request("GET", with_query(path, query)), _PROCESS)

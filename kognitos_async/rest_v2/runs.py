@@ -1,0 +1,204 @@
+"""Runs: start, read, list, and look up a start whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
+from kognitos_async.messages import START, Request, decoder_for, segment
+from kognitos_async.rest_v2.encoding import encode_start, stage_word
+from kognitos_async.rest_v2.models import Run, RunRequest, Stage
+from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page, pager
+from kognitos_async.retry import certainly_not_done
+from kognitos_async.waiting import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kognitos_async.paging import Page, Pager
+    from kognitos_async.rest_v2.models import RunInput, Value
+    from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.sender import Sender
+
+_RUN = decoder_for(Run)
+_REFUSED_LATE = frozenset({303, 408, 460, 499})
+"""Statuses below 500 after which the work may have been done all the same."""
+_MARGIN = timedelta(seconds=5)
+"""How much earlier than the start a run may seem created: times cut to seconds, clocks that differ."""
+
+
+class Runs:
+    """`client.runs`."""
+
+    def __init__(self, sender: Sender, scope: Scope) -> None:
+        self._sender = sender
+        self._scope = scope
+        self._started: dict[str, float] = {}
+
+    def list(
+        self,
+        process_id: str,
+        *,
+        agent_id: str | None = None,
+        stage: Stage | str | None = None,
+        limit: int = 100,
+        continuation_token: str | None = None,
+    ) -> Pager[Run]:
+        """A pager over the runs of a process, of both stages unless `stage` names one.
+
+        `limit` is the page size, 1 to 100. The API does not promise an order, and items may lack outputs.
+        Nothing is sent before the pager is used. (list_runs)
+        """
+        query = {
+            "process_id": checks.identifier("process_id", process_id),
+            "agent_id": self._scope.agent(agent_id),
+            "stage": None if stage is None else stage_word(stage),
+        }
+        return pager(partial(fetch_page, self._sender, Run, "/runs"), query, limit, continuation_token)
+
+    async def get(self, run_id: str) -> Run:
+        """The run with its outputs. Raises `NotFoundError` if there is none of that id. (get_run)"""
+        return await self._sender.send(
+            Request("GET", f"/runs/{segment(checks.identifier('run_id', run_id))}"), _RUN
+        )
+
+    async def start(
+        self,
+        process_id: str,
+        *,
+        name: str,
+        stage: Stage | str = Stage.PUBLISHED,
+        inputs: Mapping[str, Value] | Sequence[RunInput] | None = None,
+        file_ids: Sequence[str] | None = None,
+        agent_id: str | None = None,
+    ) -> Run:
+        """The run just started. (create_run)
+
+        `name` (1 to 100 characters) is the only mark a lost run can be found by: make it unique. `inputs`
+        hold str, int and finite float; `file_ids` come from `files.upload`.
+
+        It is sent again only when the first try certainly started nothing. Raises `StartUncertainError`
+        when it may have (a lost answer, a 5xx, an unreadable 201), `CapacityError` when there is still no
+        room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and `TypeError` or
+        `ValueError` before sending.
+        """
+        return await self.start_request(
+            RunRequest(
+                process_id=process_id,
+                name=name,
+                stage=stage,
+                inputs=inputs,
+                file_ids=file_ids,
+                agent_id=agent_id,
+            )
+        )
+
+    async def start_request(self, request: RunRequest) -> Run:
+        """`start`, with its arguments as one value."""
+        body = encode_start(request, self._scope.agent(request.agent_id))
+        since = datetime.now(UTC)
+        try:
+            run = await self._sender.send(
+                Request("POST", "/runs", body, repeatable=False, priority=START), _RUN
+            )
+        except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
+            if not _may_have_started(problem):
+                raise
+            raise StartUncertainError(
+                f"the start of {request.name!r} was sent, but whether it runs is not known: {problem} Look it "
+                "up with runs.find_started(error.request, since=error.since) before starting it again",
+                request=request,
+                since=since,
+            ) from problem
+        self._remember(run.id)
+        return run
+
+    async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
+        """The runs that a lost start of `request` may have made: its name, agent, process and stage, created
+        at `since` or later; oldest first, empty if there is none.
+
+        Reads the list until all of that time is seen: to the end, unless it proves to be sorted newest
+        first. A run may take some seconds to appear. Five seconds before `since` count too, and the
+        server's own clock is used where it says what it is.
+        """
+        if not isinstance(since, datetime):
+            raise TypeError(f"since is a datetime, not {type(since).__name__}")
+        if since.tzinfo is None:
+            raise ValueError("since is a datetime with a time zone; this one has none")
+        stage = stage_word(request.stage)
+        listing = self.list(request.process_id, agent_id=request.agent_id, stage=stage)
+        found: builtins.list[Run] = []
+        order = _Order()
+        async for page in listing.pages():
+            earliest = since + self._clock_difference() - _MARGIN
+            found += [
+                run
+                for run in page.items
+                if run.name == request.name and run.stage == stage and run.created_at >= earliest
+            ]
+            if order.newest_first_beyond(page, earliest):
+                break
+        return sorted({run.id: run for run in found}.values(), key=lambda run: run.created_at)
+
+    def started_ago(self, run: Run | str) -> float:
+        """Seconds since the run was started, infinity if it was long ago or nothing tells."""
+        moment = self._started.get(run if isinstance(run, str) else run.id)
+        if moment is not None:
+            return asyncio.get_running_loop().time() - moment
+        if isinstance(run, str):
+            return float("inf")
+        age = datetime.now(UTC) + self._clock_difference() - run.created_at
+        return max(0.0, age.total_seconds())
+
+    def _remember(self, run_id: str) -> None:
+        """Keep when a run was started for as long as that matters to a wait."""
+        now = asyncio.get_running_loop().time()
+        while self._started and now - next(iter(self._started.values())) > PATIENCE:
+            del self._started[next(iter(self._started))]
+        self._started[run_id] = now
+
+    def _clock_difference(self) -> timedelta:
+        """How far the server's clock is ahead of ours, by the Date of its last answer; 0 if it has none."""
+        try:
+            there = parsedate_to_datetime(self._sender.server_date or "")
+        except ValueError:
+            return timedelta()
+        if there.tzinfo is None:
+            there = there.replace(tzinfo=UTC)
+        difference = there - datetime.now(UTC)
+        # Whole seconds and some travel: small differences say nothing.
+        return difference if abs(difference) > timedelta(seconds=2) else timedelta()
+
+
+def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:
+    if isinstance(problem, APIStatusError):
+        if certainly_not_done(problem):
+            return False
+        return problem.status >= 500 or problem.status in _REFUSED_LATE
+    return True
+
+
+class _Order:
+    """What the pages read so far prove about the order of a list."""
+
+    def __init__(self) -> None:
+        self._last: datetime | None = None
+        self._read = 0
+        self._falling = True
+
+    def newest_first_beyond(self, page: Page[Run], earliest: datetime) -> bool:
+        """Whether all pages so far fall in time, enough of them to be no accident, down to before `earliest`."""
+        for time in (run.created_at for run in page.items):
+            if self._last is not None and time > self._last:
+                self._falling = False
+            self._last = time
+        self._read += len(page.items)
+        return (
+            self._falling and self._read >= LARGEST_PAGE and self._last is not None and self._last < earliest
+        )

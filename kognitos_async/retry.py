@@ -1,0 +1,157 @@
+"""When to send again: pure decisions, without a clock, a network or an event loop."""
+
+from __future__ import annotations
+
+import math
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kognitos_async.errors import (
+    APIStatusError,
+    CapacityError,
+    ConfigurationError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from random import Random
+
+    from kognitos_async.errors import KognitosError
+
+RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+SERVICE_UNAVAILABLE = 503
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often and how soon a request is sent again.
+
+    Before attempt n + 1 the client sleeps
+
+        max(Retry-After, uniform(0, min(max_delay, base_delay * 2 ** (n - 1))))
+
+    seconds, for at most `max_attempts` attempts in all. An answer that asks for more than
+    `retry_after_limit` seconds is raised at once. What may be repeated (every GET, and making an upload
+    form) is sent again after connection errors, timeouts and 408, 429, 500, 502, 503, 504. Anything else,
+    above all a start, only when it certainly was not carried out: the connection was never made, 429,
+    503 with Retry-After, or the 403 that means capacity.
+
+    Raises `ConfigurationError` for values that cannot be.
+    """
+
+    max_attempts: int = 4
+    base_delay: float = 0.5
+    max_delay: float = 20.0
+    retry_after_limit: float = 120.0
+
+    def __post_init__(self) -> None:
+        if type(self.max_attempts) is not int or self.max_attempts < 1:
+            raise ConfigurationError(
+                f"RetryPolicy.max_attempts is an int of at least 1, not {self.max_attempts!r}"
+            )
+        for name in ("base_delay", "max_delay", "retry_after_limit"):
+            check_seconds(f"RetryPolicy.{name}", getattr(self, name))
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise `ConfigurationError` unless `value` is a finite number of seconds, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigurationError(f"{name} is a finite number of seconds, 0 or more, not {value!r}")
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds from `now` that a Retry-After header asks for, None if it is absent or makes no sense.
+
+    Both forms of RFC 9110 are read, seconds (fractions too) and an HTTP date; a date that has passed is 0.
+    """
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        pass
+    else:
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:  # "-0000": UTC by RFC 9110
+            date = date.replace(tzinfo=now.tzinfo)
+        return max(0.0, (date - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def backoff(policy: RetryPolicy, attempt: int, random: Random) -> float:
+    """Seconds of full jitter to sleep after attempt number `attempt` (from 1)."""
+    # 2.0 ** 1024 overflows; long before that the maximum has the say.
+    ceiling = min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 64))
+    return random.uniform(0.0, ceiling)
+
+
+def decide(
+    policy: RetryPolicy, failure: KognitosError, attempt: int, *, repeatable: bool, random: Random
+) -> float | None:
+    """Seconds to sleep before sending again, or None to raise `failure`."""
+    if attempt >= policy.max_attempts or not (
+        _may_repeat(failure) if repeatable else certainly_not_done(failure)
+    ):
+        return None
+    delay = backoff(policy, attempt, random)
+    if isinstance(failure, APIStatusError) and failure.retry_after is not None:
+        if failure.retry_after > policy.retry_after_limit:
+            return None
+        return max(failure.retry_after, delay)
+    return delay
+
+
+def certainly_not_done(failure: KognitosError) -> bool:
+    """Whether `failure` shows that the API did not carry the request out but may do so later."""
+    if isinstance(failure, NotSentError | RateLimitError | CapacityError):
+        return True
+    return (
+        isinstance(failure, APIStatusError)
+        and failure.status == SERVICE_UNAVAILABLE
+        and failure.retry_after is not None
+    )
+
+
+def _may_repeat(failure: KognitosError) -> bool:
+    if isinstance(failure, APIStatusError):
+        return failure.status in RETRYABLE_STATUSES or isinstance(failure, CapacityError)
+    return isinstance(failure, NotSentError | OutcomeUnknownError)
+
+
+class RetryQuota:
+    """A budget of retries that all requests of a client share, so that an outage does not multiply load.
+
+    It holds 500 tokens. A retry takes 5, or 10 after a timeout; when a request succeeds, what its last
+    retry took comes back, or 1 if it needed none. With the budget spent, failures are raised at once.
+    """
+
+    __slots__ = ("_capacity", "_tokens")
+
+    def __init__(self, capacity: int = 500) -> None:
+        self._capacity = capacity
+        self._tokens = capacity
+
+    @property
+    def tokens(self) -> int:
+        """What is left."""
+        return self._tokens
+
+    def take(self, failure: KognitosError) -> int:
+        """The tokens taken for a retry after `failure`, 0 when there are not enough."""
+        cost = 10 if isinstance(failure, OutcomeUnknownError) and failure.timed_out else 5
+        if cost > self._tokens:
+            return 0
+        self._tokens -= cost
+        return cost
+
+    def give_back(self, taken: int) -> None:
+        """Note a success whose last retry took `taken` tokens."""
+        if self._tokens < self._capacity:
+            self._tokens = min(self._capacity, self._tokens + (taken or 1))

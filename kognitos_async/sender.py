@@ -1,0 +1,149 @@
+"""The one loop around an attempt: gate, attempt, decision, sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from kognitos_async import messages, retry
+from kognitos_async.errors import APIStatusError, ClientClosedError, RateLimitError, TransportError
+from kognitos_async.throttle import Gate
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from kognitos_async.messages import Redactor, Request, Response
+    from kognitos_async.retry import RetryPolicy
+    from kognitos_async.transport import Transport
+
+T = TypeVar("T")
+
+logger = logging.getLogger("kognitos_async")
+
+
+class Sender:
+    """Sends requests of one client until they are answered, refused for good, or out of attempts."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        policy: RetryPolicy,
+        redactor: Redactor,
+        max_concurrent: int,
+        requests_per_second: float | None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.transport = transport
+        self.policy = policy
+        self.redactor = redactor
+        self.quota = retry.RetryQuota()
+        self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self.attempts = 0
+        self.retries = 0
+        self.server_date: str | None = None
+        self._max_concurrent = max_concurrent
+        self._requests_per_second = requests_per_second
+        self._gate: Gate | None = None
+        self._closed: asyncio.Event | None = None
+
+    async def open(self) -> None:
+        """Make ready for use; once."""
+        if self._closed is not None:
+            raise ClientClosedError("a client opens once: make another one")
+        self._closed = asyncio.Event()
+        self._gate = Gate(max_concurrent=self._max_concurrent, requests_per_second=self._requests_per_second)
+        await self.transport.open()
+
+    async def close(self) -> None:
+        """End everything: who waits, sleeps or is sending gets `ClientClosedError` or a lost answer."""
+        if self._closed is None or self._closed.is_set():
+            return
+        self._closed.set()
+        if self._gate is not None:
+            self._gate.close()
+        await self.transport.close()
+
+    @property
+    def gate(self) -> Gate:
+        """The gate of an open client; `ClientClosedError` otherwise."""
+        if self._gate is None:
+            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
+        return self._gate
+
+    async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
+        """The decoded 2xx answer to `request`.
+
+        Raises what DESIGN of the errors module names: `TransportError`, `APIStatusError`, `DecodeError`,
+        `ClientClosedError`. Cancelling it closes the connection in use.
+        """
+        gate = self.gate
+        attempt = taken = 0
+        while True:
+            attempt += 1
+            sent_at = await gate.enter(request.priority)
+            try:
+                response = await self.transport.attempt(request)
+            except TransportError as error:
+                failure: TransportError | APIStatusError = error
+                failure.attempts = attempt
+                self._note_attempt(request, attempt, sent_at, type(error).__name__)
+            else:
+                self._note_attempt(request, attempt, sent_at, response.status)
+                self.server_date = response.headers.get("Date")
+                if 200 <= response.status < 300:
+                    gate.succeeded()
+                    self.quota.give_back(taken)
+                    return messages.decode(decoder, request, response, self.redactor)
+                failure = self._refusal(request, response, attempt)
+            finally:
+                gate.leave()
+            delay = retry.decide(
+                self.policy, failure, attempt, repeatable=request.repeatable, random=self.chance
+            )
+            if isinstance(failure, RateLimitError):
+                self._pause_everybody(gate, sent_at, failure)
+            if self._closed is not None and self._closed.is_set() and request.repeatable:
+                raise ClientClosedError("the client was closed during the call") from failure
+            if delay is None or not (taken := self.quota.take(failure)):
+                raise failure
+            self.retries += 1
+            logger.warning(
+                "%s; sending again in %.2f s, attempt %d of %d",
+                failure,
+                delay,
+                attempt + 1,
+                self.policy.max_attempts,
+            )
+            await self.sleep(delay)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
+        if self._closed is None:
+            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
+        with anyio.move_on_after(seconds):
+            await self._closed.wait()
+        if self._closed.is_set():
+            raise ClientClosedError("the client was closed during the call")
+
+    def _refusal(self, request: Request, response: Response, attempt: int) -> APIStatusError:
+        return messages.error_of(request, response, self.redactor, now=datetime.now(UTC), attempts=attempt)
+
+    def _pause_everybody(self, gate: Gate, sent_at: float, failure: RateLimitError) -> None:
+        """A 429 concerns the key, so all requests; one that asks for too long concerns only its caller."""
+        asked = failure.retry_after
+        too_long = asked is not None and asked > self.policy.retry_after_limit
+        gate.throttled(sent_at, 0.0 if too_long else asked)
+
+    def _note_attempt(self, request: Request, attempt: int, sent_at: float, result: int | str) -> None:
+        self.attempts += 1
+        if logger.isEnabledFor(logging.DEBUG):
+            elapsed = asyncio.get_running_loop().time() - sent_at
+            logger.debug(
+                "%s %s: %s in %.3f s, attempt %d", request.method, request.path, result, elapsed, attempt
+            )

@@ -1,0 +1,89 @@
+"""What a client is told and what the environment adds: checked at once, before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+from urllib.parse import urlsplit
+
+from kognitos_async.errors import ConfigurationError
+
+VERSION = "0.1.0"
+USER_AGENT = f"kognitos-async/{VERSION}"
+
+
+def setting(name: str, value: object, variable: str) -> str | None:
+    """`value`, or what the environment variable holds, None when neither says anything."""
+    if value is None:
+        return os.environ.get(variable) or None
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} is a str, not {type(value).__name__}")
+    if not value:
+        raise ConfigurationError(f"{name} is an empty str; leave it out to use {variable}")
+    return value
+
+
+def api_key(value: object, *, variable: str, foreign_prefix: str, other_client: str) -> str:
+    """The key to send. Its text is never part of an error."""
+    key = setting("api_key", value, variable)
+    if key is None:
+        raise ConfigurationError(f"no API key: pass api_key or set {variable}")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError("api_key is printable ASCII without spaces; this one has other characters")
+    if key.startswith(foreign_prefix):
+        raise ConfigurationError(
+            f"a key that starts with {foreign_prefix} belongs to the other Kognitos API: use {other_client}"
+        )
+    return key
+
+
+def api_url(
+    base_url: object, region: object, *, hosts: dict[str, str], default_region: str, suffix: str
+) -> str:
+    """The address that paths are appended to, without a trailing slash.
+
+    An explicit region goes before KOGNITOS_BASE_URL. Plain http is for loopback only: the key is in every
+    request.
+    """
+    area = setting("region", region, "KOGNITOS_REGION") or default_region
+    if area not in hosts:
+        raise ConfigurationError(f"region (KOGNITOS_REGION) is one of {', '.join(hosts)}, not {area!r}")
+    url = (
+        setting("base_url", base_url, "KOGNITOS_BASE_URL") if region is None or base_url is not None else None
+    )
+    if url is None:
+        return f"https://{hosts[area]}{suffix}"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError as problem:
+        raise ConfigurationError(f"base_url (KOGNITOS_BASE_URL) is not a URL: {problem}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("base_url (KOGNITOS_BASE_URL) starts with https:// and a host")
+    if parts.username is not None or parts.query or parts.fragment or not url.isascii() or " " in url:
+        raise ConfigurationError(
+            "base_url (KOGNITOS_BASE_URL) is scheme, host, port and path, percent-encoded, nothing else"
+        )
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigurationError(
+            f"base_url (KOGNITOS_BASE_URL) would send the key unencrypted to {parts.hostname}: use https://"
+        )
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path.removesuffix(suffix)}{suffix}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether traffic to `host` stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def positive(name: str, value: object, *, whole: bool = False) -> None:
+    """Raise `ConfigurationError` unless `value` is a finite number above 0."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or value <= 0:
+        kind = "whole number of at least 1" if whole else "finite number above 0"
+        raise ConfigurationError(f"{name} is a {kind}, not {value!r}")

@@ -1,0 +1,174 @@
+"""The gate that all requests of a client pass: connections, requests per second, the pause after a 429."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from kognitos_async.errors import ClientClosedError
+from kognitos_async.messages import START
+
+_STARTS_IN_A_ROW = 9
+"""So many starts go before one waiting request of another kind, so that none of those starves."""
+_CATCH_UP = 0.25
+"""Seconds of lateness, of timers or of a busy loop, that are made good by sending closer together."""
+_RECOVERY = 60.0
+"""Seconds after a 429 when the last limit it left falls."""
+_LOWEST_RATE = 2.0
+
+
+def recovering_rate(rate: float, since: float) -> float:
+    """Requests a second allowed `since` seconds after a 429 that came at `rate` requests a second.
+
+    rate * (0.95 + 0.05 * ((since - 10) / 10) ** 3): from 90 % it soon reaches 95 %, stays about there,
+    passes 100 % after 20 s and then opens ever faster. A steady limit is thus touched three times a
+    minute, and one that was a passing matter is forgotten in a minute.
+    """
+    return rate * (0.95 + 0.05 * ((since - 10.0) / 10.0) ** 3)
+
+
+class Gate:
+    """Admits requests: at most `max_concurrent` at once, at most so many a second, none during a pause.
+
+    Starts are admitted first. `requests_per_second` spaces requests evenly; None sets no limit but what a
+    429 teaches. Belongs to one event loop.
+    """
+
+    def __init__(self, *, max_concurrent: int, requests_per_second: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._free = max_concurrent
+        self._fixed_rate = requests_per_second
+        self._next = 0.0  # loop time before which nobody is admitted
+        self._learned_rate: float | None = None
+        self._cut_at = float("-inf")
+        self._resumes_at = float("-inf")
+        self._pauses = 0
+        self._window_start = self._loop.time()
+        self._successes = 0
+        self._successes_before = 0
+        self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
+        self._starts_in_a_row = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def enter(self, priority: int) -> float:
+        """Wait for admission; the loop time of it. Every `enter` that returns needs one `leave`.
+
+        Raises `ClientClosedError` when the client is closed first.
+        """
+        now = self._loop.time()
+        if self._closed:
+            raise ClientClosedError("the client is closed")
+        starts, others = self._waiting
+        if self._free and now >= self._next and not starts and not others:
+            self._admit(now, late=0.0)
+            return now
+        place = self._loop.create_future()
+        self._waiting[0 if priority == START else 1].append(place)
+        self._pump()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.leave()  # admitted and cancelled in the same turn of the loop
+            raise
+        return self._loop.time()
+
+    def leave(self) -> None:
+        """Give the place back after an attempt."""
+        self._free += 1
+        if self._waiting[0] or self._waiting[1]:
+            self._pump()
+
+    def succeeded(self) -> None:
+        """Note an answer that was not a 429: it counts towards the rate that is known to be allowed."""
+        self._successes += 1
+        now = self._loop.time()
+        age = now - self._window_start
+        if age >= 1.0:
+            self._successes_before = self._successes if age < 2.0 else 0
+            self._successes = 0
+            self._window_start = now
+        if self._pauses and now > self._resumes_at:
+            self._pauses = 0
+
+    def throttled(self, sent_at: float, retry_after: float | None) -> None:
+        """Note a 429 to a request admitted at `sent_at`: everybody pauses, then the rate recovers in steps.
+
+        The pause is `retry_after` seconds, without it 0.25, 0.5, 1, … at most 8 for 429s in succession.
+        Answers to requests sent before the pause began extend it, but do not count as a new one.
+        """
+        now = self._loop.time()
+        if sent_at >= self._resumes_at:
+            self._pauses += 1
+            self._cut_at = now
+            self._learned_rate = None  # measured when the pause ends and all answers are in
+        pause = 0.25 * 2 ** min(self._pauses - 1, 5) if retry_after is None else retry_after
+        self._resumes_at = max(self._resumes_at, now + pause)
+        self._next = max(self._next, self._resumes_at)
+        self._pump()
+
+    def close(self) -> None:
+        """Send everybody who waits away with `ClientClosedError`."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for queue in self._waiting:
+            while queue:
+                place = queue.popleft()
+                if not place.done():
+                    place.set_exception(ClientClosedError("the client was closed while a request waited"))
+
+    @property
+    def pressed(self) -> bool:
+        """Whether requests have to wait at the moment."""
+        return bool(self._waiting[0] or self._waiting[1])
+
+    def _admit(self, now: float, late: float) -> None:
+        self._free -= 1
+        interval = self._interval(now)
+        if interval:
+            self._next = max(self._next, now - late) + interval
+
+    def _interval(self, now: float) -> float:
+        """Seconds between requests that the fixed and the learned rate leave; 0 for no limit."""
+        rate = self._fixed_rate
+        since = now - self._cut_at
+        if since < _RECOVERY:
+            if self._learned_rate is None:
+                self._learned_rate = self._measured_rate()
+            learned = recovering_rate(self._learned_rate, since)
+            rate = learned if rate is None else min(rate, learned)
+        return 1.0 / rate if rate else 0.0
+
+    def _measured_rate(self) -> float:
+        """Successes a second in the one or two seconds before the last 429, with what came in since."""
+        start = self._window_start - (1.0 if self._successes_before else 0.0)
+        span = max(1.0, self._cut_at - start)
+        return max(_LOWEST_RATE, (self._successes + self._successes_before) / span)
+
+    def _pump(self) -> None:
+        now = self._loop.time()
+        starts, others = self._waiting
+        while self._free and (starts or others):
+            if now < self._next:
+                self._wake_at(self._next)
+                return
+            first = starts and (not others or self._starts_in_a_row < _STARTS_IN_A_ROW)
+            place = starts.popleft() if first else others.popleft()
+            if place.done():  # cancelled while it waited
+                continue
+            self._starts_in_a_row = self._starts_in_a_row + 1 if first else 0
+            self._admit(now, late=_CATCH_UP)
+            place.set_result(None)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= when and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()

@@ -1,0 +1,212 @@
+"""The only place that talks to aiohttp: sessions, one attempt, and aiohttp's errors turned into ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from kognitos_async.errors import ClientClosedError, NotSentError, OutcomeUnknownError, TransportError
+from kognitos_async.messages import Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from kognitos_async.messages import Request
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+_LARGEST_STORE_ANSWER = 256 * 1024
+_LONGEST_CONNECT = 10.0
+
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+
+
+class Transport:
+    """Sends one attempt at a time to the API, and form uploads to the file store.
+
+    The key is only ever in the headers of requests to `base_url`. Its own sessions keep no cookies; a
+    session given by the user is used as it is and not closed.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        request_timeout: float,
+        max_connections: int,
+        session: aiohttp.ClientSession | None,
+        trace_configs: Sequence[aiohttp.TraceConfig],
+    ) -> None:
+        self._base_url = base_url
+        self._headers = CIMultiDict(headers)
+        self._headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
+        self._store_headers = {"User-Agent": headers["User-Agent"]}
+        self._request_timeout = request_timeout
+        self._max_connections = max_connections
+        self._given = session
+        self._trace_configs = list(trace_configs)
+        # The connection's share is always shorter than the whole, so that a plain timeout means: sent.
+        self._timeout = aiohttp.ClientTimeout(
+            total=request_timeout, connect=min(_LONGEST_CONNECT, request_timeout / 2)
+        )
+        self._api: aiohttp.ClientSession | None = None
+        self._store: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the session; no connection yet."""
+        self._api = self._given or self._session()
+
+    async def close(self) -> None:
+        """Close what was made here; attempts under way fail."""
+        api, store, self._api, self._store = self._api, self._store, None, None
+        try:
+            if api is not None and api is not self._given:
+                await api.close()
+        finally:
+            if store is not None and store is not self._given:
+                await store.close()
+
+    async def attempt(self, request: Request) -> Response:
+        """The whole answer to one try.
+
+        Raises `NotSentError` when no connection was made, `OutcomeUnknownError` when the answer was lost,
+        late or larger than 64 MiB, `ClientClosedError` when the client is closed.
+        """
+        if (session := self._api) is None:
+            raise ClientClosedError("the client is closed")
+        body = request.body
+        try:
+            async with session.request(
+                request.method,
+                URL(self._base_url + request.target, encoded=True),
+                data=body,
+                headers=self._headers if body is None else self._headers_with_body,
+                allow_redirects=False,
+                timeout=self._timeout,
+            ) as answer:
+                return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
+        except _AIOHTTP_FAILURES as problem:
+            what = f"{request.method} {request.path}"
+            raise self._translate(problem, what, self._request_timeout, session) from _shown(problem)
+
+    async def send_form(
+        self,
+        url: str,
+        method: str,
+        headers: Mapping[str, str],
+        body: Callable[[], AsyncIterator[bytes]],
+    ) -> Response:
+        """The file store's answer to a body sent piece by piece, without any key.
+
+        `request_timeout` bounds every stretch without progress, not the whole upload. Raises as `attempt`
+        does, and what iterating `body` raises.
+        """
+        if self._api is None:
+            raise ClientClosedError("the client is closed")
+        if self._store is None:
+            self._store = self._given or self._session()
+        session = self._store
+        source_failed: list[BaseException] = []
+        what = f"{method} to the file store"
+        try:
+            async with (
+                asyncio.timeout(self._request_timeout) as deadline,
+                session.request(
+                    method,
+                    URL(url, encoded=True),
+                    data=_watched(body(), deadline, self._request_timeout, source_failed),
+                    headers={**self._store_headers, **headers},
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
+                ) as answer,
+            ):
+                return Response(answer.status, answer.headers, await _read(answer, _LARGEST_STORE_ANSWER))
+        except _AIOHTTP_FAILURES as problem:
+            if source_failed:
+                raise source_failed[0] from None
+            raise self._translate(problem, what, self._request_timeout, session) from _shown(problem)
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._trace_configs or None,
+        )
+
+    def _translate(
+        self, problem: Exception, what: str, limit: float, session: aiohttp.ClientSession
+    ) -> TransportError | ClientClosedError:
+        if isinstance(problem, _NOT_SENT):
+            return NotSentError(f"{what}: no connection ({_named(problem)}); nothing was sent")
+        if isinstance(problem, RuntimeError):
+            if not session.closed:
+                raise problem
+            return ClientClosedError(f"{what}: the session is closed")
+        if isinstance(problem, _TooLargeError):
+            return OutcomeUnknownError(
+                f"{what}: the answer is larger than {problem.limit} bytes, not read on"
+            )
+        if isinstance(problem, TimeoutError):
+            return OutcomeUnknownError(
+                f"{what}: sent, but no complete answer within {limit:g} s (request_timeout)", timed_out=True
+            )
+        return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
+
+
+class _TooLargeError(aiohttp.ClientError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+# RuntimeError is how aiohttp says that a session was closed meanwhile.
+_AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError)
+
+
+def _named(problem: Exception) -> str:
+    """The kind of a low-level error and the system's word for it; its own text may quote what was sent."""
+    code = getattr(problem, "errno", None)
+    return f"{type(problem).__name__}: {os.strerror(code)}" if code and code > 0 else type(problem).__name__
+
+
+def _shown(problem: Exception) -> Exception | None:
+    """The cause to chain: not one that carries the request's headers, the key among them."""
+    return None if isinstance(problem, aiohttp.ClientResponseError) else problem
+
+
+async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The decompressed body, read on only while it stays within `limit`."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await answer.content.readany():
+        size += len(piece)
+        if size > limit:
+            answer.close()
+            raise _TooLargeError(limit)
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _watched(
+    body: AsyncIterator[bytes], deadline: asyncio.Timeout, patience: float, failed: list[BaseException]
+) -> AsyncIterator[bytes]:
+    """`body`, moving the deadline with every piece taken; keeps the source's error, which aiohttp hides."""
+    loop = asyncio.get_running_loop()
+    try:
+        async for piece in body:
+            deadline.reschedule(loop.time() + patience)
+            yield piece
+            deadline.reschedule(loop.time() + patience)
+    except Exception as error:  # whatever the user's source raises, to be raised as it is
+        failed.append(error)
+        raise

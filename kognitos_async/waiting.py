@@ -1,0 +1,184 @@
+"""Waiting for runs to settle: when to poll, what to make of an answer, when to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+import anyio
+import msgspec
+
+from kognitos_async.errors import (
+    APIStatusError,
+    ConfigurationError,
+    DecodeError,
+    KognitosError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    UnknownStatusError,
+    WaitTimeoutError,
+)
+from kognitos_async.retry import check_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+    from random import Random
+
+PATIENCE = 5.0
+"""Seconds after a start in which a 404 means that the run is not visible yet."""
+_UNKNOWN_POLLS = 3
+_REQUEST_TIMEOUT = 408
+
+
+class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a run is read while it is waited for.
+
+    Between poll n and n + 1 (n from 0, the start) the wait sleeps
+
+        min(maximum, initial * factor ** n) * uniform(1 - jitter, 1 + jitter)
+
+    seconds. A status word unknown to this version raises `UnknownStatusError` when three polls in a row
+    find one; `unknown_status="wait"` polls on. Raises `ConfigurationError` for values that cannot be.
+    """
+
+    initial: float = 1.0
+    factor: float = 1.5
+    maximum: float = 15.0
+    jitter: float = 0.2
+    unknown_status: Literal["raise", "wait"] = "raise"
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "factor", "maximum", "jitter"):
+            check_seconds(f"PollPolicy.{name}", getattr(self, name))
+        if self.initial == 0 or self.factor < 1 or self.maximum < self.initial or self.jitter >= 1:
+            raise ConfigurationError(
+                "PollPolicy needs initial > 0, factor >= 1, maximum >= initial and 0 <= jitter < 1"
+            )
+        if self.unknown_status not in ("raise", "wait"):
+            raise ConfigurationError(
+                f"PollPolicy.unknown_status is 'raise' or 'wait', not {self.unknown_status!r}"
+            )
+
+    def delay(self, poll: int, random: Random) -> float:
+        """Seconds to sleep after `poll` polls."""
+        # A large power overflows; the maximum has the say long before.
+        grown = self.initial * self.factor ** min(poll, 100)
+        return min(self.maximum, grown) * random.uniform(1.0 - self.jitter, 1.0 + self.jitter)
+
+
+class Word(Protocol):
+    """A status word: text that knows whether this version knows it."""
+
+    @property
+    def known(self) -> bool: ...
+
+
+class Waitable(Protocol):
+    """What the wait needs of a run, whichever API it is of."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> Word: ...
+
+
+R = TypeVar("R", bound=Waitable)
+
+
+def may_mend(error: KognitosError) -> bool:
+    """Whether polling on may help: lost connections, 5xx, 408, 429, a page that is not the API's."""
+    if isinstance(error, APIStatusError):
+        return isinstance(error, RateLimitError | ServerError) or error.status == _REQUEST_TIMEOUT
+    return isinstance(error, TransportError) or (isinstance(error, DecodeError) and error.malformed)
+
+
+class Watch(msgspec.Struct):
+    """One wait: what ends it and what it has seen so far. Pure: told of each poll, it says what follows."""
+
+    run_id: str
+    until: Collection[object]
+    ended: Collection[object]
+    policy: PollPolicy
+    on_update: Callable[..., object] | None = None
+    patient_until: float = float("-inf")
+    run: Waitable | None = None
+    problem: KognitosError | None = None
+    polls: int = 0
+    unknown_polls: int = 0
+
+    def found(self, run: Waitable) -> bool:
+        """Note what a poll found; whether the wait is over.
+
+        It is also over for a run that has ended in a status not waited for: it will never leave it.
+        Raises `UnknownStatusError` on the third unknown word in a row, and what `on_update` raises.
+        """
+        changed = self.run is None or self.run.status != run.status
+        self.run, self.problem = run, None
+        if changed and self.on_update is not None:
+            self.on_update(run)
+        if run.status in self.until or run.status in self.ended:
+            return True
+        self.unknown_polls = 0 if run.status.known else self.unknown_polls + 1
+        if self.unknown_polls >= _UNKNOWN_POLLS and self.policy.unknown_status == "raise":
+            raise UnknownStatusError(
+                f"run {self.run_id} is in status {str(run.status)!r}, which this version of kognitos-async "
+                "does not know: name it in until=, or poll on with PollPolicy(unknown_status='wait')",
+                run=run,
+            )
+        return False
+
+    def failed(self, error: KognitosError, now: float) -> None:
+        """Note a poll that failed; raises `error` if polling on cannot help."""
+        if not may_mend(error) and not (isinstance(error, NotFoundError) and now < self.patient_until):
+            raise error
+        self.problem = error
+
+    def next_delay(self, random: Random) -> float:
+        """Seconds until the next poll, never less than the API asked for."""
+        delay = self.policy.delay(self.polls, random)
+        self.polls += 1
+        asked = getattr(self.problem, "retry_after", None)
+        return delay if asked is None else max(delay, asked)
+
+    def timed_out(self, timeout: float) -> WaitTimeoutError:
+        """The error of a wait that took `timeout` seconds."""
+        seen = f"last seen {self.run.status!s}" if self.run is not None else "never seen"
+        trouble = f"; the last poll failed: {self.problem}" if self.problem is not None else ""
+        error = WaitTimeoutError(
+            f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. It goes on: wait again",
+            run=self.run,
+        )
+        error.__cause__ = self.problem
+        return error
+
+
+async def wait_alone(
+    watch: Watch,
+    read: Callable[[str], Awaitable[R]],
+    sleep: Callable[[float], Awaitable[None]],
+    *,
+    timeout: float | None,
+    poll_now: bool,
+    random: Random,
+) -> R:
+    """The run once `watch` is over, read one GET at a time.
+
+    Raises `WaitTimeoutError` after `timeout` seconds of sleeping and requests together, and what `Watch`
+    raises. Cancelling it ends the polling and nothing else.
+    """
+    loop = asyncio.get_running_loop()
+    with anyio.move_on_after(timeout):
+        while True:
+            if not poll_now:
+                await sleep(watch.next_delay(random))
+            poll_now = False
+            try:
+                run = await read(watch.run_id)
+            except KognitosError as error:
+                watch.failed(error, loop.time())
+                continue
+            if watch.found(run):
+                return run
+    raise watch.timed_out(timeout or 0.0)
