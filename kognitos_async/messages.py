@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +25,6 @@ from kognitos_async.errors import (
 from kognitos_async.retry import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
 T = TypeVar("T")
@@ -111,13 +111,11 @@ class Redactor:
 
 def decoder_for(response_type: type[T]) -> msgspec.json.Decoder[T]:
     """The JSON decoder of a type, made once."""
-    made: msgspec.json.Decoder[T] = _made_decoder(response_type)
+    made: msgspec.json.Decoder[T] = _cached_decoder(response_type)
     return made
 
 
-@functools.lru_cache(maxsize=256)
-def _made_decoder(response_type: Any) -> Any:
-    return msgspec.json.Decoder(response_type)
+_cached_decoder: Any = functools.lru_cache(maxsize=256)(msgspec.json.Decoder)
 
 
 def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:
@@ -187,10 +185,8 @@ _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
 
 
 def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatusError], str]:
-    if request.priority == START and 400 <= status < 500 and status not in (400, 401, 408, 429):
-        # The pages give both "403" and the words "Resource Not Available", without a status, for capacity.
-        if (status == 403 and _CAPACITY.search(words)) or "resource not available" in words.lower():
-            return CapacityError, "Nothing was started. Start again when some runs have settled."
+    if request.priority == START and _means_capacity(status, words):
+        return CapacityError, "Nothing was started. Start again when some runs have settled."
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
@@ -198,6 +194,16 @@ def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatus
     if 300 <= status < 400:
         return APIStatusError, "Redirects are never followed: check base_url."
     return APIStatusError, "Check the request."
+
+
+def _means_capacity(status: int, words: str) -> bool:
+    """Whether a refused start was refused for want of room.
+
+    The vendor's pages give 403, and the words "Resource Not Available" without a status.
+    """
+    if status == 403:
+        return _CAPACITY.search(words) is not None
+    return status in (404, 409, 422, 423) and "resource not available" in words.lower()
 
 
 def _words_of(body: bytes) -> tuple[str, list[Any]]:

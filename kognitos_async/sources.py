@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import AsyncIterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import anyio.to_thread
 
 from kognitos_async import checks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 PIECE = 1024 * 1024
 
@@ -62,7 +62,7 @@ def name_of(source: FileSource, file_name: str | None) -> str:
 
 
 @asynccontextmanager
-async def open_source(source: FileSource, size: int | None) -> AsyncIterator[Source]:
+async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[Source]:
     """A `Source` for the length of the block.
 
     A file object is read from where it stands, and left open. What has no known size goes to a temporary
@@ -78,7 +78,7 @@ async def open_source(source: FileSource, size: int | None) -> AsyncIterator[Sou
         yield Source(_agreed(size, len(content)), lambda: _slices(content), rewindable=True)
     elif isinstance(source, str | os.PathLike):
         with await anyio.to_thread.run_sync(Path(source).open, "rb") as opened:
-            yield _seekable(opened, 0, size)
+            yield _seekable(cast("BinaryIO", opened), 0, size)
     elif isinstance(source, AsyncIterable):
         if size is not None:
             yield Source(size, source.__aiter__, rewindable=False)
@@ -100,7 +100,8 @@ async def open_source(source: FileSource, size: int | None) -> AsyncIterator[Sou
                 yield _seekable(spool, 0, None)
     else:
         raise TypeError(
-            f"source is a path, bytes, a binary file or an async iterable of bytes, not {type(source).__name__}"
+            "source is a path, bytes, a binary file or an async iterable of bytes, "
+            f"not {type(source).__name__}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import anyio
@@ -23,7 +24,7 @@ from kognitos_async.errors import (
 from kognitos_async.retry import check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable
     from random import Random
 
 PATIENCE = 5.0
@@ -72,16 +73,16 @@ class Word(Protocol):
     """A status word: text that knows whether this version knows it."""
 
     @property
-    def known(self) -> bool: ...
+    def known(self) -> bool: ...  # noqa: D102
 
 
 class Waitable(Protocol):
     """What the wait needs of a run, whichever API it is of."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str: ...  # noqa: D102
     @property
-    def status(self) -> Word: ...
+    def status(self) -> Word: ...  # noqa: D102
 
 
 R = TypeVar("R", bound=Waitable)
@@ -147,7 +148,8 @@ class Watch(msgspec.Struct):
         seen = f"last seen {self.run.status!s}" if self.run is not None else "never seen"
         trouble = f"; the last poll failed: {self.problem}" if self.problem is not None else ""
         error = WaitTimeoutError(
-            f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. It goes on: wait again",
+            f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. "
+            "It goes on: wait again",
             run=self.run,
         )
         error.__cause__ = self.problem

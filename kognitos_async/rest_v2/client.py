@@ -112,7 +112,7 @@ class KognitosClient:
         return self
 
     async def aclose(self) -> None:
-        """Close connections and end what is under way: those calls raise `ClientClosedError`. May be repeated."""
+        """Close connections and end what is under way: their calls raise `ClientClosedError`."""
         await self._sender.close()
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class KognitosClient:
         self,
         run: Run | str,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the whole wait, part of the contract
+        timeout: float | None = None,
         until: Collection[RunStatus] = SETTLED,
         poll: PollPolicy | None = None,
         on_update: Callable[[Run], object] | None = None,
@@ -216,7 +216,7 @@ class KognitosClient:
         process_id: str,
         *,
         name: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - the whole wait, part of the contract
+        timeout: float | None = None,
         stage: Stage | str = Stage.PUBLISHED,
         inputs: Mapping[str, Value] | Sequence[RunInput] | None = None,
         file_ids: Sequence[str] | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -19,6 +18,7 @@ from kognitos_async.retry import certainly_not_done
 from kognitos_async.waiting import PATIENCE
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Mapping, Sequence
 
     from kognitos_async.paging import Page, Pager
@@ -111,8 +111,8 @@ class Runs:
             if not _may_have_started(problem):
                 raise
             raise StartUncertainError(
-                f"the start of {request.name!r} was sent, but whether it runs is not known: {problem} Look it "
-                "up with runs.find_started(error.request, since=error.since) before starting it again",
+                f"the start of {request.name!r} was sent, but whether it runs is not known: {problem} "
+                "Look it up with runs.find_started(error.request, since=error.since) before starting it again",
                 request=request,
                 since=since,
             ) from problem
@@ -193,7 +193,7 @@ class _Order:
         self._falling = True
 
     def newest_first_beyond(self, page: Page[Run], earliest: datetime) -> bool:
-        """Whether all pages so far fall in time, enough of them to be no accident, down to before `earliest`."""
+        """Whether all pages so far fall in time, too many for an accident, down to before `earliest`."""
         for time in (run.created_at for run in page.items):
             if self._last is not None and time > self._last:
                 self._falling = False
