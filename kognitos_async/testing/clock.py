@@ -1,0 +1,36 @@
+"""The emulator's clock: the event loop's, which tests may push forward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Seconds that only go forward: the loop's clock plus all that `advance` added."""
+
+    def __init__(self) -> None:
+        self._time: Callable[[], float] = time.monotonic
+        self._base = 0.0
+        self._advanced = 0.0
+
+    def follow(self, source: Callable[[], float]) -> None:
+        """Read `source` from now on, without a jump: runs added before the loop ran keep their age."""
+        self._base += self._time() - source()
+        self._time = source
+
+    def now(self) -> float:
+        """The time in seconds since an arbitrary moment."""
+        return self._time() + self._base + self._advanced
+
+    def wall(self) -> datetime:
+        """The time of day, in UTC, as far ahead of the machine's as `advance` was told."""
+        return datetime.now(UTC) + timedelta(seconds=self._advanced)
+
+    def advance(self, seconds: float) -> None:
+        """Add `seconds`; raises ValueError when they are negative."""
+        if not seconds >= 0:
+            message = f"a clock only goes forward: {seconds!r} seconds"
+            raise ValueError(message)
+        self._advanced += seconds

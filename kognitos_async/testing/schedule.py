@@ -1,0 +1,85 @@
+"""How a run moves: Created, Running, and what it settles in. Pure, without a clock of its own."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+SETTLED_WORDS = frozenset({"Succeeded", "Exception", "Stopped", "Failed", "Cancelled", "TimedOut"})
+"""The status words after which a run moves no more and holds no place in the capacity."""
+
+DEFAULT_OUTCOMES: Mapping[str, float] = MappingProxyType(
+    {"Succeeded": 0.8, "Exception": 0.15, "Stopped": 0.05}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one run will do: seconds after its start until it is Running, and until `outcome`."""
+
+    running_after: float
+    settled_after: float
+    outcome: str
+
+    def status(self, age: float) -> str:
+        """The status word of a run started `age` seconds ago."""
+        if age >= self.settled_after:
+            return self.outcome
+        return "Running" if age > self.running_after else "Created"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A rule that gives each run its course. Build one with `fixed`, `random` or `manual`."""
+
+    plan: Callable[[int], Course]
+    """From the run's number (0 for the first of the server) to its course."""
+
+    @classmethod
+    def fixed(cls, seconds: float, outcome: str = "Succeeded", *, created: float = 0.0) -> Schedule:
+        """Every run settles in `outcome` after `seconds`, the first `created` seconds of them as Created."""
+        _check_seconds(seconds=seconds, created=created)
+        course = Course(created, seconds, outcome)
+        return cls(lambda _number: course)
+
+    @classmethod
+    def random(
+        cls,
+        low: float,
+        high: float,
+        *,
+        seed: int = 0,
+        outcomes: Mapping[str, float] = DEFAULT_OUTCOMES,
+        created: float = 0.0,
+    ) -> Schedule:
+        """Each run settles after `low` to `high` seconds; `outcomes` maps each word to its weight.
+
+        The course of a run depends on `seed` and its number alone, not on when it was asked for.
+        """
+        _check_seconds(low=low, high=high, created=created)
+        words, weights = tuple(outcomes), tuple(outcomes.values())
+        if high < low or not words:
+            message = f"needs low <= high and at least one outcome, not {low}, {high}, {dict(outcomes)}"
+            raise ValueError(message)
+
+        def plan(number: int) -> Course:
+            chance = random.Random(f"{seed}:{number}")  # noqa: S311 - a test double, nothing secret
+            return Course(created, chance.uniform(low, high), chance.choices(words, weights)[0])
+
+        return cls(plan)
+
+    @classmethod
+    def manual(cls) -> Schedule:
+        """Every run stays Created until `KognitosServer.set_status`."""
+        course = Course(math.inf, math.inf, "Created")
+        return cls(lambda _number: course)
+
+
+def _check_seconds(**values: float) -> None:
+    for name, value in values.items():
+        if not value >= 0:
+            message = f"{name} is in seconds and not negative: {value!r}"
+            raise ValueError(message)

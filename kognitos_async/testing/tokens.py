@@ -1,0 +1,67 @@
+"""Continuation tokens: opaque, keyset, bound to the query they were issued for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+
+import msgspec
+
+Key = tuple[float, int]
+"""A place in an ordered list: rank, then number."""
+
+Query = tuple[str | None, ...]
+"""All that must stay the same from page to page."""
+
+_MAC_SIZE = 12
+
+
+class InvalidTokenError(ValueError):
+    """The token was not issued here, or for another query."""
+
+
+class _Place(msgspec.Struct, array_like=True):
+    wording: int
+    rank: float | None
+    number: int
+
+
+class Tokens:
+    """Issues tokens and reads them back."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+        self._wordings = 0
+        self._decoder = msgspec.json.Decoder(_Place)
+
+    def issue(self, query: Query, key: Key | None, *, reworded: bool = False) -> str:
+        """The token that goes on behind `key` (None: from the start).
+
+        The same place always has the same token, unless it is to be `reworded`.
+        """
+        if reworded:
+            self._wordings += 1
+        rank, number = key or (None, 0)
+        place = msgspec.json.encode(_Place(self._wordings if reworded else 0, rank, number))
+        return base64.urlsafe_b64encode(self._mac(query, place) + place).decode().rstrip("=")
+
+    def read(self, query: Query, token: str) -> Key | None:
+        """The key behind which `token` goes on. Raises InvalidTokenError for any token not issued for `query`."""
+        try:
+            sealed = base64.b64decode(
+                token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
+            )
+        except (UnicodeEncodeError, binascii.Error) as error:
+            raise InvalidTokenError from error
+        mac, place = sealed[:_MAC_SIZE], sealed[_MAC_SIZE:]
+        if not hmac.compare_digest(mac, self._mac(query, place)):
+            raise InvalidTokenError
+        found = self._decoder.decode(place)
+        return None if found.rank is None else (found.rank, found.number)
+
+    def _mac(self, query: Query, place: bytes) -> bytes:
+        text = msgspec.json.encode(query)
+        return hashlib.blake2b(text + place, key=self._secret, digest_size=_MAC_SIZE).digest()
