@@ -1,0 +1,124 @@
+"""Sends answers: as they should be, or as a fault wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+import msgspec
+from aiohttp import web
+
+from kognitos_async.testing.wire import Reply
+
+_WATCH = 0.05
+"""How often a waiting handler looks whether its peer is still there, in seconds."""
+_NO_LINGER = struct.pack("ii", 1, 0)
+_BLANKS = b" " * 65536
+
+
+class Delivery:
+    """Sending that ends as soon as the server stops."""
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all that waits or drips."""
+        self._stopping.set()
+
+    async def pause(self, seconds: float, request: web.BaseRequest) -> bool:
+        """Whether `seconds` went by with the server running and the peer there."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while not self._stopping.is_set() and _is_open(request):
+            left = deadline - loop.time()
+            if left <= 0:
+                return True
+            try:
+                async with asyncio.timeout(min(left, _WATCH)):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+        return False
+
+    async def cut(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        """Half of the body, then the end of the connection."""
+        body = body_of(reply)
+        response = _stream(reply)
+        response.content_length = len(body) + 1
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        _close(request)
+        return response
+
+    async def drip(
+        self, request: web.BaseRequest, reply: Reply, seconds: float, chunks: int
+    ) -> web.StreamResponse:
+        """The body in `chunks` pieces over `seconds`."""
+        body = body_of(reply)
+        response = _stream(reply)
+        response.content_length = len(body)
+        await response.prepare(request)
+        step = max(1, -(-len(body) // chunks))
+        for start in range(0, max(1, len(body)), step):
+            if not await self.pause(seconds / chunks, request):
+                break_connection(request)
+                return response
+            await response.write(body[start : start + step])
+        await response.write_eof()
+        return response
+
+    async def endless(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        """Blanks for ever; JSON allows them, so that nothing but its size is wrong with the body."""
+        response = _stream(reply)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        while not self._stopping.is_set() and _is_open(request):
+            await response.write(_BLANKS)
+            await asyncio.sleep(0)
+        break_connection(request)
+        return response
+
+
+def body_of(reply: Reply) -> bytes:
+    """The bytes of an answer."""
+    if reply.body is not None:
+        return reply.body
+    return b"" if reply.payload is None else msgspec.json.encode(reply.payload)
+
+
+def plain(reply: Reply) -> web.Response:
+    """The answer as it should be."""
+    headers = {**reply.headers}
+    body = body_of(reply)
+    if body:
+        headers.setdefault("Content-Type", reply.content_type)
+    return web.Response(status=reply.status, body=body or None, headers=headers)
+
+
+def break_connection(request: web.BaseRequest) -> None:
+    """Drop the connection with a TCP RST."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        # Closing without lingering is what turns the FIN into a RST.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def _close(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _is_open(request: web.BaseRequest) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def _stream(reply: Reply) -> web.StreamResponse:
+    return web.StreamResponse(
+        status=reply.status, headers={"Content-Type": reply.content_type, **reply.headers}
+    )

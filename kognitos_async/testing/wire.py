@@ -1,0 +1,141 @@
+"""What passes between the server and the APIs it serves: routes, calls and replies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from aiohttp import web
+from multidict import MultiMapping
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class PageMarks:
+    """Where a page keeps its items and token: what faults that bend paging need to know."""
+
+    items_field: str
+    token_field: str
+    asked_with: str | None
+    """The token this page was asked for with."""
+    listing: tuple[str | None, ...]
+    """All that stays the same from page to page."""
+    same_place: Callable[[], str]
+    """A new token for the place this page started at."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer before it is bytes: `payload` is a JSON value, `body` raw bytes (at most one of the two)."""
+
+    status: int
+    payload: Any = None
+    body: bytes | None = None
+    content_type: str = JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    page: PageMarks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that reached its route."""
+
+    request: web.BaseRequest
+    path: Mapping[str, str]
+    """The path parameters, percent-decoded."""
+    query: MultiMapping[str]
+    body: Any = None
+    """The JSON body; None when there is none or the route reads its own."""
+
+
+Handler = Callable[[Call], Reply | Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of an API."""
+
+    operation: str
+    method: str
+    template: str
+    """Such as `/v2/runs/{run_id}`."""
+    handler: Handler
+    reads_json: bool = False
+    """Whether the server reads and parses the body before the handler is called."""
+
+
+class Api(Protocol):
+    """An API that `KognitosServer` serves below one path prefix."""
+
+    @property
+    def prefix(self) -> str:
+        """The first path segment, such as `/v2`."""
+        ...
+
+    @property
+    def routes(self) -> Iterable[Route]:
+        """All its operations."""
+        ...
+
+    def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+        """An error in this API's own form."""
+        ...
+
+    def admit(self, request: web.BaseRequest) -> Reply | None:
+        """None when the request may go on; else why not (no key, wrong key, too many requests)."""
+        ...
+
+
+class Router:
+    """Finds the operation for a method and a raw path."""
+
+    def __init__(self, apis: Iterable[Api]) -> None:
+        self._apis = tuple(apis)
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], dict[str, Route]]]] = {}
+        self.operations: set[str] = set()
+        for api in self._apis:
+            for route in api.routes:
+                self.operations.add(route.operation)
+                self._methods(route.template)[route.method] = route
+
+    def api(self, raw_path: str) -> Api | None:
+        """The API whose prefix the path starts with."""
+        for api in self._apis:
+            if raw_path.startswith(api.prefix) and raw_path[len(api.prefix) :][:1] in {"", "/"}:
+                return api
+        return None
+
+    def find(self, raw_path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
+        """The routes of this path by method (empty: no such path), and the decoded path parameters."""
+        exact = self._exact.get(raw_path)
+        if exact is not None:
+            return exact, {}
+        for pattern, methods in self._patterns.get(_bucket(raw_path), ()):
+            match = pattern.fullmatch(raw_path)
+            if match is not None:
+                return methods, {name: unquote(value) for name, value in match.groupdict().items()}
+        return {}, {}
+
+    def _methods(self, template: str) -> dict[str, Route]:
+        if "{" not in template:
+            return self._exact.setdefault(template, {})
+        parts = re.split(r"\{(\w+)\}", template)
+        text = "".join(
+            f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
+        )
+        patterns = self._patterns.setdefault(_bucket(template), [])
+        for pattern, methods in patterns:
+            if pattern.pattern == text:
+                return methods
+        patterns.append((re.compile(text), {}))
+        return patterns[-1][1]
+
+
+def _bucket(path: str) -> tuple[str, int]:
+    """The prefix and the number of segments: few patterns share both."""
+    return path.split("/", 2)[1], path.count("/")
