@@ -1,0 +1,52 @@
+"""A real server on loopback that behaves as the Kognitos APIs do, for tests of whatever uses them.
+
+The names are loaded when they are first asked for: pytest imports this package in every run, tests of
+Kognitos or not, and should not pay for a web server it may never start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kognitos_async.testing import faults
+    from kognitos_async.testing.fault_queue import FaultHandle
+    from kognitos_async.testing.faults import Fault
+    from kognitos_async.testing.file_store import StoredFile
+    from kognitos_async.testing.request_log import SeenRequest
+    from kognitos_async.testing.schedule import Schedule
+    from kognitos_async.testing.server import KognitosServer
+    from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun
+
+__all__ = [
+    "EmulatedProcess",
+    "EmulatedRun",
+    "Fault",
+    "FaultHandle",
+    "KognitosServer",
+    "Schedule",
+    "SeenRequest",
+    "StoredFile",
+    "faults",
+]
+
+_HOMES = {
+    "EmulatedProcess": "world_v2",
+    "EmulatedRun": "world_v2",
+    "Fault": "faults",
+    "FaultHandle": "fault_queue",
+    "KognitosServer": "server",
+    "Schedule": "schedule",
+    "SeenRequest": "request_log",
+    "StoredFile": "file_store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "faults":
+        return import_module("kognitos_async.testing.faults")
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"kognitos_async.testing.{_HOMES[name]}"), name)

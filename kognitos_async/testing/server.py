@@ -1,0 +1,442 @@
+"""KognitosServer: a real HTTP server on loopback that behaves as the Kognitos APIs do, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from aiohttp import web
+
+from kognitos_async.testing import faults as kinds
+from kognitos_async.testing.clock import Clock
+from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
+from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
+from kognitos_async.testing.file_store import FileStore, StoredFile
+from kognitos_async.testing.rate import TokenBucket
+from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
+from kognitos_async.testing.rest_v2 import RestV2, TimeFormat
+from kognitos_async.testing.schedule import Schedule
+from kognitos_async.testing.wire import Api, Call, Reply, Route, Router
+from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, Facts, Order, World
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from kognitos_async import KognitosClient
+
+_logger = logging.getLogger("kognitos_async.testing")
+_UNKNOWN = "unknown"
+_GRACE = 1.0
+"""Seconds that a request under way has to end when the server stops."""
+_TOKENS_KEPT = 1000
+
+
+class KognitosServer:
+    """An emulated Kognitos organization with one process, `server.process`, published and as a draft.
+
+    Usable inside `async with`, or between `await start()` and `await stop()`; it may be started again, with
+    the same port and the same world. All times are seconds. Raises ValueError for settings out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "test-key",
+        agent_id: str = "agent-1",
+        schedule: Schedule | None = None,
+        order: Order = "newest",
+        capacity: int | None = 150,
+        rate_limit: float | None = None,
+        rate_burst: float | None = None,
+        retry_after: float | None = None,
+        form_lifetime: float = 300.0,
+        time_format: TimeFormat = "naive",
+        list_outputs: bool = True,
+        strict_files: bool = True,
+        max_file_size: int = 1_000_000_000,
+        keep_content_limit: int = 1024 * 1024,
+        latency: float = 0.0,
+        log_limit: int = 10_000,
+        seed: int = 0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.api_key = api_key
+        self.agent_id = agent_id
+        self.latency = latency
+        self._host = host
+        self._port = port
+        self._clock = Clock()
+        self._world = World(
+            clock=self._clock,
+            schedule=schedule or Schedule.fixed(0.2),
+            order=order,
+            capacity=capacity,
+            seed=seed,
+        )
+        self._store = FileStore(
+            self._clock, lifetime=form_lifetime, max_size=max_file_size, keep_limit=keep_content_limit
+        )
+        self.process = self._world.add_process(
+            "Process invoice", process_id=None, stage="Published", agent_id=agent_id
+        )
+        """The published process every server starts with; its draft has the same id."""
+        self._world.add_process(
+            "Process invoice", process_id=self.process.id, stage="Draft", agent_id=agent_id
+        )
+        burst = max(1.0, rate_limit or 0.0) if rate_burst is None else rate_burst
+        rest_v2 = RestV2(
+            self._world,
+            self._store,
+            api_key=api_key,
+            bucket=None if rate_limit is None else TokenBucket(self._clock, rate_limit, burst),
+            retry_after=retry_after,
+            time_format=time_format,
+            list_outputs=list_outputs,
+            strict_files=strict_files,
+        )
+        self._default_api: Api = rest_v2
+        self._router = Router((rest_v2, self._store))
+        self._log = RequestLog(log_limit)
+        self._faults = FaultQueue(seed)
+        self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
+        self._requests = 0
+        self._runner: web.ServerRunner | None = None
+        self._delivery: Delivery | None = None
+
+    # Life cycle
+
+    async def start(self) -> None:
+        """Listen. Raises RuntimeError when it does already, OSError when the port is taken."""
+        if self._runner is not None:
+            message = "the server is running already"
+            raise RuntimeError(message)
+        self._clock.follow(asyncio.get_running_loop().time)
+        self._delivery = Delivery()
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GRACE)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port, backlog=1024).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening and end every request under way; nothing happens when it is stopped already."""
+        runner, self._runner = self._runner, None
+        if runner is None or self._delivery is None:
+            return
+        self._delivery.stop()
+        await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`. Raises RuntimeError before the first start."""
+        if not self._port:
+            message = "the server has no address before it is started"
+            raise RuntimeError(message)
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where the REST API v2 begins."""
+        return f"{self.url}/v2"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that lead a client here."""
+        return {
+            "KOGNITOS_BASE_URL": self.base_url,
+            "KOGNITOS_API_KEY": self.api_key,
+            "KOGNITOS_AGENT_ID": self.agent_id,
+        }
+
+    def client(self, **options: Any) -> KognitosClient:
+        """A client of this server, not opened yet; `options` go to KognitosClient."""
+        from kognitos_async import KognitosClient  # noqa: PLC0415 - the server alone needs no client
+
+        return KognitosClient(
+            **{"api_key": self.api_key, "base_url": self.base_url, "agent_id": self.agent_id, **options}
+        )
+
+    # The world
+
+    @property
+    def runs(self) -> Mapping[str, EmulatedRun]:
+        """All runs by id, in order of creation."""
+        return self._world.runs
+
+    @property
+    def files(self) -> Mapping[str, StoredFile]:
+        """All uploaded files by id."""
+        return self._store.files
+
+    @property
+    def leaks(self) -> int:
+        """Requests that gave an API key to the file store."""
+        return self._store.leaks
+
+    def add_process(
+        self, name: str, *, id: str | None = None, stage: str = "Published", agent_id: str | None = None
+    ) -> EmulatedProcess:
+        """A new process item; with a new `agent_id`, a new agent too. Raises ValueError when it exists."""
+        return self._world.add_process(name, process_id=id, stage=stage, agent_id=agent_id or self.agent_id)
+
+    def add_run(
+        self,
+        process_id: str | None = None,
+        *,
+        name: str = "Earlier run",
+        status: str | None = None,
+        created_at: datetime | None = None,
+        inputs: Facts | None = None,
+        outputs: Facts | None = None,
+        file_ids: tuple[str, ...] = (),
+        stage: str = "Published",
+        agent_id: str | None = None,
+        id: str | None = None,
+        schedule: Schedule | None = None,
+    ) -> EmulatedRun:
+        """A run that was there before. With a `status` it stays so; else its schedule counts from `created_at`.
+
+        Raises ValueError for a process or stage there is not, an id that is taken, a `created_at` without
+        an offset, and a status together with a schedule.
+        """
+        if status is not None and schedule is not None:
+            message = "a run with a status stays as it is: give a status or a schedule, not both"
+            raise ValueError(message)
+        process = self._world.process(agent_id or self.agent_id, process_id or self.process.id, stage)
+        if process is None:
+            message = f"no process {process_id} with a {stage} stage"
+            raise ValueError(message)
+        return self._world.add_run(
+            process,
+            name=name,
+            inputs=inputs,
+            file_ids=file_ids,
+            run_id=id,
+            created_at=created_at,
+            status=status,
+            outputs=outputs,
+            schedule=schedule,
+        )
+
+    def add_file(self, file_name: str, content: bytes = b"", *, id: str | None = None) -> StoredFile:
+        """A file that was uploaded before; its `.id` goes into `file_ids`."""
+        return self._store.put(file_name, content, id)
+
+    def runs_named(self, name: str) -> list[EmulatedRun]:
+        """The runs that carry this name, in order of creation."""
+        return self._world.runs_named(name)
+
+    def duplicates(self) -> dict[str, int]:
+        """The names that more than one run carries, and how many do."""
+        return self._world.duplicates()
+
+    def set_status(self, run_id: str, status: str, outputs: Facts | None = None) -> EmulatedRun:
+        """The run, whose status is any word you like from now on. Raises KeyError for an unknown run."""
+        return self._world.set_status(run_id, status, outputs)
+
+    def advance(self, seconds: float) -> None:
+        """Push the clock of schedules, upload forms and the rate limit forward; `created_at` keeps real time."""
+        self._clock.advance(seconds)
+
+    # Faults, log and counters
+
+    def misbehave(
+        self,
+        operation: str,
+        fault: kinds.Fault,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        probability: float = 1.0,
+    ) -> FaultHandle:
+        """Spoil the next `times` answers (None: all) of an operationId, `upload_file`, or `*` for any operation.
+
+        The first `skip` requests are served well, and each one after them with `1 - probability`. Raises
+        ValueError for an operation there is not and for numbers out of range.
+        """
+        if operation != "*" and operation not in self._router.operations:
+            message = (
+                f"no operation {operation!r}; there are {', '.join(sorted(self._router.operations))} and *"
+            )
+            raise ValueError(message)
+        if (times is not None and times < 1) or skip < 0 or not 0 <= probability <= 1:
+            message = f"times >= 1, skip >= 0, 0 <= probability <= 1, not {times}, {skip}, {probability}"
+            raise ValueError(message)
+        return self._faults.arm(
+            FaultHandle(operation, fault, times=times, skip=skip, probability=probability)
+        )
+
+    def behave(self) -> None:
+        """Cancel every fault."""
+        self._faults.clear()
+
+    def count(self, operation: str | None = None, *, status: int | None = None) -> int:
+        """How many requests came in; with a status, how many were answered with it."""
+        return self._log.count(operation, status)
+
+    @property
+    def log(self) -> list[SeenRequest]:
+        """The last `log_limit` requests, oldest first."""
+        return list(self._log.seen)
+
+    # One request
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        raw_path = request.rel_url.raw_path
+        methods, path = self._router.find(raw_path)
+        route = methods.get(request.method)
+        seen = SeenRequest(
+            operation=route.operation if route else _UNKNOWN,
+            method=request.method,
+            path=raw_path,
+            query=dict(request.query),
+            headers={
+                name: REDACTED if name.lower() in SECRET_HEADERS else value
+                for name, value in request.headers.items()
+            },
+            time=self._clock.now(),
+        )
+        self._log.arrive(seen)
+        status: int | None = None
+        try:
+            response = await self._respond(request, route, methods, path, seen)
+            if _is_answered(request):
+                status = response.status
+        except ConnectionError:
+            # The peer went away: there is nobody left to answer.
+            response = web.Response(status=499)
+        finally:
+            self._log.finish(seen, status)
+        return response
+
+    async def _respond(
+        self,
+        request: web.BaseRequest,
+        route: Route | None,
+        methods: Mapping[str, Route],
+        path: Mapping[str, str],
+        seen: SeenRequest,
+    ) -> web.StreamResponse:
+        api = self._router.api(seen.path) or self._default_api
+        delivery = self._delivery
+        if delivery is None or route is None:
+            return plain(self._stamp(_no_route(api, request, methods)))
+        call, reply = await self._read(api, route, request, path, seen)
+        handle = self._faults.next(route.operation) if self._faults else None
+        fault = None if handle is None else handle.fault
+        seen.fault = None if fault is None else fault.name
+        if self.latency and not await delivery.pause(self.latency, request):
+            # The API does its work whether or not anybody still listens.
+            _logger.debug("the peer left before %s was answered", route.operation)
+        if reply is None and (fault is None or fault.after_work):
+            made = route.handler(call)
+            reply = await made if isawaitable(made) else made
+        if handle is None or fault is None:
+            return plain(self._stamp(reply or Reply(500)))
+        return await self._spoil(api, request, reply, handle, seen)
+
+    async def _read(
+        self, api: Api, route: Route, request: web.BaseRequest, path: Mapping[str, str], seen: SeenRequest
+    ) -> tuple[Call, Reply | None]:
+        """The call, and the refusal if it never gets to its handler."""
+        body: Any = None
+        problem: Reply | None = None
+        if route.reads_json:
+            try:
+                raw = await request.read()
+                body = msgspec.json.decode(raw)
+            except web.HTTPRequestEntityTooLarge:
+                problem = api.refuse(413, "The body is too large")
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                problem = api.refuse(400, "The body is not JSON", [("body", str(error))])
+            if request.content_type != "application/json":
+                problem = api.refuse(
+                    400, "Invalid input values", [("Content-Type", "must be application/json")]
+                )
+            seen.body = body
+        return Call(request, path, request.query, body), api.admit(request) or problem
+
+    async def _spoil(
+        self, api: Api, request: web.BaseRequest, reply: Reply | None, handle: FaultHandle, seen: SeenRequest
+    ) -> web.StreamResponse:
+        delivery = self._delivery
+        reply = reply or Reply(200)
+        match handle.fault:
+            case kinds.Refusal() as fault:
+                refusal = api.refuse(fault.status, fault.message)
+                refusal.headers = dict(fault.headers)
+                return plain(self._stamp(refusal))
+            case kinds.Answer() as fault:
+                body = fault.body if isinstance(fault.body, bytes) else fault.body()
+                return plain(Reply(fault.status, body=body, headers=dict(fault.headers)))
+            case kinds.Rewrite() as fault:
+                rewritten = self._rewrite(fault, reply)
+                if rewritten is None:
+                    handle.hits -= 1
+                    seen.fault = None
+                return plain(self._stamp(rewritten or reply))
+            case kinds.Cut() if delivery is not None:
+                return await delivery.cut(request, reply)
+            case kinds.Drip() as fault if delivery is not None:
+                return await delivery.drip(request, reply, fault.seconds, fault.chunks)
+            case kinds.Endless() if delivery is not None:
+                return await delivery.endless(request, reply)
+            case kinds.Hang() as fault if delivery is not None:
+                await delivery.pause(fault.seconds, request)
+            case _:
+                pass
+        break_connection(request)
+        return web.Response(status=499)
+
+    def _rewrite(self, fault: kinds.Rewrite, reply: Reply) -> Reply | None:
+        earlier: tuple[str, ...] = ()
+        if reply.page is not None:
+            tokens = self._tokens_seen.setdefault(reply.page.listing, deque(maxlen=_TOKENS_KEPT))
+            earlier = tuple(tokens)
+            if reply.page.asked_with is not None:
+                tokens.append(reply.page.asked_with)
+        if not 200 <= reply.status < 300 or reply.payload is None:
+            return None
+        payload = fault.change(msgspec.json.decode(body_of(reply)), kinds.Asked(reply.page, earlier))
+        return None if payload is None else replace(reply, payload=payload)
+
+    def _stamp(self, reply: Reply) -> Reply:
+        self._requests += 1
+        reply.headers = {**reply.headers, "x-request-id": f"emulated-{self._requests}"}
+        return reply
+
+
+def _no_route(api: Api, request: web.BaseRequest, methods: Mapping[str, Route]) -> Reply:
+    refusal = api.admit(request)
+    if refusal is not None:
+        return refusal
+    if not methods:
+        return api.refuse(404, f"There is nothing at {request.path}")
+    reply = api.refuse(405, f"{request.method} is not allowed here")
+    reply.headers = {"Allow": ", ".join(sorted(methods))}
+    return reply
+
+
+def _is_answered(request: web.BaseRequest) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
