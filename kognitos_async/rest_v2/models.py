@@ -215,7 +215,7 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
 
 
 class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file in Kognitos: `id` goes into `file_ids`, `file_name` is the API's safe form, `size` is in bytes."""
+    """A file in Kognitos: `id` goes into `file_ids`, `file_name` as the API made it safe, `size` in bytes."""
 
     id: str
     file_name: str

@@ -112,7 +112,7 @@ class Runs:
                 raise
             raise StartUncertainError(
                 f"the start of {request.name!r} was sent, but whether it runs is not known: {problem} "
-                "Look it up with runs.find_started(error.request, since=error.since) before starting it again",
+                "Look it up with runs.find_started(error.request, since=error.since) before starting again",
                 request=request,
                 since=since,
             ) from problem
