@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
 
-from kognitos_async.testing.wire import Reply
+if TYPE_CHECKING:
+    from kognitos_async.testing.wire import Reply
 
 _WATCH = 0.05
 """How often a waiting handler looks whether its peer is still there, in seconds."""

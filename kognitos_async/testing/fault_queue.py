@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
-from kognitos_async.testing.faults import Fault
+if TYPE_CHECKING:
+    from kognitos_async.testing.faults import Fault
 
 
 class FaultHandle:

@@ -7,14 +7,16 @@ its answer never arrives is another matter than one that is not.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from kognitos_async.testing.wire import PageMarks
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kognitos_async.testing.wire import PageMarks
 
 CAPACITY_MESSAGE = (
     "Resource Not Available: the organization has reached its maximum of {capacity} concurrent runs. "
@@ -189,7 +191,7 @@ def reset(*, after_work: bool) -> Fault:
 
 
 def hang(seconds: float = 3600.0, *, after_work: bool = False) -> Fault:
-    """No answer for `seconds`, then a broken connection. Ends early when the peer goes or the server stops."""
+    """No answer for `seconds`, then a broken connection; sooner when the peer goes or the server stops."""
     return Hang("hang", seconds, after_work)
 
 
@@ -243,7 +245,7 @@ def extra_fields() -> Fault:
 
 
 def repeat_token() -> Fault:
-    """A page whose token is the one it was asked for with. Bites the first page that was asked for with one."""
+    """A page whose token is the one it was asked for with. Bites the first page asked for with one."""
 
     def change(payload: Any, asked: Asked) -> Any:
         if asked.page is None or asked.page.asked_with is None:
@@ -317,7 +319,7 @@ def _html(status: int) -> bytes:
 
 @lru_cache(maxsize=4)
 def _bomb(size: int) -> bytes:
-    packer = zlib.compressobj(level=9, wbits=31)
+    packer = zlib.compressobj(level=1, wbits=31)
     parts = [packer.compress(b"{}")]
     left = size - 2
     blank = b" " * _MIB

@@ -9,18 +9,21 @@ import hmac
 import mimetypes
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from xml.sax.saxutils import escape
 
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from kognitos_async.testing.clock import Clock
 from kognitos_async.testing.wire import Call, Reply, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kognitos_async.testing.clock import Clock
 
 BUCKET = "kognitos-uploads"
 FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
@@ -237,7 +240,7 @@ class FileStore:
             raise StoreError(
                 400,
                 "InvalidArgument",
-                "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the fields.",
+                "Bucket POST must contain a field named 'key'. If it does, please check the order of the fields.",
             )
         missing = [name for name in FORM_FIELDS if name not in fields]
         if missing:

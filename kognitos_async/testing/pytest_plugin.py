@@ -6,22 +6,22 @@ the server and the client are imported inside the fixtures.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-
-_fixture: Any = pytest.fixture  # which anyio's plugin drives, too
-with suppress(ImportError):
-    import pytest_asyncio
-
-    _fixture = pytest_asyncio.fixture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pytest_asyncio import fixture as _fixture
+
     from kognitos_async import KognitosClient
     from kognitos_async.testing.server import KognitosServer
+else:
+    try:
+        from pytest_asyncio import fixture as _fixture
+    except ImportError:
+        _fixture = pytest.fixture  # which anyio's plugin drives
 
 
 @_fixture

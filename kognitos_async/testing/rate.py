@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from kognitos_async.testing.clock import Clock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kognitos_async.testing.clock import Clock
 
 
 class TokenBucket:

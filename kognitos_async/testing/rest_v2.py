@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any, Literal
 
 from kognitos_async.testing import schema
 from kognitos_async.testing.faults import CAPACITY_MESSAGE
-from kognitos_async.testing.file_store import FileStore
-from kognitos_async.testing.rate import TokenBucket
 from kognitos_async.testing.tokens import InvalidTokenError, Key, Query, Tokens
 from kognitos_async.testing.wire import Call, PageMarks, Reply, Route
-from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from aiohttp import web
+
+    from kognitos_async.testing.file_store import FileStore
+    from kognitos_async.testing.rate import TokenBucket
+    from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, World
 
 TimeFormat = Literal["naive", "offset", "nanoseconds", "seconds"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SETTLED_WORDS = frozenset({"Succeeded", "Exception", "Stopped", "Failed", "Cancelled", "TimedOut"})
 """The status words after which a run moves no more and holds no place in the capacity."""

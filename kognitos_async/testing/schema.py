@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from multidict import MultiMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from multidict import MultiMapping
 
 try:
     from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 except ImportError as error:
     message = "kognitos_async.testing needs jsonschema: pip install 'kognitos-async[testing]'"
     raise ImportError(message) from error
@@ -61,9 +65,7 @@ class OperationSchema:
         if self._body is None:
             return []
         errors = cast("Iterable[Any]", self._body.iter_errors(body))
-        return [
-            (".".join(map(str, error.absolute_path)) or "body", str(error.message)[:500]) for error in errors
-        ]
+        return [(".".join(map(str, error.absolute_path)) or "body", _why(error)) for error in errors]
 
 
 class _Parameter:
@@ -88,7 +90,7 @@ class _Parameter:
         elif self._integer and _INTEGER.fullmatch(raw):
             value = int(raw)
         for error in cast("Iterable[Any]", self._validator.iter_errors(value)):
-            return value, str(error.message)[:500]
+            return value, _why(error)
         return value, None
 
 
@@ -99,6 +101,11 @@ def load(name: str) -> dict[str, OperationSchema]:
     components = spec["components"]
     operations = (operation for item in spec["paths"].values() for operation in item.values())
     return {operation["operationId"]: OperationSchema(operation, components) for operation in operations}
+
+
+def _why(error: Any) -> str:
+    """What is wrong; of several ways to be right, what keeps the nearest from being met."""
+    return str(getattr(best_match([error]), "message", ""))[:500]
 
 
 def _validator(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:

@@ -1,13 +1,11 @@
-"""KognitosServer: a real HTTP server on loopback that behaves as the Kognitos APIs do, and misbehaves on demand."""
+"""KognitosServer: a real HTTP server on loopback that behaves, or misbehaves, as the Kognitos APIs do."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +25,8 @@ from kognitos_async.testing.wire import Api, Call, Reply, Route, Router
 from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, Facts, Order, World
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
     from types import TracebackType
 
     from kognitos_async import KognitosClient
@@ -215,7 +215,7 @@ class KognitosServer:
         id: str | None = None,
         schedule: Schedule | None = None,
     ) -> EmulatedRun:
-        """A run that was there before. With a `status` it stays so; else its schedule counts from `created_at`.
+        """A run that was there before. With a `status` it stays so; else it moves from `created_at` on.
 
         Raises ValueError for a process or stage there is not, an id that is taken, a `created_at` without
         an offset, and a status together with a schedule.
@@ -256,7 +256,7 @@ class KognitosServer:
         return self._world.set_status(run_id, status, outputs)
 
     def advance(self, seconds: float) -> None:
-        """Push the clock of schedules, upload forms and the rate limit forward; `created_at` keeps real time."""
+        """Move schedules, upload forms and the rate limit forward; `created_at` keeps the real time."""
         self._clock.advance(seconds)
 
     # Faults, log and counters
@@ -270,7 +270,7 @@ class KognitosServer:
         skip: int = 0,
         probability: float = 1.0,
     ) -> FaultHandle:
-        """Spoil the next `times` answers (None: all) of an operationId, `upload_file`, or `*` for any operation.
+        """Spoil the next `times` answers (None: all) of an operationId, of `upload_file`, or of any: `*`.
 
         The first `skip` requests are served well, and each one after them with `1 - probability`. Raises
         ValueError for an operation there is not and for numbers out of range.
@@ -343,13 +343,15 @@ class KognitosServer:
         if delivery is None or route is None:
             return plain(self._stamp(_no_route(api, request, methods)))
         call, reply = await self._read(api, route, request, path, seen)
+        if reply is not None:
+            return plain(self._stamp(reply))
         handle = self._faults.next(route.operation) if self._faults else None
         fault = None if handle is None else handle.fault
         seen.fault = None if fault is None else fault.name
         if self.latency and not await delivery.pause(self.latency, request):
             # The API does its work whether or not anybody still listens.
             _logger.debug("the peer left before %s was answered", route.operation)
-        if reply is None and (fault is None or fault.after_work):
+        if fault is None or fault.after_work:
             made = route.handler(call)
             reply = await made if isawaitable(made) else made
         if handle is None or fault is None:
@@ -368,6 +370,8 @@ class KognitosServer:
                 body = msgspec.json.decode(raw)
             except web.HTTPRequestEntityTooLarge:
                 problem = api.refuse(413, "The body is too large")
+            except web.RequestPayloadError as error:
+                problem = api.refuse(400, "The body is broken", [("body", str(error))])
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 problem = api.refuse(400, "The body is not JSON", [("body", str(error))])
             if request.content_type != "application/json":
@@ -388,7 +392,7 @@ class KognitosServer:
                 refusal.headers = dict(fault.headers)
                 return plain(self._stamp(refusal))
             case kinds.Answer() as fault:
-                body = fault.body if isinstance(fault.body, bytes) else fault.body()
+                body = fault.body if isinstance(fault.body, bytes) else await asyncio.to_thread(fault.body)
                 return plain(Reply(fault.status, body=body, headers=dict(fault.headers)))
             case kinds.Rewrite() as fault:
                 rewritten = self._rewrite(fault, reply)

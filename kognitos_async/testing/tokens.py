@@ -49,7 +49,7 @@ class Tokens:
         return base64.urlsafe_b64encode(self._mac(query, place) + place).decode().rstrip("=")
 
     def read(self, query: Query, token: str) -> Key | None:
-        """The key behind which `token` goes on. Raises InvalidTokenError for any token not issued for `query`."""
+        """The key behind which `token` goes on. Raises InvalidTokenError unless it was issued for `query`."""
         try:
             sealed = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True

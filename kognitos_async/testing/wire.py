@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
-from aiohttp import web
-from multidict import MultiMapping
+if TYPE_CHECKING:
+    from aiohttp import web
+    from multidict import MultiMapping
 
 JSON_TYPE = "application/json"
 

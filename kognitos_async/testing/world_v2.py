@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from kognitos_async.testing.clock import Clock
 from kognitos_async.testing.schedule import SETTLED_WORDS, Course, Schedule
-from kognitos_async.testing.tokens import Key
+
+if TYPE_CHECKING:
+    from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.tokens import Key
 
 Order = Literal["newest", "oldest", "shuffled"]
 Scalar = str | int | float
