@@ -111,7 +111,7 @@ class Runs:
             if not _may_have_started(problem):
                 raise
             raise StartUncertainError(
-                f"the start of {request.name!r} was sent, but whether it runs is not known: {problem} "
+                f"the start of {request.name!r} was sent, but whether it runs is not known ({problem}). "
                 "Look it up with runs.find_started(error.request, since=error.since) before starting again",
                 request=request,
                 since=since,

@@ -240,7 +240,7 @@ class FileStore:
             raise StoreError(
                 400,
                 "InvalidArgument",
-                "Bucket POST must contain a field named 'key'. If it does, please check the order of the fields.",
+                "Bucket POST must contain a field named 'key'. Please check the order of the fields.",
             )
         missing = [name for name in FORM_FIELDS if name not in fields]
         if missing:
