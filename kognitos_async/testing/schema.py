@@ -65,7 +65,8 @@ class OperationSchema:
         if self._body is None:
             return []
         errors = cast("Iterable[Any]", self._body.iter_errors(body))
-        return [(".".join(map(str, error.absolute_path)) or "body", _why(error)) for error in errors]
+        nearest = [_nearest(error) for error in errors]
+        return [(".".join(map(str, error.absolute_path)) or "body", _why(error)) for error in nearest]
 
 
 class _Parameter:
@@ -90,7 +91,7 @@ class _Parameter:
         elif self._integer and _INTEGER.fullmatch(raw):
             value = int(raw)
         for error in cast("Iterable[Any]", self._validator.iter_errors(value)):
-            return value, _why(error)
+            return value, _why(_nearest(error))
         return value, None
 
 
@@ -103,9 +104,13 @@ def load(name: str) -> dict[str, OperationSchema]:
     return {operation["operationId"]: OperationSchema(operation, components) for operation in operations}
 
 
+def _nearest(error: Any) -> Any:
+    """Of several ways to be right, what keeps the nearest one from being met."""
+    return best_match([error]) or error
+
+
 def _why(error: Any) -> str:
-    """What is wrong; of several ways to be right, what keeps the nearest from being met."""
-    return str(getattr(best_match([error]), "message", ""))[:500]
+    return str(error.message)[:500]
 
 
 def _validator(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
