@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
-from dataclasses import replace
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
 from aiohttp import web
 
-from kognitos_async.testing import faults as kinds
 from kognitos_async.testing.clock import Clock
-from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
-from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
+from kognitos_async.testing.delivery import Delivery
+from kognitos_async.testing.dispatch import Dispatcher
+from kognitos_async.testing.fault_queue import FaultHandle
 from kognitos_async.testing.file_store import FileStore, StoredFile
 from kognitos_async.testing.rate import TokenBucket
-from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
 from kognitos_async.testing.rest_v2 import RestV2, TimeFormat
 from kognitos_async.testing.schedule import Schedule
-from kognitos_async.testing.wire import Api, Call, Reply, Route, Router
 from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, Facts, Order, World
 
 if TYPE_CHECKING:
@@ -30,12 +23,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kognitos_async import KognitosClient
+    from kognitos_async.testing import faults as kinds
+    from kognitos_async.testing.request_log import SeenRequest
 
-_logger = logging.getLogger("kognitos_async.testing")
-_UNKNOWN = "unknown"
 _GRACE = 1.0
 """Seconds that a request under way has to end when the server stops."""
-_TOKENS_KEPT = 1000
 
 
 class KognitosServer:
@@ -70,7 +62,6 @@ class KognitosServer:
     ) -> None:
         self.api_key = api_key
         self.agent_id = agent_id
-        self.latency = latency
         self._host = host
         self._port = port
         self._clock = Clock()
@@ -102,14 +93,10 @@ class KognitosServer:
             list_outputs=list_outputs,
             strict_files=strict_files,
         )
-        self._default_api: Api = rest_v2
-        self._router = Router((rest_v2, self._store))
-        self._log = RequestLog(log_limit)
-        self._faults = FaultQueue(seed)
-        self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
-        self._requests = 0
+        self._dispatcher = Dispatcher(
+            (rest_v2, self._store), self._clock, latency=latency, log_limit=log_limit, seed=seed
+        )
         self._runner: web.ServerRunner | None = None
-        self._delivery: Delivery | None = None
 
     # Life cycle
 
@@ -119,8 +106,10 @@ class KognitosServer:
             message = "the server is running already"
             raise RuntimeError(message)
         self._clock.follow(asyncio.get_running_loop().time)
-        self._delivery = Delivery()
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GRACE)
+        self._dispatcher.delivery = Delivery()
+        runner = web.ServerRunner(
+            web.Server(self._dispatcher.handle, access_log=None), shutdown_timeout=_GRACE
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port, backlog=1024).start()
@@ -133,9 +122,9 @@ class KognitosServer:
     async def stop(self) -> None:
         """Stop listening and end every request under way; nothing happens when it is stopped already."""
         runner, self._runner = self._runner, None
-        if runner is None or self._delivery is None:
+        if runner is None or self._dispatcher.delivery is None:
             return
-        self._delivery.stop()
+        self._dispatcher.delivery.stop()
         await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -149,7 +138,7 @@ class KognitosServer:
 
     @property
     def url(self) -> str:
-        """`http://host:port`. Raises RuntimeError before the first start."""
+        """`http://host:port`. Raises RuntimeError before a start has found a free port."""
         if not self._port:
             message = "the server has no address before it is started"
             raise RuntimeError(message)
@@ -275,172 +264,26 @@ class KognitosServer:
         The first `skip` requests are served well, and each one after them with `1 - probability`. Raises
         ValueError for an operation there is not and for numbers out of range.
         """
-        if operation != "*" and operation not in self._router.operations:
-            message = (
-                f"no operation {operation!r}; there are {', '.join(sorted(self._router.operations))} and *"
-            )
+        known = self._dispatcher.router.operations
+        if operation != "*" and operation not in known:
+            message = f"no operation {operation!r}; there are {', '.join(sorted(known))} and *"
             raise ValueError(message)
         if (times is not None and times < 1) or skip < 0 or not 0 <= probability <= 1:
             message = f"times >= 1, skip >= 0, 0 <= probability <= 1, not {times}, {skip}, {probability}"
             raise ValueError(message)
-        return self._faults.arm(
+        return self._dispatcher.faults.arm(
             FaultHandle(operation, fault, times=times, skip=skip, probability=probability)
         )
 
     def behave(self) -> None:
         """Cancel every fault."""
-        self._faults.clear()
+        self._dispatcher.faults.clear()
 
     def count(self, operation: str | None = None, *, status: int | None = None) -> int:
         """How many requests came in; with a status, how many were answered with it."""
-        return self._log.count(operation, status)
+        return self._dispatcher.log.count(operation, status)
 
     @property
     def log(self) -> list[SeenRequest]:
         """The last `log_limit` requests, oldest first."""
-        return list(self._log.seen)
-
-    # One request
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        raw_path = request.rel_url.raw_path
-        methods, path = self._router.find(raw_path)
-        route = methods.get(request.method)
-        seen = SeenRequest(
-            operation=route.operation if route else _UNKNOWN,
-            method=request.method,
-            path=raw_path,
-            query=dict(request.query),
-            headers={
-                name: REDACTED if name.lower() in SECRET_HEADERS else value
-                for name, value in request.headers.items()
-            },
-            time=self._clock.now(),
-        )
-        self._log.arrive(seen)
-        status: int | None = None
-        try:
-            response = await self._respond(request, route, methods, path, seen)
-            if _is_answered(request):
-                status = response.status
-        except ConnectionError:
-            # The peer went away: there is nobody left to answer.
-            response = web.Response(status=499)
-        finally:
-            self._log.finish(seen, status)
-        return response
-
-    async def _respond(
-        self,
-        request: web.BaseRequest,
-        route: Route | None,
-        methods: Mapping[str, Route],
-        path: Mapping[str, str],
-        seen: SeenRequest,
-    ) -> web.StreamResponse:
-        api = self._router.api(seen.path) or self._default_api
-        delivery = self._delivery
-        if delivery is None or route is None:
-            return plain(self._stamp(_no_route(api, request, methods)))
-        call, reply = await self._read(api, route, request, path, seen)
-        if reply is not None:
-            return plain(self._stamp(reply))
-        handle = self._faults.next(route.operation) if self._faults else None
-        fault = None if handle is None else handle.fault
-        seen.fault = None if fault is None else fault.name
-        if self.latency and not await delivery.pause(self.latency, request):
-            # The API does its work whether or not anybody still listens.
-            _logger.debug("the peer left before %s was answered", route.operation)
-        if fault is None or fault.after_work:
-            made = route.handler(call)
-            reply = await made if isawaitable(made) else made
-        if handle is None or fault is None:
-            return plain(self._stamp(reply or Reply(500)))
-        return await self._spoil(api, request, reply, handle, seen)
-
-    async def _read(
-        self, api: Api, route: Route, request: web.BaseRequest, path: Mapping[str, str], seen: SeenRequest
-    ) -> tuple[Call, Reply | None]:
-        """The call, and the refusal if it never gets to its handler."""
-        body: Any = None
-        problem: Reply | None = None
-        if route.reads_json:
-            try:
-                raw = await request.read()
-                body = msgspec.json.decode(raw)
-            except web.HTTPRequestEntityTooLarge:
-                problem = api.refuse(413, "The body is too large")
-            except web.RequestPayloadError as error:
-                problem = api.refuse(400, "The body is broken", [("body", str(error))])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                problem = api.refuse(400, "The body is not JSON", [("body", str(error))])
-            if request.content_type != "application/json":
-                problem = api.refuse(
-                    400, "Invalid input values", [("Content-Type", "must be application/json")]
-                )
-            seen.body = body
-        return Call(request, path, request.query, body), api.admit(request) or problem
-
-    async def _spoil(
-        self, api: Api, request: web.BaseRequest, reply: Reply | None, handle: FaultHandle, seen: SeenRequest
-    ) -> web.StreamResponse:
-        delivery = self._delivery
-        reply = reply or Reply(200)
-        match handle.fault:
-            case kinds.Refusal() as fault:
-                refusal = api.refuse(fault.status, fault.message)
-                refusal.headers = dict(fault.headers)
-                return plain(self._stamp(refusal))
-            case kinds.Answer() as fault:
-                body = fault.body if isinstance(fault.body, bytes) else await asyncio.to_thread(fault.body)
-                return plain(Reply(fault.status, body=body, headers=dict(fault.headers)))
-            case kinds.Rewrite() as fault:
-                rewritten = self._rewrite(fault, reply)
-                if rewritten is None:
-                    handle.hits -= 1
-                    seen.fault = None
-                return plain(self._stamp(rewritten or reply))
-            case kinds.Cut() if delivery is not None:
-                return await delivery.cut(request, reply)
-            case kinds.Drip() as fault if delivery is not None:
-                return await delivery.drip(request, reply, fault.seconds, fault.chunks)
-            case kinds.Endless() if delivery is not None:
-                return await delivery.endless(request, reply)
-            case kinds.Hang() as fault if delivery is not None:
-                await delivery.pause(fault.seconds, request)
-            case _:
-                pass
-        break_connection(request)
-        return web.Response(status=499)
-
-    def _rewrite(self, fault: kinds.Rewrite, reply: Reply) -> Reply | None:
-        earlier: tuple[str, ...] = ()
-        if reply.page is not None:
-            tokens = self._tokens_seen.setdefault(reply.page.listing, deque(maxlen=_TOKENS_KEPT))
-            earlier = tuple(tokens)
-            if reply.page.asked_with is not None:
-                tokens.append(reply.page.asked_with)
-        if not 200 <= reply.status < 300 or reply.payload is None:
-            return None
-        payload = fault.change(msgspec.json.decode(body_of(reply)), kinds.Asked(reply.page, earlier))
-        return None if payload is None else replace(reply, payload=payload)
-
-    def _stamp(self, reply: Reply) -> Reply:
-        self._requests += 1
-        reply.headers = {**reply.headers, "x-request-id": f"emulated-{self._requests}"}
-        return reply
-
-
-def _no_route(api: Api, request: web.BaseRequest, methods: Mapping[str, Route]) -> Reply:
-    refusal = api.admit(request)
-    if refusal is not None:
-        return refusal
-    if not methods:
-        return api.refuse(404, f"There is nothing at {request.path}")
-    reply = api.refuse(405, f"{request.method} is not allowed here")
-    reply.headers = {"Allow": ", ".join(sorted(methods))}
-    return reply
-
-
-def _is_answered(request: web.BaseRequest) -> bool:
-    return request.transport is not None and not request.transport.is_closing()
+        return list(self._dispatcher.log.seen)

@@ -1,0 +1,190 @@
+"""Takes one request after another through log, checks, faults and handlers; knows no API of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import replace
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from kognitos_async.testing import faults as kinds
+from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
+from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
+from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
+from kognitos_async.testing.wire import Api, Call, Reply, Route, Router
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kognitos_async.testing.clock import Clock
+
+_logger = logging.getLogger("kognitos_async.testing")
+_UNKNOWN = "unknown"
+_TOKENS_KEPT = 1000
+
+
+class Dispatcher:
+    """Answers the requests of one server. The first API speaks for paths outside every prefix."""
+
+    def __init__(
+        self, apis: tuple[Api, ...], clock: Clock, *, latency: float, log_limit: int, seed: int
+    ) -> None:
+        self.router = Router(apis)
+        self.log = RequestLog(log_limit)
+        self.faults = FaultQueue(seed)
+        self.delivery: Delivery | None = None
+        """Set while the server runs."""
+        self.latency = latency
+        self._default_api = apis[0]
+        self._clock = clock
+        self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
+        self._requests = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to one request, which is logged and counted."""
+        raw_path = request.rel_url.raw_path
+        methods, path = self.router.find(raw_path)
+        route = methods.get(request.method)
+        seen = SeenRequest(
+            operation=route.operation if route else _UNKNOWN,
+            method=request.method,
+            path=raw_path,
+            query=dict(request.query),
+            headers={
+                name: REDACTED if name.lower() in SECRET_HEADERS else value
+                for name, value in request.headers.items()
+            },
+            time=self._clock.now(),
+        )
+        self.log.arrive(seen)
+        status: int | None = None
+        try:
+            response = await self._respond(request, route, methods, path, seen)
+            if _is_answered(request):
+                status = response.status
+        except ConnectionError:
+            # The peer went away: there is nobody left to answer.
+            response = web.Response(status=499)
+        finally:
+            self.log.finish(seen, status)
+        return response
+
+    async def _respond(
+        self,
+        request: web.BaseRequest,
+        route: Route | None,
+        methods: Mapping[str, Route],
+        path: Mapping[str, str],
+        seen: SeenRequest,
+    ) -> web.StreamResponse:
+        api = self.router.api(seen.path) or self._default_api
+        delivery = self.delivery
+        if delivery is None or route is None:
+            return plain(self._stamp(_no_route(api, request, methods)))
+        call, reply = await self._read(api, route, request, path, seen)
+        if reply is not None:
+            return plain(self._stamp(reply))
+        handle = self.faults.next(route.operation) if self.faults else None
+        fault = None if handle is None else handle.fault
+        seen.fault = None if fault is None else fault.name
+        if self.latency and not await delivery.pause(self.latency, request):
+            # The API does its work whether or not anybody still listens.
+            _logger.debug("the peer left before %s was answered", route.operation)
+        if fault is None or fault.after_work:
+            made = route.handler(call)
+            reply = await made if isawaitable(made) else made
+        if handle is None or fault is None:
+            return plain(self._stamp(reply or Reply(500)))
+        return await self._spoil(api, request, reply, handle, seen)
+
+    async def _read(
+        self, api: Api, route: Route, request: web.BaseRequest, path: Mapping[str, str], seen: SeenRequest
+    ) -> tuple[Call, Reply | None]:
+        """The call, and the refusal if it never gets to its handler."""
+        body: Any = None
+        problem: Reply | None = None
+        if route.reads_json:
+            try:
+                raw = await request.read()
+                body = msgspec.json.decode(raw)
+            except web.HTTPRequestEntityTooLarge:
+                problem = api.refuse(413, "The body is too large")
+            except web.RequestPayloadError as error:
+                problem = api.refuse(400, "The body is broken", [("body", str(error))])
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                problem = api.refuse(400, "The body is not JSON", [("body", str(error))])
+            if request.content_type != "application/json":
+                problem = api.refuse(
+                    400, "Invalid input values", [("Content-Type", "must be application/json")]
+                )
+            seen.body = body
+        return Call(request, path, request.query, body), api.admit(request) or problem
+
+    async def _spoil(
+        self, api: Api, request: web.BaseRequest, reply: Reply | None, handle: FaultHandle, seen: SeenRequest
+    ) -> web.StreamResponse:
+        delivery = self.delivery
+        reply = reply or Reply(200)
+        match handle.fault:
+            case kinds.Refusal() as fault:
+                refusal = api.refuse(fault.status, fault.message)
+                refusal.headers = dict(fault.headers)
+                return plain(self._stamp(refusal))
+            case kinds.Answer() as fault:
+                body = fault.body if isinstance(fault.body, bytes) else await asyncio.to_thread(fault.body)
+                return plain(Reply(fault.status, body=body, headers=dict(fault.headers)))
+            case kinds.Rewrite() as fault:
+                rewritten = self._rewrite(fault, reply)
+                if rewritten is None:
+                    handle.hits -= 1
+                    seen.fault = None
+                return plain(self._stamp(rewritten or reply))
+            case kinds.Cut() if delivery is not None:
+                return await delivery.cut(request, reply)
+            case kinds.Drip() as fault if delivery is not None:
+                return await delivery.drip(request, reply, fault.seconds, fault.chunks)
+            case kinds.Endless() if delivery is not None:
+                return await delivery.endless(request, reply)
+            case kinds.Hang() as fault if delivery is not None:
+                await delivery.pause(fault.seconds, request)
+            case _:
+                pass
+        break_connection(request)
+        return web.Response(status=499)
+
+    def _rewrite(self, fault: kinds.Rewrite, reply: Reply) -> Reply | None:
+        earlier: tuple[str, ...] = ()
+        if reply.page is not None:
+            tokens = self._tokens_seen.setdefault(reply.page.listing, deque(maxlen=_TOKENS_KEPT))
+            earlier = tuple(tokens)
+            if reply.page.asked_with is not None:
+                tokens.append(reply.page.asked_with)
+        if not 200 <= reply.status < 300 or reply.payload is None:
+            return None
+        payload = fault.change(msgspec.json.decode(body_of(reply)), kinds.Asked(reply.page, earlier))
+        return None if payload is None else replace(reply, payload=payload)
+
+    def _stamp(self, reply: Reply) -> Reply:
+        self._requests += 1
+        reply.headers = {**reply.headers, "x-request-id": f"emulated-{self._requests}"}
+        return reply
+
+
+def _no_route(api: Api, request: web.BaseRequest, methods: Mapping[str, Route]) -> Reply:
+    refusal = api.admit(request)
+    if refusal is not None:
+        return refusal
+    if not methods:
+        return api.refuse(404, f"There is nothing at {request.path}")
+    reply = api.refuse(405, f"{request.method} is not allowed here")
+    reply.headers = {"Allow": ", ".join(sorted(methods))}
+    return reply
+
+
+def _is_answered(request: web.BaseRequest) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
