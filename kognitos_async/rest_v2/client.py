@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import msgspec
 
 from kognitos_async import checks, settings
+from kognitos_async.coalescing import Coalescer
 from kognitos_async.errors import ConfigurationError
 from kognitos_async.messages import START, Redactor, Request, decoder_for, with_query
 from kognitos_async.rest_v2.files import Files
@@ -20,7 +21,7 @@ from kognitos_async.rest_v2.scope import Scope
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
 from kognitos_async.transport import Transport
-from kognitos_async.waiting import PATIENCE, PollPolicy, Watch, wait_alone
+from kognitos_async.waiting import PATIENCE, PollPolicy, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,7 @@ class KognitosClient:
         self.runs = Runs(self._sender, scope)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
+        self._waits = Coalescer(self.runs, self._sender.chance)
 
     def __repr__(self) -> str:
         return f"KognitosClient(base_url={self._base_url!r})"
@@ -113,7 +115,10 @@ class KognitosClient:
 
     async def aclose(self) -> None:
         """Close connections and end what is under way: their calls raise `ClientClosedError`."""
-        await self._sender.close()
+        try:
+            await self._waits.close()
+        finally:
+            await self._sender.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -201,14 +206,13 @@ class KognitosClient:
             patient_until=asyncio.get_running_loop().time() + PATIENCE - age,
             run=run if isinstance(run, Run) else None,
         )
-        return await wait_alone(
+        # A run that is over but without outputs may come from a list, which may leave them out.
+        at_once = isinstance(run, str) or over or age > PATIENCE
+        return await self._waits.wait(
             watch,
-            self.runs.get,
-            self._sender.sleep,
+            self.runs.group_of(run) if isinstance(run, Run) else None,
+            delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
             timeout=patience,
-            # A run that is over but without outputs may come from a list, which may leave them out.
-            poll_now=isinstance(run, str) or over or age > PATIENCE,
-            random=self._sender.chance,
         )
 
     async def run_and_wait(
