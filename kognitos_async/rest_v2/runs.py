@@ -99,13 +99,21 @@ class Runs:
             )
         )
 
-    async def start_request(self, request: RunRequest) -> Run:
-        """`start`, with its arguments as one value."""
+    async def start_request(self, request: RunRequest, *, wait_for_room: bool = True) -> Run:
+        """`start`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
         body = encode_start(request, self._scope.agent(request.agent_id))
         since = datetime.now(UTC)
         try:
             run = await self._sender.send(
-                Request("POST", "/runs", body, repeatable=False, priority=START), _RUN
+                Request(
+                    "POST",
+                    "/runs",
+                    body,
+                    repeatable=False,
+                    priority=START,
+                    waits_for_room=wait_for_room,
+                ),
+                _RUN,
             )
         except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
             if not _may_have_started(problem):
