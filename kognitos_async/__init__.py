@@ -1,5 +1,6 @@
 """The asyncio client for the Kognitos APIs."""
 
+from kognitos_async.bulk import RunOutcome
 from kognitos_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -85,6 +86,7 @@ __all__ = [
     "RunExceptionError",
     "RunFailedError",
     "RunInput",
+    "RunOutcome",
     "RunOutput",
     "RunRequest",
     "RunStatus",

@@ -47,7 +47,8 @@ class Request(msgspec.Struct, frozen=True):
     """One request to the API.
 
     `target` is the percent-encoded path below the base URL, with its query. `repeatable` says that doing
-    it twice is harmless. An answer to a `confidential` request is never shown in an error.
+    it twice is harmless. An answer to a `confidential` request is never shown in an error. With
+    `waits_for_room` a `CapacityError` is retried like a 429, else raised at once.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Request(msgspec.Struct, frozen=True):
     repeatable: bool = True
     priority: int = NORMAL
     confidential: bool = False
+    waits_for_room: bool = True
 
     @property
     def path(self) -> str:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from kognitos_async import messages, retry
-from kognitos_async.errors import APIStatusError, ClientClosedError, RateLimitError, TransportError
+from kognitos_async.errors import (
+    APIStatusError,
+    CapacityError,
+    ClientClosedError,
+    RateLimitError,
+    TransportError,
+)
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
@@ -110,6 +116,8 @@ class Sender:
                 self._pause_everybody(gate, sent_at, failure)
             if self._closed is not None and self._closed.is_set() and request.repeatable:
                 raise ClientClosedError("the client was closed during the call") from failure
+            if isinstance(failure, CapacityError) and not request.waits_for_room:
+                raise failure
             if delay is None or not (taken := self.quota.take(failure)):
                 raise failure
             self.retries += 1

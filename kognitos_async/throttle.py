@@ -43,6 +43,8 @@ class Gate:
         self._cut_at = float("-inf")
         self._resumes_at = float("-inf")
         self._pauses = 0
+        self.cuts = 0
+        """How often a 429 has begun a pause."""
         self._window_start = self._loop.time()
         self._successes = 0
         self._successes_before = 0
@@ -101,6 +103,7 @@ class Gate:
         now = self._loop.time()
         if sent_at >= self._resumes_at:
             self._pauses += 1
+            self.cuts += 1
             self._cut_at = now
             self._learned_rate = None  # measured when the pause ends and all answers are in
         pause = 0.25 * 2 ** min(self._pauses - 1, 5) if retry_after is None else retry_after

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import anyio
 import msgspec
 
 from kognitos_async.errors import (
@@ -24,7 +22,6 @@ from kognitos_async.errors import (
 from kognitos_async.retry import check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
     from random import Random
 
 PATIENCE = 5.0
@@ -85,9 +82,6 @@ class Waitable(Protocol):
     def status(self) -> Word: ...  # noqa: D102
 
 
-R = TypeVar("R", bound=Waitable)
-
-
 def may_mend(error: KognitosError) -> bool:
     """Whether polling on may help: lost connections, 5xx, 408, 429, a page that is not the API's."""
     if isinstance(error, APIStatusError):
@@ -109,17 +103,23 @@ class Watch(msgspec.Struct):
     polls: int = 0
     unknown_polls: int = 0
 
+    def over(self, run: Waitable) -> bool:
+        """Whether the wait ends with `run`.
+
+        It also does for a run that has ended in a status not waited for: it will never leave it.
+        """
+        return run.status in self.until or run.status in self.ended
+
     def found(self, run: Waitable) -> bool:
         """Note what a poll found; whether the wait is over.
 
-        It is also over for a run that has ended in a status not waited for: it will never leave it.
         Raises `UnknownStatusError` on the third unknown word in a row, and what `on_update` raises.
         """
         changed = self.run is None or self.run.status != run.status
         self.run, self.problem = run, None
         if changed and self.on_update is not None:
             self.on_update(run)
-        if run.status in self.until or run.status in self.ended:
+        if self.over(run):
             return True
         self.unknown_polls = 0 if run.status.known else self.unknown_polls + 1
         if self.unknown_polls >= _UNKNOWN_POLLS and self.policy.unknown_status == "raise":
@@ -136,11 +136,14 @@ class Watch(msgspec.Struct):
             raise error
         self.problem = error
 
-    def next_delay(self, random: Random) -> float:
-        """Seconds until the next poll, never less than the API asked for."""
-        delay = self.policy.delay(self.polls, random)
-        self.polls += 1
-        asked = getattr(self.problem, "retry_after", None)
+    def next_delay(self, random: Random, problem: KognitosError | None, *, again: bool = False) -> float:
+        """Seconds until the next poll, never less than the API asked for in `problem`.
+
+        `again` repeats the last step of the schedule instead of taking the next.
+        """
+        self.polls += not again or self.polls == 0
+        delay = self.policy.delay(self.polls - 1, random)
+        asked = getattr(problem, "retry_after", None)
         return delay if asked is None else max(delay, asked)
 
     def timed_out(self, timeout: float) -> WaitTimeoutError:
@@ -154,33 +157,3 @@ class Watch(msgspec.Struct):
         )
         error.__cause__ = self.problem
         return error
-
-
-async def wait_alone(
-    watch: Watch,
-    read: Callable[[str], Awaitable[R]],
-    sleep: Callable[[float], Awaitable[None]],
-    *,
-    timeout: float | None,
-    poll_now: bool,
-    random: Random,
-) -> R:
-    """The run once `watch` is over, read one GET at a time.
-
-    Raises `WaitTimeoutError` after `timeout` seconds of sleeping and requests together, and what `Watch`
-    raises. Cancelling it ends the polling and nothing else.
-    """
-    loop = asyncio.get_running_loop()
-    with anyio.move_on_after(timeout):
-        while True:
-            if not poll_now:
-                await sleep(watch.next_delay(random))
-            poll_now = False
-            try:
-                run = await read(watch.run_id)
-            except KognitosError as error:
-                watch.failed(error, loop.time())
-                continue
-            if watch.found(run):
-                return run
-    raise watch.timed_out(timeout or 0.0)

@@ -7,27 +7,43 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Self, TypeVar
 
+import anyio
 import msgspec
 
 from kognitos_async import checks, settings
-from kognitos_async.errors import ConfigurationError
+from kognitos_async.bulk import BulkJob, check_requests
+from kognitos_async.coalescing import Coalescer
+from kognitos_async.errors import ConfigurationError, KognitosError
 from kognitos_async.messages import START, Redactor, Request, decoder_for, with_query
 from kognitos_async.rest_v2.files import Files
+from kognitos_async.rest_v2.jobs import RunJobs
 from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
 from kognitos_async.rest_v2.processes import Processes
 from kognitos_async.rest_v2.runs import Runs
 from kognitos_async.rest_v2.scope import Scope
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
+from kognitos_async.streams import WorkStream
 from kognitos_async.transport import Transport
-from kognitos_async.waiting import PATIENCE, PollPolicy, Watch, wait_alone
+from kognitos_async.waiting import PATIENCE, PollPolicy, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import os
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     import aiohttp
 
+    from kognitos_async.bulk import RunOutcome
     from kognitos_async.rest_v2.models import RunInput, Value
 
 T = TypeVar("T")
@@ -76,7 +92,7 @@ class KognitosClient:
             other_client="PlatformClient",
         )
         self._base_url = settings.api_url(base_url, region, hosts=HOSTS, default_region="us", suffix="/v2")
-        scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
+        self._scope = scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
         settings.positive("request_timeout", request_timeout)
         settings.positive("max_connections", max_connections, whole=True)
         if requests_per_second is not None:
@@ -102,6 +118,7 @@ class KognitosClient:
         self.runs = Runs(self._sender, scope)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
+        self._waits = Coalescer(self.runs, self._sender.chance)
 
     def __repr__(self) -> str:
         return f"KognitosClient(base_url={self._base_url!r})"
@@ -113,7 +130,10 @@ class KognitosClient:
 
     async def aclose(self) -> None:
         """Close connections and end what is under way: their calls raise `ClientClosedError`."""
-        await self._sender.close()
+        try:
+            await self._waits.close()
+        finally:
+            await self._sender.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -185,30 +205,118 @@ class KognitosClient:
         Cancelling it stops polling and nothing else. (get_run)
         """
         patience = _checked_wait(timeout, until, poll, on_update)
-        if not isinstance(run, Run | str):
-            raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")
-        run_id = checks.identifier("run", run) if isinstance(run, str) else run.id
-        over = isinstance(run, Run) and (run.status in until or run.status in ENDED)
-        if isinstance(run, Run) and over and (run.outputs or not run.succeeded):
-            return run
+        _check_run(run)
+        return await self._follow(run, None, patience, until, poll, on_update)
+
+    def wait_for_runs(
+        self,
+        runs: Iterable[Run | str],
+        *,
+        timeout: float | None = None,
+        until: Collection[RunStatus] = SETTLED,
+        poll: PollPolicy | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
+        """An async context manager over an async iterator: each run as it settles, the soonest first.
+
+        Arguments as those of `wait_for_run`; `timeout` covers the whole. What a wait raises, the iterator
+        raises in its turn, and may be asked for the others afterwards. Leaving the block ends all waits.
+        """
+        patience = _checked_wait(timeout, until, poll, None)
+        waited = tuple(runs)
+        for run in waited:
+            _check_run(run)
+
+        async def work(emit: Callable[[Run | KognitosError], Awaitable[None]]) -> None:
+            async def one(run: Run | str) -> None:
+                try:
+                    settled: Run | KognitosError = await self._follow(run, None, patience, until, poll, None)
+                except KognitosError as error:
+                    settled = error
+                await emit(settled)
+
+            async with anyio.create_task_group() as tasks:
+                for run in waited:
+                    tasks.start_soon(one, run)
+
+        return _Raising(work, buffered=True)
+
+    def run_many(
+        self,
+        requests: Iterable[RunRequest] | AsyncIterable[RunRequest],
+        *,
+        max_in_flight: int = 100,
+        journal: str | os.PathLike[str] | None = None,
+        poll: PollPolicy | None = None,
+        run_timeout: float | None = None,
+        absence_delay: float = 5.0,
+    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[RunRequest, Run]]]:
+        """An async context manager over an async iterator of outcomes, in the order of completion.
+
+        Starts a run for each of `requests`, which are read no further ahead than `max_in_flight` and may be
+        endless, and waits for each as `wait_for_run` does, at most `run_timeout` seconds. At most
+        `max_in_flight` are unsettled at a time. A failure is an outcome of its own and stops no other run;
+        when the organization is full or the rate short, starts wait. Leaving the block stops starting and
+        waiting; runs go on.
+
+        With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
+        on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
+        whose outcome is not known is looked up by its name no sooner than `absence_delay` seconds later and
+        sent again only when certainly absent. Names must then be unique; the second of two is an outcome
+        with a `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
+
+        The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
+        be written, and what iterating `requests` raises.
+        """
+        check_requests(requests, max_in_flight)
+        patience = _checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
+        delay = checks.seconds_or_none("absence_delay", absence_delay)
+        if delay is None:
+            raise ValueError("absence_delay is a finite number of seconds")
+
+        async def follow(run: Run | str, group: tuple[str, str]) -> Run:
+            return await self._follow(run, group, patience, SETTLED, poll, None)
+
+        job = BulkJob(
+            RunJobs(self._sender, self.runs, self._scope, follow),
+            requests,
+            max_in_flight=max_in_flight,
+            journal=journal,
+            absence_delay=delay,
+            chance=self._sender.chance,
+        )
+        return WorkStream(job.work)
+
+    async def _follow(
+        self,
+        run: Run | str,
+        group: tuple[str, str] | None,
+        patience: float | None,
+        until: Collection[RunStatus],
+        poll: PollPolicy | None,
+        on_update: Callable[[Run], object] | None,
+    ) -> Run:
+        """`wait_for_run` with arguments that were checked, and the group of a bare id where it is known."""
+        known = run if isinstance(run, Run) else None
+        over = known is not None and (known.status in until or known.status in ENDED)
+        if known is not None and over and not self.runs.incomplete(known):
+            return known
         age = self.runs.started_ago(run)
         watch = Watch(
-            run_id=run_id,
+            run_id=run if isinstance(run, str) else run.id,
             until=until,
             ended=ENDED,
             policy=poll or self._poll,
             on_update=on_update,
             patient_until=asyncio.get_running_loop().time() + PATIENCE - age,
-            run=run if isinstance(run, Run) else None,
+            run=known,
         )
-        return await wait_alone(
+        # A run that is over but without outputs may come from a list, which may leave them out.
+        at_once = known is None or over or age > PATIENCE
+        return await self._waits.wait(
             watch,
-            self.runs.get,
-            self._sender.sleep,
+            group if known is None or over else self.runs.group_of(known),
+            delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
             timeout=patience,
-            # A run that is over but without outputs may come from a list, which may leave them out.
-            poll_now=isinstance(run, str) or over or age > PATIENCE,
-            random=self._sender.chance,
         )
 
     async def run_and_wait(
@@ -247,7 +355,26 @@ class KognitosClient:
         )
 
 
-def _checked_wait(timeout: object, until: object, poll: object, on_update: object) -> float | None:
+class _Raising(WorkStream["Run | KognitosError"]):
+    """Raises the errors among what is emitted."""
+
+    async def __anext__(self) -> Run:
+        item = await super().__anext__()
+        if isinstance(item, KognitosError):
+            raise item
+        return item
+
+
+def _check_run(run: object) -> None:
+    if isinstance(run, str):
+        checks.identifier("run", run)
+    elif not isinstance(run, Run):
+        raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")
+
+
+def _checked_wait(
+    timeout: object, until: object, poll: object, on_update: object, *, name: str = "timeout"
+) -> float | None:
     """The timeout of a wait, after checking its arguments."""
     checks.callback("on_update", on_update)
     if isinstance(until, str) or not isinstance(until, Collection):
@@ -256,4 +383,4 @@ def _checked_wait(timeout: object, until: object, poll: object, on_update: objec
         raise ValueError("until is empty: the wait would never end")
     if poll is not None and not isinstance(poll, PollPolicy):
         raise TypeError(f"poll is a PollPolicy or None, not {type(poll).__name__}")
-    return checks.seconds_or_none("timeout", timeout)
+    return checks.seconds_or_none(name, timeout)

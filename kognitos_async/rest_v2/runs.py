@@ -99,13 +99,21 @@ class Runs:
             )
         )
 
-    async def start_request(self, request: RunRequest) -> Run:
-        """`start`, with its arguments as one value."""
+    async def start_request(self, request: RunRequest, *, wait_for_room: bool = True) -> Run:
+        """`start`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
         body = encode_start(request, self._scope.agent(request.agent_id))
         since = datetime.now(UTC)
         try:
             run = await self._sender.send(
-                Request("POST", "/runs", body, repeatable=False, priority=START), _RUN
+                Request(
+                    "POST",
+                    "/runs",
+                    body,
+                    repeatable=False,
+                    priority=START,
+                    waits_for_room=wait_for_room,
+                ),
+                _RUN,
             )
         except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
             if not _may_have_started(problem):
@@ -155,6 +163,32 @@ class Runs:
             return float("inf")
         age = datetime.now(UTC) + self._clock_difference() - run.created_at
         return max(0.0, age.total_seconds())
+
+    # What the shared polls need to know of runs
+
+    read = get
+
+    async def read_page(self, group: tuple[str, str], token: str | None) -> Page[Run]:
+        """A page of the runs of an agent and process, both stages."""
+        agent_id, process_id = group
+        query: dict[str, str | int | None] = {
+            "process_id": process_id,
+            "agent_id": agent_id,
+            "limit": LARGEST_PAGE,
+        }
+        return await fetch_page(self._sender, Run, "/runs", query, token)
+
+    def group_of(self, run: Run) -> tuple[str, str]:
+        """The agent and process whose list holds the run."""
+        return run.agent_id, run.process_id
+
+    def created(self, run: Run) -> datetime:
+        """When the run was created."""
+        return run.created_at
+
+    def incomplete(self, run: Run) -> bool:
+        """Whether a run from a list may lack its outputs."""
+        return run.succeeded and not run.outputs
 
     def _remember(self, run_id: str) -> None:
         """Keep when a run was started for as long as that matters to a wait."""

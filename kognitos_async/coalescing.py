@@ -1,0 +1,527 @@
+"""Many waits share polls: one list page answers for up to a page of runs, single reads for the rest.
+
+Every pending run has a time when it is due, set by the schedules of those who wait for it. When one is due,
+its group (the runs of one agent and process) is served by the cheaper way: a sweep over list pages, which
+answers for every pending run it meets, or one read for each run due. A sweep remembers on which page it met
+whom; what it expected and did not meet is read singly. So a list that is stale, in whatever order, or
+endless costs requests at worst, and never leaves a run unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+
+import anyio
+import msgspec
+
+from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
+from kognitos_async.waiting import Waitable, may_mend
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+    from datetime import datetime
+    from random import Random
+
+    from anyio.abc import TaskGroup
+
+    from kognitos_async.paging import Page
+    from kognitos_async.waiting import Watch
+
+R = TypeVar("R", bound=Waitable)
+
+_FEW = 3
+"""So many ids of unknown process are read singly at once: guessing would save nothing."""
+_FRUITLESS_LEADERS = 3
+_EXPLORED_FREELY = 50
+_PAGES_A_RUN = 0.6
+"""What looking for runs in a list may cost: one page, and 0.6 more for each run missing beyond 50."""
+_SINGLE_EVERY = 3
+"""During a long sweep, one read of a run overdue for so many pages."""
+_LONGEST_HOLD = 5.0
+_BAN = 60.0
+"""Seconds without sweeps after the API refused a group's list."""
+
+
+class Reader(Protocol[R]):
+    """How runs of one API are read."""
+
+    async def read(self, run_id: str) -> R:
+        """The run, whole."""
+        ...
+
+    async def read_page(self, group: Any, token: str | None) -> Page[R]:
+        """A page of the group's list, as large as may be."""
+        ...
+
+    def group_of(self, run: R) -> Hashable:
+        """What a run's list is found by."""
+        ...
+
+    def created(self, run: R) -> datetime:
+        """When the run was created."""
+        ...
+
+    def incomplete(self, run: R) -> bool:
+        """Whether a run met in a list may lack what reading it gives."""
+        ...
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A sweep: `depth` pages to read in any case, then `explore` pages in a row without a find."""
+
+    depth: int
+    explore: int
+
+
+def plan_sweep(located: Iterable[int], unlocated: float) -> Plan | None:
+    """The sweep that is cheaper than reading each run, None if there is none.
+
+    `located` are the page numbers (from 0) where pending runs were last met, `unlocated` counts those not
+    looked for yet; one looked for in vain counts less each time.
+    """
+    depth = best = answered = 0
+    for page, met in sorted(Counter(located).items()):
+        answered += met
+        if answered - (page + 1) > best:
+            best, depth = answered - (page + 1), page + 1
+    looking = unlocated >= 2 or (unlocated >= 1 and depth > 0)
+    if not depth and not looking:
+        return None
+    explore = 1 + int(_PAGES_A_RUN * max(0.0, unlocated - _EXPLORED_FREELY)) if looking else 0
+    return Plan(depth, explore)
+
+
+class _Waiter:
+    """One wait: its watch, and what was read for it since it last looked."""
+
+    __slots__ = ("_future", "_mail", "interval", "last_status", "read_at", "watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.last_status: object = watch.run.status if watch.run is not None else None
+        self.read_at = float("-inf")
+        self.interval = 0.0
+        self._mail: Any = None
+        self._future: asyncio.Future[None] | None = None
+
+    async def next_reading(self) -> Any:
+        """What was read last: a run or an error."""
+        while self._mail is None:
+            self._future = asyncio.get_running_loop().create_future()
+            await self._future
+        mail, self._mail = self._mail, None
+        return mail
+
+    def tell(self, reading: Any) -> None:
+        """Wake the wait, unless the reading is a run that says nothing new."""
+        if not isinstance(reading, BaseException):
+            status = reading.status
+            if status == self.last_status and status.known and not self.watch.over(reading):
+                return
+            self.last_status = status
+        self._mail = reading
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def next_due(self, now: float, random: Random, problem: KognitosError | None) -> float:
+        """When to read again after a reading at `now`.
+
+        One that came early, on a page read for others, puts the next one off; only after half an interval
+        does it count as a poll of this wait's own schedule.
+        """
+        early = now - self.read_at < 0.5 * self.interval
+        self.read_at = now
+        self.interval = self.watch.next_delay(random, problem, again=early)
+        return now + self.interval
+
+
+class _Pending:
+    """A run that somebody waits for."""
+
+    __slots__ = ("due", "group", "missed", "owed", "page", "reading", "run_id", "sweep", "tried", "waiters")
+
+    def __init__(self, run_id: str, group: _Group | None) -> None:
+        self.run_id = run_id
+        self.group = group
+        self.waiters: list[_Waiter] = []
+        self.due = float("inf")
+        self.owed = False  # due, and not answered yet
+        self.reading = False
+        self.page: int | None = None  # where the last sweep met it, counted from the group's start
+        self.missed = 0
+        self.sweep = 0  # the number of the last sweep that met it
+        self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
+
+
+class _Group:
+    """The pending runs that one list may answer for, and what is known of that list."""
+
+    __slots__ = ("banned_until", "key", "members", "owed", "rising", "start", "sweeping")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.members: dict[str, _Pending] = {}
+        self.owed: deque[_Pending] = deque()
+        self.sweeping = False
+        self.start: str | None = None  # token of the first page worth reading
+        self.rising: bool | None = None  # oldest first; None while unknown
+        self.banned_until = float("-inf")
+
+    def plan(self, others: int) -> Plan | None:
+        """The sweep worth making now, for the members and `others` that may turn out to be some."""
+        located: list[int] = []
+        unlocated = float(others)
+        for pending in self.members.values():
+            if pending.page is not None:
+                located.append(pending.page)
+            else:
+                unlocated += 0.25**pending.missed
+        return plan_sweep(located, unlocated)
+
+
+class Coalescer(Generic[R]):
+    """The waits of one client. Its single task begins with the first and ends with the last."""
+
+    def __init__(self, reader: Reader[R], random: Random) -> None:
+        self._reader = reader
+        self._random = random
+        self._pending: dict[str, _Pending] = {}
+        self._groups: dict[Hashable, _Group] = {}
+        self._bare: dict[str, _Pending] = {}  # runs of unknown group
+        self._locating = False  # a single read or a sweep that tells where bare runs belong is under way
+        self._fruitless = 0
+        self._due: list[tuple[float, int, _Pending]] = []
+        self._sequence = 0
+        self._sweeps = 0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._tasks: TaskGroup | None = None
+        self._closed = False
+
+    async def wait(self, watch: Watch, group: Hashable | None, *, delay: float, timeout: float | None) -> R:
+        """The run once `watch` is over; first read after `delay` seconds.
+
+        Raises `WaitTimeoutError` after `timeout` seconds, `ClientClosedError`, and what the watch raises.
+        """
+        if self._closed:
+            raise ClientClosedError("the client is closed")
+        waiter = _Waiter(watch)
+        pending = self._add(waiter, group, delay)
+        loop = asyncio.get_running_loop()
+        try:
+            with anyio.move_on_after(timeout):
+                while True:
+                    reading = await waiter.next_reading()
+                    if isinstance(reading, KognitosError):
+                        watch.failed(reading, loop.time())
+                    elif isinstance(reading, BaseException):
+                        raise RuntimeError("the shared polls failed") from reading  # noqa: TRY004 - a bug, not a wrong type
+                    elif watch.found(reading):
+                        break
+        finally:
+            self._remove(pending, waiter)
+        await self._settle()
+        if watch.run is None or not watch.over(watch.run):
+            raise watch.timed_out(timeout or 0.0)
+        return cast("R", watch.run)
+
+    async def close(self) -> None:
+        """End all waits with `ClientClosedError`."""
+        self._closed = True
+        self._tell_all(ClientClosedError("the client was closed while a run was waited for"))
+        self._end()
+        await self._settle()
+
+    def _end(self) -> None:
+        """Let go of the task: nobody needs it any more."""
+        if self._task is not None:
+            self._ending, self._task = self._task, None
+            self._ending.cancel()
+        self._groups.clear()
+        self._due.clear()
+        self._locating = False
+        self._fruitless = 0
+
+    async def _settle(self) -> None:
+        """Wait until a task let go of has ended."""
+        if self._ending is not None and not self._ending.done():
+            await asyncio.wait([self._ending])
+
+    # Who is waited for
+
+    def _add(self, waiter: _Waiter, key: Hashable | None, delay: float) -> _Pending:
+        run_id = waiter.watch.run_id
+        pending = self._pending.get(run_id)
+        if pending is None:
+            group = None if key is None else self._group(key)
+            pending = self._pending[run_id] = _Pending(run_id, group)
+            (self._bare if group is None else group.members)[run_id] = pending
+        pending.waiters.append(waiter)
+        when = asyncio.get_running_loop().time() + delay
+        if when < pending.due:
+            self._schedule(pending, when)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="kognitos_async shared polls")
+            self._task.add_done_callback(self._ended)
+        return pending
+
+    def _remove(self, pending: _Pending, waiter: _Waiter) -> None:
+        pending.waiters.remove(waiter)
+        if pending.waiters:
+            return
+        del self._pending[pending.run_id]
+        self._bare.pop(pending.run_id, None)
+        if (group := pending.group) is not None:
+            del group.members[pending.run_id]
+            if not group.members and not group.sweeping and not self._bare:
+                self._groups.pop(group.key, None)
+        if not self._pending:
+            self._end()
+
+    def _group(self, key: Hashable) -> _Group:
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(key)
+        return group
+
+    def _schedule(self, pending: _Pending, when: float) -> None:
+        pending.due = when
+        pending.owed = False
+        self._sequence += 1
+        heapq.heappush(self._due, (when, self._sequence, pending))
+        if self._due[0][2] is pending:
+            self._wake.set()
+
+    # The one task
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            while True:
+                self._wake.clear()
+                self._serve_due(loop.time())
+                with anyio.move_on_after(self._due[0][0] - loop.time() if self._due else None):
+                    await self._wake.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            if self._task is task:
+                self._task = None
+            self._tell_all(problem)
+
+    def _tell_all(self, problem: BaseException) -> None:
+        for pending in self._pending.values():
+            for waiter in pending.waiters:
+                waiter.tell(problem)
+
+    def _serve_due(self, now: float) -> None:
+        touched: dict[int, _Group] = {}
+        while self._due and self._due[0][0] <= now:
+            when, _, pending = heapq.heappop(self._due)
+            if pending.due != when or pending.owed or pending.reading or not pending.waiters:
+                continue
+            pending.owed = True
+            if pending.group is not None:
+                pending.group.owed.append(pending)
+                touched[id(pending.group)] = pending.group
+        for group in touched.values():
+            if not group.sweeping:
+                self._serve(group, now)
+        if self._bare:
+            self._serve_bare(now)
+
+    def _serve(self, group: _Group, now: float) -> None:
+        """Read what the group owes, the cheaper way."""
+        plan = group.plan(others=0) if now >= group.banned_until else None
+        held: deque[_Pending] = deque()
+        while group.owed:
+            pending = group.owed.popleft()
+            if not pending.owed or not pending.waiters:
+                continue
+            if plan is not None and not pending.missed and (pending.page or 0) < max(1, plan.depth):
+                held.append(pending)
+            else:
+                self._read_soon(pending)
+        group.owed = held
+        if plan is not None and held:
+            self._sweep_soon(group, plan, ())
+
+    def _serve_bare(self, now: float) -> None:
+        """Find out where runs of unknown process belong: read one, then search its list for the others."""
+        owed = [pending for pending in self._bare.values() if pending.owed and not pending.reading]
+        if not owed or self._locating:
+            return
+        if len(owed) > _FEW and self._fruitless < _FRUITLESS_LEADERS:
+            for group in list(self._groups.values()):
+                untried = [p for p in owed if p.tried is None or group.key not in p.tried]
+                if len(untried) > 1 and not group.sweeping and group.banned_until <= now:
+                    plan = group.plan(others=len(untried))
+                    if plan is not None:
+                        self._locating = True
+                        self._sweep_soon(group, plan, untried)
+                        return
+            self._locating = True
+            self._fruitless += 1
+            owed = owed[:1]
+        for pending in owed:
+            self._read_soon(pending)
+
+    # Single reads
+
+    def _read_soon(self, pending: _Pending) -> None:
+        if not pending.reading and self._tasks is not None:
+            pending.reading = True
+            self._tasks.start_soon(self._read, pending)
+
+    async def _read(self, pending: _Pending) -> None:
+        bare = pending.group is None
+        try:
+            run = await self._reader.read(pending.run_id)
+        except KognitosError as error:
+            self._failed(pending, error)
+        else:
+            self._answer(pending, run)
+        finally:
+            pending.reading = False
+            if bare:
+                self._locating = False
+                self._wake.set()
+
+    def _answer(self, pending: _Pending, run: R) -> None:
+        """Pass a reading on and set when the next is due."""
+        if pending.group is None and pending.waiters:
+            self._bare.pop(pending.run_id, None)
+            pending.group = self._group(self._reader.group_of(run))
+            pending.group.members[pending.run_id] = pending
+            pending.missed = 1 if pending.tried and pending.group.key in pending.tried else 0
+            self._fruitless = 0 if pending.page is not None else self._fruitless
+        self._pass_on(pending, run, None)
+
+    def _failed(self, pending: _Pending, error: KognitosError) -> None:
+        self._pass_on(pending, error, error)
+
+    def _pass_on(self, pending: _Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
+        now = asyncio.get_running_loop().time()
+        soonest = float("inf")
+        for waiter in pending.waiters:
+            waiter.tell(reading)
+            soonest = min(soonest, waiter.next_due(now, self._random, problem))
+        if pending.waiters:
+            self._schedule(pending, soonest)
+
+    # Sweeps
+
+    def _sweep_soon(self, group: _Group, plan: Plan, others: Iterable[_Pending]) -> None:
+        if self._tasks is not None:
+            group.sweeping = True
+            self._tasks.start_soon(self._sweep, group, plan, list(others))
+
+    async def _sweep(self, group: _Group, plan: Plan, others: list[_Pending]) -> None:
+        self._sweeps += 1
+        number = self._sweeps
+        sought = [p for p in (*group.members.values(), *others) if not p.reading]
+        for pending in sought:
+            pending.sweep = -number
+        failure: KognitosError | None = None
+        try:
+            await self._read_pages(group, plan, number, len(sought))
+        except KognitosError as error:
+            failure = error
+        finally:
+            group.sweeping = False
+            if others:
+                self._locating = False
+            self._wake.set()
+        now = asyncio.get_running_loop().time()
+        for pending in sought:
+            if pending.sweep == number or not pending.waiters:
+                continue
+            if failure is None:
+                pending.page = None
+                pending.missed += 1
+                if pending.group is None:
+                    pending.tried = (pending.tried or set()) | {group.key}
+            elif pending.owed and may_mend(failure) and not pending.reading:
+                self._failed(pending, failure)
+        if failure is not None and not may_mend(failure):
+            # Whatever is wrong with the list need not be wrong with the runs: they are read singly.
+            if group.start is None or not isinstance(failure, BadRequestError):
+                group.banned_until = now + _BAN
+            group.start = None
+        if group.members:
+            self._serve(group, now)
+        elif self._groups.get(group.key) is group and not self._bare:
+            del self._groups[group.key]
+
+    async def _read_pages(self, group: _Group, plan: Plan, number: int, left: int) -> None:
+        loop = asyncio.get_running_loop()
+        token = group.start
+        tokens: list[str | None] = []
+        first_met: int | None = None
+        fruitless = 0
+        while True:
+            page = await self._reader.read_page(group.key, token)
+            index = len(tokens)
+            tokens.append(token)
+            met, found = self._meet(page, index, number)
+            left -= found
+            if met and first_met is None:
+                first_met = index
+            fruitless = 0 if met else fruitless + 1
+            group.rising = self._rising(page, group.rising)
+            token = page.continuation_token
+            far = index + 1 >= plan.depth and (fruitless >= plan.explore or left <= 0)
+            if token is None or far:
+                break
+            self._read_overdue(group, index, loop.time())
+        if group.rising and first_met:
+            # Oldest first: what lies before the first pending run will never be needed again.
+            group.start = tokens[first_met]
+            for pending in group.members.values():
+                if pending.page is not None:
+                    pending.page = max(0, pending.page - first_met)
+
+    def _meet(self, page: Page[R], index: int, number: int) -> tuple[int, int]:
+        """Answer for the pending runs on a page: how many were met, and how many of those sought, anew."""
+        met = found = 0
+        for run in page.items:
+            pending = self._pending.get(run.id)
+            if pending is None:
+                continue
+            if pending.sweep != number:
+                met += 1
+                found += pending.sweep == -number
+                pending.sweep = number
+            pending.page = index
+            pending.missed = 0
+            if self._reader.incomplete(run) and any(w.watch.over(run) for w in pending.waiters):
+                pending.owed = True
+                self._read_soon(pending)
+            else:
+                self._answer(pending, run)
+        return met, found
+
+    def _rising(self, page: Page[R], rising: bool | None) -> bool | None:
+        """Whether the list is oldest first, as far as its pages tell; False once one contradicts."""
+        if len(page.items) < 2 or rising is False:
+            return rising
+        first, last = self._reader.created(page.items[0]), self._reader.created(page.items[-1])
+        return rising if first == last else first < last
+
+    def _read_overdue(self, group: _Group, index: int, now: float) -> None:
+        """Read singly, now and then, the run that the sweep keeps waiting longest, and any held too long."""
+        spare = index % _SINGLE_EVERY == _SINGLE_EVERY - 1
+        while group.owed:
+            pending = group.owed[0]
+            if pending.owed and not pending.reading and pending.waiters:
+                hold = min(_LONGEST_HOLD, 2 * max(w.watch.policy.maximum for w in pending.waiters))
+                if not spare and now - pending.due < hold:
+                    return
+                spare = False
+                self._read_soon(pending)
+            group.owed.popleft()

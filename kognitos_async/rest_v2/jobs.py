@@ -1,0 +1,105 @@
+"""What a bulk job needs of REST API v2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kognitos_async.messages import decoder_for
+from kognitos_async.rest_v2.encoding import encode_start
+from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from kognitos_async.errors import RateLimitError
+    from kognitos_async.rest_v2.runs import Runs
+    from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.sender import Sender
+
+
+class _StartBody(msgspec.Struct, frozen=True):
+    """The body of create_run, as it is kept in a journal."""
+
+    name: str
+    process_id: str
+    agent_id: str
+    stage: Stage
+    inputs: tuple[RunInput, ...] | None = None
+    file_ids: tuple[str, ...] | None = None
+
+
+_BODY = decoder_for(_StartBody)
+_RUN = decoder_for(Run)
+
+
+class RunJobs:
+    """Starts, waits for, looks up and stores the runs of one `run_many`."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        runs: Runs,
+        scope: Scope,
+        follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
+    ) -> None:
+        self._sender = sender
+        self._runs = runs
+        self._scope = scope
+        self._follow = follow
+
+    def encode(self, request: RunRequest) -> tuple[str, bytes]:
+        """The request's name and the body that starts it."""
+        if not isinstance(request, RunRequest):
+            raise TypeError(f"requests gives RunRequest, not {type(request).__name__}")
+        return request.name, encode_start(request, self._scope.agent(request.agent_id))
+
+    def decode(self, content: bytes) -> RunRequest:
+        """The request that a body starts."""
+        body = _BODY.decode(content)
+        return RunRequest(
+            process_id=body.process_id,
+            name=body.name,
+            stage=body.stage,
+            inputs=body.inputs,
+            file_ids=body.file_ids,
+            agent_id=body.agent_id,
+        )
+
+    async def start(self, request: RunRequest) -> Run:
+        """The run just started; `CapacityError` at once when there is no room."""
+        return await self._runs.start_request(request, wait_for_room=False)
+
+    async def wait(self, request: RunRequest, run: Run | str) -> Run:
+        """The settled run of a request."""
+        return await self._follow(run, (self._scope.agent(request.agent_id), request.process_id))
+
+    async def find(self, request: RunRequest, since: datetime) -> list[Run]:
+        """The runs a lost start may have made."""
+        return await self._runs.find_started(request, since=since)
+
+    def id_of(self, run: Run) -> str:
+        """The run's id."""
+        return run.id
+
+    def dump(self, run: Run) -> bytes:
+        """The run as JSON."""
+        return msgspec.json.encode(run)
+
+    def load(self, content: bytes) -> Run:
+        """The run again."""
+        return _RUN.decode(content)
+
+    def cuts(self) -> int:
+        """How often a 429 made the client pause."""
+        return self._sender.gate.cuts
+
+    def waits_too_long(self, error: RateLimitError) -> bool:
+        """Whether the API asked for a pause beyond the policy's limit."""
+        return error.retry_after is not None and error.retry_after > self._sender.policy.retry_after_limit
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until then, or until the client is closed."""
+        await self._sender.sleep(seconds)
