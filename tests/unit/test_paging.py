@@ -1,0 +1,366 @@
+"""Pagers over any sequence of pages, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async import KognitosError, Page, Pager, PaginationError, ServerError
+from tests.virtual_time import run_virtually
+
+
+class Book:
+    """Pages by token, and what was asked for."""
+
+    def __init__(self, pages, *, slow=0.0):
+        self.tokens = [None, *(f"t{n}" for n in range(1, len(pages)))]
+        self.pages = {
+            token: Page(tuple(items), self.tokens[n + 1] if n + 1 < len(pages) else None)
+            for n, (token, items) in enumerate(zip(self.tokens, pages, strict=True))
+        }
+        self.asked = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.slow = slow
+
+    async def fetch(self, token):
+        self.asked.append(token)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await asyncio.sleep(self.slow)
+        finally:
+            self.under_way -= 1
+        page = self.pages[token]
+        if isinstance(page, KognitosError):
+            raise page
+        return page
+
+    def pager(self, token=None):
+        return Pager(self.fetch, token)
+
+
+def numbered(sizes):
+    """Pages of the given sizes with consecutive numbers as items."""
+    pages, n = [], 0
+    for size in sizes:
+        pages.append(list(range(n, n + size)))
+        n += size
+    return pages
+
+
+def tasks():
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+sizes = st.lists(st.integers(0, 4), min_size=1, max_size=8)
+
+
+@given(sizes)
+def test_all_items_come_once_and_in_order(page_sizes):
+    """Empty pages anywhere go on; only the token ends a listing."""
+
+    async def main():
+        book = Book(numbered(page_sizes))
+        assert [item async for item in book.pager()] == list(range(sum(page_sizes)))
+        assert book.asked == book.tokens
+        pager = book.pager()
+        assert [page.items async for page in pager.pages()] == [tuple(p) for p in numbered(page_sizes)]
+        assert pager.continuation_token is None
+        assert await book.pager().collect() == list(range(sum(page_sizes)))
+        assert (await book.pager()).items == tuple(range(page_sizes[0]))
+
+    run_virtually(main())
+
+
+@given(sizes, st.integers(0, 40))
+def test_a_listing_left_anywhere_goes_on_from_its_token_without_a_gap(page_sizes, stop):
+    """What was yielded plus what `continuation_token` fetches is everything; at most one page comes twice."""
+
+    async def main():
+        total = sum(page_sizes)
+        book = Book(numbered(page_sizes))
+        pager = book.pager()
+        seen = []
+        walk = aiter(pager)
+        while len(seen) < min(stop, total):
+            seen.append(await anext(walk))
+        token = pager.continuation_token
+        await walk.aclose()
+        finished = len(seen) == total and token is None and stop
+        rest = [] if finished else await book.pager(token).collect()
+        assert sorted({*seen, *rest}) == list(range(total))
+        assert len(seen) + len(rest) - total <= max(page_sizes)
+        assert rest == list(range(total - len(rest), total))
+
+    run_virtually(main())
+
+
+@given(sizes, st.integers(0, 8))
+def test_pages_left_anywhere_go_on_without_a_gap_or_repetition(page_sizes, stop):
+    """Between pages the token is exact: nothing twice, nothing skipped."""
+
+    async def main():
+        book = Book(numbered(page_sizes))
+        pager = book.pager()
+        seen = []
+        walk = pager.pages()
+        async for page in walk:
+            seen += page.items
+            stop_now = len(book.asked) > stop
+            if stop_now:
+                break
+        await walk.aclose()
+        token = pager.continuation_token
+        rest = [] if token is None else await book.pager(token).collect()
+        assert seen + rest == list(range(sum(page_sizes)))
+
+    run_virtually(main())
+
+
+@given(sizes, st.integers(0, 40))
+def test_collect_stops_at_its_maximum_and_fetches_no_page_too_many(page_sizes, most):
+    """`max_items` bounds the list and the requests, and the token covers all that was not returned."""
+
+    async def main():
+        total = sum(page_sizes)
+        book = Book(numbered(page_sizes))
+        pager = book.pager()
+        found = await pager.collect(most)
+        assert found == list(range(min(most, total)))
+        fetched = sum(page_sizes[: len(book.asked)])
+        if book.asked:
+            assert fetched - page_sizes[len(book.asked) - 1] < most
+        if len(found) < total:
+            rest = await book.pager(pager.continuation_token).collect()
+            assert sorted({*found, *rest}) == list(range(total))
+
+    run_virtually(main())
+
+
+@given(st.integers(2, 7), st.data())
+def test_a_token_that_comes_back_raises_instead_of_looping(count, data):
+    """Wherever the cycle closes, everything before it is yielded once and PaginationError ends it."""
+    back = data.draw(st.integers(1, count - 1))
+
+    async def main():
+        book = Book(numbered([2] * count))
+        last = book.tokens[-1]
+        book.pages[last] = Page(book.pages[last].items, book.tokens[back])
+        seen = []
+        pager = book.pager()
+        with pytest.raises(PaginationError, match="repeated") as caught:
+            async for item in pager:
+                seen.append(item)
+        assert seen == list(range(2 * count))
+        assert book.asked == book.tokens
+        assert caught.value.continuation_token == book.tokens[back]
+        await asyncio.sleep(0)
+        assert not tasks()
+
+    run_virtually(main())
+
+
+def test_a_token_equal_to_the_one_the_listing_began_with_is_a_repetition():
+    """A listing resumed from a token must not loop on that token either."""
+
+    async def main():
+        book = Book(numbered([1, 1]))
+        book.pages["t1"] = Page((1,), "t1")
+        with pytest.raises(PaginationError):
+            await book.pager("t1").collect()
+        assert book.asked == ["t1"]
+
+    run_virtually(main())
+
+
+def test_an_empty_token_ends_the_listing_as_null_does():
+    """Absent, null or empty: the listing is over."""
+
+    async def main():
+        book = Book([[1, 2]])
+        book.pages[None] = Page((1, 2), "")
+        assert await book.pager().collect() == [1, 2]
+        assert [item async for item in book.pager()] == [1, 2]
+
+    run_virtually(main())
+
+
+def test_the_next_page_is_fetched_while_this_one_is_consumed():
+    """A reader as slow as the API needs no extra time per page, and never causes two requests at once."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        book = Book(numbered([1] * 10), slow=1.0)
+        began = loop.time()
+        async for _ in book.pager():
+            assert len(book.asked) <= len(book.tokens)
+            await asyncio.sleep(1.0)
+        assert loop.time() - began == pytest.approx(11.0)
+        assert book.most_under_way == 1
+
+    run_virtually(main())
+
+
+def test_never_more_than_one_page_ahead():
+    """A reader that stops reading stops the fetching too."""
+
+    async def main():
+        book = Book(numbered([1] * 10))
+        consumed = 0
+        async for _ in book.pager():
+            consumed += 1
+            await asyncio.sleep(100)
+            assert len(book.asked) <= consumed + 1
+        assert consumed == 10
+
+    run_virtually(main())
+
+
+def test_collect_with_a_maximum_and_a_single_await_look_nowhere_ahead():
+    """One page wanted is one page fetched."""
+
+    async def main():
+        book = Book(numbered([3, 3, 3]))
+        pager = book.pager()
+        page = await pager
+        assert (page.items, page.continuation_token) == ((0, 1, 2), "t1")
+        assert pager.continuation_token == "t1"
+        assert await book.pager().collect(3) == [0, 1, 2]
+        await asyncio.sleep(10)
+        assert book.asked == [None, None]
+        assert not tasks()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("how", ["break", "raise", "cancel"])
+def test_leaving_early_leaves_no_task(how):
+    """A fetch ahead is ended with the loop, however the loop is left."""
+
+    async def main():
+        book = Book(numbered([1, 1, 1]), slow=5.0)
+
+        async def read():
+            async for _ in book.pager():
+                if how == "break":
+                    return
+                if how == "raise":
+                    raise ZeroDivisionError
+                await asyncio.sleep(3600)
+
+        reader = asyncio.create_task(read())
+        await asyncio.sleep(6)
+        if how == "cancel":
+            reader.cancel()
+        await asyncio.wait([reader])
+        if how == "raise":
+            with pytest.raises(ZeroDivisionError):
+                await reader
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not tasks()
+        assert book.under_way == 0
+
+    run_virtually(main())
+
+
+def test_cancelling_a_reader_that_waits_for_a_page_ends_the_fetch():
+    """Nobody goes on fetching for a reader that is gone."""
+
+    async def main():
+        book = Book(numbered([1, 1]), slow=5.0)
+        reader = asyncio.create_task(book.pager().collect())
+        await asyncio.sleep(7)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert book.under_way == 0
+        assert not tasks()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("way", ["items", "pages", "collect"])
+def test_an_error_in_the_middle_carries_the_token_to_go_on_with(way):
+    """What was read stays read; the token fetches the page that failed."""
+
+    async def main():
+        book = Book(numbered([2, 2, 2]))
+        whole = book.pages["t1"]
+        book.pages["t1"] = ServerError("down", status=500)
+        pager = book.pager()
+        seen = []
+        with pytest.raises(ServerError) as caught:
+            if way == "collect":
+                await pager.collect()
+            elif way == "items":
+                async for item in pager:
+                    seen.append(item)
+            else:
+                async for page in pager.pages():
+                    seen += page.items
+        assert seen == ([] if way == "collect" else [0, 1])
+        assert caught.value.continuation_token == pager.continuation_token == "t1"
+        assert pickle.loads(pickle.dumps(caught.value)).continuation_token == "t1"
+        book.pages["t1"] = whole
+        assert await book.pager("t1").collect() == [2, 3, 4, 5]
+
+    run_virtually(main())
+
+
+def test_an_error_ahead_of_a_reader_that_leaves_is_nobodys_error():
+    """A failed fetch ahead is neither raised early nor reported as lost."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        reports = []
+        loop.set_exception_handler(lambda _loop, context: reports.append(context))
+        book = Book(numbered([2, 2]))
+        book.pages["t1"] = ServerError("down", status=500)
+        async for item in book.pager():
+            assert item == 0
+            await asyncio.sleep(5)
+            break
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert reports == []
+        assert not tasks()
+
+    run_virtually(main())
+
+
+def test_a_pager_may_be_iterated_again_from_its_start():
+    """Also after an iteration that was left, and from its own start token."""
+
+    async def main():
+        book = Book(numbered([2, 2]))
+        pager = book.pager()
+        walk = aiter(pager)
+        assert await anext(walk) == 0
+        await walk.aclose()
+        assert await pager.collect() == [0, 1, 2, 3]
+        assert [item async for item in pager] == [0, 1, 2, 3]
+        resumed = book.pager("t1")
+        assert resumed.continuation_token == "t1"
+        assert [item async for item in resumed] == [2, 3]
+        assert [item async for item in resumed] == [2, 3]
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (True, TypeError), ("3", TypeError)])
+def test_collect_refuses_a_senseless_maximum(wrong, error):
+    """Before anything is fetched."""
+
+    async def main():
+        book = Book([[1]])
+        with pytest.raises(error, match="max_items"):
+            await book.pager().collect(wrong)
+        assert book.asked == []
+
+    run_virtually(main())
