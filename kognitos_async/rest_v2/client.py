@@ -115,7 +115,7 @@ class KognitosClient:
             max_concurrent=max_connections,
             requests_per_second=requests_per_second,
         )
-        self.runs = Runs(self._sender, scope)
+        self.runs = Runs(self._sender, scope, poll)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
         self._waits = Coalescer(self.runs, self._sender.chance)

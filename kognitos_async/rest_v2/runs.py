@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
+from kognitos_async.following import Follower
 from kognitos_async.messages import START, Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
-from kognitos_async.rest_v2.models import Run, RunRequest, Stage
+from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page, pager
 from kognitos_async.retry import certainly_not_done
+from kognitos_async.streams import WorkStream
 from kognitos_async.waiting import PATIENCE
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from kognitos_async.paging import Page, Pager
     from kognitos_async.rest_v2.models import RunInput, Value
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
+    from kognitos_async.waiting import PollPolicy
 
 _RUN = decoder_for(Run)
 _REFUSED_LATE = frozenset({303, 408, 460, 499})
@@ -36,9 +40,10 @@ _MARGIN = timedelta(seconds=5)
 class Runs:
     """`client.runs`."""
 
-    def __init__(self, sender: Sender, scope: Scope) -> None:
+    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy) -> None:
         self._sender = sender
         self._scope = scope
+        self._poll = poll
         self._started: dict[str, float] = {}
 
     def list(
@@ -144,7 +149,7 @@ class Runs:
         found: builtins.list[Run] = []
         order = _Order()
         async for page in listing.pages():
-            earliest = since + self._clock_difference() - _MARGIN
+            earliest = since + self.clock_difference() - _MARGIN
             found += [
                 run
                 for run in page.items
@@ -154,6 +159,39 @@ class Runs:
                 break
         return sorted({run.id: run for run in found}.values(), key=lambda run: run.created_at)
 
+    def follow(
+        self,
+        process_id: str,
+        *,
+        agent_id: str | None = None,
+        stage: Stage | str | None = None,
+        since: datetime | None = None,
+        poll: PollPolicy | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
+        """An async context manager over an async iterator that never ends by itself: a `Run` whenever one of
+        the process appears or changes its status.
+
+        Runs created at `since` or later count, without it from now on. `poll` sets how often the list is
+        read: `initial` after a change, up to `maximum` while nothing happens. Between two readings a status
+        may come and go unseen. A broken network delays and loses nothing; what polling cannot mend is
+        raised. Memory holds the runs that have not ended, at most 10,000. (list_runs, get_run)
+        """
+        if since is not None and not isinstance(since, datetime):
+            raise TypeError(f"since is a datetime or None, not {type(since).__name__}")
+        if since is not None and since.tzinfo is None:
+            raise ValueError("since is a datetime with a time zone; this one has none")
+        group = (self._scope.agent(agent_id), checks.identifier("process_id", process_id))
+        follower = Follower(
+            self,
+            group if stage is None else (*group, stage_word(stage)),
+            since=since,
+            ended=ENDED,
+            policy=poll or self._poll,
+            sleep=self._sender.sleep,
+            chance=self._sender.chance,
+        )
+        return WorkStream(follower.work)
+
     def started_ago(self, run: Run | str) -> float:
         """Seconds since the run was started, infinity if it was long ago or nothing tells."""
         moment = self._started.get(run if isinstance(run, str) else run.id)
@@ -161,19 +199,19 @@ class Runs:
             return asyncio.get_running_loop().time() - moment
         if isinstance(run, str):
             return float("inf")
-        age = datetime.now(UTC) + self._clock_difference() - run.created_at
+        age = datetime.now(UTC) + self.clock_difference() - run.created_at
         return max(0.0, age.total_seconds())
 
     # What the shared polls need to know of runs
 
     read = get
 
-    async def read_page(self, group: tuple[str, str], token: str | None) -> Page[Run]:
-        """A page of the runs of an agent and process, both stages."""
-        agent_id, process_id = group
+    async def read_page(self, group: tuple[str, str] | tuple[str, str, str], token: str | None) -> Page[Run]:
+        """A page of the runs of an agent and process, of one stage if the group names it."""
         query: dict[str, str | int | None] = {
-            "process_id": process_id,
-            "agent_id": agent_id,
+            "process_id": group[1],
+            "agent_id": group[0],
+            "stage": group[2] if len(group) > 2 else None,
             "limit": LARGEST_PAGE,
         }
         return await fetch_page(self._sender, Run, "/runs", query, token)
@@ -197,7 +235,7 @@ class Runs:
             del self._started[next(iter(self._started))]
         self._started[run_id] = now
 
-    def _clock_difference(self) -> timedelta:
+    def clock_difference(self) -> timedelta:
         """How far the server's clock is ahead of ours, by the Date of its last answer; 0 if it has none."""
         try:
             there = parsedate_to_datetime(self._sender.server_date or "")

@@ -1,0 +1,167 @@
+"""Following a list of runs: what appears, and whose status changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from kognitos_async.errors import KognitosError, NotFoundError
+from kognitos_async.waiting import Waitable, may_mend
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+    from random import Random
+
+    from kognitos_async.paging import Page
+    from kognitos_async.waiting import PollPolicy
+
+R = TypeVar("R", bound=Waitable)
+T = TypeVar("T")
+
+_MARGIN = timedelta(seconds=60)
+"""How long after its creation a run may take to show in the list."""
+_FEW_SECONDS = timedelta(seconds=5)
+_MOST_OPEN = 10_000
+"""So many runs that have not ended are followed; of more, the oldest are let go."""
+
+
+class Listing(Protocol[R]):
+    """The list that is followed."""
+
+    async def read(self, run_id: str) -> R:
+        """One run."""
+        ...
+
+    async def read_page(self, group: Any, token: str | None) -> Page[R]:
+        """A page of the list."""
+        ...
+
+    def created(self, run: R) -> datetime:
+        """When a run was created."""
+        ...
+
+    def clock_difference(self) -> timedelta:
+        """How far the server's clock is ahead of ours."""
+        ...
+
+
+class Follower(Generic[R]):
+    """Reads a list again and again and emits each run that is new or has another status.
+
+    It remembers the runs that have not ended, and those that have for as long as they are young enough to
+    be taken for new: what is older than the last complete reading, less a minute, is known.
+    """
+
+    def __init__(
+        self,
+        listing: Listing[R],
+        group: Any,
+        *,
+        since: datetime | None,
+        ended: Collection[object],
+        policy: PollPolicy,
+        sleep: Callable[[float], Awaitable[None]],
+        chance: Random,
+    ) -> None:
+        self._listing = listing
+        self._group = group
+        self._horizon = since
+        self._ended = ended
+        self._policy = policy
+        self._sleep = sleep
+        self._chance = chance
+        self._open: dict[str, object] = {}
+        self._closed: dict[str, datetime] = {}
+        self._start: str | None = None
+
+    async def work(self, emit: Callable[[R], Awaitable[None]]) -> None:
+        """Emit runs until cancelled. Raises what reading raises and waiting cannot mend."""
+        if self._horizon is None:
+            await self._patiently(lambda: self._listing.read_page(self._group, None))
+            self._horizon = self._now() - _FEW_SECONDS
+        quiet = 0
+        while True:
+            quiet = 0 if await self._read_through(emit, self._horizon) else quiet + 1
+            await self._sleep(self._policy.delay(quiet, self._chance))
+
+    async def _read_through(self, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
+        """Read what may have changed once; how many runs were emitted."""
+        began = self._now()
+        emitted = 0
+        missing = set(self._open)
+        falling: bool | None = None  # newest first, as far as this reading tells
+        last: datetime | None = None
+        token = self._start
+        while True:
+            page = await self._patiently(lambda token=token: self._listing.read_page(self._group, token))
+            for run in page.items:
+                missing.discard(run.id)
+                emitted += await self._see(run, emit, horizon)
+            if page.items:
+                first, final = self._listing.created(page.items[0]), self._listing.created(page.items[-1])
+                if first != final or (last is not None and first != last):
+                    falls = first >= final and (last is None or last >= first)
+                    falling = falls and falling is not False
+                last = final
+            if page.continuation_token is None:
+                break
+            if falling and last is not None and last < horizon:
+                break
+            if falling is False and last is not None and last < horizon and not missing:
+                # Oldest first so far: what lies before this point will not be needed again.
+                self._start = page.continuation_token if self._rises(page) else self._start
+            token = page.continuation_token
+        for run_id in missing:
+            emitted += await self._ask_for(run_id, emit, horizon)
+        self._horizon = max(horizon, began - _MARGIN)
+        self._forget()
+        return emitted
+
+    def _rises(self, page: Page[R]) -> bool:
+        times = [self._listing.created(run) for run in page.items]
+        return all(earlier <= later for earlier, later in zip(times, times[1:], strict=False))
+
+    async def _ask_for(self, run_id: str, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
+        """Read a run that has not ended and was not met in the list."""
+        try:
+            run = await self._patiently(lambda: self._listing.read(run_id))
+        except NotFoundError:  # deleted
+            self._open.pop(run_id, None)
+            return 0
+        return await self._see(run, emit, horizon)
+
+    async def _see(self, run: R, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
+        known = self._open.get(run.id)
+        created = self._listing.created(run)
+        if known == run.status or (known is None and (created < horizon or run.id in self._closed)):
+            return 0
+        await emit(run)
+        if run.status in self._ended:
+            self._open.pop(run.id, None)
+            self._closed[run.id] = created
+        else:
+            self._open[run.id] = run.status
+        return 1
+
+    def _forget(self) -> None:
+        horizon = self._horizon
+        if horizon is not None:
+            self._closed = {key: created for key, created in self._closed.items() if created >= horizon}
+        while len(self._open) > _MOST_OPEN:
+            del self._open[next(iter(self._open))]
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` returns, once it does: a broken network only delays."""
+        tries = 0
+        while True:
+            try:
+                return await read()
+            except KognitosError as error:
+                if not may_mend(error):
+                    raise
+                asked = getattr(error, "retry_after", None) or 0.0
+            await self._sleep(max(asked, self._policy.delay(tries, self._chance)))
+            tries += 1
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._listing.clock_difference()
