@@ -98,17 +98,36 @@ class Redactor:
     __slots__ = ("_secrets",)
 
     def __init__(self, *secrets: str) -> None:
-        self._secrets = tuple(secret.encode() for secret in secrets if secret)
+        written = [form for secret in secrets if secret for form in (secret.encode(), _in_json(secret))]
+        self._secrets = tuple(dict.fromkeys(written))
 
     def clean(self, body: bytes) -> bytes:
         """The start of `body`, at most 64 KiB, with every secret replaced."""
+        # Replaced before cutting, so that no half of a secret stays at the end.
+        return self._without_escaped(self._without(body)[:_BODY_KEPT])
+
+    def _without(self, body: bytes) -> bytes:
         for secret in self._secrets:
-            # Replaced before cutting, so that no half of a secret stays at the end.
             body = body.replace(secret, b"[redacted]")
-        return body[:_BODY_KEPT]
+        return body
+
+    def _without_escaped(self, body: bytes) -> bytes:
+        """JSON may spell any character as an escape: written plainly, a secret is found in it."""
+        if b"\\" not in body:
+            return body
+        try:
+            plain = msgspec.json.encode(msgspec.json.decode(body))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return body
+        cleaned = self._without(plain)
+        return body if cleaned == plain else cleaned
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._secrets)} secrets)"
+
+
+def _in_json(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
 
 
 def decoder_for(response_type: type[T]) -> msgspec.json.Decoder[T]:
