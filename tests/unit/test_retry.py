@@ -93,7 +93,7 @@ def test_what_must_not_happen_twice_is_sent_again_only_when_it_certainly_did_not
 
 @given(policies, failures, attempts, chances, st.booleans())
 def test_every_decision_keeps_to_the_policy(policy, failure, attempt, chance, repeatable):
-    """Attempts are bounded, Retry-After is never shortened and above the limit is raised, jitter is bounded."""
+    """Attempts and jitter are bounded; Retry-After is never shortened, and above the limit raised."""
     delay = decide(policy, failure, attempt, repeatable=repeatable, random=chance)
     asked = getattr(failure, "retry_after", None)
     allowed = may_be_read_again(failure) if repeatable else nothing_was_done(failure)

@@ -1,0 +1,371 @@
+"""Requests and answers as values: paths, queries, secrets, errors, decoding."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+from yarl import URL
+
+from kognitos_async import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    CapacityError,
+    ConflictError,
+    DecodeError,
+    Health,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    Run,
+    ServerError,
+)
+from kognitos_async.messages import (
+    START,
+    Redactor,
+    Request,
+    Response,
+    decode,
+    decoder_for,
+    error_of,
+    segment,
+    with_query,
+)
+
+NOW = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
+KEY = "sk-Very/Secret+Key=="
+GET = Request("GET", "/runs/r-1?continuation_token=secret-token")
+START_REQUEST = Request("POST", "/runs", b"{}", repeatable=False, priority=START)
+
+
+def answer(status, body=b"", **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, CIMultiDict(named), body)
+
+
+def error(status, body=b"", request=GET, **headers):
+    return error_of(request, answer(status, body, **headers), Redactor(KEY), now=NOW, attempts=2)
+
+
+@given(st.text(min_size=1).filter(lambda s: s not in (".", "..")))
+def test_any_id_is_one_segment_of_the_path(identifier):
+    """Slashes, dots, percent signs and unicode reach the API as they are, and lead nowhere else."""
+    path = f"/runs/{segment(identifier)}"
+    assert path.count("/") == 2
+    assert "?" not in path
+    assert "#" not in path
+    assert unquote(path.removeprefix("/runs/")) == identifier
+    assert URL(f"https://host/v2{path}", encoded=True).raw_path == f"/v2{path}"
+
+
+@given(st.dictionaries(st.text(min_size=1), st.none() | st.text() | st.integers() | st.booleans()))
+def test_a_query_says_what_it_was_given(parameters):
+    """None is left out, booleans are JSON's words, everything else survives the trip."""
+    target = with_query("/runs", parameters)
+    expected = [
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in parameters.items()
+        if value is not None
+    ]
+    assert (
+        parse_qsl(urlsplit(target).query, keep_blank_values=True, strict_parsing=bool(expected)) == expected
+    )
+    assert urlsplit(target).path == "/runs"
+
+
+def test_messages_show_the_path_without_the_query():
+    """Tokens and filters stay out of logs and errors."""
+    assert GET.path == "/runs/r-1"
+    assert "secret-token" not in str(error(500))
+
+
+# Statuses
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (502, ServerError),
+        (599, ServerError),
+        (302, APIStatusError),
+        (408, APIStatusError),
+        (418, APIStatusError),
+    ],
+)
+def test_each_status_has_its_error(status, kind):
+    """The exact class, with all that the answer said."""
+    body = msgspec.json.encode(
+        {"status_code": status, "message": "It is so.", "details": [{"name": "n", "value": "v"}]}
+    )
+    caught = error(status, body, X_Request_Id="req-7", Retry_After="3")
+    assert type(caught) is kind
+    assert (caught.status, caught.message, caught.details) == (
+        status,
+        "It is so.",
+        ({"name": "n", "value": "v"},),
+    )
+    assert (caught.method, caught.path, caught.request_id) == ("GET", "/runs/r-1", "req-7")
+    assert (caught.attempts, caught.retry_after, caught.body) == (2, 3, body)
+
+
+def test_a_message_names_method_path_status_and_what_to_do():
+    """`str(error)` is enough to act on."""
+    body = b'{"status_code": 404, "message": "Run r-1 not found", "details": null}'
+    text = str(error(404, body, X_Request_Id="req-7"))
+    assert text == (
+        "GET /runs/r-1: 404, Run r-1 not found. Check the id, and that the agent and the key may see it. "
+        "[request req-7]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "full"),
+    [
+        (403, "Resource Not Available", True),
+        (403, "the organization has reached its maximum of 150 concurrent runs", True),
+        (403, "Concurrency limit reached", True),
+        (403, "at capacity", True),
+        (403, "Too many active runs", True),
+        (403, "The limit of parallel runs is reached", True),
+        (404, "Resource Not Available", True),
+        (403, "Forbidden", False),
+        (403, "Invalid API key", False),
+        (403, "This key may not start this process", False),
+        (403, "", False),
+        (404, "Process p-1 not found", False),
+        (400, "capacity must be a number", False),
+    ],
+)
+def test_a_full_organization_is_told_from_a_refused_key(status, words, full):
+    """By the message, and only for a start."""
+    body = msgspec.json.encode({"status_code": status, "message": words})
+    caught = error(status, body, START_REQUEST)
+    assert isinstance(caught, CapacityError) == full
+    assert not isinstance(error(status, body, GET), CapacityError)
+    if full:
+        assert isinstance(caught, PermissionDeniedError)
+        assert "Nothing was started" in str(caught)
+
+
+def test_a_403_page_of_a_proxy_is_not_capacity():
+    """HTML that happens to hold a word is not the API's own refusal."""
+    page = b"<html><h1>403 Forbidden</h1>limit of runs, capacity</html>"
+    caught = error(403, page, START_REQUEST, Content_Type="text/html")
+    assert not isinstance(caught, CapacityError)
+    assert "HTML page" in str(caught)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"7",
+        b"{",
+        b"\xff\xfe",
+        b'{"message": 7, "details": "none"}',
+        b'{"message": null, "details": {}}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"<html>" * 1000,
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 502])
+def test_any_body_makes_an_error_never_a_crash(status, body):
+    """Gateways answer whatever they like."""
+    caught = error(status, body, START_REQUEST)
+    assert caught.status == status
+    assert caught.message == ""
+    assert caught.details == ()
+
+
+@given(st.binary(max_size=300), st.integers(300, 599))
+def test_messages_are_one_printable_line(body, status):
+    """No answer can write control characters or new lines into a log."""
+    caught = error(status, msgspec.json.encode({"message": body.decode("latin-1")}))
+    assert str(caught).isprintable()
+    assert len(str(caught)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"message": "v2 model"}', "v2 model"),
+        (b'{"code": 5, "message": "rpc status", "details": []}', "rpc status"),
+        (b'{"Message": "gateway"}', "gateway"),
+    ],
+)
+def test_the_words_of_every_error_model_are_found(body, words):
+    """The API's own, google.rpc.Status, an AWS gateway's."""
+    assert error(500, body).message == words
+
+
+def test_request_ids_of_gateways_are_kept_short_and_clean():
+    """They go into support tickets, not into terminals as control codes."""
+    caught = error(500, b"", apigw_requestid="a\x1b[31m" + "b" * 500 + KEY)
+    assert len(caught.request_id) <= 200
+    assert caught.request_id.isprintable()
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("position", [0, 10, 64 * 1024 - 5, 64 * 1024])
+def test_secrets_are_taken_out_before_the_body_is_cut(position):
+    """No half of a key survives at the end of what is kept."""
+    body = b"x" * position + KEY.encode() + b"y" * 100_000
+    cleaned = Redactor(KEY).clean(body)
+    assert len(cleaned) <= 64 * 1024
+    assert KEY.encode()[:8] not in cleaned
+
+
+def escaped(text):
+    return "".join(f"\\u{ord(c):04x}" for c in text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"message": "the key {KEY} is wrong"}}',
+        f'{{"message": "wrong", "details": [{{"name": "key", "value": "{KEY}"}}]}}',
+        f'{{"message": "the key {KEY.replace("/", chr(92) + "/")} is wrong"}}',
+        f'{{"message": "the key {escaped(KEY)} is wrong"}}',
+        f'{{"message": "wrong", "details": [{{"name": "key", "value": "{escaped(KEY)}"}}]}}',
+        f"<html>{KEY}</html>",
+    ],
+)
+def test_an_answer_that_echoes_the_key_does_not_spread_it(body):
+    """However the API or a proxy writes the key, no part of the error holds it."""
+    caught = error(401, body.encode(), X_Request_Id=f"id-{KEY}")
+    shown = [str(caught), repr(caught), repr(caught.__dict__), caught.body.decode(), repr(caught.details)]
+    assert not [text for text in shown if KEY in text or escaped(KEY) in text]
+
+
+def test_a_key_with_json_syntax_in_it_is_redacted_too():
+    """Quotes and backslashes are escaped in an answer, and the key is still found."""
+    key = 'a"b\\c' * 3
+    body = msgspec.json.encode({"message": f"bad key {key}"})
+    caught = error_of(GET, answer(401, body), Redactor(key), now=NOW, attempts=1)
+    assert key not in caught.message
+    assert key not in str(caught)
+
+
+def test_a_confidential_answer_is_never_shown():
+    """Presigned forms come in answers: neither a refusal nor a decoding error quotes one."""
+    request = Request("POST", "/files", b"{}", confidential=True)
+    body = b'{"id": 7, "upload_fields": {"signature": "presigned-value"}}'
+    refused = error_of(request, answer(500, body), Redactor(KEY), now=NOW, attempts=1)
+    with pytest.raises(DecodeError) as caught:
+        decode(decoder_for(Run), request, answer(201, body), Redactor(KEY))
+    for problem in (refused, caught.value):
+        assert b"presigned" not in problem.body
+        assert "presigned" not in str(problem)
+
+
+def test_a_redactor_does_not_show_its_secrets():
+    """Its repr ends up in tracebacks."""
+    assert KEY not in repr(Redactor(KEY))
+
+
+# Decoding
+
+RUN = {
+    "id": "r-1",
+    "name": "n",
+    "agent_id": "a",
+    "process_id": "p",
+    "stage": "Published",
+    "status": "Running",
+    "created_at": "2021-01-01T12:00:00",
+    "file_ids": None,
+    "outputs": None,
+}
+
+
+def decoded(value, kind=Run, **headers):
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return decode(decoder_for(kind), GET, answer(200, body, **headers), Redactor(KEY))
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ({**RUN, "id": 7}, "$.id"),
+        ({**RUN, "created_at": "yesterday"}, "$.created_at"),
+        ({**RUN, "outputs": [{"name": "a", "value": 1}, {"name": 2}]}, "$.outputs[1].name"),
+        ({**RUN, "outputs": [{"name": "a", "value": {}}]}, "$.outputs[0].value"),
+        ({**RUN, "file_ids": "f"}, "$.file_ids"),
+        ({k: v for k, v in RUN.items() if k != "status"}, "$"),
+        ([], "$"),
+    ],
+)
+def test_a_wrong_shape_names_the_field_at_fault(value, path):
+    """`DecodeError.path` leads to it, `.body` shows it, and it is not called malformed."""
+    with pytest.raises(DecodeError, match="GET /runs/r-1: 200") as caught:
+        decoded(value)
+    assert caught.value.path == path
+    assert caught.value.body == msgspec.json.encode(value)
+    assert not caught.value.malformed
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "an empty body"),
+        (b"<html></html>", "HTML page"),
+        (b'{"id": "r', "something"),
+        (b"\xff\xff", "something"),
+        (b'{"x":' * 100_000, "something"),
+    ],
+)
+def test_what_is_not_json_is_called_malformed(body, words):
+    """The message says what came instead: a wait polls on after these."""
+    with pytest.raises(DecodeError, match=words) as caught:
+        decoded(body)
+    assert caught.value.malformed
+    assert caught.value.path == "$"
+
+
+def test_a_page_that_calls_itself_html_is_one():
+    """By its header even where the body begins otherwise."""
+    with pytest.raises(DecodeError, match="HTML"):
+        decoded(b"  login please", Content_Type="text/html; charset=utf-8")
+
+
+def test_a_decoding_error_does_not_spread_the_key():
+    """Neither in its body nor in its words, nor in a chained error."""
+    with pytest.raises(DecodeError) as caught:
+        decoded({**RUN, "stage": KEY, "id": {KEY: 1}})
+    problem = caught.value
+    assert KEY not in str(problem)
+    assert KEY.encode() not in problem.body
+    assert problem.__cause__ is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_decode_or_raise_decode_error(body):
+    """No answer can crash the client with another error."""
+    try:
+        decoded(body, Health)
+    except DecodeError as problem:
+        assert str(problem).isprintable()
+
+
+def test_raw_json_is_not_looked_into():
+    """`request()` without a type gives the bytes."""
+    assert bytes(decoded(b' {"a": [1, 2]} ', msgspec.Raw)).strip() == b'{"a": [1, 2]}'
