@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from kognitos_async.errors import KognitosError, NotFoundError
@@ -93,7 +95,7 @@ class Follower(Generic[R]):
         last: datetime | None = None
         token = self._start
         while True:
-            page = await self._patiently(lambda token=token: self._listing.read_page(self._group, token))
+            page = await self._patiently(partial(self._listing.read_page, self._group, token))
             for run in page.items:
                 missing.discard(run.id)
                 emitted += await self._see(run, emit, horizon)
@@ -119,7 +121,7 @@ class Follower(Generic[R]):
 
     def _rises(self, page: Page[R]) -> bool:
         times = [self._listing.created(run) for run in page.items]
-        return all(earlier <= later for earlier, later in zip(times, times[1:], strict=False))
+        return all(earlier <= later for earlier, later in itertools.pairwise(times))
 
     async def _ask_for(self, run_id: str, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
         """Read a run that has not ended and was not met in the list."""
