@@ -107,13 +107,14 @@ class Sender:
                     self.quota.give_back(taken)
                     return messages.decode(decoder, request, response, self.redactor)
                 failure = self._refusal(request, response, attempt)
+                if isinstance(failure, RateLimitError):
+                    # Before the place is given back: nobody who waits for it may slip out.
+                    self._pause_everybody(gate, sent_at, failure)
             finally:
                 gate.leave()
             delay = retry.decide(
                 self.policy, failure, attempt, repeatable=request.repeatable, random=self.chance
             )
-            if isinstance(failure, RateLimitError):
-                self._pause_everybody(gate, sent_at, failure)
             if self._closed is not None and self._closed.is_set() and request.repeatable:
                 raise ClientClosedError("the client was closed during the call") from failure
             if isinstance(failure, CapacityError) and not request.waits_for_room:
