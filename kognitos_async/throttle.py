@@ -48,6 +48,7 @@ class Gate:
         self._window_start = self._loop.time()
         self._successes = 0
         self._successes_before = 0
+        self._span_before = 0.0
         self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
         self._starts_in_a_row = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +89,7 @@ class Gate:
         now = self._loop.time()
         age = now - self._window_start
         if age >= 1.0:
-            self._successes_before = self._successes if age < 2.0 else 0
+            self._successes_before, self._span_before = (self._successes, age) if age < 2.0 else (0, 0.0)
             self._successes = 0
             self._window_start = now
         if self._pauses and now > self._resumes_at:
@@ -146,8 +147,7 @@ class Gate:
 
     def _measured_rate(self) -> float:
         """Successes a second in the one or two seconds before the last 429, with what came in since."""
-        start = self._window_start - (1.0 if self._successes_before else 0.0)
-        span = max(1.0, self._cut_at - start)
+        span = max(1.0, self._cut_at - self._window_start + self._span_before)
         return max(_LOWEST_RATE, (self._successes + self._successes_before) / span)
 
     def _pump(self) -> None:
