@@ -1,0 +1,350 @@
+"""The loop around an attempt: exact delays, what is repeated, what is raised. Under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async import (
+    BadRequestError,
+    CapacityError,
+    ClientClosedError,
+    DecodeError,
+    Health,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
+from kognitos_async.messages import START, Redactor, Request, decoder_for
+from kognitos_async.sender import Sender
+from tests.unit.fakes import Scripted, answer
+from tests.virtual_time import run_virtually
+
+OK = answer(200, {"status": "OK"})
+GET = Request("GET", "/health")
+POST = Request("POST", "/runs", b"{}", repeatable=False, priority=START)
+DOWN = answer(500, {"message": "down"})
+HEALTH = decoder_for(Health)
+
+
+class Half(random.Random):
+    """Always the middle of the range."""
+
+    def random(self):
+        return 0.5
+
+
+def sender(transport, *, policy=RetryPolicy(), chance=None, **options):  # noqa: B008
+    return Sender(
+        transport,
+        policy=policy,
+        redactor=Redactor("test-key"),
+        max_concurrent=options.pop("max_concurrent", 10),
+        requests_per_second=None,
+        chance=chance or Half(),
+    )
+
+
+def send(transport, request=GET, **options):
+    """What comes of one request, the times of its attempts, and the time it took."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        one = sender(transport, **options)
+        await one.open()
+        try:
+            outcome = await one.send(request, HEALTH)
+        except Exception as error:  # noqa: BLE001
+            outcome = error
+        took = loop.time()
+        await one.close()
+        return outcome, took
+
+    outcome, took = run_virtually(main())
+    return outcome, transport.times, took
+
+
+def test_the_exact_delays_of_an_outage():
+    """Half of 0.5, 1 and 2 s with the middle of the jitter; the fourth failure is raised."""
+    outcome, times, took = send(Scripted(DOWN))
+    assert times == pytest.approx([0, 0.25, 0.75, 1.75])
+    assert took == pytest.approx(1.75)
+    assert isinstance(outcome, ServerError)
+    assert outcome.attempts == 4
+
+
+def test_the_delays_follow_the_random_numbers_given():
+    """One seam for chance: the same seed, the same schedule."""
+    _, times, _ = send(Scripted(DOWN), chance=random.Random(7))
+    drawn = random.Random(7)
+    expected = [0.0]
+    for ceiling in (0.5, 1, 2):
+        expected.append(expected[-1] + drawn.uniform(0, ceiling))
+    assert times == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("asked", ["3", "3.5", "119"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_never_shortened(status, asked):
+    """The next attempt waits for all of it, for a start too."""
+    for request in (GET, POST):
+        refusal = answer(status, {"message": "later"}, {"Retry-After": asked})
+        outcome, times, _ = send(Scripted(refusal, OK), request)
+        assert outcome.ok
+        assert times[1] >= float(asked)
+        assert times[1] == pytest.approx(float(asked), rel=0.02)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimitError), (503, ServerError)])
+def test_a_retry_after_above_the_limit_is_raised_at_once(status, kind):
+    """Nobody sleeps an hour unasked; the error says how long the API wants."""
+    refusal = answer(status, {"message": "later"}, {"Retry-After": "3600"})
+    for request in (GET, POST):
+        outcome, times, took = send(Scripted(refusal), request)
+        assert type(outcome) is kind
+        assert outcome.retry_after == 3600
+        assert (times, took) == ([0], 0)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [DOWN, answer(502, b"<html>"), answer(503), answer(504), answer(408)]
+    + [OutcomeUnknownError("lost"), OutcomeUnknownError("late", timed_out=True), answer(302)],
+)
+def test_a_start_that_may_have_been_done_is_sent_once(step):
+    """A second start may be a second run."""
+    outcome, times, _ = send(Scripted(step, OK), POST)
+    assert isinstance(outcome, Exception)
+    assert times == [0]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        NotSentError("no connection"),
+        answer(429),
+        answer(503, None, {"Retry-After": "0"}),
+        answer(403, {"message": "Resource Not Available"}),
+    ],
+)
+def test_a_start_that_certainly_was_not_done_is_sent_again(step):
+    """The four refusals of the contract."""
+    outcome, times, _ = send(Scripted(step, OK), POST)
+    assert outcome.ok
+    assert len(times) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 501, 505])
+def test_what_retrying_cannot_mend_is_raised_at_once(status):
+    """Also for a read."""
+    outcome, times, _ = send(Scripted(answer(status, {"message": "no"}), OK))
+    assert outcome.status == status
+    assert len(times) == 1
+
+
+def test_a_read_is_sent_again_after_lost_connections():
+    """Whether or not the request arrived."""
+    outcome, times, _ = send(Scripted(OutcomeUnknownError("lost"), NotSentError("no connection"), OK))
+    assert outcome.ok
+    assert times == pytest.approx([0, 0.25, 0.75])
+
+
+def test_the_error_raised_counts_the_attempts():
+    """Transport errors too know how often it was tried."""
+    outcome, times, _ = send(Scripted(OutcomeUnknownError("lost")), policy=RetryPolicy(max_attempts=3))
+    assert outcome.attempts == len(times) == 3
+    outcome, _, _ = send(Scripted(answer(403, {"message": "at capacity"})), POST)
+    assert isinstance(outcome, CapacityError)
+    assert outcome.attempts == 4
+
+
+def test_an_unreadable_answer_is_not_asked_for_again():
+    """The same request would get the same answer."""
+    outcome, times, _ = send(Scripted(answer(200, {"status": 7}), OK))
+    assert isinstance(outcome, DecodeError)
+    assert len(times) == 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [DOWN, answer(400), answer(429), answer(503, None, {"Retry-After": "1"}), OK, answer(404)]
+            + [NotSentError("none"), OutcomeUnknownError("lost")]
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(1, 5),
+    st.booleans(),
+)
+def test_attempts_are_bounded_and_end_with_the_last_answer(steps, most, repeatable):
+    """Whatever happens, at most max_attempts are made, and what the last one brought is the outcome."""
+    transport = Scripted(*steps)
+    outcome, times, _ = send(transport, GET if repeatable else POST, policy=RetryPolicy(max_attempts=most))
+    assert 1 <= len(times) <= most
+    last = steps[min(len(times), len(steps)) - 1]
+    if isinstance(last, Exception):
+        assert outcome is last
+    elif last is OK:
+        assert outcome.ok
+    else:
+        assert outcome.status == last.status
+
+
+def test_the_retry_quota_is_shared_and_keeps_an_outage_from_multiplying_load():
+    """A hundred requests into an outage make a hundred retries, not three hundred; success refills."""
+
+    async def main():
+        transport = Scripted(DOWN)
+        one = sender(transport, max_concurrent=1000, chance=random.Random(1))
+        await one.open()
+        await asyncio.gather(*(one.send(GET, HEALTH) for _ in range(100)), return_exceptions=True)
+        assert len(transport.sent) == 200
+        with pytest.raises(ServerError):
+            await one.send(GET, HEALTH)
+        assert len(transport.sent) == 201
+        transport.steps = [OK]
+        for _ in range(5):
+            await one.send(GET, HEALTH)
+        transport.steps = [DOWN, OK]
+        assert (await one.send(GET, HEALTH)).ok
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_a_429_pauses_the_requests_of_everybody():
+    """Of the requests that wait for a connection none goes out before Retry-After is over."""
+
+    async def main():
+        transport = Scripted(answer(429, None, {"Retry-After": "10"}), OK, latency=0.1)
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+        await asyncio.gather(*(one.send(GET, HEALTH) for _ in range(5)))
+        assert transport.times[0] == 0
+        assert min(transport.times[1:]) >= 10.1
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_a_429_that_asks_for_an_hour_concerns_only_its_caller():
+    """The error is raised; the client does not stand still for an hour."""
+
+    async def main():
+        transport = Scripted(answer(429, None, {"Retry-After": "3600"}), OK)
+        one = sender(transport)
+        await one.open()
+        with pytest.raises(RateLimitError):
+            await one.send(GET, HEALTH)
+        assert (await one.send(GET, HEALTH)).ok
+        assert asyncio.get_running_loop().time() < 10
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_the_place_is_given_back_before_the_sleep():
+    """A request that waits for its retry keeps no connection from others."""
+
+    async def main():
+        transport = Scripted(answer(503, None, {"Retry-After": "50"}), OK)
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+        retried = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(1)
+        await one.send(GET, HEALTH)
+        assert asyncio.get_running_loop().time() == pytest.approx(1)
+        await retried
+        assert transport.times == pytest.approx([0, 1, 50])
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_closing_ends_sleeps_and_queues_with_client_closed():
+    """Who sleeps before a retry and who waits at the gate is told at once."""
+
+    async def main():
+        transport = Scripted(answer(503, None, {"Retry-After": "100"}), OK, latency=5)
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+        sleeping = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(6)
+        sending = asyncio.create_task(one.send(POST, HEALTH))
+        await asyncio.sleep(1)
+        waiting = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(1)
+        await one.close()
+        await one.close()
+        results = await asyncio.gather(sleeping, waiting, return_exceptions=True)
+        assert all(isinstance(result, ClientClosedError) for result in results)
+        assert (await sending).ok
+        assert asyncio.get_running_loop().time() == pytest.approx(11)
+        assert transport.closed == 1
+        with pytest.raises(ClientClosedError):
+            await one.send(GET, HEALTH)
+
+    run_virtually(main())
+
+
+def test_a_read_that_fails_because_the_client_was_closed_says_so():
+    """Not as a lost answer; a start stays uncertain."""
+
+    async def main(request):
+        one = sender(Scripted(OutcomeUnknownError("lost"), latency=5))
+        await one.open()
+        sending = asyncio.create_task(one.send(request, HEALTH))
+        await asyncio.sleep(1)
+        await one.close()
+        return (await asyncio.gather(sending, return_exceptions=True))[0]
+
+    closed = run_virtually(main(GET))
+    assert isinstance(closed, ClientClosedError)
+    assert isinstance(closed.__cause__, OutcomeUnknownError)
+    assert isinstance(run_virtually(main(POST)), OutcomeUnknownError)
+
+
+def test_a_sender_opens_once_and_not_before_it_is_opened():
+    """The error says how a client is used."""
+
+    async def main():
+        one = sender(Scripted(OK))
+        with pytest.raises(ClientClosedError, match="async with"):
+            await one.send(GET, HEALTH)
+        with pytest.raises(ClientClosedError, match="async with"):
+            await one.sleep(1)
+        await one.close()
+        await one.open()
+        with pytest.raises(ClientClosedError, match="once"):
+            await one.open()
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_one_debug_record_an_attempt_and_a_warning_a_retry(caplog):
+    """Logger `kognitos_async`; the records name the request, what came back and which attempt it was."""
+    caplog.set_level(logging.DEBUG, "kognitos_async")
+    send(Scripted(DOWN, OutcomeUnknownError("lost"), OK), Request("GET", "/runs?token=hidden"))
+    records = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "kognitos_async"]
+    assert [level for level, _ in records] == ["DEBUG", "WARNING", "DEBUG", "WARNING", "DEBUG"]
+    assert "GET /runs: 500" in records[0][1]
+    assert "down" in records[1][1]
+    assert "attempt 2 of 4" in records[1][1]
+    assert "OutcomeUnknownError" in records[2][1]
+    assert not [text for _, text in records if "hidden" in text]
+
+
+def test_a_refusal_is_raised_with_the_body_of_the_api():
+    """400 carries the API's own words."""
+    outcome, _, _ = send(Scripted(answer(400, {"message": "Invalid input values", "details": []})), POST)
+    assert isinstance(outcome, BadRequestError)
+    assert outcome.message == "Invalid input values"

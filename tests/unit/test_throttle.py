@@ -1,0 +1,257 @@
+"""The gate before every request, under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async import ClientClosedError
+from kognitos_async.messages import NORMAL, START
+from kognitos_async.throttle import Gate, recovering_rate
+from tests.virtual_time import run_virtually
+
+
+def gate(*, max_concurrent=100, requests_per_second=None):
+    return Gate(max_concurrent=max_concurrent, requests_per_second=requests_per_second)
+
+
+async def admitted(entrance, priority, log, label, *, hold=0.0):
+    """Pass the gate, write it down, stay inside for `hold` seconds."""
+    when = await entrance.enter(priority)
+    log.append((round(when, 6), label))
+    if hold:
+        await asyncio.sleep(hold)
+    entrance.leave()
+
+
+def test_nobody_waits_at_an_open_gate():
+    """Without limits all requests begin at once."""
+
+    async def main():
+        entrance, log = gate(), []
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n, hold=1) for n in range(100)))
+        assert {time for time, _ in log} == {0.0}
+
+    run_virtually(main())
+
+
+def test_no_more_than_max_concurrent_are_inside():
+    """The rest enters in order as places become free."""
+
+    async def main():
+        entrance, log = gate(max_concurrent=2), []
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n, hold=1) for n in range(6)))
+        assert log == [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
+
+    run_virtually(main())
+
+
+@given(st.floats(0.5, 50), st.integers(2, 30))
+def test_requests_per_second_spaces_requests_evenly(rate, count):
+    """N requests take (n - 1) / rate seconds: no burst, no drift."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=rate), []
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(count)))
+        assert [time for time, _ in log] == pytest.approx([n / rate for n in range(count)], abs=1e-4)
+        assert [label for _, label in log] == list(range(count))
+
+    run_virtually(main())
+
+
+def test_idle_seconds_are_not_saved_up_for_a_burst():
+    """After a minute of silence the rate is the same as before."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=2), []
+        await admitted(entrance, NORMAL, log, "first")
+        await asyncio.sleep(60)
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(10)))
+        times = [time for time, _ in log[1:]]
+        assert times[-1] - times[0] >= 9 / 2 - 0.25
+
+    run_virtually(main())
+
+
+def test_starts_go_first_when_the_rate_is_short():
+    """A start that comes last overtakes all polls that wait."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=1), []
+        polls = [asyncio.create_task(admitted(entrance, NORMAL, log, "poll")) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        start = asyncio.create_task(admitted(entrance, START, log, "start"))
+        await asyncio.gather(start, *polls)
+        assert [label for _, label in log] == ["poll", "start", "poll", "poll", "poll", "poll"]
+
+    run_virtually(main())
+
+
+def test_polls_do_not_starve_behind_starts():
+    """However many starts wait, one request in ten is another."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=10), []
+        waiting = [asyncio.create_task(admitted(entrance, START, log, "start")) for _ in range(100)]
+        waiting += [asyncio.create_task(admitted(entrance, NORMAL, log, "poll")) for _ in range(5)]
+        await asyncio.gather(*waiting)
+        places = [n for n, (_, label) in enumerate(log) if label == "poll"]
+        assert len(places) == 5
+        assert all(later - earlier <= 10 for earlier, later in zip([0, *places], places, strict=False))
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("asked", [3.0, 0.5, 3600.0])
+def test_a_429_pauses_everybody_for_as_long_as_it_asks(asked):
+    """Nobody passes before Retry-After is over, whoever was told."""
+
+    async def main():
+        entrance, log = gate(), []
+        sent = await entrance.enter(NORMAL)
+        entrance.throttled(sent, asked)
+        entrance.leave()
+        await asyncio.gather(*(admitted(entrance, n % 2, log, n) for n in range(4)))
+        assert min(time for time, _ in log) == pytest.approx(asked)
+
+    run_virtually(main())
+
+
+def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
+    """0.25 s doubled each time, at most 8 s, and from the beginning after a success."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        entrance, pauses = gate(), []
+        for _ in range(7):
+            sent = await entrance.enter(NORMAL)
+            entrance.throttled(loop.time(), None)
+            entrance.leave()
+            began = loop.time()
+            await entrance.enter(NORMAL)
+            entrance.leave()
+            pauses.append(loop.time() - began)
+            assert sent <= began
+            await asyncio.sleep(1)
+        assert pauses[:6] == pytest.approx([0.25, 0.5, 1, 2, 4, 8], rel=0.15)
+        assert pauses[6] == pytest.approx(8, rel=0.15)
+        await asyncio.sleep(100)
+        await entrance.enter(NORMAL)
+        entrance.succeeded()
+        entrance.leave()
+        sent = await entrance.enter(NORMAL)
+        entrance.throttled(sent, None)
+        entrance.leave()
+        began = loop.time()
+        await entrance.enter(NORMAL)
+        assert loop.time() - began == pytest.approx(0.25, rel=0.01)
+
+    run_virtually(main())
+
+
+def test_429s_to_one_burst_count_as_one():
+    """Fifty answers to requests sent together are one sign, not fifty."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        entrance = gate()
+        sent = [await entrance.enter(NORMAL) for _ in range(50)]
+        for moment in sent:
+            await asyncio.sleep(0.001)
+            entrance.throttled(moment, None)
+            entrance.leave()
+        began = loop.time()
+        await entrance.enter(NORMAL)
+        assert loop.time() - began <= 0.3
+
+    run_virtually(main())
+
+
+def requests_in(entrance, log, seconds, *, clients=50):
+    """Keep `clients` requests in the gate for `seconds`."""
+
+    async def keep_sending():
+        while asyncio.get_running_loop().time() < seconds:
+            await admitted(entrance, NORMAL, log, "x", hold=0.05)
+            entrance.succeeded()
+
+    return asyncio.gather(*(keep_sending() for _ in range(clients)))
+
+
+def test_the_rate_recovers_step_by_step_and_the_429_is_forgotten():
+    """At first below the rate that met the 429, above it after 20 s, and no limit after a minute."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=20), []
+        loop = asyncio.get_running_loop()
+        sending = asyncio.ensure_future(requests_in(entrance, log, 100))
+        await asyncio.sleep(5)
+        entrance.throttled(loop.time(), 1.0)
+        await sending
+        rate = {
+            second: sum(second <= time < second + 2 for time, _ in log) / 2 for second in (2, 8, 24, 34, 80)
+        }
+        assert rate[2] == pytest.approx(20, rel=0.1)
+        assert sum(5.01 < time < 6 for time, _ in log) == 0
+        assert 16 <= rate[8] < 19.6
+        assert rate[34] <= 20.5
+        assert rate[80] == pytest.approx(20, rel=0.1)
+        assert rate[8] < rate[24] + 0.6
+
+    run_virtually(main())
+
+
+def test_the_formula_of_the_recovery():
+    """90 % at once, 95 % after 10 s, all after 20 s, then ever more."""
+    assert [recovering_rate(100, t) for t in (0, 10, 20)] == pytest.approx([90, 95, 100])
+    assert recovering_rate(100, 40) > 200
+    rates = [recovering_rate(100, t) for t in range(61)]
+    assert rates == sorted(rates)
+
+
+@pytest.mark.parametrize("when", ["waiting", "admitted"])
+def test_a_cancelled_waiter_loses_no_place(when):
+    """Cancelled in the queue, or in the very turn in which it was admitted: the place is free again."""
+
+    async def main():
+        entrance = gate(max_concurrent=1)
+        await entrance.enter(NORMAL)
+        waiter = asyncio.create_task(entrance.enter(NORMAL))
+        await asyncio.sleep(1)
+        if when == "admitted":
+            entrance.leave()
+            waiter.cancel()
+        else:
+            waiter.cancel()
+            await asyncio.sleep(1)
+            entrance.leave()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        async with asyncio.timeout(1):
+            await entrance.enter(NORMAL)
+
+    run_virtually(main())
+
+
+def test_closing_wakes_everybody_who_waits():
+    """ClientClosedError for those in the queues and for those who come later."""
+
+    async def main():
+        entrance = gate(requests_per_second=0.001)
+        await entrance.enter(NORMAL)
+        waiting = [asyncio.create_task(entrance.enter(n % 2)) for n in range(4)]
+        await asyncio.sleep(1)
+        assert entrance.pressed
+        waiting[0].cancel()
+        entrance.close()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(results[0], asyncio.CancelledError)
+        assert all(isinstance(result, ClientClosedError) for result in results[1:])
+        with pytest.raises(ClientClosedError):
+            await entrance.enter(START)
+        assert not entrance.pressed
+
+    run_virtually(main())
