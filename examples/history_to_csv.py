@@ -1,0 +1,40 @@
+"""Append the history of runs to a CSV file, page by page, and go on where an earlier call was ended.
+
+The token of the next page is kept in a file beside the CSV file and removed at the end of the history. Set
+KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
+
+    python examples/history_to_csv.py history.csv
+"""
+
+import asyncio
+import csv
+import os
+import sys
+from pathlib import Path
+
+from kognitos_async import KognitosClient
+
+
+async def main(target: Path) -> None:
+    mark = target.with_suffix(".token")
+    token = mark.read_text() if mark.exists() else None
+    count = 0
+    async with KognitosClient() as client:
+        history = client.runs.list(os.environ["KOGNITOS_PROCESS_ID"], continuation_token=token)
+        with target.open("a" if token else "w", newline="") as lines:
+            writer = csv.writer(lines)
+            if token is None:
+                writer.writerow(["id", "name", "status", "created_at"])
+            async for page in history.pages():
+                writer.writerows([run.id, run.name, run.status, run.created_at] for run in page.items)
+                lines.flush()
+                count += len(page.items)
+                # A page is written before its successor is noted: ended in between, one page comes twice.
+                if page.continuation_token is not None:
+                    mark.write_text(page.continuation_token)
+    mark.unlink(missing_ok=True)
+    print(f"{count} runs written to {target}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,190 @@
+"""`kognitos demo`: many runs at once, each started exactly once although answers are lost on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import aiohttp
+import typer
+from rich.console import Console
+
+from kognitos_async.cli.display import Display, outcome_table
+from kognitos_async.cli.running import emulator, run_command
+from kognitos_async.cli.workload import RetryCounter, Workload
+from kognitos_async.rest_v2.client import KognitosClient
+from kognitos_async.waiting import PollPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from kognitos_async.cli.workload import History
+    from kognitos_async.testing import FaultHandle, KognitosServer
+
+_RUNS = 60
+_EARLIER_RUNS = 940
+
+
+def demo(
+    process: Annotated[
+        str | None, typer.Option(help="A process of a real account; without it the emulator is used.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the real account is; else KOGNITOS_BASE_URL or KOGNITOS_REGION.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent; else KOGNITOS_AGENT_ID.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="How many runs to start.")] = _RUNS,
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds to wait for each run of a real account.")
+    ] = 3600.0,
+) -> None:
+    """Upload a file, run many runs with it, and account for every one of them.
+
+    Without --process it happens on an emulator in this process, which loses answers, refuses requests and
+    lets runs fail. With it, real runs are started with the key in KOGNITOS_API_KEY.
+    """
+    if process is None and (base_url is not None or agent is not None):
+        raise typer.BadParameter(
+            "--base-url and --agent are for a real account and need it", param_hint="--process"
+        )
+    # Plain output may go to a file: then a row stays one line.
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    if process is None:
+        run_command(_on_emulator(emulator(), console, runs))
+    else:
+        run_command(_on_account(console, process, base_url, agent, runs, timeout))
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the demo happens, and how requests and duplicates are counted there."""
+
+    client: KognitosClient
+    process_id: str
+    absence_delay: float
+    timeout: float
+    requests: Callable[[], int]
+    duplicates: Callable[[History], int]
+
+
+async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
+    server: KognitosServer = testing.KognitosServer(
+        schedule=testing.Schedule.random(
+            0.5, 3.0, seed=1, outcomes={"Succeeded": 0.8, "Exception": 0.14, "Stopped": 0.06}
+        )
+    )
+    _add_earlier_runs(server)
+    spoilt = _misbehave(server, testing)
+    console.print(f"emulator with {_EARLIER_RUNS} earlier runs; it will misbehave", highlight=False)
+    async with server:
+        client = server.client(poll=PollPolicy(initial=0.3, factor=1.5, maximum=1.0))
+        place = _Place(
+            client=client,
+            process_id=server.process.id,
+            absence_delay=0.2,  # the emulator lists a run at once
+            timeout=20.0,
+            requests=server.count,
+            duplicates=lambda _history: sum(count - 1 for count in server.duplicates().values()),
+        )
+        code = await _show(place, console, runs)
+    bites = Counter[str]()
+    for handle in spoilt:
+        bites[handle.fault.name] += handle.hits
+    told = ", ".join(f"{name} {count}" for name, count in bites.items())
+    console.print(f"the emulator misbehaved {bites.total()} times: {told}", highlight=False, soft_wrap=True)
+    return code
+
+
+async def _on_account(
+    console: Console, process: str, base_url: str | None, agent: str | None, runs: int, timeout: float
+) -> int:
+    sent = 0
+
+    async def count_request(*_what: object) -> None:
+        nonlocal sent
+        sent += 1
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(count_request)
+    place = _Place(
+        client=KognitosClient(base_url=base_url, agent_id=agent, trace_configs=[trace]),
+        process_id=process,
+        absence_delay=5.0,
+        timeout=timeout,
+        requests=lambda: sent,
+        duplicates=lambda history: sum(count - 1 for count in history.names.values()),
+    )
+    return await _show(place, console, runs)
+
+
+async def _show(place: _Place, console: Console, runs: int) -> int:
+    """Exit code 0 when every run asked for exists exactly once."""
+    async with AsyncExitStack() as stack:
+        retried = stack.enter_context(RetryCounter())
+        client = await stack.enter_async_context(place.client)
+        with Display(console, runs) as display:
+            workload = Workload(
+                client,
+                place.process_id,
+                runs,
+                absence_delay=place.absence_delay,
+                timeout=place.timeout,
+                on_change=lambda: display.show(workload),
+                say=display.say,
+            )
+            file = await workload.upload()
+            display.say(f"uploaded {file.file_name}, {file.size} bytes, for {runs} runs")
+            await workload.run(file)
+        history = await workload.read_history()
+    console.print(outcome_table(workload.jobs))
+    accounted = sum(job.run is not None and job.run.id in history.ids for job in workload.jobs)
+    duplicates = place.duplicates(history)
+    lost = runs - accounted
+    found, absent = workload.lost.found, workload.lost.absent
+    console.print(f"history: {history.items} runs on {history.pages} pages", highlight=False)
+    console.print(
+        f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"runs {runs}, requests {place.requests()}, retries {retried.retries}, "
+        f"duplicates {duplicates}, lost {lost}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 1 if duplicates or lost else 0
+
+
+def _add_earlier_runs(server: KognitosServer) -> None:
+    now = datetime.now(UTC)
+    for number in range(_EARLIER_RUNS):
+        server.add_run(
+            name=f"earlier run {number + 1}",
+            status="Exception" if number % 10 == 0 else "Succeeded",
+            created_at=now - timedelta(hours=_EARLIER_RUNS - number),
+        )
+
+
+def _misbehave(server: KognitosServer, testing: ModuleType) -> list[FaultHandle]:
+    """Spoil some answers; each fault waits for the one before it, and then for `skip` good answers."""
+    faults = testing.faults
+    starts = (
+        (3, 2, faults.reset(after_work=True)),
+        (3, 2, faults.reset(after_work=False)),
+        (2, 1, faults.proxy_error(502, after_work=True)),
+        (2, 1, faults.server_error(500, after_work=False)),
+        (2, 1, faults.unavailable(retry_after=1)),
+        (12, 2, faults.rate_limited(retry_after=1)),
+    )
+    spoilt = [server.misbehave("create_run", fault, skip=skip, times=times) for skip, times, fault in starts]
+    spoilt.append(server.misbehave("upload_file", faults.server_error(500)))
+    spoilt.append(server.misbehave("list_runs", faults.unavailable(), skip=2))
+    spoilt.append(server.misbehave("list_runs", faults.proxy_error(502), skip=3))
+    return spoilt

@@ -1,0 +1,196 @@
+"""The work of `kognitos demo`: upload a file, start runs with it exactly once, wait for all, read them back."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import logging
+import random
+import secrets
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from kognitos_async.errors import KognitosError, StartUncertainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kognitos_async.rest_v2.client import KognitosClient
+    from kognitos_async.rest_v2.models import Run, UploadedFile
+
+_AT_ONCE = 25
+"""So many runs are under way at a time."""
+_MOST_STARTS = 5
+
+
+class RetryCounter(logging.Handler):
+    """Counts what the library logs when it sends a request again: one WARNING each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.retries = 0
+        self._logger = logging.getLogger("kognitos_async")
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
+        """Count the record."""
+        self.retries += 1
+
+    def __enter__(self) -> Self:
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._logger.removeHandler(self)
+
+
+@dataclass(slots=True)
+class Job:
+    """One run asked for, and what is known of it."""
+
+    name: str
+    inputs: dict[str, str | int | float]
+    run: Run | None = None
+    error: KognitosError | None = None
+
+
+@dataclass(slots=True)
+class Lost:
+    """Starts whose answer was lost, and what the look-up found."""
+
+    found: int = 0
+    absent: int = 0
+
+
+@dataclass(slots=True)
+class History:
+    """What a reading of all pages of the list found."""
+
+    items: int = 0
+    pages: int = 0
+    ids: set[str] = field(default_factory=set)
+    names: Counter[str] = field(default_factory=Counter)
+
+
+class Workload:
+    """Many runs of one process, each with inputs of its own and a name that no other run has.
+
+    `on_change` is called after each change of `jobs`, `say` with a line worth telling.
+    """
+
+    def __init__(
+        self,
+        client: KognitosClient,
+        process_id: str,
+        count: int,
+        *,
+        absence_delay: float,
+        timeout: float,
+        on_change: Callable[[], object],
+        say: Callable[[str], object],
+    ) -> None:
+        self.jobs = make_jobs(count)
+        self.lost = Lost()
+        self._client = client
+        self._process_id = process_id
+        self._absence_delay = absence_delay
+        self._timeout = timeout
+        self._on_change = on_change
+        self._say = say
+
+    @property
+    def started(self) -> int:
+        """How many runs are known to be started."""
+        return sum(job.run is not None for job in self.jobs)
+
+    @property
+    def settled(self) -> int:
+        """How many runs have settled."""
+        return sum(job.run is not None and job.run.settled for job in self.jobs)
+
+    async def upload(self) -> UploadedFile:
+        """The file with all invoices, uploaded."""
+        return await self._client.files.upload(invoices_csv(self.jobs), file_name="invoices.csv")
+
+    async def run(self, file: UploadedFile) -> None:
+        """Start all runs and wait for them; what becomes of each is in `jobs`."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(job: Job) -> None:
+            async with slots:
+                try:
+                    job.run = await self._start_once(job, file)
+                    self._on_change()
+                    see = partial(self._see, job)
+                    job.run = await self._client.wait_for_run(job.run, timeout=self._timeout, on_update=see)
+                except KognitosError as error:
+                    job.error = error
+                self._on_change()
+
+        async with asyncio.TaskGroup() as tasks:
+            for job in self.jobs:
+                tasks.create_task(one(job))
+
+    async def read_history(self) -> History:
+        """All runs of the process, page by page; the ids and names kept are those of this workload."""
+        history = History()
+        ours = {job.name for job in self.jobs}
+        async for page in self._client.runs.list(self._process_id).pages():
+            history.pages += 1
+            history.items += len(page.items)
+            for run in page.items:
+                if run.name in ours:
+                    history.ids.add(run.id)
+                    history.names[run.name] += 1
+        return history
+
+    async def _start_once(self, job: Job, file: UploadedFile) -> Run:
+        """The run of a job. After a lost answer it is looked up, and started again only when absent."""
+        starts = 0
+        while True:
+            starts += 1
+            try:
+                return await self._client.runs.start(
+                    self._process_id, name=job.name, inputs=job.inputs, file_ids=[file.id]
+                )
+            except StartUncertainError as lost:
+                await asyncio.sleep(self._absence_delay)
+                found = await self._client.runs.find_started(lost.request, since=lost.since)
+                if len(found) > 1:
+                    raise
+                if found:
+                    self.lost.found += 1
+                    self._say(f"answer lost: {job.name} had been started, {found[0].id} is taken over")
+                    return found[0]
+                self.lost.absent += 1
+                self._say(f"answer lost: {job.name} had not been started, so it is started again")
+                if starts >= _MOST_STARTS:
+                    raise
+
+    def _see(self, job: Job, run: Run) -> None:
+        job.run = run
+        self._on_change()
+
+
+def make_jobs(count: int) -> list[Job]:
+    """`count` invoices to process, named as no run was ever named before."""
+    mark = secrets.token_hex(4)
+    chance = random.Random(count)  # noqa: S311 - amounts to look at
+    return [
+        Job(
+            name=f"demo {mark} INV-{number:04}",
+            inputs={"invoice": f"INV-{number:04}", "amount": round(chance.uniform(10, 5000), 2)},
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def invoices_csv(jobs: list[Job]) -> bytes:
+    """The inputs of all jobs as a CSV file."""
+    text = io.StringIO()
+    lines = csv.DictWriter(text, ["invoice", "amount"])
+    lines.writeheader()
+    lines.writerows(job.inputs for job in jobs)
+    return text.getvalue().encode()
