@@ -11,7 +11,9 @@ from kognitos_async import KognitosClient, PollPolicy, RetryPolicy, RunRequest
 
 
 async def main(process_id: str, journal: str, prefix: str, count: int, results: Path) -> int:
-    requests = (RunRequest(process_id=process_id, name=f"{prefix}-{n}", inputs={"n": n}) for n in range(count))
+    requests = (
+        RunRequest(process_id=process_id, name=f"{prefix}-{n}", inputs={"n": n}) for n in range(count)
+    )
     failed = 0
     async with (
         KognitosClient(
@@ -29,6 +31,4 @@ async def main(process_id: str, journal: str, prefix: str, count: int, results: 
 
 if __name__ == "__main__":
     logging.getLogger("kognitos_async").setLevel(logging.ERROR)
-    sys.exit(
-        asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5])))
-    )
+    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))))

@@ -1,0 +1,139 @@
+"""Runs in a list in memory, read through the interface that the shared polls and following use."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from kognitos_async import NotFoundError, Run, RunOutput, RunStatus, Stage
+from kognitos_async.paging import Page
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+PAGE = 100
+
+
+def run_of(run_id, status="Running", *, created=EPOCH, process="p", outputs=()):
+    return Run(
+        id=run_id,
+        name=f"name of {run_id}",
+        agent_id="a",
+        process_id=process,
+        stage=Stage.PUBLISHED,
+        status=RunStatus(status),
+        created_at=created,
+        outputs=outputs,
+    )
+
+
+class FakeReader:
+    """Runs that settle at set times of the loop's clock; counts what is read.
+
+    `before_read` and `before_page` may raise or change the world. Pages are cut from the list as it is when
+    the first of them is read.
+    """
+
+    def __init__(self, order="newest", *, latency=0.05, list_outputs=True, seed=1):
+        self.order = order
+        self.latency = latency
+        self.list_outputs = list_outputs
+        self.chance = random.Random(seed)
+        self.born = {}
+        self.ends = {}
+        self.word = {}
+        self.group = {}
+        self.gone = set()
+        self.hidden = set()
+        self.reads = Counter()
+        self.pages = 0
+        self.under_way = 0
+        self.before_read = None
+        self.before_page = None
+        self.change_token = None
+        self._lists = {}
+
+    @property
+    def requests(self):
+        return self.reads.total() + self.pages
+
+    def add(self, run_id, settles, *, born=0.0, word="Succeeded", process="p"):
+        self.born[run_id] = born
+        self.ends[run_id] = settles
+        self.word[run_id] = word
+        self.group[run_id] = ("a", process)
+        self._lists.clear()
+
+    def add_older(self, count, process="p"):
+        """Runs that settled before anything else began."""
+        for number in range(count):
+            self.born[f"old{number}"] = -1e6 + number
+            self.ends[f"old{number}"] = -1e6 + number
+            self.word[f"old{number}"] = "Succeeded"
+            self.group[f"old{number}"] = ("a", process)
+        self._lists.clear()
+
+    def peek(self, run_id, *, outputs=True):
+        now = asyncio.get_running_loop().time()
+        over = now >= self.ends[run_id]
+        word = self.word[run_id] if over else "Running"
+        shown = (RunOutput(name="total", value=1),) if outputs and word == "Succeeded" else ()
+        created = EPOCH + timedelta(seconds=self.born[run_id])
+        return run_of(run_id, word, created=created, process=self.group[run_id][1], outputs=shown)
+
+    async def read(self, run_id):
+        self.reads[run_id] += 1
+        self.under_way += 1
+        try:
+            await asyncio.sleep(self.latency)
+        finally:
+            self.under_way -= 1
+        if self.before_read is not None:
+            self.before_read(run_id)
+        if run_id not in self.ends or run_id in self.gone:
+            raise NotFoundError(f"no run {run_id}", status=404)
+        return self.peek(run_id)
+
+    async def read_page(self, group, token):
+        self.pages += 1
+        self.under_way += 1
+        try:
+            await asyncio.sleep(self.latency)
+        finally:
+            self.under_way -= 1
+        if self.before_page is not None:
+            self.before_page(group, token)
+        ids = self._lists.get(group) or self._lists.setdefault(group, self._ordered(group))
+        start = int(token or 0)
+        items = [
+            self.peek(run_id, outputs=self.list_outputs)
+            for run_id in ids[start : start + PAGE]
+            if run_id not in self.hidden and run_id not in self.gone
+        ]
+        following = str(start + PAGE) if start + PAGE < len(ids) else None
+        if self.change_token is not None:
+            following = self.change_token(token, following)
+        return Page(tuple(items), following)
+
+    def _ordered(self, group):
+        ids = sorted((i for i, g in self.group.items() if g == group[:2]), key=self.born.__getitem__)
+        if self.order == "newest":
+            ids.reverse()
+        elif self.order == "shuffled":
+            self.chance.shuffle(ids)
+        return ids
+
+    def group_of(self, run):
+        return run.agent_id, run.process_id
+
+    def created(self, run):
+        return run.created_at
+
+    def incomplete(self, run):
+        return run.succeeded and not run.outputs
+
+
+def copy_of(run, **fields):
+    return msgspec.structs.replace(run, **fields)
