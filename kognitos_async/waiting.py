@@ -61,8 +61,10 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def delay(self, poll: int, random: Random) -> float:
         """Seconds to sleep after `poll` polls."""
-        # A large power overflows; the maximum has the say long before.
-        grown = self.initial * self.factor ** min(poll, 100)
+        try:
+            grown = self.initial * self.factor**poll
+        except OverflowError:  # far beyond the maximum
+            grown = self.maximum
         return min(self.maximum, grown) * random.uniform(1.0 - self.jitter, 1.0 + self.jitter)
 
 
