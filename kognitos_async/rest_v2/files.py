@@ -167,7 +167,11 @@ class Files:
 
 def _checked(form: FileUpload) -> str:
     """The method of a form that may be followed; `UploadError` for one that may not."""
-    parts = urlsplit(form.upload_url)
+    try:
+        parts = urlsplit(form.upload_url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise UploadError("the API asks to upload to what is not a URL; nothing was sent") from None
     host = parts.hostname or ""
     if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
         raise UploadError(

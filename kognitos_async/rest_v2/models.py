@@ -210,7 +210,10 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
 
     def __repr__(self) -> str:
         # The fields and the URL's query are credentials.
-        host = urlsplit(self.upload_url).netloc.rpartition("@")[2]
+        try:
+            host = urlsplit(self.upload_url).netloc.rpartition("@")[2]
+        except ValueError:
+            host = "no URL"
         return f"FileUpload(id={self.id!r}, file_name={self.file_name!r}, upload to {host!r})"
 
 
