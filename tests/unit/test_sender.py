@@ -115,8 +115,10 @@ def test_a_retry_after_above_the_limit_is_raised_at_once(status, kind):
 
 @pytest.mark.parametrize(
     "step",
-    [DOWN, answer(502, b"<html>"), answer(503), answer(504), answer(408)]
-    + [OutcomeUnknownError("lost"), OutcomeUnknownError("late", timed_out=True), answer(302)],
+    [
+        *(DOWN, answer(502, b"<html>"), answer(503), answer(504), answer(408), answer(302)),
+        *(OutcomeUnknownError("lost"), OutcomeUnknownError("late", timed_out=True)),
+    ],
 )
 def test_a_start_that_may_have_been_done_is_sent_once(step):
     """A second start may be a second run."""
@@ -175,8 +177,10 @@ def test_an_unreadable_answer_is_not_asked_for_again():
 @given(
     st.lists(
         st.sampled_from(
-            [DOWN, answer(400), answer(429), answer(503, None, {"Retry-After": "1"}), OK, answer(404)]
-            + [NotSentError("none"), OutcomeUnknownError("lost")]
+            [
+                *(DOWN, answer(400), answer(429), answer(503, None, {"Retry-After": "1"}), OK, answer(404)),
+                *(NotSentError("none"), OutcomeUnknownError("lost")),
+            ]
         ),
         min_size=1,
         max_size=8,

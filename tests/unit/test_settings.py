@@ -148,7 +148,7 @@ def test_a_key_of_the_other_api_is_refused_with_the_right_client():
 def test_a_wrong_region_in_the_environment_is_named(monkeypatch):
     """The variable's name is in the message."""
     monkeypatch.setenv("KOGNITOS_REGION", "mars")
-    with pytest.raises(ConfigurationError, match="KOGNITOS_REGION.*mars"):
+    with pytest.raises(ConfigurationError, match=r"KOGNITOS_REGION.*mars"):
         KognitosClient(KEY)
 
 
