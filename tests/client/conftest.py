@@ -1,0 +1,58 @@
+"""Servers on loopback and fast clients of them, for the client's tests."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kognitos_async import KognitosClient, PollPolicy, RetryPolicy
+from kognitos_async.testing import KognitosServer, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    ServerMaker = Callable[..., Awaitable[KognitosServer]]
+    ClientMaker = Callable[..., Awaitable[KognitosClient]]
+
+FAST = {
+    "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
+    "poll": PollPolicy(initial=0.005, factor=1.5, maximum=0.02),
+}
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[ServerMaker]:
+    """Starts servers with settings, and stops them after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> KognitosServer:
+            return await stack.enter_async_context(
+                KognitosServer(**{"schedule": Schedule.fixed(0.02), **settings})
+            )
+
+        yield start
+
+
+@pytest.fixture
+async def server(serve: ServerMaker) -> KognitosServer:
+    """A server whose runs succeed after 20 ms."""
+    return await serve()
+
+
+@pytest.fixture
+async def connect(serve: ServerMaker) -> AsyncIterator[ClientMaker]:
+    """Opens clients that retry and poll fast, and closes them after the test, before the servers stop."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server: KognitosServer, **options: Any) -> KognitosClient:
+            return await stack.enter_async_context(server.client(**{**FAST, **options}))
+
+        yield start
+
+
+@pytest.fixture
+async def client(server: KognitosServer, connect: ClientMaker) -> KognitosClient:
+    """An open client of `server`."""
+    return await connect(server)
