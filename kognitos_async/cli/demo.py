@@ -147,7 +147,7 @@ async def _show(place: _Place, console: Console, runs: int) -> int:
     duplicates = place.duplicates(history)
     lost = runs - accounted
     found, absent = workload.lost.found, workload.lost.absent
-    console.print(f"history: {history.items} runs on {history.pages} pages", highlight=False)
+    console.print(f"history read: runs {history.items}, pages {history.pages}", highlight=False)
     console.print(
         f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again",
         highlight=False,

@@ -73,7 +73,7 @@ async def _until_interrupted(server: KognitosServer) -> int:
         print(f"export KOGNITOS_PROCESS_ID={server.process.id}", flush=True)
         with suppress(asyncio.CancelledError):
             await stop.wait()
-    print(f"{server.count()} requests, {len(server.runs)} runs, {len(server.files)} files")
+    print(f"requests {server.count()}, runs {len(server.runs)}, files {len(server.files)}")
     return 0
 
 

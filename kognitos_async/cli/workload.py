@@ -1,4 +1,4 @@
-"""The work of `kognitos demo`: upload a file, start runs with it exactly once, wait for all, read them back."""
+"""The work of `kognitos demo`: upload a file, start each run exactly once, wait for all, read them back."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""The command in a process of its own, as users start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-W", "default::ResourceWarning", "-c"]
+START = "from kognitos_async.cli import main; main()"
+
+
+class Command:
+    """Starts `kognitos` with the test's arguments, and ends what is left over."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str, code: str = START, **environ: str) -> subprocess.Popen[str]:
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        started = subprocess.Popen(
+            [*COMMAND, code, *arguments],
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(started)
+        return started
+
+    def run(self, *arguments: str, code: str = START, **environ: str) -> tuple[int, str, str]:
+        started = self.start(*arguments, code=code, **environ)
+        out, err = started.communicate(timeout=50)
+        return started.returncode, out, err
+
+    def serve(self, *options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+        """The started emulator, and the environment that it prints."""
+        started = self.start("serve", *options)
+        assert started.stdout
+        lines = [started.stdout.readline() for _ in range(4)]
+        assert all(line.startswith("export KOGNITOS_") for line in lines), lines
+        pairs = (line.removeprefix("export ").rstrip("\n").partition("=") for line in lines)
+        return started, {name: value for name, _, value in pairs}
+
+    def end(self) -> None:
+        for started in self._started:
+            if started.poll() is None:
+                started.send_signal(signal.SIGTERM)
+            started.communicate(timeout=20)
+
+
+@pytest.fixture
+def command():
+    command = Command()
+    yield command
+    command.end()

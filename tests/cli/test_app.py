@@ -1,0 +1,93 @@
+"""The command as a whole: help, version, missing extras, errors."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import typer
+
+import kognitos_async
+from kognitos_async import KognitosError, cli
+from kognitos_async.cli.app import run
+from kognitos_async.cli.running import run_command
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"kognitos-async {kognitos_async.__version__}\n"
+
+
+def test_help_names_every_command(capsys):
+    assert run(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {command} " in out for command in ("demo", "serve"))
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_every_command_explains_itself(capsys, command):
+    assert run([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: kognitos {command} [OPTIONS]")
+
+
+def test_main_ends_the_process_with_the_exit_code(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["kognitos", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("kognitos-async ")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_its_extra_it_says_what_to_install(command, missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; from kognitos_async.cli import main; main()"
+    ended = command.run("demo", code=code)
+    assert ended == (2, "", f"kognitos: {missing} is missing: pip install 'kognitos-async[cli,testing]'\n")
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["serve"]])
+def test_without_the_emulators_extra_it_says_what_to_install(command, arguments):
+    code = "import sys; sys.modules['jsonschema'] = None; from kognitos_async.cli import main; main()"
+    returned, out, err = command.run(*arguments, code=code)
+    assert (returned, out) == (2, "")
+    assert err == "kognitos: kognitos_async.testing needs jsonschema: pip install 'kognitos-async[testing]'\n"
+
+
+def test_another_missing_module_is_not_hidden(command):
+    code = "import sys; sys.modules['aiohttp'] = None; from kognitos_async.cli import main; main()"
+    returned, _, err = command.run("demo", code=code)
+    assert returned == 1
+    assert "ModuleNotFoundError" in err
+
+
+def test_errors_of_many_tasks_are_told_once(capsys):
+    async def fails(line: str) -> None:
+        raise KognitosError(line)
+
+    async def work() -> int:
+        async with asyncio.TaskGroup() as tasks:
+            for line in ("the same\nline", "the same\nline", "another"):
+                tasks.create_task(fails(line))
+        return 0
+
+    with pytest.raises(typer.Exit) as ended:
+        run_command(work())
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == "kognitos: the same line\nkognitos: another\n"
+
+
+def test_an_interrupted_command_ends_with_130():
+    async def work() -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        run_command(work())
+    assert ended.value.exit_code == 130
+
+
+def test_what_is_not_an_expected_error_is_not_hidden():
+    async def work() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(work())

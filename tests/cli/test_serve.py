@@ -1,0 +1,86 @@
+"""`kognitos serve`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+
+import pytest
+
+from kognitos_async import KognitosClient, PollPolicy, RateLimitError, RetryPolicy, RunStatus
+from kognitos_async.cli.app import run
+
+
+async def use(environ: dict[str, str]) -> RunStatus:
+    async with KognitosClient(
+        environ["KOGNITOS_API_KEY"],
+        base_url=environ["KOGNITOS_BASE_URL"],
+        agent_id=environ["KOGNITOS_AGENT_ID"],
+        poll=PollPolicy(initial=0.05),
+    ) as client:
+        return (await client.run_and_wait(environ["KOGNITOS_PROCESS_ID"], name="a run", timeout=20)).status
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+async def test_it_prints_a_usable_environment_and_ends_cleanly(command, ending):
+    started, environ = command.serve("--duration", "0.1")
+    assert set(environ) == {
+        "KOGNITOS_BASE_URL",
+        "KOGNITOS_API_KEY",
+        "KOGNITOS_AGENT_ID",
+        "KOGNITOS_PROCESS_ID",
+    }
+    assert await use(environ) in {"Succeeded", "Exception", "Stopped"}
+    started.send_signal(ending)
+    out, err = started.communicate(timeout=20)
+    assert (started.returncode, err) == (0, "")
+    assert re.fullmatch(r"requests [2-9], runs 1, files 0\n", out)
+
+
+async def test_options_reach_the_emulator(command):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    options = ["--port", port, "--api-key", "k1", "--agent", "a1", "--duration", "0-0.1", "--seed", "4"]
+    options += ["--rate-limit", "0.001", "--capacity", "1", "--order", "shuffled", "--latency", "0.01"]
+    _, environ = command.serve(*options)
+    assert environ["KOGNITOS_BASE_URL"] == f"http://127.0.0.1:{port}/v2"
+    assert (environ["KOGNITOS_API_KEY"], environ["KOGNITOS_AGENT_ID"]) == ("k1", "a1")
+    client = KognitosClient(
+        "k1", base_url=environ["KOGNITOS_BASE_URL"], agent_id="a1", retry=RetryPolicy(max_attempts=1)
+    )
+    async with client:
+        assert (await client.health()).ok
+        with pytest.raises(RateLimitError):
+            await client.health()
+
+
+def test_a_port_in_use_is_one_line(command, capsys):
+    _, environ = command.serve()
+    port = environ["KOGNITOS_BASE_URL"].rpartition(":")[2].partition("/")[0]
+    assert run(["serve", "--port", port]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("kognitos: ")
+    assert "address already in use" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--host", "0.0.0.0"], "not a loopback address"),
+        (["--duration", "fast"], "neither seconds nor low-high"),
+        (["--duration", "5-2"], "neither seconds nor low-high"),
+        (["--duration", "1-inf"], "neither seconds nor low-high"),
+        (["--capacity", "0"], "--capacity"),
+        (["--rate-limit", "0"], "--rate-limit"),
+        (["--order", "best"], "--order"),
+        (["--port", "70000"], "--port"),
+        (["--no-such-option"], "No such option"),
+    ],
+)
+def test_a_bad_option_is_refused(capsys, options, complaint):
+    assert run(["serve", *options]) == 2
+    assert complaint in capsys.readouterr().err

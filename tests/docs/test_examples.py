@@ -1,0 +1,149 @@
+"""Every file in examples/ runs, and says what it should."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import csv
+import json
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from kognitos_async.testing import Schedule, faults
+from tests.docs.programs import ROOT, environ, python
+
+EXAMPLES = {path.name: path for path in (ROOT / "examples").glob("*.py")}
+
+
+def test_every_example_has_a_test():
+    tested = {
+        f"{name.removeprefix('test_example_')}.py" for name in globals() if name.startswith("test_example_")
+    }
+    assert set(EXAMPLES) == tested
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_an_example_is_short_and_says_how_to_run_it(name):
+    source = EXAMPLES[name].read_text()
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    assert len(source.splitlines()) < 50
+    assert f"python examples/{name}" in docstring
+    assert all(f"KOGNITOS_{word}" in docstring for word in ("API_KEY", "AGENT_ID", "PROCESS_ID"))
+
+
+async def test_example_start_and_wait(kognitos_server, tmp_path):
+    ran = await python(EXAMPLES["start_and_wait.py"], server=kognitos_server, cwd=tmp_path)
+    (run,) = kognitos_server.runs.values()
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"{run.id} Succeeded\nthe output total: 129.5\n")
+
+    kognitos_server._world.schedule = Schedule.fixed(0.0, "Exception")
+    ran = await python(EXAMPLES["start_and_wait.py"], server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("needs attention: run ")
+
+
+async def test_example_many_runs(kognitos_server, tmp_path):
+    call = EXAMPLES["many_runs.py"], "the.journal"
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines.pop() == "Succeeded 100"
+    assert sorted(lines) == [f"import INV-{number:04}: Succeeded" for number in range(1, 101)]
+
+    again = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert again.out.endswith("Succeeded 100\n")
+    assert len(kognitos_server.runs) == 100
+
+
+async def test_example_history_to_csv(kognitos_server, tmp_path):
+    for number in range(250):
+        kognitos_server.add_run(name=f"run {number}", status="Succeeded")
+    call = EXAMPLES["history_to_csv.py"], "history.csv"
+    kognitos_server.misbehave("list_runs", faults.server_error(400), skip=2)
+    ended = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert ended.code == 1
+    assert (tmp_path / "history.token").exists()
+
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.out) == (0, "50 runs written to history.csv\n")
+    assert not (tmp_path / "history.token").exists()
+    with (tmp_path / "history.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["id"] for row in rows] == list(kognitos_server.runs)[::-1]
+    assert {row["status"] for row in rows} == {"Succeeded"}
+
+
+async def test_example_upload_and_start(kognitos_server, tmp_path):
+    (tmp_path / "invoices.csv").write_text("invoice,amount\nINV-0001,12.5\n")
+    call = EXAMPLES["upload_and_start.py"], "invoices.csv"
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    (run,) = kognitos_server.runs.values()
+    assert "29 of 29 bytes\n" in ran.out
+    assert ran.out.endswith(f"id {run.file_ids[0]}\n{run.id} Created\n")
+
+    kognitos_server.misbehave("upload_file", faults.answer(403))
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert ran.code == 1
+    assert "the file store answered 403" in ran.err
+
+
+async def test_example_web_handler(kognitos_server):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    service = await asyncio.create_subprocess_exec(
+        sys.executable,
+        EXAMPLES["web_handler.py"],
+        str(port),
+        env=environ(kognitos_server),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert service.stdout
+        async with asyncio.timeout(20):
+            assert str(port) in (await service.stdout.readline()).decode()
+        url = f"http://127.0.0.1:{port}/invoices"
+        async with (
+            aiohttp.ClientSession() as browser,
+            browser.post(url, data=json.dumps({"invoice": "INV-0001"})) as answer,
+        ):
+            body = await answer.json()
+    finally:
+        service.terminate()
+        await service.communicate()
+    assert body["status"] == "Succeeded"
+    assert set(body["outputs"]) == {"the output total", "the output reference"}
+
+
+@pytest.mark.parametrize("after_work", [True, False])
+async def test_example_recover_uncertain_start(kognitos_server, tmp_path, after_work):
+    kognitos_server.misbehave("create_run", faults.reset(after_work=after_work))
+    # As its last lines do, without the pause that the emulator does not need.
+    hurried = (
+        f"import asyncio, sys; sys.path.insert(0, {str(Path(EXAMPLES['start_and_wait.py']).parent)!r}); "
+        "import recover_uncertain_start as program; program.SECONDS_TO_APPEAR = 0.0; "
+        "asyncio.run(program.main('the only one'))"
+    )
+    ran = await python("-c", hurried, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    (run,) = kognitos_server.runs_named("the only one")
+    assert ran.out.startswith("uncertain: ")
+    assert ("it had been started" in ran.out) == after_work
+    assert ran.out.splitlines()[-1].startswith(run.id)
+
+
+async def test_example_watch_statuses(kognitos_server, tmp_path):
+    ran = await python(EXAMPLES["watch_statuses.py"], server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[-1] == "3 succeeded, 0 did not"
+    for colour in ("red", "green", "blue"):
+        words = [line.rpartition(": ")[2] for line in lines if line.startswith(colour)]
+        assert words[0] == "Created"
+        assert words[-1] == "Succeeded"
