@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,3 +33,26 @@ def pytest_configure(config: pytest.Config) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("KOGNITOS_")]:
         monkeypatch.delenv(name)
+
+
+def open_sockets() -> set[str]:
+    """The sockets this process holds, by inode; none where the system does not list them."""
+    found = set()
+    for entry in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            found.add(str(entry.readlink()))
+    return {target for target in found if target.startswith("socket:")}
+
+
+@pytest.fixture
+async def nothing_left():
+    """After the test, with its clients and servers closed: no task and no socket more than before."""
+    before = open_sockets()
+    loop = asyncio.get_running_loop()
+    yield
+    deadline = loop.time() + 2
+    while left := (asyncio.all_tasks() - {asyncio.current_task()}, open_sockets() - before):
+        if not left[0] and not left[1]:
+            break
+        assert loop.time() < deadline, f"left behind: {left}"
+        await asyncio.sleep(0.01)

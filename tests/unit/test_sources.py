@@ -1,0 +1,280 @@
+"""What can be uploaded, and the form it goes into."""
+
+from __future__ import annotations
+
+import email.parser
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async.forms import allowed_headers, encode_form, refusal
+from kognitos_async.sources import name_of, open_source
+
+CONTENT = bytes(range(256)) * 9000  # more than two pieces
+
+
+async def stream(*pieces):
+    for piece in pieces:
+        yield piece
+
+
+class Pipe(io.RawIOBase):
+    """Readable once, not seekable."""
+
+    def __init__(self, content):
+        self._file = io.BytesIO(content)
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        return self._file.read(size)
+
+
+async def content(source):
+    return b"".join([piece async for piece in source.pieces()])
+
+
+def file_at(path):
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: CONTENT,
+        lambda _: bytearray(CONTENT),
+        lambda _: memoryview(CONTENT),
+        file_at,
+        lambda path: str(file_at(path)),
+        lambda _: io.BytesIO(CONTENT),
+        lambda _: stream(CONTENT[:7], b"", CONTENT[7:]),
+        lambda _: Pipe(CONTENT),
+    ],
+    ids=["bytes", "bytearray", "memoryview", "path", "str", "file", "stream", "pipe"],
+)
+async def test_every_source_gives_its_content_twice_in_small_pieces(make, tmp_path):
+    """Also what can be read once, when its size is not known: it is spooled to disk."""
+    async with open_source(make(tmp_path / "f"), None) as source:
+        assert source.size == len(CONTENT)
+        assert source.rewindable
+        assert await content(source) == CONTENT
+        pieces = [piece async for piece in source.pieces()]
+        assert b"".join(pieces) == CONTENT
+        assert max(map(len, pieces)) <= 1024 * 1024
+
+
+@pytest.mark.parametrize("make", [lambda: stream(b"abc", b"def"), lambda: Pipe(b"abcdef")])
+async def test_a_source_of_known_size_is_streamed_without_a_file(make, monkeypatch):
+    """It can be read once only, and nothing is written to disk."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    async with open_source(make(), 6) as source:
+        assert not source.rewindable
+        assert not source.touched
+        assert await content(source) == b"abcdef"
+        assert source.touched
+
+
+async def test_a_file_is_read_from_where_it_stands_and_left_open():
+    """A header that was read already is not sent."""
+    file = io.BytesIO(b"header|content")
+    file.seek(7)
+    async with open_source(file, None) as source:
+        assert source.size == 7
+        assert await content(source) == b"content"
+        assert await content(source) == b"content"
+    assert not file.closed
+    file.seek(100)
+    async with open_source(file, None) as source:
+        assert source.size == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "words"),
+    [
+        (lambda: b"abc", 4, "4 bytes, but the source has 3"),
+        (lambda: io.BytesIO(b"abc"), 2, "2 bytes, but the source has 3"),
+    ],
+)
+async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, words):
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match=words):
+        async with open_source(make(), size):
+            pass
+
+
+@pytest.mark.parametrize(("size", "words"), [(5, "more than its 5"), (7, "after 6 of 7")])
+@pytest.mark.parametrize("make", [lambda: stream(b"abc", b"def"), lambda: Pipe(b"abcdef")])
+async def test_a_size_that_proves_wrong_is_an_error_never_a_cut_file(make, size, words):
+    """Too much or too little: ValueError."""
+    async with open_source(make(), size) as source:
+        with pytest.raises(ValueError, match=words):
+            await content(source)
+
+
+async def test_a_file_that_shrinks_meanwhile_is_an_error(tmp_path):
+    """Half a file must not be stored as a whole one."""
+    path = file_at(tmp_path / "f")
+    async with open_source(path, None) as source:
+        os.truncate(path, 10)
+        with pytest.raises(ValueError, match="ended after 10"):
+            await content(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "error"),
+    [
+        (7, None, TypeError),
+        (None, None, TypeError),
+        ([b"abc"], None, TypeError),
+        (io.StringIO("text"), None, TypeError),
+        (b"abc", "3", TypeError),
+        (b"abc", True, TypeError),
+        (b"abc", -1, ValueError),
+        ("/no/such/file", None, FileNotFoundError),
+    ],
+)
+async def test_what_cannot_be_read_is_refused(source, size, error):
+    """By type, by size, or by the system."""
+    with pytest.raises(error):
+        async with open_source(source, size):
+            pass
+
+
+@pytest.mark.parametrize("size", [None, 3])
+async def test_text_from_a_stream_is_refused(size):
+    """It has no bytes until it is encoded."""
+    with pytest.raises(TypeError, match="bytes, not str"):
+        async with open_source(stream("abc"), size) as source:
+            await content(source)
+
+
+async def test_bytearrays_a_reader_uses_again_are_copied():
+    """A piece that is still being sent must not change."""
+    buffer = bytearray(b"abc")
+
+    async def reused():
+        yield buffer
+        buffer[:] = b"xyz"
+        yield buffer
+
+    async with open_source(reused(), 6) as source:
+        assert [piece async for piece in source.pieces()] == [b"abc", b"xyz"]
+
+
+@pytest.mark.parametrize(
+    ("source", "given_name", "name"),
+    [
+        ("a/b/c.pdf", None, "c.pdf"),
+        (Path("x.csv"), None, "x.csv"),
+        (b"", "own.txt", "own.txt"),
+        ("a.pdf", "b.pdf", "b.pdf"),
+    ],
+)
+def test_a_file_is_called_as_told_or_as_its_source(source, given_name, name):
+    """The last part of a path."""
+    assert name_of(source, given_name) == name
+
+
+def test_an_open_file_knows_its_name(tmp_path):
+    """That of its path; a file without one needs a name."""
+    with file_at(tmp_path / "f.bin").open("rb") as file:
+        assert name_of(file, None) == "f.bin"
+    with tempfile.TemporaryFile() as nameless, pytest.raises(ValueError, match="file_name"):
+        name_of(nameless, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "given_name", "error"),
+    [
+        (b"", None, ValueError),
+        (io.BytesIO(), None, ValueError),
+        (b"", "", ValueError),
+        (b"", "x" * 257, ValueError),
+        (b"", 7, TypeError),
+        ("x" * 300, None, ValueError),
+    ],
+)
+def test_a_missing_or_wrong_file_name_is_refused(source, given_name, error):
+    """By its name, before anything is sent."""
+    with pytest.raises(error, match="file_name"):
+        name_of(source, given_name)
+
+
+# The form
+
+names = st.text(min_size=1, max_size=30).filter(lambda text: text.isprintable())
+
+
+@given(st.dictionaries(names, st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])), max_size=6))
+def test_fields_come_in_their_order_and_the_file_last(fields):
+    """A parser reads back what was given."""
+    form = encode_form(fields, "invoice.pdf")
+    boundary = form.content_type.partition("boundary=")[2]
+    raw = form.head + b"FILE" + form.tail
+    parts = raw.split(f"--{boundary}".encode())
+    assert parts[0] == b""
+    assert parts[-1] == b"--\r\n"
+    bodies = [part.partition(b"\r\n\r\n") for part in parts[1:-1]]
+    assert [body.removesuffix(b"\r\n").decode() for _, _, body in bodies] == [*fields.values(), "FILE"]
+    assert b'name="file"; filename="invoice.pdf"' in bodies[-1][0]
+    for name, (head, _, _) in zip(fields, bodies, strict=False):
+        assert f'name="{name.replace(chr(34), "%22")}"'.encode() in head
+
+
+@pytest.mark.parametrize("name", ['a"b.pdf', "a\r\nX-Evil: 1\r\n.pdf", 'x"; name="key', "ü.pdf"])
+def test_a_file_name_cannot_break_out_of_its_header(name):
+    """Quotes and line ends are escaped as browsers do."""
+    form = encode_form({}, name)
+    head = form.head.partition(b"\r\n\r\n")[0].decode()
+    message = email.parser.Parser().parsestr(head.partition("\r\n")[2])
+    assert message.keys() == ["Content-Disposition", "Content-Type"]
+    assert head.count('name="') == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "kind"),
+    [
+        ({"Content-Type": "application/x-own"}, "a.pdf", "application/x-own"),
+        ({}, "a.pdf", "application/pdf"),
+        ({}, "a.unknown-ending", "application/octet-stream"),
+        ({"Content-Type": "text/plain\r\nX-Evil: 1"}, "a", "application/octet-stream"),
+    ],
+)
+def test_the_type_of_the_file_is_the_forms_or_guessed(fields, name, kind):
+    """And never carries a line end."""
+    head = encode_form(fields, name).head.rpartition(b"Content-Disposition")[2]
+    assert head.endswith(f"Content-Type: {kind}\r\n\r\n".encode())
+
+
+def test_headers_that_only_the_sender_knows_are_not_taken_from_a_form():
+    """Length and host belong to the request that is made."""
+    asked = {"x-amz-acl": "private", "Host": "evil", "content-LENGTH": "1", "Transfer-Encoding": "chunked"}
+    assert allowed_headers(asked) == {"x-amz-acl": "private"}
+
+
+def test_a_refusal_is_read_without_what_was_presigned():
+    """Code and message are the store's; signatures and tokens are taken out of the body."""
+    body = (
+        b"<Error><Code>SignatureDoesNotMatch</Code><Message>not &lt;this&gt; signature-1</Message>"
+        b"<AWSAccessKeyId>AKIA123</AWSAccessKeyId><StringToSign>policy-text</StringToSign>"
+        b"<Token-0>tok</Token-0><Other>a&amp;b-signed</Other></Error>"
+    )
+    code, message, shown = refusal(body, ["signature-1", "a&b-signed", "x"])
+    assert code == "SignatureDoesNotMatch"
+    assert message.startswith("not <this>")
+    for secret in (b"AKIA123", b"policy-text", b">tok<", b"signature-1", b"b-signed"):
+        assert secret not in shown
+    assert b"<Code>" in shown
+
+
+@pytest.mark.parametrize("body", [b"", b"not xml", b"<html></html>", b"\xff\xfe"])
+def test_an_answer_that_is_no_xml_error_has_no_code(body):
+    """Proxies answer what they like."""
+    assert refusal(body, [])[:2] == ("", "")

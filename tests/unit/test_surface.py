@@ -1,0 +1,298 @@
+"""The public surface: names, signatures, imports, and the operations of the API's own description."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import kognitos_async
+from kognitos_async import (
+    SETTLED,
+    Files,
+    KognitosClient,
+    Pager,
+    PollPolicy,
+    Processes,
+    RetryPolicy,
+    RunRequest,
+    Runs,
+    Stage,
+)
+
+PACKAGE = Path(kognitos_async.__file__).parent
+
+PUBLIC = """
+    SETTLED FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
+    Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus Runs Stage UploadedFile
+    APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
+    ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
+    PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
+    RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
+"""
+
+
+def test_the_public_names_are_these_and_no_others():
+    """A name that goes, or comes by accident, breaks somebody."""
+    assert sorted(kognitos_async.__all__) == sorted(PUBLIC.split())
+    assert len(set(kognitos_async.__all__)) == len(kognitos_async.__all__)
+    for name in kognitos_async.__all__:
+        assert getattr(kognitos_async, name) is not None
+
+
+NONE = None
+SIGNATURES = {
+    KognitosClient.__init__: {
+        "api_key": NONE,
+        "*region": NONE,
+        "*base_url": NONE,
+        "*agent_id": NONE,
+        "*request_timeout": 30.0,
+        "*max_connections": 100,
+        "*requests_per_second": NONE,
+        "*retry": RetryPolicy(),
+        "*poll": PollPolicy(),
+        "*session": NONE,
+        "*trace_configs": (),
+    },
+    KognitosClient.health: {},
+    KognitosClient.open: {},
+    KognitosClient.aclose: {},
+    KognitosClient.request: {
+        "method": ...,
+        "path": ...,
+        "*params": NONE,
+        "*json": NONE,
+        "*response_type": msgspec.Raw,
+    },
+    KognitosClient.run_and_wait: {
+        "process_id": ...,
+        "*name": ...,
+        "*timeout": NONE,
+        "*stage": Stage.PUBLISHED,
+        "*inputs": NONE,
+        "*file_ids": NONE,
+        "*agent_id": NONE,
+        "*until": SETTLED,
+        "*poll": NONE,
+        "*on_update": NONE,
+    },
+    KognitosClient.wait_for_run: {
+        "run": ...,
+        "*timeout": NONE,
+        "*until": SETTLED,
+        "*poll": NONE,
+        "*on_update": NONE,
+    },
+    KognitosClient.wait_for_runs: {"runs": ..., "*timeout": NONE, "*until": SETTLED, "*poll": NONE},
+    KognitosClient.run_many: {
+        "requests": ...,
+        "*max_in_flight": 100,
+        "*journal": NONE,
+        "*poll": NONE,
+        "*run_timeout": NONE,
+        "*absence_delay": 5.0,
+    },
+    Processes.list: {"*agent_id": NONE, "*limit": 100, "*continuation_token": NONE},
+    Processes.get: {"process_id": ..., "*agent_id": NONE},
+    Runs.list: {
+        "process_id": ...,
+        "*agent_id": NONE,
+        "*stage": NONE,
+        "*limit": 100,
+        "*continuation_token": NONE,
+    },
+    Runs.get: {"run_id": ...},
+    Runs.start: {
+        "process_id": ...,
+        "*name": ...,
+        "*stage": Stage.PUBLISHED,
+        "*inputs": NONE,
+        "*file_ids": NONE,
+        "*agent_id": NONE,
+    },
+    Runs.find_started: {"request": ..., "*since": ...},
+    Files.create: {"file_name": ..., "*agent_id": NONE},
+    Files.upload: {
+        "source": ...,
+        "*file_name": NONE,
+        "*size": NONE,
+        "*agent_id": NONE,
+        "*on_progress": NONE,
+    },
+    Pager.collect: {"max_items": NONE},
+    Pager.pages: {},
+}
+
+
+@pytest.mark.parametrize("method", SIGNATURES, ids=lambda method: method.__qualname__)
+def test_signatures_are_the_contracts(method):
+    """Names, defaults, and which arguments are keyword-only (*)."""
+    found = {}
+    for name, parameter in list(inspect.signature(method).parameters.items())[1:]:
+        star = "*" if parameter.kind is inspect.Parameter.KEYWORD_ONLY else ""
+        found[star + name] = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    assert found == SIGNATURES[method]
+
+
+def test_a_run_request_takes_the_arguments_of_a_start():
+    """The same names with the same defaults."""
+    fields = {field.name: field.default for field in msgspec.structs.fields(RunRequest)}
+    start = inspect.signature(Runs.start).parameters
+    assert list(fields) == [name for name in start if name != "self"]
+    for name in ("stage", "inputs", "file_ids", "agent_id"):
+        assert fields[name] == start[name].default
+
+
+def test_every_public_method_is_documented():
+    """The first line says what comes back."""
+    for kind in (KognitosClient, Runs, Processes, Files, Pager):
+        for name, member in inspect.getmembers(kind):
+            if not name.startswith("_") and callable(member):
+                assert inspect.getdoc(member), f"{kind.__name__}.{name}"
+
+
+# Operations
+
+METHODS = {
+    "get_health": KognitosClient.health,
+    "list_processes": Processes.list,
+    "get_process": Processes.get,
+    "list_runs": Runs.list,
+    "create_run": Runs.start,
+    "get_run": Runs.get,
+    "create_file": Files.create,
+}
+
+
+def test_every_operation_of_the_api_has_a_method_that_names_it():
+    """As the vendor's own OpenAPI file lists them."""
+    text = resources.files("kognitos_async.testing").joinpath("rest_v2.openapi.json").read_bytes()
+    paths = msgspec.json.decode(text)["paths"]
+    verbs = {"get", "post", "put", "patch", "delete", "head", "options"}
+    operations = {
+        operation["operationId"]
+        for methods in paths.values()
+        for verb, operation in methods.items()
+        if verb in verbs
+    }
+    assert operations == set(METHODS)
+    for operation, method in METHODS.items():
+        assert f"({operation})" in inspect.getdoc(method)
+
+
+# Imports
+
+LAYERS = [
+    {"errors"},
+    {"checks", "settings", "retry"},
+    {"messages", "paging", "forms", "sources", "streams"},
+    {"throttle", "transport", "waiting", "journal"},
+    {"sender", "coalescing", "following", "bulk"},
+    {"rest_v2"},
+    {""},
+    {"testing"},
+    {"cli"},
+]
+INSIDE_REST_V2 = [
+    {"models", "scope"},
+    {"encoding", "pages"},
+    {"runs", "processes", "files"},
+    {"jobs", "watching"},
+    {"client"},
+]
+"""Each module may import from the layers before its own, and beside it within one layer without a cycle."""
+
+
+def imports(path):
+    """The modules a file imports when it runs: not what only type checkers read."""
+
+    def walk(node):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for inner in node.orelse:
+                yield from walk(inner)
+            return
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            yield node.module
+            if node.module == "kognitos_async":
+                yield from (f"kognitos_async.{alias.name}" for alias in node.names)
+        for inner in ast.iter_child_nodes(node):
+            yield from walk(inner)
+
+    return set(walk(ast.parse(path.read_text())))
+
+
+def layer_of(part):
+    found = [n for n, layer in enumerate(LAYERS) if part in layer]
+    assert found, f"the module or package {part!r} has no layer yet: give it one"
+    return found[0]
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, path.relative_to(PACKAGE).with_suffix("").parts
+
+
+def test_imports_point_downwards_only():
+    """A module imports from lower layers, or without a cycle from its own."""
+    graph = {}
+    for path, parts in modules():
+        own = "" if parts == ("__init__",) else parts[0]
+        for imported in imports(path):
+            if imported == "kognitos_async" or not imported.startswith("kognitos_async."):
+                continue
+            other = imported.split(".")[1]
+            if not (PACKAGE / f"{other}.py").exists() and not (PACKAGE / other).is_dir():
+                continue
+            if other != own:
+                assert layer_of(other) <= layer_of(own), f"{path.name} imports {imported}"
+                graph.setdefault(own, set()).add(other)
+    assert not cycle_in(graph)
+
+
+def cycle_in(graph):
+    """A module that reaches itself."""
+
+    def reaches(start, node, seen):
+        for other in graph.get(node, ()):
+            if other == start or (other not in seen and reaches(start, other, seen | {other})):
+                return True
+        return False
+
+    return [node for node in graph if reaches(node, node, {node})]
+
+
+def test_the_parts_of_rest_v2_import_downwards_too():
+    """Models know nothing of clients."""
+    ranks = {name: n for n, layer in enumerate(INSIDE_REST_V2) for name in layer}
+    for path, parts in modules():
+        if parts[0] != "rest_v2" or parts[-1] == "__init__":
+            continue
+        for imported in imports(path):
+            if imported.startswith("kognitos_async.rest_v2."):
+                assert ranks[imported.split(".")[2]] < ranks[parts[1]], f"{path.name} imports {imported}"
+
+
+def test_only_the_transport_talks_to_aiohttp():
+    """And the emulator, which is a server of its own."""
+    users = {
+        parts[0] if len(parts) > 1 else parts[-1]
+        for path, parts in modules()
+        if any(name.split(".")[0] == "aiohttp" for name in imports(path))
+    }
+    assert users <= {"transport", "testing", "cli"}
+    assert "transport" in users
+
+
+def test_the_pure_modules_know_no_network_clock_or_event_loop():
+    """Decisions are made from values."""
+    for name in ("messages", "retry", "errors", "checks", "forms"):
+        found = {module.split(".")[0] for module in imports(PACKAGE / f"{name}.py")}
+        assert not found & {"asyncio", "aiohttp", "anyio", "time", "socket"}, name
