@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +19,26 @@ if TYPE_CHECKING:
     ServerMaker = Callable[..., Awaitable[KognitosServer]]
     ClientMaker = Callable[..., Awaitable[KognitosClient]]
 
+LONGEST = 20.0
 FAST = {
     "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
     "poll": PollPolicy(initial=0.005, factor=1.5, maximum=0.02),
 }
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Bound each test: one that would hang fails where it hangs, and everything is closed after it."""
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.obj = _bounded(item.obj)
+
+
+def _bounded(test: Any) -> Any:
+    @functools.wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(LONGEST):
+            await test(*args, **kwargs)
+
+    return bounded
 
 
 @pytest.fixture

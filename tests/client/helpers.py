@@ -1,0 +1,15 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Come back as soon as the condition holds; the test's own time limit ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110 - what is waited for happens in the server, without an event
+        await asyncio.sleep(0.002)
