@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 import anyio
 import msgspec
@@ -147,6 +147,7 @@ class KognitosClient:
         """The API's word on itself; needs a valid key like everything else. (get_health)"""
         return await self._sender.send(Request("GET", "/health"), _HEALTH)
 
+    @overload
     async def request(
         self,
         method: str,
@@ -154,7 +155,27 @@ class KognitosClient:
         *,
         params: Mapping[str, str | int | float | bool | None] | None = None,
         json: object = None,
-        response_type: type[T] = msgspec.Raw,  # type: ignore[assignment]  # the default of a type variable
+    ) -> msgspec.Raw: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | float | bool | None] | None = None,
+        json: object = None,
+        response_type: type[T],
+    ) -> T: ...
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | float | bool | None] | None = None,
+        json: object = None,
+        response_type: type[T] = msgspec.Raw,  # type: ignore[assignment]  # as the overloads say
     ) -> T:
         """The answer of any endpoint, decoded as `response_type`, the raw JSON if that is left out.
 
