@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from types import ModuleType
 
 import pytest
 import typer
@@ -11,6 +13,7 @@ import kognitos_async
 from kognitos_async import KognitosError, cli
 from kognitos_async.cli.app import run
 from kognitos_async.cli.running import run_command
+from tests.cli.conftest import START
 
 
 def test_version(capsys):
@@ -40,21 +43,32 @@ def test_main_ends_the_process_with_the_exit_code(monkeypatch, capsys):
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_its_extra_it_says_what_to_install(command, missing):
-    code = f"import sys; sys.modules[{missing!r}] = None; from kognitos_async.cli import main; main()"
+    code = f"import sys; sys.modules[{missing!r}] = None; {START}"
     ended = command.run("demo", code=code)
     assert ended == (2, "", f"kognitos: {missing} is missing: pip install 'kognitos-async[cli,testing]'\n")
 
 
 @pytest.mark.parametrize("arguments", [["demo"], ["serve"]])
 def test_without_the_emulators_extra_it_says_what_to_install(command, arguments):
-    code = "import sys; sys.modules['jsonschema'] = None; from kognitos_async.cli import main; main()"
+    code = f"import sys; sys.modules['jsonschema'] = None; {START}"
     returned, out, err = command.run(*arguments, code=code)
     assert (returned, out) == (2, "")
     assert err == "kognitos: kognitos_async.testing needs jsonschema: pip install 'kognitos-async[testing]'\n"
 
 
+def test_ctrl_c_while_it_loads_ends_it_quietly(monkeypatch):
+    class Loading(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "kognitos_async.cli.app", Loading("app"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
 def test_another_missing_module_is_not_hidden(command):
-    code = "import sys; sys.modules['aiohttp'] = None; from kognitos_async.cli import main; main()"
+    code = f"import sys; sys.modules['kognitos_async.cli.demo'] = None; {START}"
     returned, _, err = command.run("demo", code=code)
     assert returned == 1
     assert "ModuleNotFoundError" in err

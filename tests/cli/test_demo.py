@@ -9,9 +9,10 @@ import signal
 import pytest
 from rich.console import Console
 
-from kognitos_async import PollPolicy, RetryPolicy
+from kognitos_async import PollPolicy, RetryPolicy, StartUncertainError
 from kognitos_async.cli import demo
 from kognitos_async.cli.app import run
+from kognitos_async.cli.workload import Workload
 from kognitos_async.testing import faults
 
 FIGURES = re.compile(
@@ -98,6 +99,26 @@ async def test_a_start_that_stays_uncertain_is_not_repeated_for_ever(kognitos_se
     )
     assert await demo._show(place, console, 1) == 1
     assert kognitos_server.count("create_run") == 5
+
+
+async def test_of_two_runs_with_one_name_none_is_taken_over(kognitos_server, kognitos_client):
+    told: list[str] = []
+    workload = Workload(
+        kognitos_client,
+        kognitos_server.process.id,
+        1,
+        absence_delay=0.0,
+        timeout=10.0,
+        on_change=lambda: None,
+        say=told.append,
+    )
+    (job,) = workload.jobs
+    kognitos_server.add_run(name=job.name)
+    kognitos_server.misbehave("create_run", faults.reset(after_work=True))
+    await workload.run(await workload.upload())
+    assert isinstance(job.error, StartUncertainError)
+    assert job.run is None
+    assert told == []
 
 
 def test_ctrl_c_ends_it_at_once(command):
