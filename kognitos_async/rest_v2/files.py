@@ -180,6 +180,8 @@ def _checked(form: FileUpload) -> str:
     method = form.upload_http_method.upper()
     if method not in ("POST", "PUT"):
         raise UploadError(f"the API asks to upload with {method[:20]!r}, not POST or PUT; nothing was sent")
+    if not all((name + value).isprintable() for name, value in form.upload_http_headers.items()):
+        raise UploadError("the API asks to upload with headers that HTTP does not allow; nothing was sent")
     return method
 
 
