@@ -44,6 +44,12 @@ def open_sockets() -> set[str]:
     return {target for target in found if target.startswith("socket:")}
 
 
+def client_tasks() -> set[asyncio.Task[object]]:
+    """The tasks beside this one, without those that aiohttp's server keeps for each connection."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    return {task for task in others if "RequestHandler.start" not in repr(task.get_coro())}
+
+
 @pytest.fixture
 async def nothing_left():
     """After the test, with its clients and servers closed: no task and no socket more than before."""
@@ -51,7 +57,7 @@ async def nothing_left():
     loop = asyncio.get_running_loop()
     yield
     deadline = loop.time() + 2
-    while left := (asyncio.all_tasks() - {asyncio.current_task()}, open_sockets() - before):
+    while left := (client_tasks(), open_sockets() - before):
         if not left[0] and not left[1]:
             break
         assert loop.time() < deadline, f"left behind: {left}"
