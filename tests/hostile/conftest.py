@@ -29,13 +29,14 @@ FAST = {
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Bound each test: one that would hang fails where it hangs, and everything is closed after it."""
     if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-        item.obj = _bounded(item.obj)
+        marker = item.get_closest_marker("timeout")
+        item.obj = _bounded(item.obj, marker.args[0] if marker else LONGEST)
 
 
-def _bounded(test: Any) -> Any:
+def _bounded(test: Any, seconds: float) -> Any:
     @functools.wraps(test)
     async def bounded(*args: Any, **kwargs: Any) -> None:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(seconds):
             await test(*args, **kwargs)
 
     return bounded

@@ -1,0 +1,341 @@
+"""Answers that are broken, endless, enormous, late or not from the API at all."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import zlib
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from kognitos_async import (
+    APIStatusError,
+    DecodeError,
+    KognitosError,
+    OutcomeUnknownError,
+    PaginationError,
+    RetryPolicy,
+    RunStatus,
+    ServerError,
+    Stage,
+)
+from kognitos_async.testing import faults
+
+ONCE = RetryPolicy(max_attempts=1)
+
+
+@pytest.mark.parametrize("after_work", [False, True])
+async def test_resets(server, client, after_work):
+    """A GET whose connections break is tried again until it is answered."""
+    server.misbehave("get_health", faults.reset(after_work=after_work), times=3)
+    assert (await client.health()).ok
+
+
+async def test_resets_without_end(server, client):
+    """Connections that always break are an OutcomeUnknownError with the number of attempts."""
+    server.misbehave("get_health", faults.reset(after_work=False), times=None)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await client.health()
+    assert caught.value.attempts == 4
+    assert 4 <= server.count() <= 8  # aiohttp may send a GET again on a connection it had kept
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.cut_body(), faults.reset(after_work=True), faults.wrong_json(), faults.wrong_shape()],
+    ids=lambda fault: fault.name,
+)
+async def test_a_broken_answer_is_an_error_of_ours(server, connect, fault):
+    """A body cut, lost or not as documented is a KognitosError, never half a model."""
+    client = await connect(server, retry=ONCE)
+    made = server.add_run(status="Succeeded")
+    server.misbehave("*", fault, times=None)
+    for call in (client.runs.get(made.id), client.health(), client.runs.list(server.process.id).collect()):
+        with pytest.raises((OutcomeUnknownError, DecodeError)):
+            await call
+
+
+async def test_a_cut_body_is_read_again(server, client):
+    """A GET whose body was cut is sent again."""
+    server.misbehave("get_health", faults.cut_body(), times=2)
+    assert (await client.health()).ok
+
+
+async def test_hung_answers(server, connect):
+    """An answer that never comes ends each attempt after request_timeout, and says so."""
+    client = await connect(server, request_timeout=0.3, retry=ONCE)
+    server.misbehave("*", faults.hang(), times=None)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    with pytest.raises(OutcomeUnknownError, match="request_timeout") as caught:
+        await client.health()
+    assert caught.value.timed_out
+    assert 0.25 < loop.time() - before < 2
+
+
+async def test_dripping_bodies(server, connect):
+    """request_timeout covers the body too: one that drips for an hour ends with it."""
+    client = await connect(server, request_timeout=0.3, retry=ONCE)
+    server.misbehave("*", faults.slow_body(3600, chunks=1000), times=None)
+    async with asyncio.timeout(5):
+        with pytest.raises(OutcomeUnknownError):
+            await client.health()
+
+
+async def test_endless_bodies(server, connect):
+    """A body without an end is given up, by time or by size, within bounded memory."""
+    client = await connect(server, request_timeout=0.3, retry=ONCE)
+    server.misbehave("*", faults.endless_body(), times=None)
+    async with asyncio.timeout(15):
+        with pytest.raises(OutcomeUnknownError):
+            await client.health()
+
+
+async def test_a_gzip_bomb(server, connect):
+    """A small body that unpacks to 1 GB is refused at 64 MiB, without unpacking the rest into memory."""
+    client = await connect(server, request_timeout=10, retry=ONCE)
+    server.misbehave("*", faults.answer(200, _bomb(), {"Content-Encoding": "gzip"}), times=None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with asyncio.timeout(15):
+        with pytest.raises(OutcomeUnknownError, match="larger than"):
+            await client.health()
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 400
+
+
+def _bomb() -> bytes:
+    packer = zlib.compressobj(level=1, wbits=31)
+    blank = packer.compress(b" " * (1 << 20))
+    whole = [blank, *(packer.compress(b" " * (1 << 20)) for _ in range(1023)), packer.flush()]
+    return b"".join(whole)
+
+
+async def test_deep_json(server, connect):
+    """JSON nested 50,000 deep is a DecodeError, in an answer and an empty message in a refusal."""
+    client = await connect(server, retry=ONCE)
+    deep = b"[" * 50_000 + b"]" * 50_000
+    server.misbehave("*", faults.answer(200, deep))
+    with pytest.raises(DecodeError):
+        await client.health()
+    server.misbehave("*", faults.answer(200, b'{"status":"OK","x":' + deep + b"}"))
+    with pytest.raises(DecodeError):
+        await client.health()
+    server.misbehave("*", faults.answer(400, b'{"message":' + deep + b"}"))
+    with pytest.raises(APIStatusError) as caught:
+        await client.health()
+    assert caught.value.message == ""
+    assert len(caught.value.body) <= 65536
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"5", b'"x"', b"{}", b"\xff\xfe", b"NaN", b'{"status":null}', b"\x00"]
+)
+async def test_bodies_that_are_not_documented(server, connect, body):
+    """A 200 whose body is no health answer is a DecodeError."""
+    client = await connect(server, retry=ONCE)
+    server.misbehave("get_health", faults.answer(200, body))
+    with pytest.raises(DecodeError):
+        await client.health()
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"{}", b'{"items":{}}', b'{"items":[null]}'])
+async def test_lists_that_are_not_documented(server, connect, body):
+    """A list without items is some other answer: an error, not an empty list."""
+    client = await connect(server, retry=ONCE)
+    server.misbehave("list_runs", faults.answer(200, body))
+    with pytest.raises(DecodeError):
+        await client.runs.list(server.process.id).collect()
+
+
+async def test_pages_of_proxies(server, connect):
+    """A proxy's HTML is said to be HTML: as a DecodeError with 200, as a ServerError with 502."""
+    client = await connect(server, retry=ONCE)
+    server.misbehave("get_health", faults.html_page(200))
+    with pytest.raises(DecodeError, match="HTML") as caught:
+        await client.health()
+    assert caught.value.malformed
+    server.misbehave("get_health", faults.proxy_error(502))
+    with pytest.raises(ServerError, match="HTML") as refused:
+        await client.health()
+    assert (refused.value.status, refused.value.message) == (502, "")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [faults.repeat_token, faults.cyclic_token])
+async def test_tokens_that_never_end(server, connect, kind):
+    """A token seen before ends the listing with PaginationError instead of a loop."""
+    client = await connect(server)
+    for number in range(40):
+        server.add_run(name=f"r{number}")
+    server.misbehave("list_runs", kind(), times=None)
+    for walk in (_items, _collect):
+        with pytest.raises(PaginationError):
+            await walk(client.runs.list(server.process.id, limit=10))
+    assert server.count() < 20
+
+
+async def _items(pager):
+    return [item async for item in pager]
+
+
+async def _collect(pager):
+    return await pager.collect()
+
+
+async def test_null_items_at_the_end(server, client):
+    """`items` null without a token is an empty list."""
+    server.misbehave("list_runs", faults.answer(200, b'{"items":null}'))
+    assert await client.runs.list(server.process.id).collect() == []
+
+
+@pytest.mark.parametrize("token", [b"null", b'""'])
+async def test_tokens_that_mean_the_end(server, client, token):
+    """A token null or empty ends the list."""
+    server.misbehave("list_runs", faults.answer(200, b'{"items":[],"continuation_token":' + token + b"}"))
+    assert await client.runs.list(server.process.id).collect() == []
+    assert server.count() == 1
+
+
+def _run_json(**changes) -> bytes:
+    run = {
+        "id": "run-1", "name": "n", "agent_id": "a", "process_id": "p", "stage": "Draft",
+        "status": "Running", "created_at": "2026-01-02T03:04:05", "file_ids": None, "outputs": None,
+    }  # fmt: skip
+    return msgspec.json.encode({**run, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-02T03:04:05.123456789", datetime(2026, 1, 2, 3, 4, 5, 123456, UTC)),
+        ("2026-01-02T03:04:05.123456789Z", datetime(2026, 1, 2, 3, 4, 5, 123456, UTC)),
+        ("2026-01-02T05:04:05.5+02:00", datetime(2026, 1, 2, 3, 4, 5, 500000, UTC)),
+        ("2026-01-02T03:04:05", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, 0, UTC)),
+    ],
+)
+async def test_times(server, client, text, moment):
+    """Times with nine digits, with and without a zone, are read as UTC."""
+    server.misbehave("get_run", faults.answer(200, _run_json(created_at=text)))
+    run = await client.runs.get("run-1")
+    assert run.created_at.utcoffset() == timedelta(0)
+    assert abs(run.created_at - moment) <= timedelta(microseconds=1)
+
+
+async def test_unknown_fields_and_words(server, client):
+    """Unknown fields are passed over; unknown words are kept as they came and never count as settled."""
+    server.add_run(status="Succeeded", outputs={"a": 1})
+    server.misbehave("*", faults.extra_fields(), times=2)
+    [run] = await client.runs.list(server.process.id).collect()
+    assert (await client.runs.get(run.id)) == run
+    server.behave()
+    body = _run_json(status="Hibernating", stage="Canary")
+    server.misbehave("get_run", faults.answer(200, body))
+    odd = await client.runs.get("run-1")
+    assert (type(odd.status), str(odd.status), odd.settled) == (RunStatus, "Hibernating", False)
+    assert (type(odd.stage), str(odd.stage)) == (Stage, "Canary")
+    assert (odd.file_ids, odd.outputs) == ((), ())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("as_date", [False, True])
+async def test_come_back_in_an_hour(server, client, status, as_date):
+    """A Retry-After of an hour, in seconds or as a date, is raised at once, and others may go on."""
+    when = datetime.now(UTC) + timedelta(hours=1) if as_date else 3600
+    fault = faults.rate_limited(when) if status == 429 else faults.unavailable(when)
+    server.misbehave("get_health", fault)
+    async with asyncio.timeout(2):
+        with pytest.raises(APIStatusError) as caught:
+            await client.health()
+    assert (caught.value.status, caught.value.attempts) == (status, 1)
+    assert caught.value.retry_after == pytest.approx(3600, abs=5)
+    async with asyncio.timeout(2):
+        assert (await client.health()).ok
+
+
+@pytest.mark.parametrize(
+    "word", ["soon", "-5", "nan", "inf", "1e999", "Thu, 99 Foo 2026 00:00:00 GMT", "0x5"]
+)
+async def test_retry_after_that_makes_no_sense(server, client, word):
+    """A Retry-After that cannot be read is as good as none."""
+    server.misbehave("get_health", faults.unavailable(word))
+    async with asyncio.timeout(5):
+        assert (await client.health()).ok
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_never_followed(serve, connect, server, status):
+    """A redirect is an error; the server it leads to sees nothing, for GETs, starts and uploads alike."""
+    elsewhere = await serve()
+    client = await connect(server, retry=ONCE)
+    server.misbehave("*", faults.redirect(f"{elsewhere.url}/v2/health", status), times=None)
+    for call in (
+        client.health(),
+        client.runs.list(server.process.id).collect(),
+        client.runs.start(server.process.id, name="x"),
+        client.files.create("a.txt"),
+        client.request("DELETE", "/anything"),
+    ):
+        with pytest.raises(KognitosError):
+            await call
+    server.behave()
+    server.misbehave("upload_file", faults.redirect(f"{elsewhere.url}/_files/x", status), times=None)
+    with pytest.raises(KognitosError):
+        await client.files.upload(b"secret", file_name="a.txt")
+    assert elsewhere.count() == 0
+
+
+async def test_cookies_never_go_back(server, client):
+    """A cookie that an answer sets is not sent back."""
+    server.misbehave("get_health", faults.answer(200, b'{"status":"OK"}', {"Set-Cookie": "sid=1; Path=/"}))
+    await client.health()
+    await client.health()
+    assert "cookie" not in {name.lower() for name in server.log[-1].headers}
+
+
+async def test_a_server_that_speaks_nonsense(server, connect):
+    """A peer that is no HTTP server at all is a TransportError of ours."""
+
+    async def answer(reader, writer):
+        await reader.read(10)
+        writer.write(b"\x00\x01\x02 220 ready\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    client = await connect(server, base_url=f"http://127.0.0.1:{port}", retry=ONCE)
+    with pytest.raises(OutcomeUnknownError):
+        await client.health()
+    listener.close()
+    await listener.wait_closed()
+
+
+async def test_headers_without_end(server, connect):
+    """A header longer than any limit ends the attempt instead of filling memory."""
+
+    async def handle(_request):
+        return web.Response(text='{"status":"OK"}', headers={"X-Long": "x" * 200_000})
+
+    runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = await connect(server, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}", retry=ONCE)
+    with pytest.raises(OutcomeUnknownError):
+        await client.health()
+    await client.aclose()
+    await runner.cleanup()
+
+
+async def test_a_long_refusal_is_kept_short(server, connect):
+    """Of a refusal of 5 MB an error keeps 64 KiB and one line of text."""
+    client = await connect(server, retry=ONCE)
+    body = msgspec.json.encode({"message": "no\n" * 1_000_000})
+    server.misbehave("get_health", faults.answer(400, body))
+    with pytest.raises(APIStatusError) as caught:
+        await client.health()
+    assert len(caught.value.body) <= 65536
+    assert len(str(caught.value)) < 2000
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,161 @@
+"""Keys, presigned values and file contents stay out of logs, reprs, errors, pickles and tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+
+import msgspec
+import pytest
+
+from kognitos_async import KognitosError, RetryPolicy
+from kognitos_async.testing import faults
+
+KEY = "sk-very-secret-key-0123456789"
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+CONTENT = b"the content of a confidential file"
+QUOTED = {
+    "plain": f'{{"message":"bad key {KEY}","details":["{KEY}"]}}'.encode(),
+    "escaped": f'{{"message":"bad key {ESCAPED}"}}'.encode(),
+    "html": f"<html>{KEY}</html>".encode(),
+    "at the cut": b"x" * (65536 - 10) + KEY.encode(),
+}
+
+
+def _everything(error: BaseException) -> str:
+    """All that anybody could print of an error and of what caused it."""
+    seen, parts = set(), []
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        parts += [str(error), repr(error), repr(error.args), repr(vars(error))]
+        parts += ["".join(traceback.TracebackException.from_exception(error, capture_locals=False).format())]
+        if isinstance(error, KognitosError):
+            parts.append(repr(pickle.dumps(error)))
+        error = error.__cause__
+    return "\n".join(parts)
+
+
+@pytest.fixture
+async def server(serve):
+    """A server with a key that is easy to find."""
+    return await serve(api_key=KEY)
+
+
+@pytest.fixture
+async def client(server, connect):
+    """A client that tries twice."""
+    return await connect(server, retry=RetryPolicy(max_attempts=2, base_delay=0.001))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_the_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    yield
+    for record in caplog.get_records("call"):
+        text = f"{record.getMessage()} {record.args!r} {record.exc_text}"
+        assert KEY not in text
+        assert CONTENT.decode() not in text
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 429, 500, 503])
+@pytest.mark.parametrize("body", QUOTED.values(), ids=QUOTED)
+async def test_an_answer_that_quotes_the_key(server, client, status, body):
+    """An error made of an answer that quotes the key, in any way, shows it nowhere."""
+    headers = {"Retry-After": "0", "x-request-id": f"id-{KEY}"}
+    server.misbehave("*", faults.answer(status, body, headers), times=None)
+    with pytest.raises(KognitosError) as caught:
+        await client.runs.start(server.process.id, name="x")
+    shown = _everything(caught.value)
+    assert KEY not in shown
+    assert KEY[:12] not in shown
+    assert ESCAPED not in shown
+
+
+LOST = {
+    "reset": faults.reset(after_work=True),
+    "cut": faults.cut_body(),
+    "redirect": faults.redirect("http://127.0.0.1:9/"),
+    "nonsense": faults.wrong_json(),
+}
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+async def test_lost_answers(server, client, fault):
+    """An error made of a lost answer shows no key, its causes neither."""
+    server.misbehave("*", fault, times=None)
+    for call in (client.health(), client.runs.start(server.process.id, name="x"), client.files.create("a")):
+        with pytest.raises(KognitosError) as caught:
+            await call
+        assert KEY not in _everything(caught.value)
+
+
+async def test_nobody_listens(server, client):
+    """An error of a connection that was never made shows no key."""
+    await server.stop()
+    with pytest.raises(KognitosError) as caught:
+        await client.health()
+    assert KEY not in _everything(caught.value)
+
+
+async def test_reprs(server, client):
+    """No repr of the client or of its parts shows the key."""
+    parts = [client, client.runs, client.files, client.processes, vars(client), vars(client.runs)]
+    await client.health()
+    assert KEY not in repr(parts)
+
+
+async def test_the_form_has_no_values(server, client, caplog):
+    """The repr of a presigned form names its host, not its fields."""
+    form = await client.files.create("a.txt")
+    assert form.id in repr(form)
+    for name in ("policy", "signature", "x-amz-security-token"):
+        assert form.upload_fields[name] not in f"{form!r} {form!s} {caplog.text}"
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_broken_form_is_not_shown(server, client, status):
+    """An answer to create_file that cannot be read is not quoted: it may hold credentials."""
+    body = msgspec.json.encode({"message": 5, "upload_fields": {"policy": "p0licy-of-the-form"}, "id": 5})
+    server.misbehave("create_file", faults.answer(status, body), times=None)
+    with pytest.raises(KognitosError) as caught:
+        await client.files.create("a.txt")
+    assert "p0licy-of-the-form" not in _everything(caught.value)
+
+
+STORE = {
+    "refused": faults.answer(403, b"<Error><Code>AccessDenied</Code></Error>"),
+    "reset": faults.reset(after_work=False),
+    "unavailable": faults.unavailable(),
+}
+
+
+@pytest.mark.parametrize("fault", STORE.values(), ids=STORE)
+async def test_a_failed_upload(server, client, caplog, fault):
+    """A failed upload shows neither presigned values nor content, in error and log."""
+    forms = []
+    create = client.files.create
+
+    async def remember(*args, **kwargs):
+        forms.append(await create(*args, **kwargs))
+        return forms[-1]
+
+    client.files.create = remember
+    server.misbehave("upload_file", fault, times=None)
+    with pytest.raises(KognitosError) as caught:
+        await client.files.upload(CONTENT, file_name="a.txt")
+    shown = _everything(caught.value) + caplog.text
+    assert CONTENT.decode() not in shown
+    for form in forms:
+        for name in ("policy", "signature", "x-amz-security-token"):
+            assert form.upload_fields[name] not in shown
+    assert server.leaks == 0
+
+
+async def test_one_debug_record_an_attempt(server, client, caplog):
+    """The library logs one DEBUG record an attempt and one WARNING a retry, under its own name."""
+    caplog.clear()
+    server.misbehave("get_health", faults.server_error(500))
+    await client.health()
+    records = [record for record in caplog.records if record.name == "kognitos_async"]
+    assert [record.levelno for record in records] == [logging.DEBUG, logging.WARNING, logging.DEBUG]
