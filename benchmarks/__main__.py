@@ -21,10 +21,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.emulator import emulator
-from benchmarks.static_server import static_server
+from benchmarks.static_server import PAGES, static_server
 
 HERE = Path(__file__).parent
 CONTENDERS = ("bare", "ours", "httpx_pydantic")
+OURS_BARE = ("ours", "bare")
+WAITS: list[tuple[str, dict[str, object], float]] = [
+    ("20 waiters", {"waiters": 20}, 1.0),
+    ("2,000 waiters, newest first", {"waiters": 2000}, 0.05),
+    ("2,000 waiters, oldest first", {"waiters": 2000, "order": "oldest"}, 0.05),
+    ("2,000 waiters, 50 ms latency", {"waiters": 2000, "latency": 0.05}, 0.05),
+    ("2,000 waiters, bare ids", {"waiters": 2000, "bare_ids": True}, 0.05),
+    ("10,000 waiters", {"waiters": 10_000}, 0.05),
+]
+"""Each with the most requests that shared polls may take, as a share of the plain way's."""
 SLACK = 1.5
 """How much worse than its figure a ratio may be on a noisy machine before `--quick` fails."""
 
@@ -72,10 +82,14 @@ class Figures:
         values = self.raw[f"{subject} | {contender}"][name]
         return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
-    def ratio(self, subject: str, name: str, ours: str, theirs: str) -> tuple[float, str]:
+    def row(
+        self, title: str, subject: str, name: str, pair: tuple[str, str], *, most: float = 0, least: float = 0
+    ) -> Row:
+        """The ratio of what one contender of the pair took or reached to the other's, in the median."""
+        ours, theirs = pair
         value = self.median(subject, ours, name) / self.median(subject, theirs, name)
         detail = f"{name}: {self.shown(subject, ours, name)} against {self.shown(subject, theirs, name)}"
-        return value, detail
+        return Row(f"{subject}: {title}", value, most or least, bool(most), detail)
 
 
 def _measured(function: str, arguments: dict[str, object]) -> dict[str, float]:
@@ -94,160 +108,86 @@ def requests_rows(figures: Figures, quick: bool) -> list[Row]:
     rows = []
     count, rounds = (2000, 4) if quick else (6000, 12)
     with static_server() as (url, kind):
+        print(f"answers come from {kind}", file=sys.stderr)
+        figures.raw[f"server | {kind}"] = {}
         for concurrency in (1, 50):
             subject = f"GET, {concurrency} at once"
+            arguments = {"base_url": url, "concurrency": concurrency}
             figures.take(
                 subject,
                 {
-                    c: (
-                        "requests.get",
-                        {
-                            "contender": c,
-                            "base_url": url,
-                            "concurrency": concurrency,
-                            "count": count // 4 if c == "httpx_pydantic" else count,
-                        },
-                    )
-                    for c in CONTENDERS
+                    c: ("requests.get", {"contender": c, "count": count // slower, **arguments})
+                    for c, slower in (("bare", 1), ("ours", 1), ("httpx_pydantic", 4))
                 },
             )
-        figures.take(
+            cpu = "CPU µs a request"
+            rows.append(figures.row("CPU, ours / bare", subject, cpu, OURS_BARE, most=1.25))
+            rows.append(
+                figures.row(
+                    "CPU, httpx + pydantic / ours", subject, cpu, ("httpx_pydantic", "ours"), least=10
+                )
+            )
+        arguments = {"base_url": url, "rounds": rounds}
+        figures.take("history", {c: ("requests.history", {"contender": c, **arguments}) for c in CONTENDERS})
+    rows.append(figures.row("CPU an item, ours / bare", "history", "CPU µs an item", OURS_BARE, most=1.15))
+    rows.append(
+        figures.row(
+            "items a second, ours / httpx + pydantic",
             "history",
-            {
-                c: ("requests.history", {"contender": c, "base_url": url, "rounds": rounds})
-                for c in CONTENDERS
-            },
-        )
-    cpu = "CPU µs a request"
-    for concurrency in (1, 50):
-        subject = f"GET, {concurrency} at once"
-        rows.append(
-            Row(
-                f"{subject} ({kind}): CPU, ours / bare",
-                *_split(figures.ratio(subject, cpu, "ours", "bare"), 1.25, True),
-            )
-        )
-        rows.append(
-            Row(
-                f"{subject} ({kind}): CPU, httpx + pydantic / ours",
-                *_split(figures.ratio(subject, cpu, "httpx_pydantic", "ours"), 10.0, False),
-            )
-        )
-    rows.append(
-        Row(
-            f"history ({kind}): CPU an item, ours / bare",
-            *_split(figures.ratio("history", "CPU µs an item", "ours", "bare"), 1.15, True),
+            "items a second",
+            ("ours", "httpx_pydantic"),
+            least=5,
         )
     )
-    rows.append(
-        Row(
-            f"history ({kind}): items a second, ours / httpx + pydantic",
-            *_split(figures.ratio("history", "items a second", "ours", "httpx_pydantic"), 5.0, False),
-        )
-    )
-    with static_server(latency=0.02) as (url, kind):
-        figures.take(
-            "latency",
-            {
-                c: ("requests.history", {"contender": c, "base_url": url, "rounds": 1, "consumer": 0.02})
-                for c in ("bare", "ours")
-            },
-        )
-    took = figures.median("latency", "ours", "seconds")
-    ideal = 1.1 * 50 * 0.02 + 0.02
-    rows.append(
-        Row(
-            "history with 20 ms latency and a 20 ms consumer: time / (1.1 × 50 × 20 ms + 20 ms)",
-            took / ideal,
-            1.0,
-            True,
-            f"seconds: {figures.shown('latency', 'ours', 'seconds')} against {figures.shown('latency', 'bare', 'seconds')} without look-ahead",
-        )
-    )
-    return rows
+    return [*rows, *latency_rows(figures)]
 
 
-def _split(measured: tuple[float, str], figure: float, at_most: bool) -> tuple[float, float, bool, str]:
-    return measured[0], figure, at_most, measured[1]
+def latency_rows(figures: Figures) -> list[Row]:
+    """A history whose pages take 20 ms to come and 20 ms to consume."""
+    subject = "history, 20 ms latency, 20 ms consumer"
+    with static_server(latency=0.02) as (url, _):
+        arguments = {"base_url": url, "rounds": 1, "consumer": 0.02}
+        figures.take(subject, {c: ("requests.history", {"contender": c, **arguments}) for c in OURS_BARE})
+    took = figures.median(subject, "ours", "seconds")
+    ideal = 1.1 * PAGES * 0.02 + 0.02
+    return [Row(f"{subject}: time / (1.1 * 50 * 20 ms + 20 ms)", took / ideal, 1.0, True, "")]
 
 
 def waiting_rows(figures: Figures, quick: bool) -> list[Row]:
     """Shared polls against one GET per poll."""
     rows = []
     once = Figures(1)
-    for title, arguments, most in (
-        ("20 waiters", {"waiters": 20}, 1.0),
-        ("2,000 waiters, newest first", {"waiters": 2000}, 0.05),
-        ("2,000 waiters, oldest first", {"waiters": 2000, "order": "oldest"}, 0.05),
-        ("2,000 waiters, 50 ms latency", {"waiters": 2000, "latency": 0.05}, 0.05),
-        ("2,000 waiters, bare ids", {"waiters": 2000, "bare_ids": True}, 0.05),
-        ("10,000 waiters", {"waiters": 10_000}, 0.05),
-    ):
-        if quick and title not in ("20 waiters", "2,000 waiters, newest first"):
-            continue
-        once.take(title, {way: ("waiting.measure", {"way": way, **arguments}) for way in ("shared", "plain")})
-        rows.append(
-            Row(
-                f"{title}: requests, shared / plain",
-                *_split(once.ratio(title, "requests a run", "shared", "plain"), most, True),
-            )
-        )
-        rows.append(
-            Row(
-                f"{title}: mean delay, shared / plain",
-                *_split(once.ratio(title, "mean delay s", "shared", "plain"), 1.0, True),
-            )
-        )
-        rows.append(
-            Row(
-                f"{title}: CPU, shared / plain",
-                *_split(once.ratio(title, "CPU s", "shared", "plain"), 1.0, True),
-            )
-        )
+    pair = ("shared", "plain")
+    for subject, arguments, most in WAITS[:2] if quick else WAITS:
+        once.take(subject, {way: ("waiting.measure", {"way": way, **arguments}) for way in pair})
+        rows.append(once.row("requests, shared / plain", subject, "requests a run", pair, most=most))
+        rows.append(once.row("mean delay, shared / plain", subject, "mean delay s", pair, most=1.0))
+        rows.append(once.row("CPU, shared / plain", subject, "CPU s", pair, most=1.0))
     figures.raw.update(once.raw)
     return rows
 
 
 def fanout_rows(figures: Figures, quick: bool) -> list[Row]:
     """run_many, its journal, and a rate limit."""
-    runs = 1000 if quick else 5000
+    arguments: dict[str, object] = {"runs": 1000 if quick else 5000}
     figures.take(
         "fan-out",
         {
-            "no journal": ("fanout.measure", {"runs": runs, "journal": False}),
-            "journal": ("fanout.measure", {"runs": runs, "journal": True}),
+            "no journal": ("fanout.measure", {"journal": False, **arguments}),
+            "journal": ("fanout.measure", {"journal": True, **arguments}),
         },
     )
+    pair = ("journal", "no journal")
     rows = [
-        Row(
-            "fan-out: runs a second, with journal / without",
-            *_split(figures.ratio("fan-out", "runs a second", "journal", "no journal"), 0.75, False),
-        )
+        figures.row("runs a second, with journal / without", "fan-out", "runs a second", pair, least=0.75)
     ]
-    once = Figures(1)
-    once.take(
-        "rate limit",
-        {"50 a second": ("fanout.measure_rate_limit", {"runs": 300 if quick else 1000, "rate": 50})},
-    )
+    once, subject = Figures(1), "limit of 50 requests a second"
+    limit: dict[str, object] = {"runs": 300 if quick else 1000, "rate": 50}
+    once.take(subject, {"ours": ("fanout.measure_rate_limit", limit)})
     figures.raw.update(once.raw)
-    rows.append(
-        Row(
-            "limit of 50 requests a second: share of it used",
-            once.median("rate limit", "50 a second", "of the limit"),
-            0.85,
-            False,
-            "1 is all of it",
-        )
-    )
-    rows.append(
-        Row(
-            "limit of 50 requests a second: answered 429",
-            once.median("rate limit", "50 a second", "throttled share"),
-            0.02 if not quick else 0.05,
-            True,
-            "share of all requests",
-        )
-    )
+    used, refused = (once.median(subject, "ours", name) for name in ("of the limit", "throttled share"))
+    rows.append(Row(f"{subject}: share of it used", used, 0.85, False, ""))
+    rows.append(Row(f"{subject}: share answered 429", refused, 0.02, True, ""))
     return rows
 
 
@@ -256,38 +196,26 @@ def upload_rows(figures: Figures, quick: bool) -> list[Row]:
     size = (60 if quick else 300) * 1_000_000
     with tempfile.NamedTemporaryFile(suffix=".bin") as file, emulator() as emulated:
         file.truncate(size)
-        arguments = {
+        arguments: dict[str, object] = {
             "base_url": emulated.base_url,
             "agent_id": emulated.agent_id,
             "path": file.name,
             "size": size,
         }
         figures.take("upload", {c: ("requests.upload", {"contender": c, **arguments}) for c in CONTENDERS})
+    growth = figures.median("upload", "ours", "memory growth MB")
     return [
-        Row(
-            "upload: MB a second, ours / bare",
-            *_split(figures.ratio("upload", "MB a second", "ours", "bare"), 0.95, False),
-        ),
-        Row(
-            "upload: memory growth / 30 MB",
-            figures.median("upload", "ours", "memory growth MB") / 30,
-            1.0,
-            True,
-            f"MB: {figures.shown('upload', 'ours', 'memory growth MB')}",
-        ),
+        figures.row("MB a second, ours / bare", "upload", "MB a second", OURS_BARE, least=0.95),
+        Row("upload: memory growth / 30 MB", growth / 30, 1.0, True, ""),
     ]
 
 
 def import_rows(figures: Figures, _quick: bool) -> list[Row]:
     """Importing, and a client that does nothing."""
-    figures.take("import", {m: ("imports.measure", {"module": m}) for m in ("aiohttp", "kognitos_async")})
+    pair = ("kognitos_async", "aiohttp")
+    figures.take("import", {m: ("imports.measure", {"module": m}) for m in pair})
     figures.take("idle", {c: ("requests.idle", {"contender": c}) for c in CONTENDERS})
-    return [
-        Row(
-            "import: kognitos_async / aiohttp",
-            *_split(figures.ratio("import", "import ms", "kognitos_async", "aiohttp"), 1.15, True),
-        )
-    ]
+    return [figures.row("kognitos_async / aiohttp", "import", "import ms", pair, most=1.15)]
 
 
 GROUPS = {
@@ -310,6 +238,8 @@ def report(rows: list[Row], figures: Figures) -> str:
     lines += ["", "| measured | median (least to most) |", "| --- | --- |"]
     for key, values in figures.raw.items():
         subject, _, contender = key.partition(" | ")
+        if not values:
+            lines.append(f"| {subject} | {contender} |")
         for name in values:
             lines.append(f"| {subject}, {contender}: {name} | {figures.shown(subject, contender, name)} |")
     return "\n".join(lines)

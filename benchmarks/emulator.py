@@ -102,7 +102,6 @@ def _serve(
                     "settled": settled,
                 }
             )
-            while not connection.poll(0):
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(connection.poll, None)  # the other end is closed when all is done
 
     asyncio.run(main())

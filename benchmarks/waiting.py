@@ -1,4 +1,4 @@
-"""Waiting for many runs: requests a run, delay, CPU, memory and lag, shared polls against one GET per poll."""
+"""Waiting for many runs: requests, delay, CPU, memory and lag of shared polls and of one GET per poll."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ async def run_job(server: KognitosServer, folder: Path, prefix: str, patience: f
     )
     try:
         async with asyncio.timeout(ENDED_BY_ITSELF):
-            while server.count() == seen and job.returncode is None:  # until it is past its imports
+            # Nothing tells when a job elsewhere is past its imports but its first request.
+            while server.count() == seen and job.returncode is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         async with asyncio.timeout(patience):
             return await job.wait()
