@@ -42,7 +42,7 @@ _SINGLE_EVERY = 3
 """During a long sweep, one read of a run overdue for so many pages."""
 _LONGEST_HOLD = 5.0
 _BAN = 60.0
-"""Seconds without sweeps after the API refused a group's list."""
+"""Seconds without sweeps after the API refused a group's list; fewer at first where it only fails."""
 
 
 class Reader(Protocol[R]):
@@ -159,7 +159,7 @@ class _Pending:
 class _Group:
     """The pending runs that one list may answer for, and what is known of that list."""
 
-    __slots__ = ("banned_until", "key", "members", "owed", "rising", "start", "sweeping")
+    __slots__ = ("banned_until", "failures", "key", "members", "owed", "rising", "start", "sweeping")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -168,6 +168,7 @@ class _Group:
         self.sweeping = False
         self.start: str | None = None  # token of the first page worth reading
         self.rising: bool | None = None  # oldest first; None while unknown
+        self.failures = 0  # sweeps in a row that failed
         self.banned_until = float("-inf")
 
     def plan(self, others: int) -> Plan | None:
@@ -438,6 +439,8 @@ class Coalescer(Generic[R]):
                 self._locating = False
             self._wake.set()
         now = asyncio.get_running_loop().time()
+        group.failures = 0 if failure is None else group.failures + 1
+        lasting = failure is not None and (group.failures > 1 or not may_mend(failure))
         for pending in sought:
             if pending.sweep == number or not pending.waiters:
                 continue
@@ -446,12 +449,12 @@ class Coalescer(Generic[R]):
                 pending.missed += 1
                 if pending.group is None:
                     pending.tried = (pending.tried or set()) | {group.key}
-            elif pending.owed and may_mend(failure) and not pending.reading:
+            elif pending.owed and not lasting and not pending.reading:
                 self._failed(pending, failure)
-        if failure is not None and not may_mend(failure):
+        if failure is not None and lasting:
             # Whatever is wrong with the list need not be wrong with the runs: they are read singly.
             if group.start is None or not isinstance(failure, BadRequestError):
-                group.banned_until = now + _BAN
+                group.banned_until = now + (min(_BAN, 2.0**group.failures) if may_mend(failure) else _BAN)
             group.start = None
         if group.members:
             self._serve(group, now)
