@@ -352,3 +352,79 @@ def test_a_refusal_is_raised_with_the_body_of_the_api():
     outcome, _, _ = send(Scripted(answer(400, {"message": "Invalid input values", "details": []})), POST)
     assert isinstance(outcome, BadRequestError)
     assert outcome.message == "Invalid input values"
+
+
+def test_no_record_holds_a_secret(caplog):
+    """Neither a key that an answer echoes, nor a query, nor a body that was sent."""
+    caplog.set_level(logging.DEBUG, "kognitos_async")
+    echo = answer(503, {"message": "the key test-key is busy"}, {"Retry-After": "1"})
+    start = Request("POST", "/runs?token=hidden", b'{"inputs": "private"}', repeatable=False, priority=START)
+    outcome, times, _ = send(Scripted(echo), start)
+    assert len(times) == 4
+    assert isinstance(outcome, ServerError)
+    text = caplog.text + str(outcome) + repr(outcome) + repr(vars(outcome))
+    assert "is busy" in caplog.text
+    assert "/runs" in caplog.text
+    for secret in ("test-key", "hidden", "private"):
+        assert secret not in text
+
+
+def test_a_full_organization_is_waited_for_or_raised_as_the_request_says():
+    """Retried like a 429 by default; at once for who plans his own waiting."""
+    full = answer(403, {"message": "Resource Not Available: maximum number of concurrent runs"})
+    outcome, times, _ = send(Scripted(full, full, OK), POST)
+    assert outcome.ok
+    assert times == pytest.approx([0, 0.25, 0.75])
+    impatient = Request("POST", "/runs", b"{}", repeatable=False, priority=START, waits_for_room=False)
+    outcome, times, _ = send(Scripted(full, OK), impatient)
+    assert isinstance(outcome, CapacityError)
+    assert times == [0]
+
+
+def test_cancelling_during_the_sleep_sends_nothing_more():
+    """And the place at the gate is free for others."""
+
+    async def main():
+        transport = Scripted(DOWN, OK)
+        one = sender(transport, max_concurrent=1, policy=RetryPolicy(base_delay=20))
+        await one.open()
+        sleeping = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(1)
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
+        await asyncio.sleep(100)
+        assert len(transport.sent) == 1
+        assert (await one.send(GET, HEALTH)).ok
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_cancelling_an_attempt_gives_its_place_back():
+    """The attempt itself is cancelled, so its connection is not kept."""
+
+    async def main():
+        transport = Scripted(OK, latency=10)
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+        sending = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert transport.cancelled == 1
+        async with asyncio.timeout(11):
+            assert (await one.send(GET, HEALTH)).ok
+        await one.close()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_never_followed(status):
+    """The key would go where it points: the error says what to check."""
+    outcome, times, _ = send(Scripted(answer(status, None, {"Location": "https://evil.example/"})))
+    assert outcome.status == status
+    assert "base_url" in str(outcome)
+    assert times == [0]

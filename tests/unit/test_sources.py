@@ -278,3 +278,23 @@ def test_a_refusal_is_read_without_what_was_presigned():
 def test_an_answer_that_is_no_xml_error_has_no_code(body):
     """Proxies answer what they like."""
     assert refusal(body, [])[:2] == ("", "")
+
+
+def test_the_form_is_these_bytes():
+    """As RFC 7578 writes it and S3 reads it: CRLF, no header for fields, the file last."""
+    form = encode_form({"key": "a/b.pdf", "policy": "cG9s=="}, "b.pdf", boundary="XX")
+    assert form.content_type == "multipart/form-data; boundary=XX"
+    assert form.head == (
+        b'--XX\r\nContent-Disposition: form-data; name="key"\r\n\r\na/b.pdf\r\n'
+        b'--XX\r\nContent-Disposition: form-data; name="policy"\r\n\r\ncG9s==\r\n'
+        b'--XX\r\nContent-Disposition: form-data; name="file"; filename="b.pdf"\r\n'
+        b"Content-Type: application/pdf\r\n\r\n"
+    )
+    assert form.tail == b"\r\n--XX--\r\n"
+
+
+def test_every_form_has_a_boundary_of_its_own():
+    """One that no file can contain on purpose."""
+    boundaries = {encode_form({}, "a").content_type for _ in range(50)}
+    assert len(boundaries) == 50
+    assert min(len(boundary) for boundary in boundaries) >= len("multipart/form-data; boundary=") + 32

@@ -32,7 +32,8 @@ PUBLIC = """
     APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
     ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
     PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
-    RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
+    RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
+    WaitTimeoutError __version__
 """
 
 
