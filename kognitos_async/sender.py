@@ -82,6 +82,13 @@ class Sender:
             raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
         return self._gate
 
+    def check_open(self) -> None:
+        """Raise `ClientClosedError` unless the client is open."""
+        if self._closed is None:
+            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
+        if self._closed.is_set():
+            raise ClientClosedError("the client is closed")
+
     async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """The decoded 2xx answer to `request`.
 

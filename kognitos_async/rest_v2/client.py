@@ -305,7 +305,12 @@ class KognitosClient:
             absence_delay=delay,
             chance=self._sender.chance,
         )
-        return WorkStream(job.work)
+
+        async def work(emit: Callable[[RunOutcome[RunRequest, Run]], Awaitable[None]]) -> None:
+            self._sender.check_open()
+            await job.work(emit)
+
+        return WorkStream(work)
 
     async def _follow(
         self,
