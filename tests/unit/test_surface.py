@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -297,3 +299,28 @@ def test_the_pure_modules_know_no_network_clock_or_event_loop():
     for name in ("messages", "retry", "errors", "checks", "forms"):
         found = {module.split(".")[0] for module in imports(PACKAGE / f"{name}.py")}
         assert not found & {"asyncio", "aiohttp", "anyio", "time", "socket"}, name
+
+
+def test_every_public_class_is_of_this_package_and_documented():
+    """None is another library's, passed on."""
+    for name in kognitos_async.__all__:
+        value = getattr(kognitos_async, name)
+        if inspect.isclass(value):
+            assert value.__module__.split(".")[0] == "kognitos_async"
+            assert value.__doc__, name
+
+
+def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
+    """Nor what only they need: tests and terminals cost nobody else anything."""
+    program = (
+        "import sys, kognitos_async;"
+        "print([m for m in sys.modules if m.startswith(('kognitos_async.testing', 'kognitos_async.cli'))"
+        " or m in ('typer', 'rich', 'jsonschema', 'pytest')])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(found.stdout) == []
+
+
+def test_the_package_says_that_it_is_typed():
+    """Type checkers read annotations only beside a `py.typed`."""
+    assert (PACKAGE / "py.typed").exists()
