@@ -97,7 +97,9 @@ class Transport:
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
             what = f"{request.method} {request.path}"
-            raise self._translate(problem, what, self._request_timeout, session) from _shown(problem)
+            failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
+        # Outside the handler: inside, the error would keep aiohttp's as its context, headers and all.
+        raise failure from cause
 
     async def send_form(
         self,
@@ -134,7 +136,8 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if source_failed:
                 raise source_failed[0] from None
-            raise self._translate(problem, what, self._request_timeout, session) from _shown(problem)
+            failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
+        raise failure from cause
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
