@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def main() -> None:
-    """Run the command with the process's arguments, and end the process with its exit code."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command with `arguments`, else the process's own, and end the process with its exit code."""
     try:
         from kognitos_async.cli.app import run  # noqa: PLC0415 - typer and rich may not be installed
     except ModuleNotFoundError as missing:
@@ -17,4 +21,4 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(run())
+    sys.exit(run(arguments))

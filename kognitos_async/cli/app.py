@@ -9,7 +9,9 @@ import typer
 
 import kognitos_async
 from kognitos_async.cli.demo import demo
+from kognitos_async.cli.running import INTERRUPTED, complain, lines_of
 from kognitos_async.cli.serve import serve
+from kognitos_async.errors import KognitosError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
 )
+# A group is one line more: app.add_typer(group, name="runs")
 app.command()(demo)
 app.command()(serve)
 
@@ -48,4 +51,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         app(args=sys.argv[1:] if arguments is None else list(arguments), prog_name="kognitos")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except KognitosError as failed:
+        complain(next(lines_of(failed)))
+        return 1
     return 0

@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import aiohttp
@@ -16,10 +17,11 @@ from kognitos_async.cli.display import Display, outcome_table
 from kognitos_async.cli.running import emulator, run_command
 from kognitos_async.cli.workload import RetryCounter, Workload
 from kognitos_async.rest_v2.client import KognitosClient
+from kognitos_async.retry import RetryPolicy
 from kognitos_async.waiting import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from kognitos_async.cli.workload import History
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _RUNS = 60
 _EARLIER_RUNS = 940
+_POLL = PollPolicy(initial=0.3, maximum=1.0)
+_RETRY = RetryPolicy(base_delay=0.1)
 
 
 def demo(
@@ -76,29 +80,23 @@ class _Place:
 async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
     server: KognitosServer = testing.KognitosServer(
         schedule=testing.Schedule.random(
-            0.5, 3.0, seed=1, outcomes={"Succeeded": 0.8, "Exception": 0.14, "Stopped": 0.06}
+            0.5, 2.5, seed=1, outcomes={"Succeeded": 0.8, "Exception": 0.14, "Stopped": 0.06}
         )
     )
     _add_earlier_runs(server)
     spoilt = _misbehave(server, testing)
     console.print(f"emulator with {_EARLIER_RUNS} earlier runs; it will misbehave", highlight=False)
     async with server:
-        client = server.client(poll=PollPolicy(initial=0.3, factor=1.5, maximum=1.0))
+        client = server.client(poll=_POLL, retry=_RETRY)
         place = _Place(
             client=client,
             process_id=server.process.id,
-            absence_delay=0.2,  # the emulator lists a run at once
+            absence_delay=1.0,
             timeout=20.0,
             requests=server.count,
             duplicates=lambda _history: sum(count - 1 for count in server.duplicates().values()),
         )
-        code = await _show(place, console, runs)
-    bites = Counter[str]()
-    for handle in spoilt:
-        bites[handle.fault.name] += handle.hits
-    told = ", ".join(f"{name} {count}" for name, count in bites.items())
-    console.print(f"the emulator misbehaved {bites.total()} times: {told}", highlight=False, soft_wrap=True)
-    return code
+        return await _show(place, console, runs, spoilt)
 
 
 async def _on_account(
@@ -123,8 +121,8 @@ async def _on_account(
     return await _show(place, console, runs)
 
 
-async def _show(place: _Place, console: Console, runs: int) -> int:
-    """Exit code 0 when every run asked for exists exactly once."""
+async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[FaultHandle] = ()) -> int:
+    """Exit code 0 when every run asked for exists exactly once and has settled."""
     async with AsyncExitStack() as stack:
         retried = stack.enter_context(RetryCounter())
         client = await stack.enter_async_context(place.client)
@@ -143,21 +141,24 @@ async def _show(place: _Place, console: Console, runs: int) -> int:
             await workload.run(file)
         history = await workload.read_history()
     console.print(outcome_table(workload.jobs))
-    accounted = sum(job.run is not None and job.run.id in history.ids for job in workload.jobs)
-    duplicates = place.duplicates(history)
-    lost = runs - accounted
-    found, absent = workload.lost.found, workload.lost.absent
-    console.print(f"history read: runs {history.items}, pages {history.pages}", highlight=False)
-    console.print(
-        f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again",
-        highlight=False,
-        soft_wrap=True,
+    known = sum(
+        job.run is not None and job.run.settled and job.run.id in history.ids for job in workload.jobs
     )
-    console.print(
-        f"runs {runs}, requests {place.requests()}, retries {retried.retries}, "
-        f"duplicates {duplicates}, lost {lost}",
-        highlight=False,
-        soft_wrap=True,
+    duplicates = place.duplicates(history)
+    lost = runs - known
+    tell = partial(console.print, highlight=False, soft_wrap=True)
+    found, absent = workload.lost.found, workload.lost.absent
+    if spoilt:
+        bites = Counter[str]()
+        for handle in spoilt:
+            bites[handle.fault.name] += handle.hits
+        told = ", ".join(f"{name} {count}" for name, count in bites.items())
+        tell(f"the emulator misbehaved {bites.total()} times: {told}")
+    tell(f"the history holds {history.items} runs")
+    tell(f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again")
+    tell(
+        f"runs {runs}  requests {place.requests()}  retries {retried.retries}  recovered {found}  "
+        f"duplicates {duplicates}  lost {lost}"
     )
     return 1 if duplicates or lost else 0
 
@@ -176,15 +177,22 @@ def _misbehave(server: KognitosServer, testing: ModuleType) -> list[FaultHandle]
     """Spoil some answers; each fault waits for the one before it, and then for `skip` good answers."""
     faults = testing.faults
     starts = (
-        (3, 2, faults.reset(after_work=True)),
-        (3, 2, faults.reset(after_work=False)),
-        (2, 1, faults.proxy_error(502, after_work=True)),
-        (2, 1, faults.server_error(500, after_work=False)),
-        (2, 1, faults.unavailable(retry_after=1)),
-        (12, 2, faults.rate_limited(retry_after=1)),
+        (4, faults.reset(after_work=True)),
+        # Early, among many starts: what is allowed is learned from the second before.
+        (2, faults.rate_limited(retry_after=1)),
+        (0, faults.rate_limited()),
+        (2, faults.reset(after_work=False)),
+        (4, faults.proxy_error(502, after_work=True)),
+        (3, faults.capacity_reached()),
+        (3, faults.unavailable(retry_after=1)),
+        (4, faults.server_error(500)),
+        (4, faults.reset(after_work=True)),
+        (4, faults.unavailable()),
+        (4, faults.reset(after_work=False)),
     )
-    spoilt = [server.misbehave("create_run", fault, skip=skip, times=times) for skip, times, fault in starts]
+    spoilt = [server.misbehave("create_run", fault, skip=skip) for skip, fault in starts]
     spoilt.append(server.misbehave("upload_file", faults.server_error(500)))
     spoilt.append(server.misbehave("list_runs", faults.unavailable(), skip=2))
+    spoilt.append(server.misbehave("list_runs", faults.unavailable(retry_after=1), skip=2))
     spoilt.append(server.misbehave("list_runs", faults.proxy_error(502), skip=3))
     return spoilt

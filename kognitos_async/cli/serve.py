@@ -70,7 +70,8 @@ async def _until_interrupted(server: KognitosServer) -> int:
                 loop.add_signal_handler(name, stop.set)
         for variable, value in server.environ.items():
             print(f"export {variable}={value}")
-        print(f"export KOGNITOS_PROCESS_ID={server.process.id}", flush=True)
+        print(f"export KOGNITOS_PROCESS_ID={server.process.id}")
+        print(f"# process: {server.process.id}", flush=True)
         with suppress(asyncio.CancelledError):
             await stop.wait()
     print(f"requests {server.count()}, runs {len(server.runs)}, files {len(server.files)}")

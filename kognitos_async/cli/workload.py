@@ -11,28 +11,32 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from kognitos_async.errors import KognitosError, StartUncertainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from kognitos_async.rest_v2.client import KognitosClient
     from kognitos_async.rest_v2.models import Run, UploadedFile
 
-_AT_ONCE = 25
+_AT_ONCE = 30
 """So many runs are under way at a time."""
 _MOST_STARTS = 5
 
 
 class RetryCounter(logging.Handler):
-    """Counts what the library logs when it sends a request again: one WARNING each."""
+    """Counts what the library logs when it sends a request again, one WARNING each, off screen."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.retries = 0
         self._logger = logging.getLogger("kognitos_async")
+        self._propagated = True
 
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
         """Count the record."""
@@ -40,10 +44,12 @@ class RetryCounter(logging.Handler):
 
     def __enter__(self) -> Self:
         self._logger.addHandler(self)
+        self._propagated, self._logger.propagate = self._logger.propagate, False
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._logger.removeHandler(self)
+        self._logger.propagate = self._propagated
 
 
 @dataclass(slots=True)
@@ -66,10 +72,9 @@ class Lost:
 
 @dataclass(slots=True)
 class History:
-    """What a reading of all pages of the list found."""
+    """What a reading of the whole list found."""
 
     items: int = 0
-    pages: int = 0
     ids: set[str] = field(default_factory=set)
     names: Counter[str] = field(default_factory=Counter)
 
@@ -111,8 +116,11 @@ class Workload:
         return sum(job.run is not None and job.run.settled for job in self.jobs)
 
     async def upload(self) -> UploadedFile:
-        """The file with all invoices, uploaded."""
-        return await self._client.files.upload(invoices_csv(self.jobs), file_name="invoices.csv")
+        """The file with all invoices, written to a temporary folder and uploaded from there."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "invoices.csv"
+            path.write_bytes(invoices_csv(self.jobs))
+            return await self._client.files.upload(path)
 
     async def run(self, file: UploadedFile) -> None:
         """Start all runs and wait for them; what becomes of each is in `jobs`."""
@@ -137,18 +145,17 @@ class Workload:
         """All runs of the process, page by page; the ids and names kept are those of this workload."""
         history = History()
         ours = {job.name for job in self.jobs}
-        async for page in self._client.runs.list(self._process_id).pages():
-            history.pages += 1
-            history.items += len(page.items)
-            for run in page.items:
-                if run.name in ours:
-                    history.ids.add(run.id)
-                    history.names[run.name] += 1
+        async for run in self._client.runs.list(self._process_id):
+            history.items += 1
+            if run.name in ours:
+                history.ids.add(run.id)
+                history.names[run.name] += 1
         return history
 
     async def _start_once(self, job: Job, file: UploadedFile) -> Run:
         """The run of a job. After a lost answer it is looked up, and started again only when absent."""
         starts = 0
+        first: datetime | None = None
         while True:
             starts += 1
             try:
@@ -156,8 +163,10 @@ class Workload:
                     self._process_id, name=job.name, inputs=job.inputs, file_ids=[file.id]
                 )
             except StartUncertainError as lost:
+                # From the first start on: what an earlier look-up came too early for is found by the next.
+                first = first or lost.since
                 await asyncio.sleep(self._absence_delay)
-                found = await self._client.runs.find_started(lost.request, since=lost.since)
+                found = await self._client.runs.find_started(lost.request, since=first)
                 if len(found) > 1:
                     raise
                 if found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from types import ModuleType
 
@@ -12,8 +13,8 @@ import typer
 import kognitos_async
 from kognitos_async import KognitosError, cli
 from kognitos_async.cli.app import run
-from kognitos_async.cli.running import run_command
-from tests.cli.conftest import START
+from kognitos_async.cli.running import errors_told, run_command
+from tests.cli.conftest import ROOT, START
 
 
 def test_version(capsys):
@@ -41,6 +42,26 @@ def test_main_ends_the_process_with_the_exit_code(monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("kognitos-async ")
 
 
+def test_main_takes_arguments_too(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve", "--duration", "fast"])
+    assert ended.value.code == 2
+    assert "neither seconds nor low-high" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module():
+    ended = subprocess.run(
+        [sys.executable, "-m", "kognitos_async.cli", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"kognitos-async {kognitos_async.__version__}\n"
+
+
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_its_extra_it_says_what_to_install(command, missing):
     code = f"import sys; sys.modules[{missing!r}] = None; {START}"
@@ -53,7 +74,7 @@ def test_without_the_emulators_extra_it_says_what_to_install(command, arguments)
     code = f"import sys; sys.modules['jsonschema'] = None; {START}"
     returned, out, err = command.run(*arguments, code=code)
     assert (returned, out) == (2, "")
-    assert err == "kognitos: kognitos_async.testing needs jsonschema: pip install 'kognitos-async[testing]'\n"
+    assert err == "kognitos: jsonschema is missing: pip install 'kognitos-async[cli,testing]'\n"
 
 
 def test_ctrl_c_while_it_loads_ends_it_quietly(monkeypatch):
@@ -97,6 +118,30 @@ def test_an_interrupted_command_ends_with_130():
     with pytest.raises(typer.Exit) as ended:
         run_command(work())
     assert ended.value.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KognitosError("one\nline"), 1, "kognitos: one line\n"),
+        (OSError(28, "No space left"), 1, "kognitos: [Errno 28] No space left\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_command_without_a_coroutine_tells_its_errors_the_same_way(capsys, error, code, told):
+    with pytest.raises(typer.Exit) as ended, errors_told():
+        raise error
+    assert ended.value.exit_code == code
+    assert capsys.readouterr().err == told
+
+
+def test_an_error_that_a_command_lets_through_is_one_line(monkeypatch, capsys):
+    def fails(**_options: object) -> None:
+        raise KognitosError("a\nline")
+
+    monkeypatch.setattr("kognitos_async.cli.app.app", fails)
+    assert run([]) == 1
+    assert capsys.readouterr().err == "kognitos: a line\n"
 
 
 def test_what_is_not_an_expected_error_is_not_hidden():
