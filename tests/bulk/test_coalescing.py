@@ -219,7 +219,7 @@ def test_a_long_history_stays_cheap(order, latency):
 
 
 def test_a_long_way_through_old_runs_holds_nobody_up(plain_way):
-    """Where the new runs stand behind 1,000 slow pages, reads of their own come first, and fewer than alone."""
+    """Where the new runs stand behind 1,000 slow pages, single reads come first, fewer than alone."""
     reader = reader_of(2000, order="oldest")
     waited = list(reader.ends)
     reader.add_older(100_000)
