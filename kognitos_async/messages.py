@@ -144,7 +144,8 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
     try:
         return decoder.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        malformed = not isinstance(problem, msgspec.ValidationError)
+        # An answer that was cut off may show a wrong type before it shows its end.
+        malformed = not isinstance(problem, msgspec.ValidationError) or not _is_json(response.body)
         found = _FIELD.search(str(problem))
         path = found[1] if found else "$"
         body = b"" if request.confidential else redactor.clean(response.body)
@@ -158,6 +159,14 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
             body=body,
             malformed=malformed,
         ) from None  # the original would show the bytes it stumbled over
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _kind_of_body(response: Response) -> str:

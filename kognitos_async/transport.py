@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -14,7 +15,7 @@ from kognitos_async.errors import ClientClosedError, NotSentError, OutcomeUnknow
 from kognitos_async.messages import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from kognitos_async.messages import Request
 
@@ -22,6 +23,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_STORE_ANSWER = 256 * 1024
 _LONGEST_CONNECT = 10.0
 
+_NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
@@ -60,6 +62,8 @@ class Transport:
             total=request_timeout, connect=min(_LONGEST_CONNECT, request_timeout / 2)
         )
         self._api: aiohttp.ClientSession | None = None
+        # Of what is under way in a session that is not closed with the client.
+        self._deadlines: set[asyncio.Timeout] = set()
         self._store: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -69,6 +73,9 @@ class Transport:
     async def close(self) -> None:
         """Close what was made here; attempts under way fail."""
         api, store, self._api, self._store = self._api, self._store, None, None
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            deadline.reschedule(now)
         try:
             if api is not None and api is not self._given:
                 await api.close()
@@ -86,14 +93,17 @@ class Transport:
             raise ClientClosedError("the client is closed")
         body = request.body
         try:
-            async with session.request(
-                request.method,
-                URL(self._base_url + request.target, encoded=True),
-                data=body,
-                headers=self._headers if body is None else self._headers_with_body,
-                allow_redirects=False,
-                timeout=self._timeout,
-            ) as answer:
+            async with (
+                _NO_DEADLINE if session is not self._given else self._deadline(None),
+                session.request(
+                    request.method,
+                    URL(self._base_url + request.target, encoded=True),
+                    data=body,
+                    headers=self._headers if body is None else self._headers_with_body,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                ) as answer,
+            ):
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
             what = f"{request.method} {request.path}"
@@ -122,7 +132,7 @@ class Transport:
         what = f"{method} to the file store"
         try:
             async with (
-                asyncio.timeout(self._request_timeout) as deadline,
+                self._deadline(self._request_timeout) as deadline,
                 session.request(
                     method,
                     URL(url, encoded=True),
@@ -138,6 +148,16 @@ class Transport:
                 raise source_failed[0] from None
             failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
         raise failure from cause
+
+    @asynccontextmanager
+    async def _deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
+        """A time limit that closing the client brings forward to now."""
+        async with asyncio.timeout(patience) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield deadline
+            finally:
+                self._deadlines.discard(deadline)
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -155,6 +175,8 @@ class Transport:
             if not session.closed:
                 raise problem
             return ClientClosedError(f"{what}: the session is closed")
+        if self._api is None:
+            return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
         if isinstance(problem, _TooLargeError):
             return OutcomeUnknownError(
                 f"{what}: the answer is larger than {problem.limit} bytes, not read on"

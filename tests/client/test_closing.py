@@ -319,7 +319,6 @@ async def test_a_given_session_stays_open(server):
     assert server.leaks == 0
 
 
-@pytest.mark.xfail(reason="a request on a given session goes on until request_timeout", raises=TimeoutError)
 async def test_closing_with_a_given_session(server):
     """Closing ends what is under way on a given session too, which stays open."""
     async with aiohttp.ClientSession() as session:
