@@ -259,3 +259,33 @@ def test_the_quota_stays_between_0_and_500(events):
         else:
             quota.give_back(taken if event == "recovered" else 0)
         assert 0 <= quota.tokens <= 500
+
+
+class Longest(random.Random):
+    """Always the end of the range."""
+
+    def random(self):
+        return 1.0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_retry_after_is_obeyed_up_to_the_limit_and_raised_just_above_it(status, repeatable):
+    """120 s are slept with the defaults; anything longer is the caller's decision."""
+    policy = RetryPolicy()
+
+    def delay(asked):
+        return decide(policy, refused(status, asked), 1, repeatable=repeatable, random=Longest())
+
+    assert delay(120.0) == 120.0
+    assert delay(120.5) is None
+
+
+def test_the_sleep_is_the_longer_of_jitter_and_retry_after():
+    """A Retry-After of 0 does not undo the backoff, and a longer one is not added to it."""
+    policy = RetryPolicy(base_delay=8, max_delay=20)
+
+    def delay(asked):
+        return decide(policy, refused(503, asked), 1, repeatable=True, random=Longest())
+
+    assert [delay(None), delay(0.0), delay(3.0), delay(9.0)] == [8, 8, 8, 9]
