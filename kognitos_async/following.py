@@ -102,7 +102,7 @@ class Follower(Generic[R]):
             if page.items:
                 first, final = self._listing.created(page.items[0]), self._listing.created(page.items[-1])
                 if first != final or (last is not None and first != last):
-                    falls = first >= final and (last is None or last >= first)
+                    falls = self._falls(page) and (last is None or last >= first)
                     falling = falls and falling is not False
                 last = final
             if page.continuation_token is None:
@@ -118,6 +118,10 @@ class Follower(Generic[R]):
         self._horizon = max(horizon, began - _MARGIN)
         self._forget()
         return emitted
+
+    def _falls(self, page: Page[R]) -> bool:
+        times = [self._listing.created(run) for run in page.items]
+        return all(earlier >= later for earlier, later in itertools.pairwise(times))
 
     def _rises(self, page: Page[R]) -> bool:
         times = [self._listing.created(run) for run in page.items]
