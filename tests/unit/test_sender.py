@@ -428,3 +428,17 @@ def test_a_redirect_is_never_followed(status):
     assert outcome.status == status
     assert "base_url" in str(outcome)
     assert times == [0]
+
+
+@pytest.mark.parametrize("lost", [DOWN, OutcomeUnknownError("late", timed_out=True)])
+def test_a_retry_that_succeeds_gives_its_tokens_back(lost):
+    """A failure that passes costs the quota nothing."""
+
+    async def main():
+        one = sender(Scripted(lost, OK))
+        await one.open()
+        await one.send(GET, HEALTH)
+        assert one.quota.tokens == 500
+        await one.close()
+
+    run_virtually(main())

@@ -255,3 +255,22 @@ def test_closing_wakes_everybody_who_waits():
         assert not entrance.pressed
 
     run_virtually(main())
+
+
+def test_a_minute_after_a_429_no_limit_is_left():
+    """However low the rate was at which it came, a burst passes at once again."""
+
+    async def main():
+        entrance, log = gate(), []
+        sent = await entrance.enter(NORMAL)
+        entrance.throttled(sent, 1.0)
+        entrance.leave()
+        await asyncio.sleep(30)
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(3)))
+        assert log[-1][0] > 30
+        await asyncio.sleep(31)
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(50)))
+        assert asyncio.get_running_loop().time() == began
+
+    run_virtually(main())
