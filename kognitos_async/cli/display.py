@@ -86,11 +86,12 @@ def _word(job: Job) -> str:
 
 
 def _story(job: Job) -> str:
-    """The outputs of a run that succeeded, or else the reason that it did not."""
+    """The first output of a run that succeeded, or else the reason that it did not."""
     if job.error is not None or job.run is None:
         return str(job.error)
     try:
         outputs = job.run.raise_for_status().outputs_by_name
     except RunError as failed:
         return str(failed).partition(": ")[2]
-    return ", ".join(f"{name}: {value}" for name, value in outputs.items())
+    first = next((f"{name}: {value}" for name, value in outputs.items()), "no outputs")
+    return f"{first}, …" if len(outputs) > 1 else first
