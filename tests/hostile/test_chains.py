@@ -144,3 +144,14 @@ async def test_an_id_from_the_api_leads_nowhere_else(client, server):
     with pytest.raises(APIStatusError):
         await client.runs.get(odd.id)
     assert server.log[-1].path == "/v2/runs/..%2F..%2Ffiles%3Fx%3D1%23"
+
+
+async def test_cookies_of_a_named_host_are_not_sent_back(server):
+    """By name, because cookies of bare addresses are dropped by aiohttp anyhow."""
+    url = server.base_url.replace("127.0.0.1", "localhost")
+    cookie = {"Set-Cookie": "session=tracked; Path=/", "Content-Type": "application/json"}
+    server.misbehave("get_health", faults.answer(200, b'{"status": "OK"}', cookie))
+    async with KognitosClient(server.api_key, base_url=url) as client:
+        await client.health()
+        await client.health()
+    assert "Cookie" not in server.log[-1].headers
