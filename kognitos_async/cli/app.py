@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +48,8 @@ def _main(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command: 0 done, 1 failed, 2 wrongly called, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show must not end a command
     try:
         app(args=sys.argv[1:] if arguments is None else list(arguments), prog_name="kognitos")
     except SystemExit as end:

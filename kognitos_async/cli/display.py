@@ -94,4 +94,4 @@ def _story(job: Job) -> str:
     except RunError as failed:
         return str(failed).partition(": ")[2]
     first = next((f"{name}: {value}" for name, value in outputs.items()), "no outputs")
-    return f"{first}, …" if len(outputs) > 1 else first
+    return f"{first}, ..." if len(outputs) > 1 else first

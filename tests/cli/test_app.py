@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 from types import ModuleType
@@ -40,6 +41,14 @@ def test_main_ends_the_process_with_the_exit_code(monkeypatch, capsys):
         cli.main()
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("kognitos-async ")
+
+
+def test_what_the_terminal_cannot_show_is_replaced(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", out)
+    assert run(["--version"]) == 0
+    print("\u2026", file=out, end="", flush=True)
+    assert out.detach().getvalue().endswith(b"?")
 
 
 def test_main_takes_arguments_too(capsys):
