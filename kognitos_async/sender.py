@@ -92,7 +92,7 @@ class Sender:
     async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """The decoded 2xx answer to `request`.
 
-        Raises what DESIGN of the errors module names: `TransportError`, `APIStatusError`, `DecodeError`,
+        Raises `TransportError`, `APIStatusError`, `DecodeError`,
         `ClientClosedError`. Cancelling it closes the connection in use.
         """
         gate = self.gate

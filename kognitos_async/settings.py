@@ -61,7 +61,8 @@ def api_url(
         raise ConfigurationError(f"base_url (KOGNITOS_BASE_URL) is not a URL: {problem}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError("base_url (KOGNITOS_BASE_URL) starts with https:// and a host")
-    if parts.username is not None or parts.query or parts.fragment or not url.isascii() or " " in url:
+    odd = not url.isascii() or not url.isprintable() or bool(set(url) & set(" \\"))
+    if parts.username is not None or parts.query or parts.fragment or odd:
         raise ConfigurationError(
             "base_url (KOGNITOS_BASE_URL) is scheme, host, port and path, percent-encoded, nothing else"
         )

@@ -98,7 +98,7 @@ class Gate:
     def throttled(self, sent_at: float, retry_after: float | None) -> None:
         """Note a 429 to a request admitted at `sent_at`: everybody pauses, then the rate recovers in steps.
 
-        The pause is `retry_after` seconds, without it 0.25, 0.5, 1, … at most 8 for 429s in succession.
+        The pause is `retry_after` seconds, without it 0.25, 0.5, 1, at most 2 for 429s in succession.
         Answers to requests sent before the pause began extend it, but do not count as a new one.
         """
         now = self._loop.time()
@@ -107,7 +107,7 @@ class Gate:
             self.cuts += 1
             self._cut_at = now
             self._learned_rate = None  # measured when the pause ends and all answers are in
-        pause = 0.25 * 2 ** min(self._pauses - 1, 5) if retry_after is None else retry_after
+        pause = 0.25 * 2 ** min(self._pauses - 1, 3) if retry_after is None else retry_after
         self._resumes_at = max(self._resumes_at, now + pause)
         self._next = max(self._next, self._resumes_at)
         self._pump()

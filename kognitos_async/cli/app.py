@@ -10,7 +10,9 @@ import typer
 
 import kognitos_async
 from kognitos_async.cli.demo import demo
+from kognitos_async.cli.journal import journal
 from kognitos_async.cli.running import INTERRUPTED, complain, lines_of
+from kognitos_async.cli.runs import runs
 from kognitos_async.cli.serve import serve
 from kognitos_async.errors import KognitosError
 
@@ -26,9 +28,10 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
 )
-# A group is one line more: app.add_typer(group, name="runs")
 app.command()(demo)
 app.command()(serve)
+app.add_typer(runs, name="runs")
+app.add_typer(journal, name="journal")
 
 
 def _show_version(wanted: bool) -> None:

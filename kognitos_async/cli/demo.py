@@ -13,6 +13,7 @@ import aiohttp
 import typer
 from rich.console import Console
 
+from kognitos_async.cli.crash_demo import survive_a_kill
 from kognitos_async.cli.display import Display, outcome_table
 from kognitos_async.cli.running import emulator, run_command
 from kognitos_async.cli.workload import RetryCounter, Workload
@@ -84,6 +85,7 @@ async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
         )
     )
     _add_earlier_runs(server)
+    survived = await survive_a_kill(testing, console)
     spoilt = _misbehave(server, testing)
     console.print(f"emulator with {_EARLIER_RUNS} earlier runs; it will misbehave", highlight=False)
     async with server:
@@ -96,7 +98,7 @@ async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
             requests=server.count,
             duplicates=lambda _history: sum(count - 1 for count in server.duplicates().values()),
         )
-        return await _show(place, console, runs, spoilt)
+        return await _show(place, console, runs, spoilt) or (0 if survived else 1)
 
 
 async def _on_account(

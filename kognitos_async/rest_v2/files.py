@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -143,7 +143,7 @@ class Files:
             return failure
         if 200 <= answer.status < 300:
             return None
-        code, message, shown = refusal(answer.body, [*form.upload_fields.values(), form.upload_url])
+        code, message, shown = refusal(answer.body, _presigned(form))
         return UploadError(
             f"upload of {name!r}: the file store answered {answer.status} "
             f"{': '.join(filter(None, (code, message))) or 'without an explanation'}",
@@ -183,6 +183,12 @@ def _checked(form: FileUpload) -> str:
     if not all((name + value).isprintable() for name, value in form.upload_http_headers.items()):
         raise UploadError("the API asks to upload with headers that HTTP does not allow; nothing was sent")
     return method
+
+
+def _presigned(form: FileUpload) -> list[str]:
+    """Everything in a form that lets its holder upload."""
+    query = [value for _, value in parse_qsl(urlsplit(form.upload_url).query)]
+    return [*form.upload_fields.values(), *form.upload_http_headers.values(), form.upload_url, *query]
 
 
 def _header(headers: Mapping[str, str], wanted: str) -> str | None:

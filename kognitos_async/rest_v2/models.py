@@ -187,7 +187,12 @@ def _converted(read: Callable[[Any], Any], convert: Callable[[Any], Any]) -> pro
 
 
 def _in_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if time.tzinfo is None:
+        return time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # within hours of the calendar's first or last day
+        return time.replace(tzinfo=UTC)
 
 
 def _never_null(items: tuple[Any, ...] | None) -> tuple[Any, ...]:
