@@ -12,19 +12,26 @@ _STARTS_IN_A_ROW = 9
 """So many starts go before one waiting request of another kind, so that none of those starves."""
 _CATCH_UP = 0.25
 """Seconds of lateness, of timers or of a busy loop, that are made good by sending closer together."""
-_RECOVERY = 60.0
-"""Seconds after a 429 when the last limit it left falls."""
-_LOWEST_RATE = 2.0
+_RECOVERY = 6.0
+"""Steps of recovery after which the last limit that a 429 left falls."""
+_LOWEST_RATE = 1.0
+_RATE_WHEN_IDLE = 5.0
+"""What is assumed to be allowed when a 429 meets a client that sends next to nothing."""
+
+
+def recovery_step(rate: float) -> float:
+    """Seconds of a step of recovery: 10 from 50 requests a second on, fewer below."""
+    return min(10.0, max(2.0, rate / 5.0))
 
 
 def recovering_rate(rate: float, since: float) -> float:
     """Requests a second allowed `since` seconds after a 429 that came at `rate` requests a second.
 
-    rate * (0.95 + 0.05 * ((since - 10) / 10) ** 3): from 90 % it soon reaches 95 %, stays about there,
-    passes 100 % after 20 s and then opens ever faster. A steady limit is thus touched three times a
-    minute, and one that was a passing matter is forgotten in a minute.
+    rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1) ** 3): from 90 % it soon reaches 95 %, stays
+    about there, passes 100 % after two steps and then opens ever faster. A steady limit of 50 a second is
+    thus touched three times a minute, and one that was a passing matter is forgotten in a minute.
     """
-    return rate * (0.95 + 0.05 * ((since - 10.0) / 10.0) ** 3)
+    return rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1.0) ** 3)
 
 
 class Gate:
@@ -43,6 +50,8 @@ class Gate:
         self._cut_at = float("-inf")
         self._resumes_at = float("-inf")
         self._pauses = 0
+        self._limited = False
+        self._least_rate = _RATE_WHEN_IDLE
         self.cuts = 0
         """How often a 429 has begun a pause."""
         self._window_start = self._loop.time()
@@ -103,6 +112,9 @@ class Gate:
         """
         now = self._loop.time()
         if sent_at >= self._resumes_at:
+            # A second 429 before the first is forgotten: what was sent meanwhile tells the rate truly.
+            self._least_rate = _LOWEST_RATE if self._limited else _RATE_WHEN_IDLE
+            self._limited = True
             self._pauses += 1
             self.cuts += 1
             self._cut_at = now
@@ -138,9 +150,12 @@ class Gate:
         """Seconds between requests that the fixed and the learned rate leave; 0 for no limit."""
         rate = self._fixed_rate
         since = now - self._cut_at
-        if since < _RECOVERY:
-            if self._learned_rate is None:
-                self._learned_rate = self._measured_rate()
+        if self._learned_rate is None and self._limited:
+            self._learned_rate = self._measured_rate()
+        if self._learned_rate is not None:
+            if since >= _RECOVERY * recovery_step(self._learned_rate):
+                self._learned_rate, self._limited = None, False
+                return 1.0 / rate if rate else 0.0
             learned = recovering_rate(self._learned_rate, since)
             rate = learned if rate is None else min(rate, learned)
         return 1.0 / rate if rate else 0.0
@@ -148,7 +163,7 @@ class Gate:
     def _measured_rate(self) -> float:
         """Successes a second in the one or two seconds before the last 429, with what came in since."""
         span = max(1.0, self._cut_at - self._window_start + self._span_before)
-        return max(_LOWEST_RATE, (self._successes + self._successes_before) / span)
+        return max(self._least_rate, (self._successes + self._successes_before) / span)
 
     def _pump(self) -> None:
         now = self._loop.time()

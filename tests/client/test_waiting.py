@@ -261,7 +261,7 @@ MENDABLE = {
     "reset": faults.reset(after_work=False),
     "cut": faults.cut_body(),
     "429": faults.rate_limited(0.01),
-    "wrong json": faults.wrong_json(b"{\"id\": \"x"),
+    "wrong json": faults.wrong_json(b'{"id": "x'),
     "408": faults.answer(408, b"{}"),
 }
 
