@@ -185,7 +185,7 @@ def error_of(
     body = b"" if request.confidential else redactor.clean(response.body)
     words, details = _words_of(body)
     kind, advice = _classify(request, status, words)
-    what = words.rstrip(".") or (_kind_of_body(response) if response.body else "no explanation")
+    what = words.rstrip(".") or (_kind_of_body(response).rstrip(",") if response.body else "no explanation")
     request_id = next((response.headers[h] for h in _REQUEST_ID_HEADERS if h in response.headers), None)
     if request_id is not None:
         request_id = _printable(redactor.clean(request_id.encode()))[:200]

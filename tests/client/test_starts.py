@@ -17,6 +17,7 @@ from kognitos_async import (
     RateLimitError,
     RetryPolicy,
     RunRequest,
+    ServerError,
     StartUncertainError,
 )
 from kognitos_async.testing import Schedule, faults
