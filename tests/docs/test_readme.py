@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
+import shlex
+import signal
 import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from kognitos_async.testing import Schedule, faults
-from tests.docs.programs import ROOT, python
+import kognitos_async
+from kognitos_async import KognitosClient, KognitosError, PollPolicy, RetryPolicy, StartUncertainError
+from kognitos_async.cli.app import run as run_kognitos
+from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.docs.programs import ROOT, environ, python
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -47,8 +54,8 @@ def test_there_are_exactly_two_set_up_commands_of_one_line():
     assert len(COMMANDS) == 2
     for command in COMMANDS:
         assert command.count("\n") == 1
-        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
-    assert re.findall(r"^```(?!python$|sh$|$).*", README, re.MULTILINE) == []
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install --quiet ")
+    assert re.findall(r"^```(?!python$|sh$|text$|$).*", README, re.MULTILINE) == []
 
 
 def test_continuous_integration_runs_the_commands_as_they_stand():
@@ -134,47 +141,149 @@ async def test_snippet_process_file(kognitos_server, kognitos_client, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("operation", "fault", "expected"),
+    ("fault", "expected"),
     [
-        (None, None, "done: {'the output total'"),
-        ("upload_file", faults.answer(403), "not uploaded, nothing started: 403"),
-        ("create_run", faults.reset(after_work=True), "done: "),
-        ("create_run", faults.reset(after_work=False), "start again"),
-        ("create_run", faults.capacity_reached(), "not started: the organization"),
-        ("create_run", faults.rate_limited("600"), "not started: too many requests; try in 600"),
-        ("create_run", faults.server_error(400), "not started: the API refused with 400: Internal error"),
+        (None, None),
+        (faults.reset(after_work=True), None),
+        (faults.wrong_json(), None),
+        (faults.proxy_error(502, after_work=True), None),
+        (faults.reset(after_work=False), "not started: it may be started again"),
+        (faults.rate_limited("600"), "not started: too many requests; try in 600 s"),
+        (faults.server_error(400), "not started: the API refused with 400: Internal error"),
     ],
 )
-async def test_snippet_process_carefully(
-    kognitos_server, kognitos_client, tmp_path, operation, fault, expected
-):
-    if operation:
-        kognitos_server.misbehave(operation, fault, times=None if "capacity" in fault.name else 1)
+async def test_snippet_start_carefully(kognitos_server, kognitos_client, fault, expected):
+    if fault:
+        kognitos_server.misbehave("create_run", fault)
+    start_carefully = SNIPPETS["start_carefully"].namespace()["start_carefully"]
+    started = await start_carefully(kognitos_client, kognitos_server.process.id, "the name", 0.0)
+    runs = kognitos_server.runs_named("the name")
+    if expected:
+        assert (started, runs) == (expected, [])
+    else:
+        assert [run.id for run in runs] == [started.id]
+
+
+async def test_careful_start_tells_when_there_is_no_room_or_no_connection(kognitos_server, kognitos_client):
+    start_carefully = SNIPPETS["start_carefully"].namespace()["start_carefully"]
+    kognitos_server.misbehave("create_run", faults.capacity_reached(), times=None)
+    told = await start_carefully(kognitos_client, kognitos_server.process.id, "the name")
+    assert told.startswith("not started: the organization has as many runs as it may")
+    await kognitos_server.stop()
+    # A new client has no connection that could break only after the start was sent.
+    async with kognitos_server.client(retry=RetryPolicy(base_delay=0.01)) as client:
+        told = await start_carefully(client, kognitos_server.process.id, "the name")
+    assert told == "not started: no connection to the API"
+
+
+async def test_careful_start_takes_no_run_of_a_name_that_is_not_unique(kognitos_server, kognitos_client):
+    start_carefully = SNIPPETS["start_carefully"].namespace()["start_carefully"]
+    kognitos_server.add_run(name="the name")
+    kognitos_server.misbehave("create_run", faults.reset(after_work=True))
+    with pytest.raises(StartUncertainError):
+        await start_carefully(kognitos_client, kognitos_server.process.id, "the name", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("Succeeded", "done: {'the output"),
+        ("Exception", "needs a person: {id}"),
+        ("Stopped", "was stopped or cancelled: {id}"),
+        ("Cancelled", "was stopped or cancelled: {id}"),
+        ("Failed", "failed or ran out of time: {id}"),
+        ("TimedOut", "failed or ran out of time: {id}"),
+        ("Created", "still Created: the run goes on, wait again for {id}"),
+    ],
+)
+async def test_snippet_wait_carefully(status, expected):
+    async with KognitosServer(schedule=Schedule.manual()) as server, server.client() as client:
+        wait_carefully = SNIPPETS["wait_carefully"].namespace()["wait_carefully"]
+        run = await client.runs.start(server.process.id, name="the name")
+        if status != "Created":
+            server.set_status(run.id, status, outputs={"the output total": 1} if "Succ" in status else None)
+        run = await client.runs.get(run.id)
+        told = await wait_carefully(client, run, timeout=0.0 if status == "Created" else 30.0)
+    assert told.startswith(expected.replace("{id}", run.id))
+
+
+async def test_careful_wait_tells_of_an_answer_that_is_not_documented(kognitos_server, kognitos_client):
+    wait_carefully = SNIPPETS["wait_carefully"].namespace()["wait_carefully"]
+    run = await kognitos_client.runs.start(kognitos_server.process.id, name="the name")
+    kognitos_server.misbehave("get_run", faults.wrong_shape())
+    told = await wait_carefully(kognitos_client, run)
+    assert told == "the API sent something it does not document, at $.id"
+
+
+async def test_snippet_upload_carefully(kognitos_server, kognitos_client, tmp_path):
+    upload_carefully = SNIPPETS["upload_carefully"].namespace()["upload_carefully"]
+    path = tmp_path / "invoice.txt"
+    assert (await upload_carefully(kognitos_client, path)).startswith("cannot be read: ")
+    path.write_text("12.5")
+    file = await upload_carefully(kognitos_client, path)
+    assert kognitos_server.files[file.id].content == b"12.5"
+    kognitos_server.misbehave("upload_file", faults.answer(403))
+    assert await upload_carefully(kognitos_client, path) == "not uploaded: 403"
+    kognitos_server.misbehave("upload_file", faults.reset(after_work=False), times=None)
+    assert await upload_carefully(kognitos_client, path) == "not uploaded: no answer"
+
+
+async def test_a_file_that_is_too_large_is_told_in_the_words_of_the_store(tmp_path):
+    upload_carefully = SNIPPETS["upload_carefully"].namespace()["upload_carefully"]
     path = tmp_path / "invoice.txt"
     path.write_text("12.5")
-    process_carefully = SNIPPETS["process_carefully"].namespace()["process_carefully"]
-    told = await process_carefully(
-        kognitos_client, kognitos_server.process.id, "the name", path, absence_delay=0.0
-    )
-    assert told.startswith(expected)
+    async with KognitosServer(max_file_size=3) as server, server.client() as client:
+        assert await upload_carefully(client, path) == "not uploaded: EntityTooLarge"
 
 
-async def test_careful_snippet_tells_runs_that_need_attention(kognitos_server, kognitos_client, tmp_path):
-    path = tmp_path / "invoice.txt"
-    path.write_text("12.5")
-    process = kognitos_server.add_process("Fails", id="fails")
-    kognitos_server._world.schedule = Schedule.fixed(0.0, "Exception")
-    process_carefully = SNIPPETS["process_carefully"].namespace()["process_carefully"]
-    told = await process_carefully(kognitos_client, process.id, "the name", path)
-    (run,) = kognitos_server.runs_named("the name")
-    assert told == f"needs attention: {run.id} is Exception"
+def test_the_errors_named_exist():
+    rows = re.search(r"^\| error \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    assert rows
+    named = set(re.findall(r"`(\w+Error)`", rows[0]))
+    assert len(named) >= 15
+    assert all(issubclass(getattr(kognitos_async, name), KognitosError) for name in named)
 
 
-async def test_snippet_follow(kognitos_server, kognitos_client, capsys):
+def test_the_policies_and_their_formulas_are_those_of_the_code():
+    for policy in (RetryPolicy, PollPolicy):
+        shown = re.search(rf"{policy.__name__}\(([^)]*)\)\)`\n", README)
+        assert shown
+        arguments = dict(part.split("=") for part in shown[1].split(", "))
+        defaults = {name: getattr(policy(), name) for name in policy.__struct_fields__}
+        defaults.pop("unknown_status", None)
+        assert {name: float(value) for name, value in arguments.items()} == defaults
+        formulas = [
+            text.strip()
+            for text in re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+            if text.strip() in (policy.__doc__ or "")
+        ]
+        assert len(formulas) == 1
+
+
+async def test_snippet_watch(kognitos_server, kognitos_client, capsys):
     run = kognitos_server.add_run(status="Succeeded")
-    follow = SNIPPETS["follow"].namespace()["follow"]
-    assert (await follow(kognitos_client, run.id)).succeeded
+    watch = SNIPPETS["watch"].namespace()["watch"]
+    assert (await watch(kognitos_client, run.id)).succeeded
     assert capsys.readouterr().out == f"{run.id} Succeeded\n"
+
+
+async def test_snippet_announce(kognitos_server, kognitos_client, monkeypatch):
+    snippet = SNIPPETS["announce"].namespace()
+    told = asyncio.Queue()
+    snippet["print"] = lambda *words: told.put_nowait(words)
+    following = asyncio.create_task(snippet["announce"](kognitos_client, kognitos_server.process.id))
+    try:
+        async with asyncio.timeout(30):
+            await asyncio.sleep(0)  # from here on it follows
+            await kognitos_client.runs.start(kognitos_server.process.id, name="seen")
+            words = [await told.get()]
+            while words[-1] != ("seen", "Succeeded"):
+                words.append(await told.get())
+    finally:
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+    assert {name for name, _ in words} == {"seen"}
 
 
 async def test_snippet_logging(kognitos_server, tmp_path):
@@ -202,3 +311,43 @@ async def test_snippet_a_run_that_needs_a_person(kognitos_server, tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     ran = await python("-m", "pytest", "-q", server=kognitos_server, cwd=tmp_path)
     assert "2 passed" in ran.out, ran.out + ran.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is how it ends")
+async def test_the_emulator_runs_alone(kognitos_server):
+    (line,) = re.findall(r"^\.venv/bin/kognitos (serve .*)$", README, re.MULTILINE)
+    arguments = re.sub(r"--port \d+", "--port 0", line)
+    service = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "kognitos_async.cli",
+        *shlex.split(arguments),
+        env=environ(kognitos_server),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert service.stdout
+        exported = {}
+        async with asyncio.timeout(30):
+            while not (said := (await service.stdout.readline()).decode()).startswith("#"):
+                name, _, value = said.removeprefix("export ").strip().partition("=")
+                exported[name] = value
+        async with KognitosClient(
+            exported["KOGNITOS_API_KEY"],
+            base_url=exported["KOGNITOS_BASE_URL"],
+            agent_id=exported["KOGNITOS_AGENT_ID"],
+        ) as client:
+            process = await client.processes.get(exported["KOGNITOS_PROCESS_ID"])
+            assert process.id == exported["KOGNITOS_PROCESS_ID"]
+    finally:
+        service.send_signal(signal.SIGINT)
+        await service.communicate()
+    assert service.returncode == 0
+
+
+def test_the_commands_named_exist(capsys):
+    named = set(re.findall(r"`kognitos ((?:runs|journal) \w+|demo|serve)", README))
+    assert named == {"demo", "serve", "runs bulk", "runs wait", "runs export", "journal show"}
+    for command in sorted(named):
+        assert run_kognitos([*command.split(), "--help"]) == 0
+        assert f"kognitos {command} " in capsys.readouterr().out
