@@ -144,7 +144,7 @@ def _writer(kind: Format, place: _Place) -> _Writer:
 class _TextWriter:
     def __init__(self, file: TextIO, *, as_csv: bool) -> None:
         self._file = file
-        self._rows = csv.DictWriter[str](file, COLUMNS) if as_csv else None
+        self._rows: csv.DictWriter[str] | None = csv.DictWriter(file, COLUMNS) if as_csv else None
         if self._rows is not None:
             self._rows.writeheader()
 

@@ -26,7 +26,7 @@ class ResultsFile:
 
     def __enter__(self) -> Self:
         self._file = self.part.open("w", newline="", encoding="utf-8")
-        self._rows = csv.DictWriter[str](self._file, COLUMNS)
+        self._rows: csv.DictWriter[str] = csv.DictWriter(self._file, COLUMNS)
         if self._as_csv:
             self._rows.writeheader()
         return self
