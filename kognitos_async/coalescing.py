@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import anyio
-import msgspec
 
 from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
+from kognitos_async.pending import Group, Pending, Waiter
 from kognitos_async.waiting import Waitable, may_mend
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
-    from datetime import datetime
     from random import Random
 
     from anyio.abc import TaskGroup
 
     from kognitos_async.paging import Page
+    from kognitos_async.pending import Plan, Reader
     from kognitos_async.waiting import Watch
 
 R = TypeVar("R", bound=Waitable)
@@ -35,152 +35,11 @@ R = TypeVar("R", bound=Waitable)
 _FEW = 3
 """So many ids of unknown process are read singly at once: guessing would save nothing."""
 _FRUITLESS_LEADERS = 3
-_EXPLORED_FREELY = 50
-_PAGES_A_RUN = 0.6
-"""What looking for runs in a list may cost: one page, and 0.6 more for each run missing beyond 50."""
 _SINGLE_EVERY = 3
 """During a long sweep, one read of a run overdue for so many pages."""
 _LONGEST_HOLD = 5.0
 _BAN = 60.0
 """Seconds without sweeps after the API refused a group's list; fewer at first where it only fails."""
-
-
-class Reader(Protocol[R]):
-    """How runs of one API are read."""
-
-    async def read(self, run_id: str) -> R:
-        """The run, whole."""
-        ...
-
-    async def read_page(self, group: Any, token: str | None) -> Page[R]:
-        """A page of the group's list, as large as may be."""
-        ...
-
-    def group_of(self, run: R) -> Hashable:
-        """What a run's list is found by."""
-        ...
-
-    def created(self, run: R) -> datetime:
-        """When the run was created."""
-        ...
-
-    def incomplete(self, run: R) -> bool:
-        """Whether a run met in a list may lack what reading it gives."""
-        ...
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """A sweep: `depth` pages to read in any case, then `explore` pages in a row without a find."""
-
-    depth: int
-    explore: int
-
-
-def plan_sweep(located: Iterable[int], unlocated: float) -> Plan | None:
-    """The sweep that is cheaper than reading each run, None if there is none.
-
-    `located` are the page numbers (from 0) where pending runs were last met, `unlocated` counts those not
-    looked for yet; one looked for in vain counts less each time.
-    """
-    depth = best = answered = 0
-    for page, met in sorted(Counter(located).items()):
-        answered += met
-        if answered - (page + 1) > best:
-            best, depth = answered - (page + 1), page + 1
-    looking = unlocated >= 2 or (unlocated >= 1 and depth > 0)
-    if not depth and not looking:
-        return None
-    explore = 1 + int(_PAGES_A_RUN * max(0.0, unlocated - _EXPLORED_FREELY)) if looking else 0
-    return Plan(depth, explore)
-
-
-class _Waiter:
-    """One wait: its watch, and what was read for it since it last looked."""
-
-    __slots__ = ("_future", "_mail", "interval", "last_status", "read_at", "watch")
-
-    def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-        self.last_status: object = watch.run.status if watch.run is not None else None
-        self.read_at = float("-inf")
-        self.interval = 0.0
-        self._mail: Any = None
-        self._future: asyncio.Future[None] | None = None
-
-    async def next_reading(self) -> Any:
-        """What was read last: a run or an error."""
-        while self._mail is None:
-            self._future = asyncio.get_running_loop().create_future()
-            await self._future
-        mail, self._mail = self._mail, None
-        return mail
-
-    def tell(self, reading: Any) -> None:
-        """Wake the wait, unless the reading is a run that says nothing new."""
-        if not isinstance(reading, BaseException):
-            status = reading.status
-            if status == self.last_status and status.known and not self.watch.over(reading):
-                return
-            self.last_status = status
-        self._mail = reading
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
-
-    def next_due(self, now: float, random: Random, problem: KognitosError | None) -> float:
-        """When to read again after a reading at `now`.
-
-        One that came early, on a page read for others, puts the next one off; only after half an interval
-        does it count as a poll of this wait's own schedule.
-        """
-        early = now - self.read_at < 0.5 * self.interval
-        self.read_at = now
-        self.interval = self.watch.next_delay(random, problem, again=early)
-        return now + self.interval
-
-
-class _Pending:
-    """A run that somebody waits for."""
-
-    __slots__ = ("due", "group", "missed", "owed", "page", "reading", "run_id", "sweep", "tried", "waiters")
-
-    def __init__(self, run_id: str, group: _Group | None) -> None:
-        self.run_id = run_id
-        self.group = group
-        self.waiters: list[_Waiter] = []
-        self.due = float("inf")
-        self.owed = False  # due, and not answered yet
-        self.reading = False
-        self.page: int | None = None  # where the last sweep met it, counted from the group's start
-        self.missed = 0
-        self.sweep = 0  # the number of the last sweep that met it
-        self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
-
-
-class _Group:
-    """The pending runs that one list may answer for, and what is known of that list."""
-
-    __slots__ = ("banned_until", "failures", "key", "members", "owed", "rising", "start", "sweeping")
-
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-        self.members: dict[str, _Pending] = {}
-        self.owed: deque[_Pending] = deque()
-        self.sweeping = False
-        self.start: str | None = None  # token of the first page worth reading
-        self.rising: bool | None = None  # oldest first; None while unknown
-        self.failures = 0  # sweeps in a row that failed
-        self.banned_until = float("-inf")
-
-    def plan(self, others: int) -> Plan | None:
-        """The sweep worth making now, for the members and `others` that may turn out to be some."""
-        located: list[int] = []
-        unlocated = float(others)
-        for pending in self.members.values():
-            if pending.page is not None:
-                located.append(pending.page)
-            else:
-                unlocated += 0.25**pending.missed
-        return plan_sweep(located, unlocated)
 
 
 class Coalescer(Generic[R]):
@@ -189,12 +48,12 @@ class Coalescer(Generic[R]):
     def __init__(self, reader: Reader[R], random: Random) -> None:
         self._reader = reader
         self._random = random
-        self._pending: dict[str, _Pending] = {}
-        self._groups: dict[Hashable, _Group] = {}
-        self._bare: dict[str, _Pending] = {}  # runs of unknown group
+        self._pending: dict[str, Pending] = {}
+        self._groups: dict[Hashable, Group] = {}
+        self._bare: dict[str, Pending] = {}  # runs of unknown group
         self._locating = False  # a single read or a sweep that tells where bare runs belong is under way
         self._fruitless = 0
-        self._due: list[tuple[float, int, _Pending]] = []
+        self._due: list[tuple[float, int, Pending]] = []
         self._sequence = 0
         self._sweeps = 0
         self._wake = asyncio.Event()
@@ -210,7 +69,7 @@ class Coalescer(Generic[R]):
         """
         if self._closed:
             raise ClientClosedError("the client is closed")
-        waiter = _Waiter(watch)
+        waiter = Waiter(watch)
         pending = self._add(waiter, group, delay)
         loop = asyncio.get_running_loop()
         try:
@@ -254,12 +113,12 @@ class Coalescer(Generic[R]):
 
     # Who is waited for
 
-    def _add(self, waiter: _Waiter, key: Hashable | None, delay: float) -> _Pending:
+    def _add(self, waiter: Waiter, key: Hashable | None, delay: float) -> Pending:
         run_id = waiter.watch.run_id
         pending = self._pending.get(run_id)
         if pending is None:
             group = None if key is None else self._group(key)
-            pending = self._pending[run_id] = _Pending(run_id, group)
+            pending = self._pending[run_id] = Pending(run_id, group)
             (self._bare if group is None else group.members)[run_id] = pending
         pending.waiters.append(waiter)
         when = asyncio.get_running_loop().time() + delay
@@ -270,7 +129,7 @@ class Coalescer(Generic[R]):
             self._task.add_done_callback(self._ended)
         return pending
 
-    def _remove(self, pending: _Pending, waiter: _Waiter) -> None:
+    def _remove(self, pending: Pending, waiter: Waiter) -> None:
         pending.waiters.remove(waiter)
         if pending.waiters:
             return
@@ -283,13 +142,13 @@ class Coalescer(Generic[R]):
         if not self._pending:
             self._end()
 
-    def _group(self, key: Hashable) -> _Group:
+    def _group(self, key: Hashable) -> Group:
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(key)
+            group = self._groups[key] = Group(key)
         return group
 
-    def _schedule(self, pending: _Pending, when: float) -> None:
+    def _schedule(self, pending: Pending, when: float) -> None:
         pending.due = when
         pending.owed = False
         self._sequence += 1
@@ -321,7 +180,7 @@ class Coalescer(Generic[R]):
                 waiter.tell(problem)
 
     def _serve_due(self, now: float) -> None:
-        touched: dict[int, _Group] = {}
+        touched: dict[int, Group] = {}
         while self._due and self._due[0][0] <= now:
             when, _, pending = heapq.heappop(self._due)
             if pending.due != when or pending.owed or pending.reading or not pending.waiters:
@@ -336,10 +195,10 @@ class Coalescer(Generic[R]):
         if self._bare:
             self._serve_bare(now)
 
-    def _serve(self, group: _Group, now: float) -> None:
+    def _serve(self, group: Group, now: float) -> None:
         """Read what the group owes, the cheaper way."""
         plan = group.plan(others=0) if now >= group.banned_until else None
-        held: deque[_Pending] = deque()
+        held: deque[Pending] = deque()
         while group.owed:
             pending = group.owed.popleft()
             if not pending.owed or not pending.waiters:
@@ -374,12 +233,12 @@ class Coalescer(Generic[R]):
 
     # Single reads
 
-    def _read_soon(self, pending: _Pending) -> None:
+    def _read_soon(self, pending: Pending) -> None:
         if not pending.reading and self._tasks is not None:
             pending.reading = True
             self._tasks.start_soon(self._read, pending)
 
-    async def _read(self, pending: _Pending) -> None:
+    async def _read(self, pending: Pending) -> None:
         bare = pending.group is None
         try:
             run = await self._reader.read(pending.run_id)
@@ -393,7 +252,7 @@ class Coalescer(Generic[R]):
                 self._locating = False
                 self._wake.set()
 
-    def _answer(self, pending: _Pending, run: R) -> None:
+    def _answer(self, pending: Pending, run: R) -> None:
         """Pass a reading on and set when the next is due."""
         if pending.group is None and pending.waiters:
             self._bare.pop(pending.run_id, None)
@@ -403,10 +262,10 @@ class Coalescer(Generic[R]):
             self._fruitless = 0 if pending.page is not None else self._fruitless
         self._pass_on(pending, run, None)
 
-    def _failed(self, pending: _Pending, error: KognitosError) -> None:
+    def _failed(self, pending: Pending, error: KognitosError) -> None:
         self._pass_on(pending, error, error)
 
-    def _pass_on(self, pending: _Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
+    def _pass_on(self, pending: Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
         now = asyncio.get_running_loop().time()
         soonest = float("inf")
         for waiter in pending.waiters:
@@ -417,12 +276,12 @@ class Coalescer(Generic[R]):
 
     # Sweeps
 
-    def _sweep_soon(self, group: _Group, plan: Plan, others: Iterable[_Pending]) -> None:
+    def _sweep_soon(self, group: Group, plan: Plan, others: Iterable[Pending]) -> None:
         if self._tasks is not None:
             group.sweeping = True
             self._tasks.start_soon(self._sweep, group, plan, list(others))
 
-    async def _sweep(self, group: _Group, plan: Plan, others: list[_Pending]) -> None:
+    async def _sweep(self, group: Group, plan: Plan, others: list[Pending]) -> None:
         self._sweeps += 1
         number = self._sweeps
         sought = [p for p in (*group.members.values(), *others) if not p.reading]
@@ -461,7 +320,7 @@ class Coalescer(Generic[R]):
         elif self._groups.get(group.key) is group and not self._bare:
             del self._groups[group.key]
 
-    async def _read_pages(self, group: _Group, plan: Plan, number: int, left: int) -> None:
+    async def _read_pages(self, group: Group, plan: Plan, number: int, left: int) -> None:
         loop = asyncio.get_running_loop()
         token = group.start
         tokens: list[str | None] = []
@@ -516,7 +375,7 @@ class Coalescer(Generic[R]):
         first, last = self._reader.created(page.items[0]), self._reader.created(page.items[-1])
         return rising if first == last else first < last
 
-    def _read_overdue(self, group: _Group, index: int, now: float) -> None:
+    def _read_overdue(self, group: Group, index: int, now: float) -> None:
         """Read singly, now and then, the run that the sweep keeps waiting longest, and any held too long."""
         spare = index % _SINGLE_EVERY == _SINGLE_EVERY - 1
         while group.owed:

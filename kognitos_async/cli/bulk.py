@@ -58,12 +58,14 @@ def bulk(
     rows = RequestsFile(requests, process_id=process, stage=stage, numbers=number or ())
     if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
         raise typer.BadParameter("is neither .csv nor .jsonl", param_hint="--output")
+    client = KognitosClient(agent_id=agent)
+    client.runs.list(process)  # sends nothing, but wants an agent
     good, bad = _first_pass(rows)
     if bad and not skip_bad_rows:
         complain(f"{bad} bad rows, nothing was started; --skip-bad-rows runs the others")
         raise typer.Exit(2)
     job = _Job(rows, journal, output, max_in_flight, run_timeout, good, bad)
-    run_command(job.run(KognitosClient(agent_id=agent)))
+    run_command(job.run(client))
 
 
 def _first_pass(rows: RequestsFile) -> tuple[int, int]:

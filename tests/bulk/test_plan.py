@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kognitos_async import SETTLED, NotFoundError, PollPolicy, RateLimitError, ServerError
-from kognitos_async.coalescing import _Waiter, plan_sweep
+from kognitos_async.pending import Waiter, plan_sweep
 from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting import Watch
 from tests.bulk.fakes import run_of
@@ -80,7 +80,7 @@ def test_a_sweep_reaches_the_page_of_many(page):
 
 def test_readings_in_time_let_the_interval_grow():
     """A wait read when it is due takes one step of its policy after the other."""
-    waiter, now, steps = _Waiter(watch()), 100.0, []
+    waiter, now, steps = Waiter(watch()), 100.0, []
     for _ in range(9):
         due = waiter.next_due(now, CHANCE, None)
         steps.append(due - now)
@@ -90,7 +90,7 @@ def test_readings_in_time_let_the_interval_grow():
 
 def test_readings_for_others_do_not_let_the_interval_grow():
     """A reading before half of the interval puts the next off, but does not count as a step."""
-    waiter = _Waiter(watch())
+    waiter = Waiter(watch())
     now = waiter.next_due(0.0, CHANCE, None)
     now = waiter.next_due(now, CHANCE, None)
     assert now == pytest.approx(2.5)
@@ -103,7 +103,7 @@ def test_readings_for_others_do_not_let_the_interval_grow():
 @given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=50))
 def test_the_next_reading_is_never_later_than_the_policys_maximum(shares):
     """However often a page answers in between, the next poll is one interval away and no more."""
-    waiter, now = _Waiter(watch()), 0.0
+    waiter, now = Waiter(watch()), 0.0
     for share in shares:
         due = waiter.next_due(now, CHANCE, None)
         assert now + 1 <= due <= now + 15
@@ -137,7 +137,7 @@ def delivered(waiter):
 
 def test_a_reading_without_news_does_not_wake_the_wait():
     """Only a change, an end, an unknown word or an error does."""
-    waiter = _Waiter(watch())
+    waiter = Waiter(watch())
     running = run_of("r", "Running")
     waiter.tell(running)
     assert delivered(waiter) is running

@@ -1,0 +1,164 @@
+"""The runs that are waited for, by the list they share, and which way of reading them is cheaper."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from kognitos_async.waiting import Waitable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+    from datetime import datetime
+    from random import Random
+
+    from kognitos_async.errors import KognitosError
+    from kognitos_async.paging import Page
+    from kognitos_async.waiting import Watch
+
+R = TypeVar("R", bound=Waitable)
+
+_EXPLORED_FREELY = 50
+_PAGES_A_RUN = 0.6
+"""What looking for runs in a list may cost: one page, and 0.6 more for each run missing beyond 50."""
+
+
+class Reader(Protocol[R]):
+    """How runs of one API are read."""
+
+    async def read(self, run_id: str) -> R:
+        """The run, whole."""
+        ...
+
+    async def read_page(self, group: Any, token: str | None) -> Page[R]:
+        """A page of the group's list, as large as may be."""
+        ...
+
+    def group_of(self, run: R) -> Hashable:
+        """What a run's list is found by."""
+        ...
+
+    def created(self, run: R) -> datetime:
+        """When the run was created."""
+        ...
+
+    def incomplete(self, run: R) -> bool:
+        """Whether a run met in a list may lack what reading it gives."""
+        ...
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A sweep: `depth` pages to read in any case, then `explore` pages in a row without a find."""
+
+    depth: int
+    explore: int
+
+
+def plan_sweep(located: Iterable[int], unlocated: float) -> Plan | None:
+    """The sweep that is cheaper than reading each run, None if there is none.
+
+    `located` are the page numbers (from 0) where pending runs were last met, `unlocated` counts those not
+    looked for yet; one looked for in vain counts less each time.
+    """
+    depth = best = answered = 0
+    for page, met in sorted(Counter(located).items()):
+        answered += met
+        if answered - (page + 1) > best:
+            best, depth = answered - (page + 1), page + 1
+    looking = unlocated >= 2 or (unlocated >= 1 and depth > 0)
+    if not depth and not looking:
+        return None
+    explore = 1 + int(_PAGES_A_RUN * max(0.0, unlocated - _EXPLORED_FREELY)) if looking else 0
+    return Plan(depth, explore)
+
+
+class Waiter:
+    """One wait: its watch, and what was read for it since it last looked."""
+
+    __slots__ = ("_future", "_mail", "interval", "last_status", "read_at", "watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.last_status: object = watch.run.status if watch.run is not None else None
+        self.read_at = float("-inf")
+        self.interval = 0.0
+        self._mail: Any = None
+        self._future: asyncio.Future[None] | None = None
+
+    async def next_reading(self) -> Any:
+        """What was read last: a run or an error."""
+        while self._mail is None:
+            self._future = asyncio.get_running_loop().create_future()
+            await self._future
+        mail, self._mail = self._mail, None
+        return mail
+
+    def tell(self, reading: Any) -> None:
+        """Wake the wait, unless the reading is a run that says nothing new."""
+        if not isinstance(reading, BaseException):
+            status = reading.status
+            if status == self.last_status and status.known and not self.watch.over(reading):
+                return
+            self.last_status = status
+        self._mail = reading
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def next_due(self, now: float, random: Random, problem: KognitosError | None) -> float:
+        """When to read again after a reading at `now`.
+
+        One that came early, on a page read for others, puts the next one off; only after half an interval
+        does it count as a poll of this wait's own schedule.
+        """
+        early = now - self.read_at < 0.5 * self.interval
+        self.read_at = now
+        self.interval = self.watch.next_delay(random, problem, again=early)
+        return now + self.interval
+
+
+class Pending:
+    """A run that somebody waits for."""
+
+    __slots__ = ("due", "group", "missed", "owed", "page", "reading", "run_id", "sweep", "tried", "waiters")
+
+    def __init__(self, run_id: str, group: Group | None) -> None:
+        self.run_id = run_id
+        self.group = group
+        self.waiters: list[Waiter] = []
+        self.due = float("inf")
+        self.owed = False  # due, and not answered yet
+        self.reading = False
+        self.page: int | None = None  # where the last sweep met it, counted from the group's start
+        self.missed = 0
+        self.sweep = 0  # the number of the last sweep that met it
+        self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
+
+
+class Group:
+    """The pending runs that one list may answer for, and what is known of that list."""
+
+    __slots__ = ("banned_until", "failures", "key", "members", "owed", "rising", "start", "sweeping")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.members: dict[str, Pending] = {}
+        self.owed: deque[Pending] = deque()
+        self.sweeping = False
+        self.start: str | None = None  # token of the first page worth reading
+        self.rising: bool | None = None  # oldest first; None while unknown
+        self.failures = 0  # sweeps in a row that failed
+        self.banned_until = float("-inf")
+
+    def plan(self, others: int) -> Plan | None:
+        """The sweep worth making now, for the members and `others` that may turn out to be some."""
+        located: list[int] = []
+        unlocated = float(others)
+        for pending in self.members.values():
+            if pending.page is not None:
+                located.append(pending.page)
+            else:
+                unlocated += 0.25**pending.missed
+        return plan_sweep(located, unlocated)
