@@ -92,8 +92,8 @@ class Sender:
     async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         """The decoded 2xx answer to `request`.
 
-        Raises `TransportError`, `APIStatusError`, `DecodeError`,
-        `ClientClosedError`. Cancelling it closes the connection in use.
+        Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
+        the connection in use.
         """
         gate = self.gate
         attempt = taken = 0

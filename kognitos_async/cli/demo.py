@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-import aiohttp
 import typer
 from rich.console import Console
 
 from kognitos_async.cli.crash_demo import survive_a_kill
 from kognitos_async.cli.display import Display, outcome_table
 from kognitos_async.cli.running import emulator, run_command
-from kognitos_async.cli.workload import RetryCounter, Workload
+from kognitos_async.cli.workload import LogCounter, Workload
 from kognitos_async.rest_v2.client import KognitosClient
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.waiting import PollPolicy
@@ -74,7 +73,7 @@ class _Place:
     process_id: str
     absence_delay: float
     timeout: float
-    requests: Callable[[], int]
+    requests: Callable[[], int] | None
     duplicates: Callable[[History], int]
 
 
@@ -104,20 +103,12 @@ async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
 async def _on_account(
     console: Console, process: str, base_url: str | None, agent: str | None, runs: int, timeout: float
 ) -> int:
-    sent = 0
-
-    async def count_request(*_what: object) -> None:
-        nonlocal sent
-        sent += 1
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(count_request)
     place = _Place(
-        client=KognitosClient(base_url=base_url, agent_id=agent, trace_configs=[trace]),
+        client=KognitosClient(base_url=base_url, agent_id=agent),
         process_id=process,
         absence_delay=5.0,
         timeout=timeout,
-        requests=lambda: sent,
+        requests=None,
         duplicates=lambda history: sum(count - 1 for count in history.names.values()),
     )
     return await _show(place, console, runs)
@@ -126,7 +117,7 @@ async def _on_account(
 async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[FaultHandle] = ()) -> int:
     """Exit code 0 when every run asked for exists exactly once and has settled."""
     async with AsyncExitStack() as stack:
-        retried = stack.enter_context(RetryCounter())
+        logged = stack.enter_context(LogCounter())
         client = await stack.enter_async_context(place.client)
         with Display(console, runs) as display:
             workload = Workload(
@@ -148,6 +139,8 @@ async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[Fau
     )
     duplicates = place.duplicates(history)
     lost = runs - known
+    # The emulator counts what reached it; elsewhere the attempts must do.
+    requests = logged.attempts if place.requests is None else place.requests()
     tell = partial(console.print, highlight=False, soft_wrap=True)
     found, absent = workload.lost.found, workload.lost.absent
     if spoilt:
@@ -159,7 +152,7 @@ async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[Fau
     tell(f"the history holds {history.items} runs")
     tell(f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again")
     tell(
-        f"runs {runs}  requests {place.requests()}  retries {retried.retries}  recovered {found}  "
+        f"runs {runs}  requests {requests}  retries {logged.retries}  recovered {found}  "
         f"duplicates {duplicates}  lost {lost}"
     )
     return 1 if duplicates or lost else 0

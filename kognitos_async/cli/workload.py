@@ -29,27 +29,31 @@ _AT_ONCE = 30
 _MOST_STARTS = 5
 
 
-class RetryCounter(logging.Handler):
-    """Counts what the library logs when it sends a request again, one WARNING each, off screen."""
+class LogCounter(logging.Handler):
+    """Counts what the library logs, off screen: a DEBUG record an attempt, a WARNING a retry."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.DEBUG)
+        self.attempts = 0
         self.retries = 0
         self._logger = logging.getLogger("kognitos_async")
-        self._propagated = True
+        self._before = self._logger.level, self._logger.propagate
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
+    def emit(self, record: logging.LogRecord) -> None:
         """Count the record."""
-        self.retries += 1
+        self.attempts += record.levelno == logging.DEBUG
+        self.retries += record.levelno == logging.WARNING
 
     def __enter__(self) -> Self:
         self._logger.addHandler(self)
-        self._propagated, self._logger.propagate = self._logger.propagate, False
+        self._logger.setLevel(logging.DEBUG)
+        self._logger.propagate = False
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._logger.removeHandler(self)
-        self._logger.propagate = self._propagated
+        level, self._logger.propagate = self._before
+        self._logger.setLevel(level)
 
 
 @dataclass(slots=True)

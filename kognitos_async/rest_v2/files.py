@@ -88,6 +88,7 @@ class Files:
                 attempt += 1
                 form = await self.create(name, agent_id=agent_id)
                 failure = await self._send(form, name, content, on_progress)
+                logger.debug("upload to the file store: %s, attempt %d", failure or "stored", attempt)
                 if failure is None:
                     self._sender.quota.give_back(taken)
                     return UploadedFile(id=form.id, file_name=form.file_name, size=content.size)

@@ -142,7 +142,8 @@ class KognitosServer:
         if not self._port:
             message = "the server has no address before it is started"
             raise RuntimeError(message)
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     @property
     def base_url(self) -> str:
