@@ -75,7 +75,7 @@ class Transport:
         api, store, self._api, self._store = self._api, self._store, None, None
         now = asyncio.get_running_loop().time()
         for deadline in self._deadlines:
-            deadline.reschedule(now)
+            _move(deadline, now)
         try:
             if api is not None and api is not self._given:
                 await api.close()
@@ -222,6 +222,11 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def _move(deadline: asyncio.Timeout, when: float) -> None:
+    if not deadline.expired():  # one that has run out cannot be moved any more
+        deadline.reschedule(when)
+
+
 async def _watched(
     body: AsyncIterator[bytes], deadline: asyncio.Timeout, patience: float, failed: list[BaseException]
 ) -> AsyncIterator[bytes]:
@@ -229,9 +234,9 @@ async def _watched(
     loop = asyncio.get_running_loop()
     try:
         async for piece in body:
-            deadline.reschedule(loop.time() + patience)
+            _move(deadline, loop.time() + patience)
             yield piece
-            deadline.reschedule(loop.time() + patience)
+            _move(deadline, loop.time() + patience)
     except Exception as error:  # whatever the user's source raises, to be raised as it is
         failed.append(error)
         raise
