@@ -26,7 +26,7 @@ _LONGEST = 20.0
 async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
     """Whether every one of 500 runs was started exactly once and has its outcome, told in one line."""
     server: KognitosServer = testing.KognitosServer(
-        schedule=testing.Schedule.random(0.2, 0.6, seed=2, outcomes={"Succeeded": 1.0})
+        schedule=testing.Schedule.random(0.2, 0.5, seed=2, outcomes={"Succeeded": 1.0})
     )
     for fault in (testing.faults.reset(after_work=True), testing.faults.server_error(after_work=True)):
         server.misbehave("create_run", fault, times=None, probability=0.02)
@@ -76,7 +76,7 @@ async def _run_job(server: KognitosServer, requests: Path, results: Path, *, kil
     job = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
         *("--process", server.process.id, "--journal", f"{requests}.journal", "--output", str(results)),
-        *("--max-in-flight", "100"),
+        *("--max-in-flight", "140"),
         env={**os.environ, **server.environ},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

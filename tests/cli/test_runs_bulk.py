@@ -108,10 +108,10 @@ async def test_an_interrupted_job_says_how_to_resume_and_runs_every_row_once(ser
     requests, results = tmp_path / "requests.csv", tmp_path / "results.csv"
     names = [f"row {number}" for number in range(40)]
     requests.write_text("name,file\n" + "".join(f"{name},invoice.pdf\n" for name in names))
-    options = ("--output", str(results), "--max-in-flight", "4")
+    options = ("--output", str(results), "--max-in-flight", "10")
     first = await start(server, requests, *options)
     async with asyncio.timeout(20):
-        while len(server.runs) < 10 and first.returncode is None:  # noqa: ASYNC110 - another process
+        while len(server.runs) < 15 and first.returncode is None:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     first.send_signal(signal.SIGINT)
     code, err = await ended(first)
