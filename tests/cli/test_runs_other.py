@@ -1,0 +1,238 @@
+"""`kognitos runs export` and `kognitos runs wait`."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kognitos_async.cli.app import run
+from kognitos_async.cli.export import COLUMNS
+from kognitos_async.testing import KognitosServer, Schedule, faults
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+RUNS = 250
+
+
+@pytest.fixture
+async def server(monkeypatch):
+    async with KognitosServer(schedule=Schedule.manual()) as server:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def history(server):
+    """A run an hour, three published ones and then a draft."""
+    file = server.add_file("invoice.pdf")
+    return [
+        server.add_run(
+            name=f"run {number:03}",
+            status="Succeeded" if number % 2 else "Exception",
+            created_at=FIRST + timedelta(hours=number),
+            outputs={"total": number, "currency": "€"},
+            file_ids=(file.id,),
+            stage="Published" if number % 4 else "Draft",
+        )
+        for number in range(RUNS)
+    ]
+
+
+async def kognitos(*arguments: str) -> int:
+    """The command in this process, in a thread beside the emulator's loop."""
+    return await asyncio.to_thread(run, arguments)
+
+
+# Export
+
+
+def check(rows, expected):
+    assert len({row["id"] for row in rows}) == len(rows)
+    by_id = {row["id"]: row for row in rows}
+    assert set(by_id) == {one.id for one in expected}
+    for one in expected:
+        row = by_id[one.id]
+        assert set(row) == set(COLUMNS)
+        assert (row["name"], row["stage"], row["status"]) == (one.name, one.stage, one.status)
+        assert (row["agent_id"], row["process_id"]) == (one.agent_id, one.process_id)
+        assert datetime.fromisoformat(row["created_at"]) == one.created_at
+        assert row["file_ids"] == list(one.file_ids)
+        succeeded = one.status == "Succeeded"
+        assert row["outputs"] == ({"total": int(one.name[4:]), "currency": "€"} if succeeded else {})
+
+
+def of_csv(text):
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    return [
+        {**row, "file_ids": json.loads(row["file_ids"]), "outputs": json.loads(row["outputs"])}
+        for row in rows
+    ]
+
+
+def of_jsonl(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+READERS = {"csv": of_csv, "jsonl": of_jsonl}
+
+
+@pytest.mark.parametrize("kind", READERS)
+async def test_every_run_is_printed(server, history, capsys, kind):
+    assert await kognitos("runs", "export", "--process", server.process.id, "--format", kind) == 0
+    out, err = capsys.readouterr()
+    check(READERS[kind](out), history)
+    assert err == "kognitos: 250 runs written\n"
+
+
+@pytest.mark.parametrize("kind", READERS)
+async def test_every_run_is_written_to_a_file(server, history, tmp_path, capsys, kind):
+    path = tmp_path / f"runs.{kind}"
+    options = ("--format", kind, "--output", str(path))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    check(READERS[kind](path.read_text(encoding="utf-8")), history)
+    assert capsys.readouterr() == ("", "kognitos: 250 runs written\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_parquet_in_row_groups(server, history, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("kognitos_async.cli.export._ROW_GROUP", 100)
+    path = tmp_path / "runs.parquet"
+    options = ("--format", "parquet", "--output", str(path))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    with parquet.ParquetFile(path) as file:
+        assert file.num_row_groups == 3
+        rows = file.read().to_pylist()
+    for row in rows:
+        row["file_ids"], row["outputs"] = json.loads(row["file_ids"]), json.loads(row["outputs"])
+    check(rows, history)
+
+
+async def test_parquet_of_no_runs_can_be_read(server, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "runs.parquet"
+    options = ("--format", "parquet", "--output", str(path))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    with parquet.ParquetFile(path) as file:
+        assert (file.metadata.num_rows, tuple(file.schema.names)) == (0, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "since", ["2026-01-05", "2026-01-05T00:00:00", "2026-01-05T00:00:00Z", "2026-01-05T02:00:00+02:00"]
+)
+async def test_runs_since_a_moment(server, history, capsys, since):
+    options = ("--since", since, "--format", "jsonl")
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    check(of_jsonl(capsys.readouterr().out), history[4 * 24 :])
+
+
+@pytest.mark.parametrize("stage", ["Draft", "Published"])
+async def test_runs_of_a_stage_since_a_moment(server, history, capsys, stage):
+    options = ("--stage", stage, "--since", "2026-01-05", "--format", "jsonl")
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    check(of_jsonl(capsys.readouterr().out), [one for one in history[4 * 24 :] if one.stage == stage])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--format", "parquet"], "parquet needs a file"),
+        (["--since", "yesterday"], "is no ISO 8601 time: 'yesterday'"),
+        (["--format", "xlsx"], "xlsx"),
+    ],
+)
+async def test_an_export_that_cannot_be_is_refused(server, capsys, options, told):
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err
+    assert server.count() == 0
+
+
+async def test_without_pyarrow_it_says_what_to_install(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    options = ("--format", "parquet", "--output", str(tmp_path / "runs.parquet"))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 2
+    err = capsys.readouterr().err
+    assert err == "kognitos: pyarrow is missing: pip install 'kognitos-async[arrow]'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_export_that_fails_leaves_the_old_file(server, history, tmp_path, capsys):
+    path = tmp_path / "runs.csv"
+    path.write_text("old")
+    server.misbehave("list_runs", faults.not_found(), times=None, skip=1)
+    options = ("--output", str(path))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kognitos: ")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_an_export_into_no_folder_is_one_line(server, tmp_path, capsys):
+    options = ("--output", str(tmp_path / "none" / "runs.csv"))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "No such file or directory" in line
+
+
+# Wait
+
+
+async def test_runs_that_succeeded_are_a_line_each(server, capsys):
+    runs = [server.add_run(name=f"run {number}", status="Succeeded") for number in range(3)]
+    assert await kognitos("runs", "wait", *(run.id for run in runs)) == 0
+    out, err = capsys.readouterr()
+    assert sorted(out.splitlines()) == sorted(f"{run.id}\tSucceeded\t{run.name}" for run in runs)
+    assert err == ""
+
+
+async def test_a_run_that_settles_while_it_is_waited_for(server, capsys):
+    waited = server.add_run(name="late")
+    waiting = asyncio.create_task(kognitos("runs", "wait", waited.id))
+    async with asyncio.timeout(20):
+        while not server.count():  # noqa: ASYNC110 - another thread
+            await asyncio.sleep(0.01)
+    server.set_status(waited.id, "Succeeded")
+    assert await waiting == 0
+    assert capsys.readouterr().out == f"{waited.id}\tSucceeded\tlate\n"
+
+
+@pytest.mark.parametrize("word", ["Exception", "Stopped"])
+async def test_a_run_that_did_not_succeed_is_exit_code_3(server, capsys, word):
+    good = server.add_run(name="good", status="Succeeded")
+    bad = server.add_run(name="bad", status=word)
+    assert await kognitos("runs", "wait", good.id, bad.id) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted([f"{good.id}\tSucceeded\tgood", f"{bad.id}\t{word}\tbad"])
+
+
+async def test_a_run_that_takes_too_long_is_exit_code_1(server, capsys):
+    good = server.add_run(name="good", status="Succeeded")
+    slow = server.add_run(name="slow")
+    assert await kognitos("runs", "wait", good.id, slow.id, "--timeout", "0.5") == 1
+    out, err = capsys.readouterr()
+    assert out == f"{good.id}\tSucceeded\tgood\n"
+    (line,) = err.splitlines()
+    assert line.startswith("kognitos: ")
+
+
+async def test_a_run_there_is_not_is_exit_code_1(server, capsys):
+    assert await kognitos("runs", "wait", "none") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("kognitos: ")
+
+
+async def test_no_runs_to_wait_for_is_a_wrong_call(server, capsys):
+    assert await kognitos("runs", "wait") == 2
+    assert "ID..." in capsys.readouterr().err
+    assert server.count() == 0
