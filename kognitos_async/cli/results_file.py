@@ -25,7 +25,7 @@ class ResultsFile:
         self._as_csv = path.suffix.lower() == ".csv"
 
     def __enter__(self) -> Self:
-        self._file = self.part.open("w", newline="", encoding="utf-8")
+        self._file = self.part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._rows: csv.DictWriter[str] = csv.DictWriter(self._file, COLUMNS)
         if self._as_csv:
             self._rows.writeheader()

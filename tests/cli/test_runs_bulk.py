@@ -295,6 +295,16 @@ async def test_bad_rows_that_are_skipped_are_outcomes(server, bulk, tmp_path, ca
     assert capsys.readouterr().err.endswith("started 2, running 0, settled 2 of 2, failed 2\n")
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+async def test_a_skipped_name_that_is_no_unicode_can_be_written(server, bulk, tmp_path, kind):
+    output = tmp_path / f"results.{kind}"
+    content = '{"name": "\\ud800"}\n{"name": "one"}\n'
+    options = ("--skip-bad-rows", "--output", str(output))
+    assert await bulk(content, *options, name="requests.jsonl") == 3
+    assert [started.name for started in server.runs.values()] == ["one"]
+    assert "\\ud800" in output.read_text(encoding="utf-8")
+
+
 async def test_a_run_that_fails_is_exit_code_3(server, bulk, tmp_path, capsys):
     server.misbehave("create_run", faults.not_found(), skip=1)
     output = tmp_path / "results.csv"
