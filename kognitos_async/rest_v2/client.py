@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 import anyio
@@ -21,6 +20,7 @@ from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunReques
 from kognitos_async.rest_v2.processes import Processes
 from kognitos_async.rest_v2.runs import Runs
 from kognitos_async.rest_v2.scope import Scope
+from kognitos_async.rest_v2.waits import RaisingStream, check_run, checked_wait
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
 from kognitos_async.streams import WorkStream
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Collection,
         Iterable,
         Mapping,
         Sequence,
@@ -225,8 +226,8 @@ class KognitosClient:
         errors that polling cannot mend, `UnknownStatusError` for a status word this version does not know.
         Cancelling it stops polling and nothing else. (get_run)
         """
-        patience = _checked_wait(timeout, until, poll, on_update)
-        _check_run(run)
+        patience = checked_wait(timeout, until, poll, on_update)
+        check_run(run)
         return await self._follow(run, None, patience, until, poll, on_update)
 
     def wait_for_runs(
@@ -242,10 +243,10 @@ class KognitosClient:
         Arguments as those of `wait_for_run`; `timeout` covers the whole. What a wait raises, the iterator
         raises in its turn, and may be asked for the others afterwards. Leaving the block ends all waits.
         """
-        patience = _checked_wait(timeout, until, poll, None)
+        patience = checked_wait(timeout, until, poll, None)
         waited = tuple(runs)
         for run in waited:
-            _check_run(run)
+            check_run(run)
 
         async def work(emit: Callable[[Run | KognitosError], Awaitable[None]]) -> None:
             async def one(run: Run | str) -> None:
@@ -259,7 +260,7 @@ class KognitosClient:
                 for run in waited:
                     tasks.start_soon(one, run)
 
-        return _Raising(work, buffered=True)
+        return RaisingStream(work, buffered=True)
 
     def run_many(
         self,
@@ -289,7 +290,7 @@ class KognitosClient:
         be written, and what iterating `requests` raises.
         """
         check_requests(requests, max_in_flight)
-        patience = _checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
+        patience = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
         delay = checks.seconds_or_none("absence_delay", absence_delay)
         if delay is None:
             raise ValueError("absence_delay is a finite number of seconds")
@@ -367,7 +368,7 @@ class KognitosClient:
         loop = asyncio.get_running_loop()
         began = loop.time()
         # Before the start: afterwards an argument refused would leave a run that nobody waits for.
-        patience = _checked_wait(timeout, until, poll, on_update)
+        patience = checked_wait(timeout, until, poll, on_update)
         request = RunRequest(
             process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
         )
@@ -379,34 +380,3 @@ class KognitosClient:
             poll=poll,
             on_update=on_update,
         )
-
-
-class _Raising(WorkStream["Run | KognitosError"]):
-    """Raises the errors among what is emitted."""
-
-    async def __anext__(self) -> Run:
-        item = await super().__anext__()
-        if isinstance(item, KognitosError):
-            raise item
-        return item
-
-
-def _check_run(run: object) -> None:
-    if isinstance(run, str):
-        checks.identifier("run", run)
-    elif not isinstance(run, Run):
-        raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")
-
-
-def _checked_wait(
-    timeout: object, until: object, poll: object, on_update: object, *, name: str = "timeout"
-) -> float | None:
-    """The timeout of a wait, after checking its arguments."""
-    checks.callback("on_update", on_update)
-    if isinstance(until, str) or not isinstance(until, Collection):
-        raise TypeError(f"until is a collection of RunStatus, not {type(until).__name__}")
-    if not until:
-        raise ValueError("until is empty: the wait would never end")
-    if poll is not None and not isinstance(poll, PollPolicy):
-        raise TypeError(f"poll is a PollPolicy or None, not {type(poll).__name__}")
-    return checks.seconds_or_none(name, timeout)

@@ -206,7 +206,7 @@ INSIDE_REST_V2 = [
     {"models", "scope"},
     {"encoding", "pages"},
     {"runs", "processes", "files"},
-    {"jobs", "watching"},
+    {"jobs", "waits"},
     {"client"},
 ]
 """Each module may import from the layers before its own, and beside it within one layer without a cycle."""
