@@ -194,6 +194,7 @@ BAD_CSV = [
     ("name,a\none,1,2\n", "row 2: has 3 cells for 2 columns"),
     ("name,amount\none,many\n", "row 2 (one): column amount is no number: 'many'"),
     ("name,amount\none,nan\n", "row 2 (one): column amount is no number: 'nan'"),
+    ("name,amount\none,1_000\n", "row 2 (one): column amount is no number: '1_000'"),
     ("name,amount\none,\n", "row 2 (one): column amount is no number: ''"),
     (b"name,a\none,caf\xe9\n", "row 2 (one): is not UTF-8"),
     (b"name,a\ncaf\xe9,1\n", "row 2 (caf?): is not UTF-8"),
