@@ -2,6 +2,8 @@
 
     python -m benchmarks [--quick] [--json FILE] [--only NAME …]
 
+The opponents come with the `bench` extra.
+
 `--quick` measures less of everything, leaves RESULTS.md alone, and fails when a ratio is worse than 1.5 times
 its figure.
 """
