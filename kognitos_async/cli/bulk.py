@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,7 +148,8 @@ class _Job:
         bar = progress.add_task("", total=self._good, rate=0.0)
         every = max(1, self._good // _LINES)
         uploads = Uploads(client, self._journal)
-        with progress:
+        # Before rich 14 even a disabled progress ends with an empty line.
+        with progress if self._console.is_terminal else nullcontext():
             async with client.run_many(
                 self._requests(uploads),
                 max_in_flight=self._max_in_flight,
