@@ -7,6 +7,7 @@ so that a disk that syncs slowly costs a job little. A step is on disk when its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import struct
@@ -83,7 +84,10 @@ class Journal:
         try:
             await self._in_thread(self._open)
         except BaseException:
-            self._thread.shutdown(wait=False)
+            # The thread goes on opening what a cancelled job no longer waits for.
+            with anyio.CancelScope(shield=True):
+                await self._in_thread(self._close)
+            self._thread.shutdown()
             raise
         return self
 
@@ -313,7 +317,8 @@ def _create(file: Path) -> None:
     except OSError as problem:
         raise JournalError(f"journal {file} cannot be made: {problem.strerror}") from problem
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
 
 
 def _check_header(file: Path) -> None:
