@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import struct
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -276,13 +277,48 @@ def settled_runs(path: str | os.PathLike[str], after: int, limit: int) -> list[t
         database.close()
 
 
+# Closing any descriptor of a file drops all locks that the process has on it: a journal that is open here
+# must not even be looked at, or other processes would get in.
+_opening = threading.Lock()
+_open_here: set[tuple[int, int]] = set()
+
+
+class _Connection(sqlite3.Connection):
+    """A connection to a journal, which is free again for this process once it is closed."""
+
+    identity: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        super().close()
+        if self.identity is not None:
+            _open_here.discard(self.identity)
+
+
 def _connect(file: Path) -> sqlite3.Connection:
     """A connection that keeps every other process out, to a file that is a journal for certain."""
     if not file.exists():
         _create(file)
+    state = file.stat()
+    identity = state.st_dev, state.st_ino
+    with _opening:
+        if identity in _open_here:
+            raise JournalError(f"journal {file} is in use by this process: wait for that job, or end it")
+        _open_here.add(identity)
+    try:
+        database = _connect_alone(file)
+    except BaseException:
+        _open_here.discard(identity)
+        raise
+    database.identity = identity
+    return database
+
+
+def _connect_alone(file: Path) -> _Connection:
     _check_header(file)
     with _explained(file):
-        database = sqlite3.connect(file, timeout=0.2, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(
+            file, timeout=0.2, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         try:
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
