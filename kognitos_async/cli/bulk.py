@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kognitos_async import checks
 from kognitos_async.cli.requests_file import (
     PROBLEMS_SHOWN,
     BadRow,
@@ -22,10 +23,11 @@ from kognitos_async.cli.requests_file import (
 from kognitos_async.cli.results_file import ResultsFile
 from kognitos_async.cli.running import complain, run_command
 from kognitos_async.cli.uploads import Uploads
+from kognitos_async.errors import KognitosError
 from kognitos_async.rest_v2.client import KognitosClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from kognitos_async.bulk import RunOutcome
     from kognitos_async.rest_v2.models import Run, RunRequest
@@ -59,14 +61,29 @@ def bulk(
     rows = RequestsFile(requests, process_id=process, stage=stage, numbers=number or ())
     if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
         raise typer.BadParameter("is neither .csv nor .jsonl", param_hint="--output")
+    if output is not None and output.resolve() in (requests.resolve(), journal.resolve()):
+        raise typer.BadParameter("would replace a file this job reads", param_hint="--output")
     client = KognitosClient(agent_id=agent)
-    client.runs.list(process)  # sends nothing, but wants an agent
+    with wrong_call():
+        checks.seconds_or_none("run_timeout", run_timeout)
+        client.runs.list(process, stage=stage)  # sends nothing, but wants an agent
     good, bad = _first_pass(rows)
     if bad and not skip_bad_rows:
         complain(f"{bad} bad rows, nothing was started; --skip-bad-rows runs the others")
         raise typer.Exit(2)
     job = _Job(rows, journal, output, max_in_flight, run_timeout, good, bad)
     run_command(job.run(client))
+
+
+@contextmanager
+def wrong_call() -> Iterator[None]:
+    """A block in which a `ValueError` about an argument becomes a wrong call, exit code 2."""
+    try:
+        yield
+    except KognitosError:  # some are ValueErrors too
+        raise
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem)) from None
 
 
 def _first_pass(rows: RequestsFile) -> tuple[int, int]:
@@ -121,6 +138,9 @@ class _Job:
                 else:
                     with self._results:
                         await self._work(client)
+        except UnreadableFileError as problem:  # it was readable in the first pass
+            complain(str(problem))
+            return 1
         except asyncio.CancelledError:
             self._say(f"stopped: {self._told()}")
             if self._results is not None:

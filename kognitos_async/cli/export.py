@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import typer
 
+from kognitos_async.cli.bulk import wrong_call
 from kognitos_async.cli.running import complain, run_command
 from kognitos_async.rest_v2.client import KognitosClient
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO, TextIO
 
+    from kognitos_async.paging import Pager
     from kognitos_async.rest_v2.models import Run
 
 COLUMNS = ("id", "name", "agent_id", "process_id", "stage", "status", "created_at", "file_ids", "outputs")
@@ -48,13 +51,18 @@ def export(
         str | None, typer.Option(help="Only runs created then or later: ISO 8601, UTC unless it says.")
     ] = None,
     format: Annotated[Format, typer.Option(help="csv, jsonl or parquet.")] = Format.CSV,
-    output: Annotated[Path | None, typer.Option(help="A file; else standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="A file; - or nothing is standard output.")] = None,
 ) -> None:
     """Write the runs of a process, one a row, as the API lists them."""
     earliest = _moment(since)
+    if output == Path("-"):
+        output = None
     if format is Format.PARQUET and output is None:
         raise typer.BadParameter("parquet needs a file", param_hint="--output")
-    run_command(_export(KognitosClient(agent_id=agent), process, stage, earliest, format, output))
+    client = KognitosClient(agent_id=agent)
+    with wrong_call():
+        runs = client.runs.list(process, stage=stage)
+    run_command(_export(client, runs, earliest, format, output))
 
 
 def _moment(since: str | None) -> datetime | None:
@@ -69,8 +77,7 @@ def _moment(since: str | None) -> datetime | None:
 
 async def _export(
     client: KognitosClient,
-    process: str,
-    stage: str | None,
+    runs: Pager[Run],
     earliest: datetime | None,
     kind: Format,
     output: Path | None,
@@ -78,7 +85,6 @@ async def _export(
     """0 once every run is written."""
     count = 0
     async with client:
-        runs = client.runs.list(process, stage=stage)
         with _Place(output) as place:
             writer = _writer(kind, place)
             try:
@@ -115,7 +121,10 @@ class _Place:
 
     def text(self) -> TextIO:
         if self._part is None:
-            return sys.stdout
+            # UTF-8 and these line ends in any locale, as in a file.
+            text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
+            self._stack.callback(text.detach)
+            return text
         return self._stack.enter_context(self._part.open("w", newline="", encoding="utf-8"))
 
     def binary(self) -> BinaryIO:

@@ -86,7 +86,11 @@ class RequestsFile:
             encode_start(self.request(row, None), "agent")
         except (TypeError, ValueError) as problem:
             return BadRow(row.number, row.name, str(problem))
-        if row.file is not None and not row.file.is_file():
+        try:
+            there = row.file is None or row.file.is_file()
+        except OSError as problem:  # a path too long, or in a folder that is closed to us
+            return BadRow(row.number, row.name, f"the file cannot be read: {problem.strerror}")
+        if not there:
             return BadRow(row.number, row.name, f"there is no file {row.file}")
         try:
             seen.execute("INSERT INTO names VALUES (?, ?)", (row.name, row.number))
@@ -114,6 +118,11 @@ class RequestsFile:
                 except StopIteration:
                     return
                 except csv.Error as problem:
+                    if "field limit" in str(problem):
+                        # Probably a quote that is never closed: what follows may be text and no rows.
+                        raise UnreadableFileError(
+                            f"{self.path}: row {reader.line_num} is not CSV: {problem}; is a quote open?"
+                        ) from None
                     yield BadRow(reader.line_num, "", f"is not CSV: {problem}")
                     continue
                 if cells:
@@ -152,6 +161,8 @@ class RequestsFile:
         return Row(number, name, values.get("stage") or self._stage, inputs, self._file(values.get("file")))
 
     def _jsonl(self) -> Iterator[Row | BadRow]:
+        if self._numbers:
+            raise UnreadableFileError(f"{self.path} has numbers of its own: --number is for CSV")
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -166,12 +177,14 @@ class RequestsFile:
             return BadRow(number, "", "is not an object with a name")
         name = model["name"]
         unknown = set(model) - {*_KNOWN_COLUMNS, "inputs"}
-        inputs, file, stage = model.get("inputs") or {}, model.get("file"), model.get("stage") or self._stage
+        inputs, file, stage = (model.get(member) for member in ("inputs", "file", "stage"))
         if unknown:
             return BadRow(number, name, f"has members nobody reads: {', '.join(sorted(unknown))}")
-        if not isinstance(inputs, dict) or not isinstance(file, str | None) or not isinstance(stage, str):
+        if not isinstance(inputs, dict | None) or not all(
+            isinstance(text, str | None) for text in (file, stage)
+        ):
             return BadRow(number, name, "needs inputs as an object, file and stage as text")
-        return Row(number, name, stage, inputs, self._file(file))
+        return Row(number, name, stage or self._stage, inputs or {}, self._file(file))
 
     def _file(self, name: str | None) -> Path | None:
         return self.path.parent / name if name else None

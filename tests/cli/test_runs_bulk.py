@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from kognitos_async.cli.app import run
+from kognitos_async.cli.requests_file import RequestsFile, UnreadableFileError
 from kognitos_async.cli.results_file import COLUMNS
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.cli.conftest import ROOT
@@ -201,6 +202,8 @@ BAD_CSV = [
     ('name,a\none,"x"y\n', "row 2: is not CSV: "),
     ("name,a\n,1\n", "row 2: "),
     ("name,stage\none,Final\n", "row 2 (one): "),
+    ("name,,a\none,1,2\n", "row 2 (one): an input's name is a str of 1 to 100 characters"),
+    (f"name,file\none,{'f' * 5000}\n", "row 2 (one): the file cannot be read: "),
 ]
 
 
@@ -226,6 +229,8 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp
         (b'{"inputs": {}}', "row 2: is not an object with a name"),
         (b'{"name": 3}', "row 2: is not an object with a name"),
         (b'{"name": "one", "x": 1, "input": {}}', "row 2 (one): has members nobody reads: input, x"),
+        (b'{"name": "one", "inputs": []}', "row 2 (one): needs inputs as an object, file and stage as text"),
+        (b'{"name": "one", "stage": 0}', "row 2 (one): needs inputs as an object, file and stage as text"),
         (b'{"name": "one", "inputs": [1]}', "row 2 (one): needs inputs as an object, file and stage as text"),
         (b'{"name": "one", "file": 1}', "row 2 (one): needs inputs as an object, file and stage as text"),
         (b'{"name": "one", "inputs": {"a": [1]}}', "row 2 (one): "),
@@ -249,6 +254,7 @@ async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, c
         ("requests.csv", "name,a,a\nx,1,2\n", "has columns of one name: a"),
         ("requests.csv", "name,a\nx,1\n", "has no column amount (--number)"),
         ("requests.xlsx", "name\nx\n", "is neither .csv nor .jsonl"),
+        ("requests.jsonl", '{"name": "x"}\n', "has numbers of its own: --number is for CSV"),
     ],
 )
 async def test_a_file_that_holds_no_requests(server, bulk, tmp_path, capsys, name, content, told):
@@ -266,6 +272,62 @@ async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
     assert await bulk("name\none\n", "--output", "results.xlsx") == 2
     assert "is neither .csv nor .jsonl" in capsys.readouterr().err
     assert server.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--run-timeout", "-1"], "run_timeout is 0 or more seconds, not -1.0"),
+        (["--run-timeout", "nan"], "run_timeout is 0 or more seconds, not nan"),
+        (["--stage", "Final"], "stage is Draft or Published, not 'Final'"),
+        (["--process", ""], "process_id is a str of at least 1 character"),
+    ],
+)
+async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, told):
+    assert await bulk("name\none\n", *options) == 2
+    assert told in capsys.readouterr().err
+    assert server.count() == 0
+    assert not (tmp_path / "job.journal").exists()
+
+
+async def test_results_do_not_replace_the_requests(server, bulk, tmp_path, capsys):
+    content = "name\none\n"
+    assert await bulk(content, "--output", str(tmp_path / "requests.csv")) == 2
+    assert "would replace a file this job reads" in capsys.readouterr().err
+    assert (tmp_path / "requests.csv").read_text() == content
+    assert server.count() == 0
+
+
+async def test_text_behind_an_open_quote_is_not_run_as_rows(server, bulk, tmp_path, capsys):
+    content = 'name,a\none,"' + "".join(f"text {number},2\n" for number in range(20_000))
+    assert await bulk(content, "--skip-bad-rows") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"kognitos: {tmp_path / 'requests.csv'}: row ")
+    assert line.endswith("is a quote open?")
+    assert server.count() == 0
+
+
+async def test_a_file_that_becomes_unreadable_meanwhile_is_one_line(server, bulk, monkeypatch, capsys):
+    whole = RequestsFile.rows
+    passes = iter([True])
+
+    def rows(self):
+        if next(passes, False):
+            return whole(self)
+        raise UnreadableFileError("requests.csv has no column name, only nothing")
+
+    monkeypatch.setattr(RequestsFile, "rows", rows)
+    assert await bulk("name\none\n") == 1
+    assert capsys.readouterr().err == "kognitos: requests.csv has no column name, only nothing\n"
+    assert server.count("create_run") == 0
+
+
+async def test_without_an_agent_nothing_is_begun(server, bulk, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("KOGNITOS_AGENT_ID")
+    assert await bulk("name\none\n") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kognitos: no agent: ")
+    assert not (tmp_path / "job.journal").exists()
 
 
 async def test_of_many_bad_rows_the_first_twenty_are_told(server, bulk, capsys):

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ import pytest
 from kognitos_async.cli.app import run
 from kognitos_async.cli.export import COLUMNS
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.cli.conftest import ROOT
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 RUNS = 250
@@ -90,6 +92,27 @@ async def test_every_run_is_printed(server, history, capsys, kind):
     assert err == "kognitos: 250 runs written\n"
 
 
+async def test_a_dash_is_standard_output(server, history, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert await kognitos("runs", "export", "--process", server.process.id, "--output", "-") == 0
+    check(of_csv(capsys.readouterr().out), history)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_standard_output_is_utf_8_in_any_locale(server):
+    server.add_run(name="Müller", status="Succeeded")
+    command = [sys.executable, "-m", "kognitos_async.cli", "runs", "export", "--process", server.process.id]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert [row["name"] for row in of_csv(out.decode())] == ["Müller"]
+
+
 @pytest.mark.parametrize("kind", READERS)
 async def test_every_run_is_written_to_a_file(server, history, tmp_path, capsys, kind):
     path = tmp_path / f"runs.{kind}"
@@ -143,6 +166,9 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capsys, stage):
     ("options", "told"),
     [
         (["--format", "parquet"], "parquet needs a file"),
+        (["--format", "parquet", "--output", "-"], "parquet needs a file"),
+        (["--stage", "Final"], "stage is Draft or Published, not 'Final'"),
+        (["--process", ""], "process_id is a str of at least 1 character"),
         (["--since", "yesterday"], "is no ISO 8601 time: 'yesterday'"),
         (["--format", "xlsx"], "xlsx"),
     ],
@@ -230,6 +256,37 @@ async def test_a_run_there_is_not_is_exit_code_1(server, capsys):
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("kognitos: ")
+
+
+async def test_a_run_there_is_not_does_not_end_the_wait_for_others(server, capsys):
+    waited = server.add_run(name="late")
+    waiting = asyncio.create_task(kognitos("runs", "wait", "none", waited.id))
+    async with asyncio.timeout(30):
+        while "none" not in capsys.readouterr().err:  # noqa: ASYNC110 - another thread
+            await asyncio.sleep(0.05)
+    server.set_status(waited.id, "Succeeded")
+    assert await waiting == 1
+    assert capsys.readouterr().out == f"{waited.id}\tSucceeded\tlate\n"
+
+
+async def test_a_wrong_key_ends_the_wait_at_once(server, monkeypatch, capsys):
+    monkeypatch.setenv("KOGNITOS_API_KEY", "wrong")
+    assert await kognitos("runs", "wait", "a", "b", "c") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kognitos: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--timeout", "-1", "a"], "timeout is 0 or more seconds, not -1.0"),
+        ([""], "run is a str of at least 1 character"),
+    ],
+)
+async def test_a_wait_that_cannot_be_is_refused(server, capsys, options, told):
+    assert await kognitos("runs", "wait", *options) == 2
+    assert told in capsys.readouterr().err
+    assert server.count() == 0
 
 
 async def test_no_runs_to_wait_for_is_a_wrong_call(server, capsys):
