@@ -325,6 +325,8 @@ class _Attempt(Generic[Q, R]):
             return self._begun
         if entry.state == STARTED and entry.run_id is not None:
             return entry.run_id
+        # Since the first start whose outcome was in doubt: a look-up that covers them all misses none.
+        since: datetime | None = None
         if entry.state == STARTING and entry.since is not None:
             since = datetime.fromtimestamp(entry.since, UTC)
             lost = StartUncertainError(
@@ -332,16 +334,16 @@ class _Attempt(Generic[Q, R]):
                 request=self._request,
                 since=since,
             )
-            if (found := await self._look_up(lost, since_opening=True)) is not None:
+            if (found := await self._look_up(lost, since, since_opening=True)) is not None:
                 return await self._adopt(found)
         while True:
-            since = datetime.now(UTC)
+            since = since or datetime.now(UTC)
             self._attempts += 1
             await journal.starting(entry, since.timestamp())
             try:
                 self._begun = await self._job.start_when_room(self._request)
             except StartUncertainError as lost:
-                found = await self._look_up(lost, since_opening=False)
+                found = await self._look_up(lost, since, since_opening=False)
                 if found is not None:
                     return await self._adopt(found)
                 if self._attempts >= _MOST_STARTS:
@@ -361,11 +363,11 @@ class _Attempt(Generic[Q, R]):
             await self._journal.started(self._entry, self._jobs.id_of(run))
         return run
 
-    async def _look_up(self, lost: StartUncertainError, *, since_opening: bool) -> R | None:
+    async def _look_up(self, lost: StartUncertainError, since: datetime, *, since_opening: bool) -> R | None:
         """The run that a lost start made, None if certainly none; `lost` where that cannot be told."""
         await self._job.until_absence_shows(since_opening)
         try:
-            found = await self._jobs.find(self._request, lost.since)
+            found = await self._jobs.find(self._request, since)
         except KognitosError as problem:
             raise lost from problem
         if len(found) > 1:
