@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
 from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
+from kognitos_async.ordering import Order
 from kognitos_async.pending import Group, Pending, Waiter
 from kognitos_async.waiting import Waitable, may_mend
 
@@ -72,22 +73,23 @@ class Coalescer(Generic[R]):
         waiter = Waiter(watch)
         pending = self._add(waiter, group, delay)
         loop = asyncio.get_running_loop()
+        settled: R | None = None
         try:
             with anyio.move_on_after(timeout):
-                while True:
+                while settled is None:
                     reading = await waiter.next_reading()
                     if isinstance(reading, KognitosError):
                         watch.failed(reading, loop.time())
                     elif isinstance(reading, BaseException):
                         raise RuntimeError("the shared polls failed") from reading  # noqa: TRY004 - a bug, not a wrong type
                     elif watch.found(reading):
-                        break
+                        settled = reading
         finally:
             self._remove(pending, waiter)
         await self._settle()
-        if watch.run is None or not watch.over(watch.run):
+        if settled is None:
             raise watch.timed_out(timeout or 0.0)
-        return cast("R", watch.run)
+        return settled
 
     async def close(self) -> None:
         """End all waits with `ClientClosedError`."""
@@ -326,6 +328,7 @@ class Coalescer(Generic[R]):
         tokens: list[str | None] = []
         first_met: int | None = None
         fruitless = 0
+        order = Order()
         while True:
             page = await self._reader.read_page(group.key, token)
             index = len(tokens)
@@ -335,14 +338,15 @@ class Coalescer(Generic[R]):
             if met and first_met is None:
                 first_met = index
             fruitless = 0 if met else fruitless + 1
-            group.rising = self._rising(page, group.rising)
+            if page.items:
+                order.go_on(self._reader.created(run) for run in (page.items[0], page.items[-1]))
             token = page.continuation_token
             far = index + 1 >= plan.depth and (fruitless >= plan.explore or left <= 0)
             if token is None or far:
                 break
             self._read_overdue(group, index, loop.time())
-        if group.rising and first_met:
-            # Oldest first: what lies before the first pending run will never be needed again.
+        if order.oldest_first and first_met:
+            # What lies before the first pending run will never be needed again.
             group.start = tokens[first_met]
             for pending in group.members.values():
                 if pending.page is not None:
@@ -367,13 +371,6 @@ class Coalescer(Generic[R]):
             else:
                 self._answer(pending, run)
         return met, found
-
-    def _rising(self, page: Page[R], rising: bool | None) -> bool | None:
-        """Whether the list is oldest first, as far as its pages tell; False once one contradicts."""
-        if len(page.items) < 2 or rising is False:
-            return rising
-        first, last = self._reader.created(page.items[0]), self._reader.created(page.items[-1])
-        return rising if first == last else first < last
 
     def _read_overdue(self, group: Group, index: int, now: float) -> None:
         """Read singly, now and then, the run that the sweep keeps waiting longest, and any held too long."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from kognitos_async.errors import KognitosError, NotFoundError
+from kognitos_async.ordering import Order
 from kognitos_async.waiting import Waitable, may_mend
 
 if TYPE_CHECKING:
@@ -91,41 +91,28 @@ class Follower(Generic[R]):
         began = self._now()
         emitted = 0
         missing = set(self._open)
-        falling: bool | None = None  # newest first, as far as this reading tells
-        last: datetime | None = None
+        order = Order()
         token = self._start
         while True:
             page = await self._patiently(partial(self._listing.read_page, self._group, token))
             for run in page.items:
                 missing.discard(run.id)
                 emitted += await self._see(run, emit, horizon)
-            if page.items:
-                first, final = self._listing.created(page.items[0]), self._listing.created(page.items[-1])
-                if first != final or (last is not None and first != last):
-                    falls = self._falls(page) and (last is None or last >= first)
-                    falling = falls and falling is not False
-                last = final
+            order.go_on(self._listing.created(run) for run in page.items)
             if page.continuation_token is None:
                 break
-            if falling and last is not None and last < horizon:
+            old = order.last is not None and order.last < horizon
+            if old and order.newest_first:
                 break
-            if falling is False and last is not None and last < horizon and not missing:
-                # Oldest first so far: what lies before this point will not be needed again.
-                self._start = page.continuation_token if self._rises(page) else self._start
+            if old and order.oldest_first and not missing:
+                # What lies before this point will not be needed again.
+                self._start = page.continuation_token
             token = page.continuation_token
         for run_id in missing:
             emitted += await self._ask_for(run_id, emit, horizon)
         self._horizon = max(horizon, began - _MARGIN)
         self._forget()
         return emitted
-
-    def _falls(self, page: Page[R]) -> bool:
-        times = [self._listing.created(run) for run in page.items]
-        return all(earlier >= later for earlier, later in itertools.pairwise(times))
-
-    def _rises(self, page: Page[R]) -> bool:
-        times = [self._listing.created(run) for run in page.items]
-        return all(earlier <= later for earlier, later in itertools.pairwise(times))
 
     async def _ask_for(self, run_id: str, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
         """Read a run that has not ended and was not met in the list."""

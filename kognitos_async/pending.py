@@ -140,7 +140,7 @@ class Pending:
 class Group:
     """The pending runs that one list may answer for, and what is known of that list."""
 
-    __slots__ = ("banned_until", "failures", "key", "members", "owed", "rising", "start", "sweeping")
+    __slots__ = ("banned_until", "failures", "key", "members", "owed", "start", "sweeping")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -148,7 +148,6 @@ class Group:
         self.owed: deque[Pending] = deque()
         self.sweeping = False
         self.start: str | None = None  # token of the first page worth reading
-        self.rising: bool | None = None  # oldest first; None while unknown
         self.failures = 0  # sweeps in a row that failed
         self.banned_until = float("-inf")
 

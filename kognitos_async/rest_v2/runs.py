@@ -12,6 +12,7 @@ from kognitos_async import checks
 from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
 from kognitos_async.following import Follower
 from kognitos_async.messages import START, Request, decoder_for, segment
+from kognitos_async.ordering import Order
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page, pager
@@ -147,7 +148,7 @@ class Runs:
         stage = stage_word(request.stage)
         listing = self.list(request.process_id, agent_id=request.agent_id, stage=stage)
         found: builtins.list[Run] = []
-        order = _Order()
+        order = Order()
         async for page in listing.pages():
             earliest = since + self.clock_difference() - _MARGIN
             found += [
@@ -155,7 +156,9 @@ class Runs:
                 for run in page.items
                 if run.name == request.name and run.stage == stage and run.created_at >= earliest
             ]
-            if order.newest_first_beyond(page, earliest):
+            order.go_on(run.created_at for run in page.items)
+            # A page's worth of times that only fall is no accident.
+            if order.newest_first and order.read >= LARGEST_PAGE and order.last and order.last < earliest:
                 break
         return sorted({run.id: run for run in found}.values(), key=lambda run: run.created_at)
 
@@ -254,23 +257,3 @@ def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeErro
             return False
         return problem.status >= 500 or problem.status in _REFUSED_LATE
     return True
-
-
-class _Order:
-    """What the pages read so far prove about the order of a list."""
-
-    def __init__(self) -> None:
-        self._last: datetime | None = None
-        self._read = 0
-        self._falling = True
-
-    def newest_first_beyond(self, page: Page[Run], earliest: datetime) -> bool:
-        """Whether all pages so far fall in time, too many for an accident, down to before `earliest`."""
-        for time in (run.created_at for run in page.items):
-            if self._last is not None and time > self._last:
-                self._falling = False
-            self._last = time
-        self._read += len(page.items)
-        return (
-            self._falling and self._read >= LARGEST_PAGE and self._last is not None and self._last < earliest
-        )
