@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 
+import msgspec
 import pytest
 
 from kognitos_async import (
@@ -469,3 +470,13 @@ async def test_waiting_on_a_closed_client(server, connect):
     with pytest.raises(ClientClosedError):
         await client.wait_for_run(made.id)
     assert issubclass(ClientClosedError, KognitosError)
+
+
+async def test_an_unread_run_is_not_returned_when_time_is_up(client, server):
+    """A succeeded run of a list that left its outputs out is read first, or the wait times out."""
+    made = server.add_run(status="Succeeded", outputs={"the output total": 1})
+    listed = msgspec.structs.replace(await client.runs.get(made.id), outputs=())
+    server.misbehave("get_run", faults.hang(), times=None)
+    with pytest.raises(WaitTimeoutError) as late:
+        await client.wait_for_run(listed, timeout=0.1)
+    assert late.value.run.id == made.id
