@@ -430,9 +430,25 @@ async def test_the_journal_of_another_job_is_refused_in_one_line(server, bulk, c
     assert len(server.runs) == 1
 
 
-async def test_a_damaged_record_of_uploads_is_one_line(server, bulk, tmp_path, capsys):
+@pytest.mark.parametrize("content", ["{\n", "[1, 2]\n", '{"a": "b"}\n', "\xff\n"])
+async def test_a_damaged_record_of_uploads_is_one_line(server, bulk, tmp_path, capsys, content):
     record = tmp_path / "job.journal.files"
-    record.write_text("{")
+    record.write_bytes(content.encode("latin-1"))
     assert await bulk("name\none\n") == 1
     assert capsys.readouterr().err == f"kognitos: {record} is damaged: restore it from a copy\n"
     assert server.count() == 0
+
+
+async def test_a_line_of_the_record_that_was_cut_off_is_written_anew(server, bulk, tmp_path):
+    """Its upload had not been used by any run; the lines before it are."""
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(name)
+    rows = "name,file\none,a.txt\ntwo,b.txt\n"
+    assert await bulk("name,file\none,a.txt\n") == 0
+    record = tmp_path / "job.journal.files"
+    first = record.read_bytes()
+    record.write_bytes(first + b'["cut o')
+    assert await bulk(rows) == 0
+    lines = record.read_bytes().splitlines(keepends=True)
+    assert lines[0] == first
+    assert len(lines) == len(server.files) == 2
