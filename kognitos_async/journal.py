@@ -7,45 +7,23 @@ so that a disk that syncs slowly costs a job little. A step is on disk when its 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import sqlite3
-import struct
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import anyio
 
 from kognitos_async.errors import JournalError
+from kognitos_async.journal_file import connect, damaged, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import sqlite3
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 PLANNED, STARTING, STARTED, SETTLED = "planned", "starting", "started", "settled"
-
-_APPLICATION_ID = 0x4B474E4A  # "KGNJ"
-_VERSION = 1
-_HEADER = struct.Struct(">16s44xI4xI")  # magic, user_version at 60, application_id at 68
-_MAGIC = b"SQLite format 3\0"
-_SCHEMA = """
-CREATE TABLE job (generation INTEGER NOT NULL);
-INSERT INTO job VALUES (0);
-CREATE TABLE runs (
-    position INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    request BLOB NOT NULL,
-    state TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    since REAL,
-    run_id TEXT,
-    run BLOB
-);
-CREATE INDEX unfinished ON runs (position) WHERE state IN ('starting', 'started');
-"""
 
 
 class Entry(NamedTuple):
@@ -151,11 +129,11 @@ class Journal:
     # In the thread
 
     def _open(self) -> None:
-        self._database = _connect(self.path)
-        with _explained(self.path):
-            damage = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise _damaged(self.path, damage)
+        self._database = connect(self.path)
+        with explained(self.path):
+            flaw = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if flaw != "ok":
+                raise damaged(self.path, flaw)
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._database.execute("UPDATE job SET generation = generation + 1")
@@ -234,7 +212,7 @@ class Journal:
         if self._database is None:
             raise JournalError(f"journal {self.path} is closed")
         results: list[Any] = []
-        with _explained(self.path), self._database:
+        with explained(self.path), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             for step in steps:
                 try:
@@ -250,162 +228,29 @@ class DuplicateNameError(JournalError):
 
 def summary(path: str | os.PathLike[str]) -> dict[str, int]:
     """How many entries of a journal are in each state. Raises `JournalError` as opening it does."""
-    file = Path(os.fspath(path))
-    if not file.exists():
-        raise JournalError(f"there is no journal {file}")
-    database = _connect(file)
-    try:
-        with _explained(file):
-            counts = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
-    finally:
-        database.close()
+    file = _existing(path)
+    with closing(connect(file)) as database, explained(file):
+        counts = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
     return {state: counts.get(state, 0) for state in (PLANNED, STARTING, STARTED, SETTLED)}
 
 
-def settled_runs(path: str | os.PathLike[str], after: int, limit: int) -> list[tuple[int, bytes]]:
-    """Positions and runs (JSON) of settled entries behind position `after`, at most `limit`."""
+def settled_runs(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The runs (JSON) of the settled entries, in the order of the input, read as they are asked for.
+
+    Raises `JournalError` as opening does.
+    """
+    file = _existing(path)
+    with closing(connect(file)) as database, explained(file):
+        rows = database.execute("SELECT run FROM runs WHERE state = 'settled' ORDER BY position")
+        for (run,) in rows:
+            yield run
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
     file = Path(os.fspath(path))
-    database = _connect(file)
-    try:
-        with _explained(file):
-            return database.execute(
-                "SELECT position, run FROM runs WHERE state = 'settled' AND position > ? "
-                "ORDER BY position LIMIT ?",
-                (after, limit),
-            ).fetchall()
-    finally:
-        database.close()
-
-
-# Closing any descriptor of a file drops all locks that the process has on it: a journal that is open here
-# must not even be looked at, or other processes would get in.
-_opening = threading.Lock()
-_open_here: set[tuple[int, int]] = set()
-
-
-class _Connection(sqlite3.Connection):
-    """A connection to a journal, which is free again for this process once it is closed."""
-
-    identity: tuple[int, int] | None = None
-
-    def close(self) -> None:
-        super().close()
-        if self.identity is not None:
-            _open_here.discard(self.identity)
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    """A connection that keeps every other process out, to a file that is a journal for certain."""
     if not file.exists():
-        _create(file)
-    state = file.stat()
-    identity = state.st_dev, state.st_ino
-    with _opening:
-        if identity in _open_here:
-            raise JournalError(f"journal {file} is in use by this process: wait for that job, or end it")
-        _open_here.add(identity)
-    try:
-        database = _connect_alone(file)
-    except BaseException:
-        _open_here.discard(identity)
-        raise
-    database.identity = identity
-    return database
-
-
-def _connect_alone(file: Path) -> _Connection:
-    _check_header(file)
-    with _explained(file):
-        database = sqlite3.connect(
-            file, timeout=0.2, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
-        try:
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("PRAGMA journal_mode = WAL")
-            # FULL syncs at each commit: what was recorded also outlives a power cut.
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN EXCLUSIVE")
-            database.execute("COMMIT")
-        except sqlite3.Error:
-            database.close()
-            raise
-    return database
-
-
-def _create(file: Path) -> None:
-    """Make an empty journal beside its place and move it there whole."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        with _explained(file):
-            database = sqlite3.connect(draft, isolation_level=None)
-            try:
-                database.executescript(_SCHEMA)
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_VERSION}")
-            finally:
-                database.close()
-        try:
-            os.link(draft, file)  # unlike a rename it never replaces what another process made meanwhile
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            draft.rename(file)
-    except OSError as problem:
-        raise JournalError(f"journal {file} cannot be made: {problem.strerror}") from problem
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-
-
-def _check_header(file: Path) -> None:
-    try:
-        with file.open("rb") as opened:
-            header = opened.read(_HEADER.size)
-    except OSError as problem:
-        raise JournalError(f"journal {file} cannot be read: {problem.strerror}") from problem
-    if len(header) < _HEADER.size:
-        raise _damaged(file, f"it has only {len(header)} bytes")
-    magic, version, application = _HEADER.unpack(header)
-    if magic != _MAGIC or application != _APPLICATION_ID:
-        raise JournalError(f"{file} is not a journal of kognitos-async; it was left as it is")
-    if version != _VERSION:
-        raise JournalError(
-            f"journal {file} is of version {version}; this version of kognitos-async reads {_VERSION}"
-        )
-
-
-class _explained:  # noqa: N801 - used as a statement
-    """Turns SQLite's errors into `JournalError`."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, sqlite3.Error):
-            return
-        words = str(error)
-        if "locked" in words or "busy" in words:
-            raise JournalError(
-                f"journal {self._file} is in use by another process: wait for it, or end it"
-            ) from error
-        if isinstance(error, sqlite3.OperationalError):
-            raise JournalError(
-                f"journal {self._file} cannot be written: {words}. Nothing was started that is not recorded; "
-                "free the disk or mend the folder's permissions, then resume with the same call"
-            ) from error
-        raise _damaged(self._file, words) from error
-
-
-def _damaged(file: Path, how: str) -> JournalError:
-    return JournalError(
-        f"journal {file} is damaged ({how}) and was left as it is: restore it from a copy. Starting anew "
-        "without it may start runs twice; their names tell which exist"
-    )
+        raise JournalError(f"there is no journal {file}")
+    return file
 
 
 def _copy(error: JournalError) -> JournalError:

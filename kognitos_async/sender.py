@@ -50,8 +50,6 @@ class Sender:
         self.redactor = redactor
         self.quota = retry.RetryQuota()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
-        self.attempts = 0
-        self.retries = 0
         self.server_date: str | None = None
         self._max_concurrent = max_concurrent
         self._requests_per_second = requests_per_second
@@ -128,7 +126,6 @@ class Sender:
                 raise failure
             if delay is None or not (taken := self.quota.take(failure)):
                 raise failure
-            self.retries += 1
             logger.warning(
                 "%s; sending again in %.2f s, attempt %d of %d",
                 failure,
@@ -157,7 +154,6 @@ class Sender:
         gate.throttled(sent_at, 0.0 if too_long else asked)
 
     def _note_attempt(self, request: Request, attempt: int, sent_at: float, result: int | str) -> None:
-        self.attempts += 1
         if logger.isEnabledFor(logging.DEBUG):
             elapsed = asyncio.get_running_loop().time() - sent_at
             logger.debug(

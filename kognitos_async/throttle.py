@@ -135,11 +135,6 @@ class Gate:
                 if not place.done():
                     place.set_exception(ClientClosedError("the client was closed while a request waited"))
 
-    @property
-    def pressed(self) -> bool:
-        """Whether requests have to wait at the moment."""
-        return bool(self._waiting[0] or self._waiting[1])
-
     def _admit(self, now: float, late: float) -> None:
         self._free -= 1
         interval = self._interval(now)

@@ -16,8 +16,6 @@ from kognitos_async.journal import settled_runs, summary
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.models import Run
 
-_AT_A_TIME = 1000
-
 journal = typer.Typer(help="See what a bulk job has recorded.", no_args_is_help=True)
 
 
@@ -47,9 +45,4 @@ def show(
 
 def _statuses(file: Path) -> Counter[str]:
     decoder = decoder_for(Run)
-    counts: Counter[str] = Counter()
-    after = -1
-    while page := settled_runs(file, after, _AT_A_TIME):
-        counts.update(str(decoder.decode(run).status) for _, run in page)
-        after = page[-1][0]
-    return counts
+    return Counter(str(decoder.decode(run).status) for run in settled_runs(file))

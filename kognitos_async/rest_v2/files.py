@@ -98,7 +98,6 @@ class Files:
                     taken := self._sender.quota.take(lost if isinstance(lost, TransportError) else failure)
                 ):
                     raise failure
-                self._sender.retries += 1
                 logger.warning("%s; sending again with a fresh form in %.2f s", failure, delay)
                 await self._sender.sleep(delay)
 

@@ -56,8 +56,11 @@ async def test_the_states_of_an_entry(tmp_path):
             entry = await journal.plan("a", b"1")
         assert entry[3:] == expected
     assert summary(path) == {"planned": 0, "starting": 0, "started": 0, "settled": 1}
-    assert settled_runs(path, -1, 10) == [(0, b"{}")]
-    assert settled_runs(path, 0, 10) == []
+    assert list(settled_runs(path)) == [b"{}"]
+    for look in (summary, lambda missing: list(settled_runs(missing))):
+        with pytest.raises(JournalError, match="no journal"):
+            look(tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 async def test_a_name_given_twice_and_another_content_are_refused(tmp_path):

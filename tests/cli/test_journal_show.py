@@ -51,8 +51,7 @@ async def test_a_job_that_is_done(job, capsys):
     assert list(statuses.values()) == sorted(statuses.values(), reverse=True)
 
 
-async def test_many_settled_runs_are_counted_page_by_page(job, monkeypatch, capsys):
-    monkeypatch.setattr("kognitos_async.cli.journal._AT_A_TIME", 3)
+async def test_all_settled_runs_are_counted(job, capsys):
     path = await job(Schedule.fixed(0.0), 10)
     assert await asyncio.to_thread(run, ["journal", "show", str(path)]) == 0
     assert shown(capsys.readouterr().out)[3:] == [("settled", "10"), ("Succeeded", "10")]

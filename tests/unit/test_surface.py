@@ -193,7 +193,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 LAYERS = [
     {"errors"},
     {"checks", "settings", "retry"},
-    {"messages", "paging", "forms", "sources", "streams", "ordering"},
+    {"messages", "paging", "forms", "sources", "streams", "ordering", "journal_file"},
     {"throttle", "transport", "waiting", "journal"},
     {"sender", "pending"},
     {"coalescing", "following", "bulk"},
