@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -260,8 +260,9 @@ class BulkJob(Generic[Q, R]):
             # Each run of ours that settles lets one start try again; so does time, for runs of others.
             self._without_room += 1
             try:
-                with anyio.move_on_after(pause * self._chance.uniform(0.5, 1.5)):
-                    await self._room.acquire()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause * self._chance.uniform(0.5, 1.5)):
+                        await self._room.acquire()
             finally:
                 self._without_room -= 1
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
@@ -74,8 +75,9 @@ class Coalescer(Generic[R]):
         pending = self._add(waiter, group, delay)
         loop = asyncio.get_running_loop()
         settled: R | None = None
+        deadline = asyncio.timeout(timeout)
         try:
-            with anyio.move_on_after(timeout):
+            async with deadline:
                 while settled is None:
                     reading = await waiter.next_reading()
                     if isinstance(reading, KognitosError):
@@ -84,6 +86,9 @@ class Coalescer(Generic[R]):
                         raise RuntimeError("the shared polls failed") from reading  # noqa: TRY004 - a bug, not a wrong type
                     elif watch.found(reading):
                         settled = reading
+        except TimeoutError:
+            if not deadline.expired():
+                raise
         finally:
             self._remove(pending, waiter)
         await self._settle()
@@ -167,8 +172,10 @@ class Coalescer(Generic[R]):
             while True:
                 self._wake.clear()
                 self._serve_due(loop.time())
-                with anyio.move_on_after(self._due[0][0] - loop.time() if self._due else None):
-                    await self._wake.wait()
+                with suppress(TimeoutError):
+                    # Not a scope of anyio: one that runs out as the task is cancelled loses the cancellation.
+                    async with asyncio.timeout_at(self._due[0][0] if self._due else None):
+                        await self._wake.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (problem := task.exception()) is not None:

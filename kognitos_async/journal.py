@@ -64,20 +64,26 @@ class Journal:
             await self._in_thread(self._open)
         except BaseException:
             # The thread goes on opening what a cancelled job no longer waits for.
-            with anyio.CancelScope(shield=True):
-                await self._in_thread(self._close)
-            self._thread.shutdown()
+            await self._end()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with anyio.CancelScope(shield=True):  # a cancelled job does not leave its file open
-            if self._flusher is not None:
-                await asyncio.wait([self._flusher])
-            await self._in_thread(self._close)
-        self._thread.shutdown()
+        await self._end()
+
+    async def _end(self) -> None:
+        """Close the file, however often the job is cancelled."""
+        with anyio.CancelScope(shield=True):
+            try:
+                if self._flusher is not None:
+                    await asyncio.wait([self._flusher])
+            finally:
+                try:
+                    await self._in_thread(self._close)
+                finally:
+                    self._thread.shutdown(wait=False)
 
     @property
     def resumed(self) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
-
-import anyio
 
 from kognitos_async import messages, retry
 from kognitos_async.errors import (
@@ -139,8 +138,9 @@ class Sender:
         """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
         if self._closed is None:
             raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
-        with anyio.move_on_after(seconds):
-            await self._closed.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
         if self._closed.is_set():
             raise ClientClosedError("the client was closed during the call")
 

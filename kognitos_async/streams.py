@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -51,11 +52,16 @@ class WorkStream(Generic[T]):
         if self._tasks is None or self._results is None:
             return
         self._tasks.cancel_scope.cancel()
+        host = asyncio.current_task()
+        cancellations = 0 if host is None else host.cancelling()
         try:
             # Without the block's own error, which the group would wrap in another.
             await self._tasks.__aexit__(None, None, None)
         finally:
             self._results.close()
+        if host is not None and host.cancelling() > cancellations:
+            # The group took a cancellation that came meanwhile for its own.
+            raise asyncio.CancelledError
 
     def __aiter__(self) -> Self:
         return self

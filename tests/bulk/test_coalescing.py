@@ -361,6 +361,24 @@ def test_cancelling_one_wait_disturbs_no_other():
     run_virtually(main())
 
 
+@pytest.mark.parametrize("moment", [0.0, 1.0, 1.05, 2.0])
+def test_a_wait_cancelled_as_a_timer_fires_ends(moment):
+    """When the poll is due, when its answer comes, when the wait's time is up: no cancellation is lost."""
+
+    async def main():
+        waits = Together(FakeReader())
+        waits.reader.add("a", 3600)
+        task = asyncio.create_task(waits.wait("a", delay=1.0, timeout=2.0))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_at(moment, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await nothing_left(waits.coalescer)
+        await waits.coalescer.close()
+
+    run_virtually(main())
+
+
 def test_cancelled_runs_are_not_read_any_more():
     """After a cancellation nobody asks for that run again."""
 

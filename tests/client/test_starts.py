@@ -67,7 +67,7 @@ async def _start_in_doubt(client, server):
 @pytest.mark.parametrize("fault", LOST_BEFORE.values(), ids=LOST_BEFORE)
 async def test_a_start_lost_before_the_work(server, connect, fault):
     """A start whose answer says nothing certain is sent once; nothing was started, and the lookup says so."""
-    client = await connect(server, request_timeout=0.2)
+    client = await connect(server, request_timeout=1.0)
     server.misbehave("create_run", fault, times=None)
     async with asyncio.timeout(5):
         error = await _start_in_doubt(client, server)
@@ -78,7 +78,7 @@ async def test_a_start_lost_before_the_work(server, connect, fault):
 @pytest.mark.parametrize("fault", LOST_AFTER.values(), ids=LOST_AFTER)
 async def test_a_start_lost_after_the_work(server, connect, fault):
     """A start whose answer was lost after the work is not sent again, and the lookup finds its one run."""
-    client = await connect(server, request_timeout=0.2)
+    client = await connect(server, request_timeout=1.0)
     server.misbehave("create_run", fault, times=None)
     async with asyncio.timeout(5):
         error = await _start_in_doubt(client, server)

@@ -286,7 +286,7 @@ async def test_errors_of_the_callers_code_are_raised_as_they_are(client, server,
 
 async def test_a_store_that_hangs_is_given_up(server, connect):
     """`request_timeout` bounds every stretch without progress."""
-    client = await connect(server, request_timeout=0.2)
+    client = await connect(server, request_timeout=0.5)
     server.misbehave("upload_file", faults.hang(), times=None)
     async with asyncio.timeout(5):
         with pytest.raises(UploadError, match="request_timeout"):
@@ -296,15 +296,15 @@ async def test_a_store_that_hangs_is_given_up(server, connect):
 
 async def test_a_slow_upload_may_take_longer_than_the_request_timeout(server, connect):
     """As long as there is progress."""
-    client = await connect(server, request_timeout=0.2)
+    client = await connect(server, request_timeout=0.5)
 
     async def slow():
-        for _ in range(6):
+        for _ in range(10):
             await asyncio.sleep(0.08)
             yield b"x" * 1000
 
-    file = await client.files.upload(slow(), file_name="a", size=6000)
-    assert server.files[file.id].content_length == 6000
+    file = await client.files.upload(slow(), file_name="a", size=10_000)
+    assert server.files[file.id].content_length == 10_000
 
 
 async def test_no_key_ever_reaches_the_store(client, server):

@@ -126,3 +126,35 @@ def test_a_stream_is_used_inside_its_block_and_once():
             await anext(stream)
 
     run_virtually(main())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_cancellation_while_leaving_is_not_lost(turns):
+    """Whenever it comes: the task that left the block ends as cancelled."""
+
+    async def main():
+        leaving = asyncio.Event()
+
+        async def leave():
+            async with WorkStream(slow_to_end):
+                await asyncio.sleep(1)
+                leaving.set()
+            await asyncio.sleep(10)
+
+        async def slow_to_end(emit):
+            try:
+                await emit(1)
+            finally:
+                for _ in range(2):
+                    await asyncio.sleep(0)
+
+        task = asyncio.create_task(leave())
+        await leaving.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.get_running_loop().time() == 1
+
+    run_virtually(main())
