@@ -312,7 +312,7 @@ async def test_a_pause_beyond_the_limit_is_an_outcome(tmp_path):
 @pytest.mark.parametrize("journal", [True, False])
 async def test_a_full_organization_is_never_overfilled(tmp_path, journal):
     """Ten in flight where three may run: all finish, one run each, three at a time."""
-    async with site(capacity=3, schedule=Schedule.fixed(0.04)) as server:
+    async with site(capacity=3, schedule=Schedule.fixed(0.3)) as server:
         requests = requests_of(server, 18)
         most = 0
         path = tmp_path / "j" if journal else None
