@@ -26,9 +26,9 @@ from kognitos_async.journal import SETTLED, STARTED, STARTING, DuplicateNameErro
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from random import Random
 
     from kognitos_async.journal import Entry
+    from kognitos_async.sender import Sender
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -89,18 +89,6 @@ class Jobs(Protocol[Q, R]):
         """The run again."""
         ...
 
-    def cuts(self) -> int:
-        """How often the client was told to slow down."""
-        ...
-
-    def waits_too_long(self, error: RateLimitError) -> bool:
-        """Whether the API asked for a longer pause than the client accepts."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep until then, or until the client is closed."""
-        ...
-
 
 class _Ramp:
     """How many starts may be under way: few at first, one more for every eight sent, half after a 429.
@@ -146,14 +134,15 @@ class BulkJob(Generic[Q, R]):
     def __init__(
         self,
         jobs: Jobs[Q, R],
+        sender: Sender,
         requests: Iterable[Q] | AsyncIterable[Q],
         *,
         max_in_flight: int,
         journal: str | os.PathLike[str] | None,
         absence_delay: float,
-        chance: Random,
     ) -> None:
         self._jobs = jobs
+        self._sender = sender
         self._requests = requests
         self._journal_path = journal
         self._absence_delay = absence_delay
@@ -161,7 +150,6 @@ class BulkJob(Generic[Q, R]):
         self._ramp = _Ramp()
         self._room = asyncio.Semaphore(0)
         self._without_room = 0
-        self._chance = chance
         self._fatal: JournalError | None = None
         self._opened = 0.0
 
@@ -246,22 +234,22 @@ class BulkJob(Generic[Q, R]):
         pause = _SHORTEST_PAUSE
         while True:
             await self._ramp.enter()
-            cuts = jobs.cuts()
+            cuts = self._sender.cuts
             try:
                 return await jobs.start(request)
             except CapacityError:
                 pass
             except RateLimitError as error:
-                if jobs.waits_too_long(error):
+                if self._sender.asks_too_long(error):
                     raise
                 continue  # the client pauses by itself
             finally:
-                self._ramp.leave(slower=jobs.cuts() > cuts)
+                self._ramp.leave(slower=self._sender.cuts > cuts)
             # Each run of ours that settles lets one start try again; so does time, for runs of others.
             self._without_room += 1
             try:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(pause * self._chance.uniform(0.5, 1.5)):
+                    async with asyncio.timeout(pause * self._sender.chance.uniform(0.5, 1.5)):
                         await self._room.acquire()
             finally:
                 self._without_room -= 1
@@ -278,7 +266,7 @@ class BulkJob(Generic[Q, R]):
         """Sleep until a run that was started would be in the list."""
         now = asyncio.get_running_loop().time()
         passed = now - self._opened if since_opening else 0.0
-        await self._jobs.sleep(max(0.0, self._absence_delay - passed))
+        await self._sender.sleep(max(0.0, self._absence_delay - passed))
 
     @property
     def jobs(self) -> Jobs[Q, R]:

@@ -24,6 +24,7 @@ from kognitos_async.waiting import Waitable, may_mend
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
+    from datetime import datetime
     from random import Random
 
     from anyio.abc import TaskGroup
@@ -64,15 +65,23 @@ class Coalescer(Generic[R]):
         self._tasks: TaskGroup | None = None
         self._closed = False
 
-    async def wait(self, watch: Watch, group: Hashable | None, *, delay: float, timeout: float | None) -> R:
-        """The run once `watch` is over; first read after `delay` seconds.
+    async def wait(
+        self,
+        watch: Watch,
+        group: Hashable | None,
+        *,
+        delay: float,
+        timeout: float | None,
+        born: datetime | None = None,
+    ) -> R:
+        """The run once `watch` is over; first read after `delay` seconds. `born` bounds the list if known.
 
         Raises `WaitTimeoutError` after `timeout` seconds, `ClientClosedError`, and what the watch raises.
         """
         if self._closed:
             raise ClientClosedError("the client is closed")
         waiter = Waiter(watch)
-        pending = self._add(waiter, group, delay)
+        pending = self._add(waiter, group, delay, born)
         loop = asyncio.get_running_loop()
         settled: R | None = None
         deadline = asyncio.timeout(timeout)
@@ -120,13 +129,14 @@ class Coalescer(Generic[R]):
 
     # Who is waited for
 
-    def _add(self, waiter: Waiter, key: Hashable | None, delay: float) -> Pending:
+    def _add(self, waiter: Waiter, key: Hashable | None, delay: float, born: datetime | None) -> Pending:
         run_id = waiter.watch.run_id
         pending = self._pending.get(run_id)
         if pending is None:
             group = None if key is None else self._group(key)
             pending = self._pending[run_id] = Pending(run_id, group)
             (self._bare if group is None else group.members)[run_id] = pending
+        pending.born = pending.born or born
         pending.waiters.append(waiter)
         when = asyncio.get_running_loop().time() + delay
         if when < pending.due:
@@ -298,7 +308,7 @@ class Coalescer(Generic[R]):
             pending.sweep = -number
         failure: KognitosError | None = None
         try:
-            await self._read_pages(group, plan, number, len(sought))
+            await self._read_pages(group, plan, number, sought, others)
         except KognitosError as error:
             failure = error
         finally:
@@ -329,15 +339,18 @@ class Coalescer(Generic[R]):
         elif self._groups.get(group.key) is group and not self._bare:
             del self._groups[group.key]
 
-    async def _read_pages(self, group: Group, plan: Plan, number: int, left: int) -> None:
+    async def _read_pages(
+        self, group: Group, plan: Plan, number: int, sought: list[Pending], others: list[Pending]
+    ) -> None:
         loop = asyncio.get_running_loop()
-        token = group.start
+        left = len(sought)
+        token, since = group.start or (None, group.earliest() if not others else None)
         tokens: list[str | None] = []
         first_met: int | None = None
         fruitless = 0
         order = Order()
         while True:
-            page = await self._reader.read_page(group.key, token)
+            page = await self._reader.read_page(group.key, token, since)
             index = len(tokens)
             tokens.append(token)
             met, found = self._meet(page, index, number)
@@ -354,7 +367,7 @@ class Coalescer(Generic[R]):
             self._read_overdue(group, index, loop.time())
         if order.oldest_first and first_met:
             # What lies before the first pending run will never be needed again.
-            group.start = tokens[first_met]
+            group.start = (tokens[first_met], since)
             for pending in group.members.values():
                 if pending.page is not None:
                     pending.page = max(0, pending.page - first_met)
@@ -363,7 +376,7 @@ class Coalescer(Generic[R]):
         """Answer for the pending runs on a page: how many were met, and how many of those sought, anew."""
         met = found = 0
         for run in page.items:
-            pending = self._pending.get(run.id)
+            pending = self._pending.get(self._reader.key(run))
             if pending is None:
                 continue
             if pending.sweep != number:

@@ -38,12 +38,29 @@ class Listing(Protocol[R]):
         """A page of the list."""
         ...
 
+    def key(self, run: R) -> str:
+        """What `read` finds the run by."""
+        ...
+
     def created(self, run: R) -> datetime:
         """When a run was created."""
         ...
 
+
+class Clock(Protocol):
+    """How a client tells and passes time."""
+
+    @property
+    def chance(self) -> Random:
+        """What jitter is drawn from."""
+        ...
+
     def clock_difference(self) -> timedelta:
         """How far the server's clock is ahead of ours."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep until then, or until the client is closed."""
         ...
 
 
@@ -62,16 +79,14 @@ class Follower(Generic[R]):
         since: datetime | None,
         ended: Collection[object],
         policy: PollPolicy,
-        sleep: Callable[[float], Awaitable[None]],
-        chance: Random,
+        clock: Clock,
     ) -> None:
         self._listing = listing
         self._group = group
         self._horizon = since
         self._ended = ended
         self._policy = policy
-        self._sleep = sleep
-        self._chance = chance
+        self._clock = clock
         self._open: dict[str, object] = {}
         self._closed: dict[str, datetime] = {}
         self._start: str | None = None
@@ -84,7 +99,7 @@ class Follower(Generic[R]):
         quiet = 0
         while True:
             quiet = 0 if await self._read_through(emit, self._horizon) else quiet + 1
-            await self._sleep(self._policy.delay(quiet, self._chance))
+            await self._clock.sleep(self._policy.delay(quiet, self._clock.chance))
 
     async def _read_through(self, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
         """Read what may have changed once; how many runs were emitted."""
@@ -96,7 +111,7 @@ class Follower(Generic[R]):
         while True:
             page = await self._patiently(partial(self._listing.read_page, self._group, token))
             for run in page.items:
-                missing.discard(run.id)
+                missing.discard(self._listing.key(run))
                 emitted += await self._see(run, emit, horizon)
             order.go_on(self._listing.created(run) for run in page.items)
             if page.continuation_token is None:
@@ -124,16 +139,17 @@ class Follower(Generic[R]):
         return await self._see(run, emit, horizon)
 
     async def _see(self, run: R, emit: Callable[[R], Awaitable[None]], horizon: datetime) -> int:
-        known = self._open.get(run.id)
+        key = self._listing.key(run)
+        known = self._open.get(key)
         created = self._listing.created(run)
-        if known == run.status or (known is None and (created < horizon or run.id in self._closed)):
+        if known == run.status or (known is None and (created < horizon or key in self._closed)):
             return 0
         await emit(run)
         if run.status in self._ended:
-            self._open.pop(run.id, None)
-            self._closed[run.id] = created
+            self._open.pop(key, None)
+            self._closed[key] = created
         else:
-            self._open[run.id] = run.status
+            self._open[key] = run.status
         return 1
 
     def _forget(self) -> None:
@@ -153,8 +169,8 @@ class Follower(Generic[R]):
                 if not may_mend(error):
                     raise
                 asked = getattr(error, "retry_after", None) or 0.0
-            await self._sleep(max(asked, self._policy.delay(tries, self._chance)))
+            await self._clock.sleep(max(asked, self._policy.delay(tries, self._clock.chance)))
             tries += 1
 
     def _now(self) -> datetime:
-        return datetime.now(UTC) + self._listing.clock_difference()
+        return datetime.now(UTC) + self._clock.clock_difference()

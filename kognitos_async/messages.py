@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 T = TypeVar("T")
+
+QueryValue = str | int | float | bool | Sequence[str] | None
+"""What a parameter of a query may be."""
 
 START, NORMAL = 0, 1
 """Priorities at the gate: when the rate is short, starts go first."""
@@ -78,12 +81,13 @@ def segment(identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def with_query(path: str, parameters: Mapping[str, str | int | float | bool | None]) -> str:
-    """`path` with the parameters that are not None as its query."""
+def with_query(path: str, parameters: Mapping[str, QueryValue]) -> str:
+    """`path` with the parameters that are not None as its query; one of several values comes as often."""
     pairs = [
         f"{quote(name, safe='')}={quote(_query_word(value), safe='')}"
-        for name, value in parameters.items()
-        if value is not None
+        for name, values in parameters.items()
+        if values is not None
+        for value in (values if isinstance(values, list | tuple) else (values,))
     ]
     return f"{path}?{'&'.join(pairs)}" if pairs else path
 
@@ -130,13 +134,13 @@ def _in_json(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-def decoder_for(response_type: type[T]) -> msgspec.json.Decoder[T]:
-    """The JSON decoder of a type, made once."""
-    made: msgspec.json.Decoder[T] = _cached_decoder(response_type)
+def decoder_for(response_type: type[T], *, strict: bool = True) -> msgspec.json.Decoder[T]:
+    """The JSON decoder of a type, made once; one that is not `strict` takes numbers written as text."""
+    made: msgspec.json.Decoder[T] = _cached_decoder(response_type, strict=strict)
     return made
 
 
-_cached_decoder: Any = functools.lru_cache(maxsize=256)(msgspec.json.Decoder)
+_cached_decoder: Any = functools.lru_cache(maxsize=512)(msgspec.json.Decoder)
 
 
 def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:

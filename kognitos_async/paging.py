@@ -17,10 +17,14 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page: its items, and the token of the next page, None on the last."""
+    """One page: its items, and the token of the next page, None on the last.
+
+    `total_size` counts the items of all pages where the API says how many there are.
+    """
 
     items: tuple[T, ...]
     continuation_token: str | None = None
+    total_size: int | None = None
 
 
 class Pager(Generic[T]):

@@ -33,8 +33,12 @@ class Reader(Protocol[R]):
         """The run, whole."""
         ...
 
-    async def read_page(self, group: Any, token: str | None) -> Page[R]:
-        """A page of the group's list, as large as may be."""
+    async def read_page(self, group: Any, token: str | None, since: datetime | None = None) -> Page[R]:
+        """A page of the group's list, as large as may be; where the API can, of runs created since then."""
+        ...
+
+    def key(self, run: R) -> str:
+        """What `read` finds the run by."""
         ...
 
     def group_of(self, run: R) -> Hashable:
@@ -122,12 +126,25 @@ class Waiter:
 class Pending:
     """A run that somebody waits for."""
 
-    __slots__ = ("due", "group", "missed", "owed", "page", "reading", "run_id", "sweep", "tried", "waiters")
+    __slots__ = (
+        "born",
+        "due",
+        "group",
+        "missed",
+        "owed",
+        "page",
+        "reading",
+        "run_id",
+        "sweep",
+        "tried",
+        "waiters",
+    )
 
     def __init__(self, run_id: str, group: Group | None) -> None:
         self.run_id = run_id
         self.group = group
         self.waiters: list[Waiter] = []
+        self.born: datetime | None = None  # when it was created, where that is known
         self.due = float("inf")
         self.owed = False  # due, and not answered yet
         self.reading = False
@@ -147,9 +164,15 @@ class Group:
         self.members: dict[str, Pending] = {}
         self.owed: deque[Pending] = deque()
         self.sweeping = False
-        self.start: str | None = None  # token of the first page worth reading
+        # The token of the first page worth reading, and the time that the list begins at.
+        self.start: tuple[str | None, datetime | None] | None = None
         self.failures = 0  # sweeps in a row that failed
         self.banned_until = float("-inf")
+
+    def earliest(self) -> datetime | None:
+        """When the oldest member was created; None unless that is known of all."""
+        born = [pending.born for pending in self.members.values()]
+        return min((time for time in born if time is not None), default=None) if None not in born else None
 
     def plan(self, others: int) -> Plan | None:
         """The sweep worth making now, for the members and `others` that may turn out to be some."""

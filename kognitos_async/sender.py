@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from kognitos_async import messages, retry
@@ -79,6 +80,27 @@ class Sender:
             raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
         return self._gate
 
+    def clock_difference(self) -> timedelta:
+        """How far the server's clock is ahead of ours, by the Date of its last answer; 0 if it has none."""
+        try:
+            there = parsedate_to_datetime(self.server_date or "")
+        except ValueError:
+            return timedelta()
+        if there.tzinfo is None:
+            there = there.replace(tzinfo=UTC)
+        difference = there - datetime.now(UTC)
+        # Whole seconds and some travel: small differences say nothing.
+        return difference if abs(difference) > timedelta(seconds=2) else timedelta()
+
+    @property
+    def cuts(self) -> int:
+        """How often a 429 made the client slow down."""
+        return self.gate.cuts
+
+    def asks_too_long(self, error: RateLimitError) -> bool:
+        """Whether the API asked for a pause beyond the policy's limit."""
+        return error.retry_after is not None and error.retry_after > self.policy.retry_after_limit
+
     def check_open(self) -> None:
         """Raise `ClientClosedError` unless the client is open."""
         if self._closed is None:
@@ -149,9 +171,7 @@ class Sender:
 
     def _pause_everybody(self, gate: Gate, sent_at: float, failure: RateLimitError) -> None:
         """A 429 concerns the key, so all requests; one that asks for too long concerns only its caller."""
-        asked = failure.retry_after
-        too_long = asked is not None and asked > self.policy.retry_after_limit
-        gate.throttled(sent_at, 0.0 if too_long else asked)
+        gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
 
     def _note_attempt(self, request: Request, attempt: int, sent_at: float, result: int | str) -> None:
         if logger.isEnabledFor(logging.DEBUG):

@@ -79,8 +79,6 @@ class Waitable(Protocol):
     """What the wait needs of a run, whichever API it is of."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102
-    @property
     def status(self) -> Word: ...  # noqa: D102
 
 

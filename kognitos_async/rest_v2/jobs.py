@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from kognitos_async.errors import RateLimitError
     from kognitos_async.rest_v2.runs import Runs
     from kognitos_async.rest_v2.scope import Scope
-    from kognitos_async.sender import Sender
 
 
 class _StartBody(msgspec.Struct, frozen=True):
@@ -40,12 +38,10 @@ class RunJobs:
 
     def __init__(
         self,
-        sender: Sender,
         runs: Runs,
         scope: Scope,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
-        self._sender = sender
         self._runs = runs
         self._scope = scope
         self._follow = follow
@@ -91,15 +87,3 @@ class RunJobs:
     def load(self, content: bytes) -> Run:
         """The run again."""
         return _RUN.decode(content)
-
-    def cuts(self) -> int:
-        """How often a 429 made the client pause."""
-        return self._sender.gate.cuts
-
-    def waits_too_long(self, error: RateLimitError) -> bool:
-        """Whether the API asked for a pause beyond the policy's limit."""
-        return error.retry_after is not None and error.retry_after > self._sender.policy.retry_after_limit
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep until then, or until the client is closed."""
-        await self._sender.sleep(seconds)

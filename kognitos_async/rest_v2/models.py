@@ -4,44 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
 
 from kognitos_async.errors import RunExceptionError, RunFailedError, RunStoppedError
+from kognitos_async.words import Word
 
 Value = str | int | float
 """What an input or output holds: the API knows text and numbers only."""
 
 
-class _Word(StrEnum):
-    """A word of the API. One this version does not know becomes a member that carries it as it came."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = value
-        member._value_ = value
-        return member
-
-    @property
-    def known(self) -> bool:
-        """Whether this version of the library knows the word."""
-        return self._value_ in type(self)._value2member_map_
-
-
-class Stage(_Word):
+class Stage(Word):
     """Which version of a process runs."""
 
     DRAFT = "Draft"
     PUBLISHED = "Published"
 
 
-class RunStatus(_Word):
+class RunStatus(Word):
     """Where a run stands. The last four are words of the vendor's pages, not of the schema."""
 
     CREATED = "Created"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
-from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
 from kognitos_async.following import Follower
 from kognitos_async.messages import START, Request, decoder_for, segment
 from kognitos_async.ordering import Order
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page, pager
-from kognitos_async.retry import certainly_not_done
+from kognitos_async.starts import RecentStarts, check_since, started
 from kognitos_async.streams import WorkStream
 from kognitos_async.waiting import PATIENCE
+from kognitos_async.waits import Waited
 
 if TYPE_CHECKING:
     import builtins
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from kognitos_async.waiting import PollPolicy
 
 _RUN = decoder_for(Run)
-_REFUSED_LATE = frozenset({303, 408, 460, 499})
-"""Statuses below 500 after which the work may have been done all the same."""
 _MARGIN = timedelta(seconds=5)
 """How much earlier than the start a run may seem created: times cut to seconds, clocks that differ."""
 
@@ -45,7 +41,7 @@ class Runs:
         self._sender = sender
         self._scope = scope
         self._poll = poll
-        self._started: dict[str, float] = {}
+        self._recent = RecentStarts()
 
     def list(
         self,
@@ -108,29 +104,12 @@ class Runs:
     async def start_request(self, request: RunRequest, *, wait_for_room: bool = True) -> Run:
         """`start`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
         body = encode_start(request, self._scope.agent(request.agent_id))
-        since = datetime.now(UTC)
-        try:
-            run = await self._sender.send(
-                Request(
-                    "POST",
-                    "/runs",
-                    body,
-                    repeatable=False,
-                    priority=START,
-                    waits_for_room=wait_for_room,
-                ),
-                _RUN,
-            )
-        except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
-            if not _may_have_started(problem):
-                raise
-            raise StartUncertainError(
-                f"the start of {request.name!r} was sent, but whether it runs is not known ({problem}). "
-                "Look it up with runs.find_started(error.request, since=error.since) before starting again",
-                request=request,
-                since=since,
-            ) from problem
-        self._remember(run.id)
+        sending = self._sender.send(
+            Request("POST", "/runs", body, repeatable=False, priority=START, waits_for_room=wait_for_room),
+            _RUN,
+        )
+        run = await started(sending, repr(request.name), request)
+        self._recent.note(run.id)
         return run
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
@@ -141,16 +120,13 @@ class Runs:
         first. A run may take some seconds to appear. Five seconds before `since` count too, and the
         server's own clock is used where it says what it is.
         """
-        if not isinstance(since, datetime):
-            raise TypeError(f"since is a datetime, not {type(since).__name__}")
-        if since.tzinfo is None:
-            raise ValueError("since is a datetime with a time zone; this one has none")
+        check_since(since)
         stage = stage_word(request.stage)
         listing = self.list(request.process_id, agent_id=request.agent_id, stage=stage)
         found: builtins.list[Run] = []
         order = Order()
         async for page in listing.pages():
-            earliest = since + self.clock_difference() - _MARGIN
+            earliest = since + self._sender.clock_difference() - _MARGIN
             found += [
                 run
                 for run in page.items
@@ -179,10 +155,8 @@ class Runs:
         may come and go unseen. A broken network delays and loses nothing; what polling cannot mend is
         raised. Memory holds the runs that have not ended, at most 10,000. (list_runs, get_run)
         """
-        if since is not None and not isinstance(since, datetime):
-            raise TypeError(f"since is a datetime or None, not {type(since).__name__}")
-        if since is not None and since.tzinfo is None:
-            raise ValueError("since is a datetime with a time zone; this one has none")
+        if since is not None:
+            check_since(since)
         group = (self._scope.agent(agent_id), checks.identifier("process_id", process_id))
         follower = Follower(
             self,
@@ -190,26 +164,30 @@ class Runs:
             since=since,
             ended=ENDED,
             policy=poll or self._poll,
-            sleep=self._sender.sleep,
-            chance=self._sender.chance,
+            clock=self._sender,
         )
         return WorkStream(follower.work)
 
     def started_ago(self, run: Run | str) -> float:
         """Seconds since the run was started, infinity if it was long ago or nothing tells."""
-        moment = self._started.get(run if isinstance(run, str) else run.id)
-        if moment is not None:
-            return asyncio.get_running_loop().time() - moment
+        age = self._recent.age(run if isinstance(run, str) else run.id)
+        if age is not None:
+            return age
         if isinstance(run, str):
             return float("inf")
-        age = datetime.now(UTC) + self.clock_difference() - run.created_at
-        return max(0.0, age.total_seconds())
+        since = datetime.now(UTC) + self._sender.clock_difference() - run.created_at
+        return max(0.0, since.total_seconds())
 
     # What the shared polls need to know of runs
 
     read = get
 
-    async def read_page(self, group: tuple[str, str] | tuple[str, str, str], token: str | None) -> Page[Run]:
+    async def read_page(
+        self,
+        group: tuple[str, str] | tuple[str, str, str],
+        token: str | None,
+        since: datetime | None = None,  # noqa: ARG002 - this API has no filter
+    ) -> Page[Run]:
         """A page of the runs of an agent and process, of one stage if the group names it."""
         query: dict[str, str | int | None] = {
             "process_id": group[1],
@@ -223,6 +201,17 @@ class Runs:
         """The agent and process whose list holds the run."""
         return run.agent_id, run.process_id
 
+    def key(self, run: Run) -> str:
+        """What a run is read by."""
+        return run.id
+
+    def waited(self, run: Run | str, group: tuple[str, str] | None = None) -> Waited[Run]:
+        """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""
+        age = self.started_ago(run)
+        if isinstance(run, str):
+            return Waited(run, None, group, age, fresh=False)
+        return Waited(run.id, run, self.group_of(run), age, fresh=age <= PATIENCE)
+
     def created(self, run: Run) -> datetime:
         """When the run was created."""
         return run.created_at
@@ -231,29 +220,10 @@ class Runs:
         """Whether a run from a list may lack its outputs."""
         return run.succeeded and not run.outputs
 
-    def _remember(self, run_id: str) -> None:
-        """Keep when a run was started for as long as that matters to a wait."""
-        now = asyncio.get_running_loop().time()
-        while self._started and now - next(iter(self._started.values())) > PATIENCE:
-            del self._started[next(iter(self._started))]
-        self._started[run_id] = now
 
-    def clock_difference(self) -> timedelta:
-        """How far the server's clock is ahead of ours, by the Date of its last answer; 0 if it has none."""
-        try:
-            there = parsedate_to_datetime(self._sender.server_date or "")
-        except ValueError:
-            return timedelta()
-        if there.tzinfo is None:
-            there = there.replace(tzinfo=UTC)
-        difference = there - datetime.now(UTC)
-        # Whole seconds and some travel: small differences say nothing.
-        return difference if abs(difference) > timedelta(seconds=2) else timedelta()
-
-
-def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:
-    if isinstance(problem, APIStatusError):
-        if certainly_not_done(problem):
-            return False
-        return problem.status >= 500 or problem.status in _REFUSED_LATE
-    return True
+def check_run(run: object) -> None:
+    """Raise `TypeError` or `ValueError` for what is neither a run nor the id of one."""
+    if isinstance(run, str):
+        checks.identifier("run", run)
+    elif not isinstance(run, Run):
+        raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")

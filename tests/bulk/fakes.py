@@ -96,7 +96,10 @@ class FakeReader:
             raise NotFoundError(f"no run {run_id}", status=404)
         return self.peek(run_id)
 
-    async def read_page(self, group, token):
+    def key(self, run):
+        return run.id
+
+    async def read_page(self, group, token, since=None):
         self.pages += 1
         self.under_way += 1
         try:

@@ -23,6 +23,9 @@ POLL = PollPolicy(initial=1, maximum=2, jitter=0)
 class Listing(FakeReader):
     """A list whose server's clock is the loop's, counted from EPOCH."""
 
+    chance = random.Random(1)
+    sleep = staticmethod(asyncio.sleep)
+
     def clock_difference(self):
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time()) - datetime.now(UTC)
 
@@ -47,8 +50,7 @@ def follow(listing, seconds, *, since=EPOCH, before_page=None):
         since=since,
         ended=ENDED,
         policy=POLL,
-        sleep=asyncio.sleep,
-        chance=random.Random(1),
+        clock=listing,
     )
 
     async def main():

@@ -28,23 +28,26 @@ class LosingJobs:
     async def wait(self, request, run):
         return run
 
-    async def sleep(self, seconds):
-        pass
-
     def id_of(self, run):
         return run
 
     def dump(self, run):
         return run.encode()
 
-    def cuts(self):
-        return 0
+
+class Calm:
+    """A sender that nobody slows down."""
+
+    cuts = 0
+
+    async def sleep(self, seconds):
+        pass
 
 
 async def test_every_look_up_goes_back_to_the_first_start_in_doubt(tmp_path):
     """A run that the first of three lost starts made is found although it shows only at the third look-up."""
     jobs = LosingJobs(found_at=3)
-    job = BulkJob(jobs, ["one"], max_in_flight=1, journal=tmp_path / "job", absence_delay=0.0, chance=None)
+    job = BulkJob(jobs, Calm(), ["one"], max_in_flight=1, journal=tmp_path / "job", absence_delay=0.0)
     outcomes = []
 
     async def take(outcome):

@@ -1,0 +1,71 @@
+"""Starts, whichever API they are of: when one is in doubt, and which runs were started just now."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
+from kognitos_async.retry import certainly_not_done
+from kognitos_async.waiting import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+T = TypeVar("T")
+
+_REFUSED_LATE = frozenset({303, 408, 460, 499})
+"""Statuses below 500 after which the work may have been done all the same."""
+
+
+async def started(sending: Awaitable[T], what: str, request: Any) -> T:
+    """What `sending` a start returns; `StartUncertainError` where the run may exist all the same."""
+    since = datetime.now(UTC)
+    try:
+        return await sending
+    except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
+        if not _may_have_started(problem):
+            raise
+        raise StartUncertainError(
+            f"the start of {what} was sent, but whether it runs is not known ({problem}). "
+            "Look it up with runs.find_started(error.request, since=error.since) before starting again",
+            request=request,
+            since=since,
+        ) from problem
+
+
+def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:
+    if isinstance(problem, APIStatusError):
+        if certainly_not_done(problem):
+            return False
+        return problem.status >= 500 or problem.status in _REFUSED_LATE
+    return True
+
+
+class RecentStarts:
+    """When runs were started, for as long as that matters to a wait."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, float] = {}
+
+    def note(self, key: str) -> None:
+        """Keep that this run was started now."""
+        now = asyncio.get_running_loop().time()
+        while self._moments and now - next(iter(self._moments.values())) > PATIENCE:
+            del self._moments[next(iter(self._moments))]
+        self._moments[key] = now
+
+    def age(self, key: str) -> float | None:
+        """Seconds since then, None if nothing is known of this run."""
+        moment = self._moments.get(key)
+        return None if moment is None else asyncio.get_running_loop().time() - moment
+
+
+def check_since(since: object) -> datetime:
+    """An aware datetime; `TypeError` or `ValueError` for anything else."""
+    if not isinstance(since, datetime):
+        raise TypeError(f"since is a datetime, not {type(since).__name__}")
+    if since.tzinfo is None:
+        raise ValueError("since is a datetime with a time zone; this one has none")
+    return since
