@@ -57,11 +57,16 @@ class RunOutcome(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
 class Jobs(Protocol[Q, R]):
     """What a bulk job needs of a client."""
 
+    @property
+    def absence_proves(self) -> bool:
+        """Whether a lost start that cannot be found certainly started nothing, and may be sent again."""
+        ...
+
     def encode(self, request: Q) -> tuple[str, bytes]:
         """The request's name and its whole content; `TypeError` or `ValueError` if it cannot be sent."""
         ...
 
-    def decode(self, content: bytes) -> Q:
+    def decode(self, name: str, content: bytes) -> Q:
         """The request again."""
         ...
 
@@ -201,7 +206,7 @@ class BulkJob(Generic[Q, R]):
                 if entry is None:
                     break
                 position = entry.position
-                children.start_soon(one, self._jobs.decode(entry.request), entry)
+                children.start_soon(one, self._jobs.decode(entry.name, entry.request), entry)
                 await self._slots.acquire()
             self._slots.release()
         if self._fatal is not None:
@@ -359,7 +364,13 @@ class _Attempt(Generic[Q, R]):
             found = await self._jobs.find(self._request, since)
         except KognitosError as problem:
             raise lost from problem
-        if len(found) > 1:
+        if self._journal is not None and self._entry is not None:
+            ids = [self._jobs.id_of(run) for run in found]
+            others = await self._journal.others(self._entry, ids)
+            found = [run for run in found if self._jobs.id_of(run) not in others.runs]
+            if others.in_doubt:
+                raise lost
+        if len(found) > 1 or not (found or self._jobs.absence_proves):
             raise lost
         return found[0] if found else None
 

@@ -11,6 +11,7 @@ from kognitos_async.errors import ConfigurationError
 
 VERSION = "0.1.0"
 USER_AGENT = f"kognitos-async/{VERSION}"
+_SUFFIXES = ("/v2", "/api/v1")
 
 
 def setting(name: str, value: object, variable: str) -> str | None:
@@ -24,14 +25,21 @@ def setting(name: str, value: object, variable: str) -> str | None:
     return value
 
 
-def api_key(value: object, *, variable: str, foreign_prefix: str, other_client: str) -> str:
+def api_key(
+    value: object,
+    *,
+    name: str,
+    variable: str,
+    foreign_prefix: str | None = None,
+    other_client: str = "",
+) -> str:
     """The key to send. Its text is never part of an error."""
-    key = setting("api_key", value, variable)
+    key = setting(name, value, variable)
     if key is None:
-        raise ConfigurationError(f"no API key: pass api_key or set {variable}")
+        raise ConfigurationError(f"no {name.replace('api_', 'API ')}: pass {name} or set {variable}")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError("api_key is printable ASCII without spaces; this one has other characters")
-    if key.startswith(foreign_prefix):
+        raise ConfigurationError(f"{name} is printable ASCII without spaces; this one has other characters")
+    if foreign_prefix is not None and key.startswith(foreign_prefix):
         raise ConfigurationError(
             f"a key that starts with {foreign_prefix} belongs to the other Kognitos API: use {other_client}"
         )
@@ -43,10 +51,12 @@ def api_url(
 ) -> str:
     """The address that paths are appended to, without a trailing slash.
 
-    An explicit region goes before KOGNITOS_BASE_URL. Plain http is for loopback only: the key is in every
-    request.
+    The suffix is the API's version; given in the URL or not, or that of the other API, it is the right one
+    in the end: one KOGNITOS_BASE_URL serves both clients, and so does one KOGNITOS_REGION (us is us-1). An
+    explicit region goes before the URL. Plain http is for loopback only: the key is in every request.
     """
     area = setting("region", region, "KOGNITOS_REGION") or default_region
+    area = next((host for host in hosts if host in (area, area.removesuffix("-1"), f"{area}-1")), area)
     if area not in hosts:
         raise ConfigurationError(f"region (KOGNITOS_REGION) is one of {', '.join(hosts)}, not {area!r}")
     url = (
@@ -71,7 +81,9 @@ def api_url(
             f"base_url (KOGNITOS_BASE_URL) would send the key unencrypted to {parts.hostname}: use https://"
         )
     path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path.removesuffix(suffix)}{suffix}"
+    for ending in _SUFFIXES:
+        path = path.removesuffix(ending)
+    return f"{parts.scheme}://{parts.netloc}{path}{suffix}"
 
 
 def is_loopback(host: str) -> bool:

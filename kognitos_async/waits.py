@@ -59,6 +59,11 @@ class Patience(msgspec.Struct, frozen=True):
     until: Collection[object]
     poll: PollPolicy | None
 
+    def after(self, seconds: float) -> Patience:
+        """What is left of it when so much time has passed."""
+        left = None if self.timeout is None else max(0.0, self.timeout - seconds)
+        return Patience(left, self.until, self.poll)
+
 
 def checked_wait(
     timeout: object, until: object, poll: object, on_update: object, *, name: str = "timeout"

@@ -78,6 +78,7 @@ class KognitosClient(BaseClient):
     ) -> None:
         key = settings.api_key(
             api_key,
+            name="api_key",
             variable="KOGNITOS_API_KEY",
             foreign_prefix="kgn_pat_",
             other_client="PlatformClient",
@@ -214,10 +215,4 @@ class KognitosClient(BaseClient):
             process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
         )
         run = await self.runs.start_request(request)
-        return await self.wait_for_run(
-            run,
-            timeout=None if patience.timeout is None else max(0.0, patience.timeout - (loop.time() - began)),
-            until=until,
-            poll=poll,
-            on_update=on_update,
-        )
+        return await self._waits.one(self.runs.waited(run), patience.after(loop.time() - began), on_update)

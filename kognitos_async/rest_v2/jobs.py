@@ -36,6 +36,9 @@ _RUN = decoder_for(Run)
 class RunJobs:
     """Starts, waits for, looks up and stores the runs of one `run_many`."""
 
+    absence_proves = True
+    """Names are unique: one that no run carries was not started."""
+
     def __init__(
         self,
         runs: Runs,
@@ -52,7 +55,7 @@ class RunJobs:
             raise TypeError(f"requests gives RunRequest, not {type(request).__name__}")
         return request.name, encode_start(request, self._scope.agent(request.agent_id))
 
-    def decode(self, content: bytes) -> RunRequest:
+    def decode(self, name: str, content: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it
         """The request that a body starts."""
         body = _BODY.decode(content)
         return RunRequest(

@@ -11,6 +11,8 @@ from kognitos_async.errors import StartUncertainError
 class LosingJobs:
     """Every start is lost; notes from when on each look-up searches."""
 
+    absence_proves = True
+
     def __init__(self, found_at: int) -> None:
         self.looked_up: list[datetime] = []
         self._found_at = found_at
