@@ -210,3 +210,19 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
         assert len(server.runs) <= recorded["starting"] + recorded["started"] + recorded["settled"]
         assert len(server.runs) < 150
         assert server.duplicates() == {}
+
+
+async def test_what_other_entries_hold_is_told_apart(tmp_path):
+    """Runs recorded for others, and whether an equal request is in doubt as well."""
+    async with Journal(tmp_path / "j") as journal:
+        first, equal, other = [
+            await journal.plan(name, content) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
+        ]
+        await journal.started(equal, "r2")
+        assert await journal.others(first, ["r1", "r2", "r3"]) == ({"r2"}, False)
+        assert await journal.others(equal, ["r2"]) == (set(), False)
+        await journal.starting(other, 1.0)
+        assert not (await journal.others(first, [])).in_doubt
+        await journal.starting(equal, 1.0)
+        assert (await journal.others(first, [])).in_doubt
+        assert not (await journal.others(equal, [])).in_doubt
