@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-QueryValue = str | int | float | bool | Sequence[str] | None
+QueryValue = str | int | float | bool | list[str] | tuple[str, ...] | None
 """What a parameter of a query may be."""
 
 START, NORMAL = 0, 1
