@@ -1,5 +1,8 @@
 """The asyncio client for the Kognitos APIs."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from kognitos_async.bulk import RunOutcome
 from kognitos_async.errors import (
     APIStatusError,
@@ -52,10 +55,26 @@ from kognitos_async.retry import RetryPolicy
 from kognitos_async.settings import VERSION as __version__
 from kognitos_async.waiting import PollPolicy
 
+if _TYPE_CHECKING:
+    from kognitos_async.platform_v1.client import PlatformClient
+    from kognitos_async.platform_v1.filters import F, Filter
+    from kognitos_async.platform_v1.models.runs import (
+        SETTLED_STATES,
+        AutomationStage,
+        InvokeRequest,
+        PlatformRun,
+        RunState,
+        StartedRun,
+    )
+    from kognitos_async.platform_v1.tables import Table
+    from kognitos_async.platform_v1.values import FileRef, UnknownValue, from_value, to_value
+
 __all__ = [
     "SETTLED",
+    "SETTLED_STATES",
     "APIStatusError",
     "AuthenticationError",
+    "AutomationStage",
     "AwaitingGuidanceError",
     "BadRequestError",
     "CapacityError",
@@ -63,9 +82,13 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
+    "F",
+    "FileRef",
     "FileUpload",
     "Files",
+    "Filter",
     "Health",
+    "InvokeRequest",
     "JournalError",
     "KognitosClient",
     "KognitosError",
@@ -76,6 +99,8 @@ __all__ = [
     "Pager",
     "PaginationError",
     "PermissionDeniedError",
+    "PlatformClient",
+    "PlatformRun",
     "PollPolicy",
     "Process",
     "Processes",
@@ -89,16 +114,51 @@ __all__ = [
     "RunOutcome",
     "RunOutput",
     "RunRequest",
+    "RunState",
     "RunStatus",
     "RunStoppedError",
     "Runs",
     "ServerError",
     "Stage",
     "StartUncertainError",
+    "StartedRun",
+    "Table",
     "TransportError",
     "UnknownStatusError",
+    "UnknownValue",
     "UploadError",
     "UploadedFile",
     "WaitTimeoutError",
     "__version__",
+    "from_value",
+    "to_value",
 ]
+
+_PLATFORM = {
+    "kognitos_async.platform_v1.client": ("PlatformClient",),
+    "kognitos_async.platform_v1.filters": ("F", "Filter"),
+    "kognitos_async.platform_v1.models.runs": (
+        "SETTLED_STATES",
+        "AutomationStage",
+        "InvokeRequest",
+        "PlatformRun",
+        "RunState",
+        "StartedRun",
+    ),
+    "kognitos_async.platform_v1.tables": ("Table",),
+    "kognitos_async.platform_v1.values": ("FileRef", "UnknownValue", "from_value", "to_value"),
+}
+_HOMES = {name: module for module, names in _PLATFORM.items() for name in names}
+"""Where the names of the platform API live: its many models are loaded when one of them is first used."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(_import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

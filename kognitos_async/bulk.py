@@ -25,7 +25,7 @@ from kognitos_async.journal import SETTLED, STARTED, STARTING, DuplicateNameErro
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from kognitos_async.journal import Entry
     from kognitos_async.sender import Sender
@@ -78,7 +78,7 @@ class Jobs(Protocol[Q, R]):
         """The settled run of a request."""
         ...
 
-    async def find(self, request: Q, since: datetime) -> list[R]:
+    async def find(self, request: Q, since: datetime) -> Sequence[R]:
         """The runs a lost start may have made."""
         ...
 

@@ -32,8 +32,10 @@ class Form(msgspec.Struct, frozen=True):
     tail: bytes
 
 
-def encode_form(fields: Mapping[str, str], file_name: str, boundary: str | None = None) -> Form:
-    """The form: every field in the order given, then the file as its last part, `file`."""
+def encode_form(
+    fields: Mapping[str, str], file_name: str, boundary: str | None = None, *, part: str = "file"
+) -> Form:
+    """The form: every field in the order given, then the file as its last part, of the name `part`."""
     boundary = boundary or secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPES)}"\r\n\r\n'
@@ -44,7 +46,7 @@ def encode_form(fields: Mapping[str, str], file_name: str, boundary: str | None 
     if not kind.isprintable():
         kind = "application/octet-stream"
     parts.append(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{part}"; '
         f'filename="{file_name.translate(_ESCAPES)}"\r\nContent-Type: {kind}\r\n\r\n'
     )
     return Form(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -66,6 +66,14 @@ class Request(msgspec.Struct, frozen=True):
     def path(self) -> str:
         """The path without the query: tokens and filters stay out of messages."""
         return self.target.partition("?")[0]
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """A body that is sent piece by piece: `pieces` begins anew with each try."""
+
+    content_type: str
+    size: int
+    pieces: Callable[[], AsyncIterator[bytes]]
 
 
 class Response(msgspec.Struct, frozen=True):

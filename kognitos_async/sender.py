@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -18,14 +18,17 @@ from kognitos_async.errors import (
     RateLimitError,
     TransportError,
 )
+from kognitos_async.messages import Response
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     import msgspec
 
-    from kognitos_async.messages import Redactor, Request, Response
+    from kognitos_async.messages import Redactor, Request, Upload
     from kognitos_async.retry import RetryPolicy
-    from kognitos_async.transport import Transport
+    from kognitos_async.transport import Streamed, Transport
 
 T = TypeVar("T")
 
@@ -108,8 +111,10 @@ class Sender:
         if self._closed.is_set():
             raise ClientClosedError("the client is closed")
 
-    async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T:
-        """The decoded 2xx answer to `request`.
+    async def send(
+        self, request: Request, decoder: msgspec.json.Decoder[T], upload: Upload | None = None
+    ) -> T:
+        """The decoded 2xx answer to `request`, whose body may be one sent piece by piece.
 
         Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
         the connection in use.
@@ -120,7 +125,11 @@ class Sender:
             attempt += 1
             sent_at = await gate.enter(request.priority)
             try:
-                response = await self.transport.attempt(request)
+                response = await (
+                    self.transport.attempt(request)
+                    if upload is None
+                    else self.transport.attempt_with(request, upload)
+                )
             except TransportError as error:
                 failure: TransportError | APIStatusError = error
                 failure.attempts = attempt
@@ -138,23 +147,62 @@ class Sender:
                     self._pause_everybody(gate, sent_at, failure)
             finally:
                 gate.leave()
-            delay = retry.decide(
-                self.policy, failure, attempt, repeatable=request.repeatable, random=self.chance
-            )
-            if self._closed is not None and self._closed.is_set() and request.repeatable:
-                raise ClientClosedError("the client was closed during the call") from failure
-            if isinstance(failure, CapacityError) and not request.waits_for_room:
-                raise failure
-            if delay is None or not (taken := self.quota.take(failure)):
-                raise failure
-            logger.warning(
-                "%s; sending again in %.2f s, attempt %d of %d",
-                failure,
-                delay,
-                attempt + 1,
-                self.policy.max_attempts,
-            )
-            await self.sleep(delay)
+            taken = await self._before_next(request, failure, attempt)
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, accept: str) -> AsyncGenerator[Streamed]:
+        """The beginning of a 2xx answer, to be read in the block; its place counts as taken until then.
+
+        Raises what `send` raises. What breaks in the block is not tried again.
+        """
+        gate = self.gate
+        attempt = 0
+        begun = False
+        while True:
+            attempt += 1
+            sent_at = await gate.enter(request.priority)
+            try:
+                async with self.transport.stream(request, accept=accept) as answer:
+                    self._note_attempt(request, attempt, sent_at, answer.status)
+                    self.server_date = answer.headers.get("Date")
+                    if 200 <= answer.status < 300:
+                        gate.succeeded()
+                        begun = True
+                        yield answer
+                        return
+                    response = Response(answer.status, answer.headers, await answer.read())
+                    failure: TransportError | APIStatusError = self._refusal(request, response, attempt)
+                if isinstance(failure, RateLimitError):
+                    self._pause_everybody(gate, sent_at, failure)
+            except TransportError as error:
+                if begun:
+                    raise
+                failure = error
+                failure.attempts = attempt
+            finally:
+                gate.leave()
+            await self._before_next(request, failure, attempt)
+
+    async def _before_next(
+        self, request: Request, failure: TransportError | APIStatusError, attempt: int
+    ) -> int:
+        """Sleep before the next try and return what it takes of the quota, or raise the failure."""
+        delay = retry.decide(self.policy, failure, attempt, repeatable=request.repeatable, random=self.chance)
+        if self._closed is not None and self._closed.is_set() and request.repeatable:
+            raise ClientClosedError("the client was closed during the call") from failure
+        if isinstance(failure, CapacityError) and not request.waits_for_room:
+            raise failure
+        if delay is None or not (taken := self.quota.take(failure)):
+            raise failure
+        logger.warning(
+            "%s; sending again in %.2f s, attempt %d of %d",
+            failure,
+            delay,
+            attempt + 1,
+            self.policy.max_attempts,
+        )
+        await self.sleep(delay)
+        return taken
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from kognitos_async.errors import ClientClosedError, NotSentError, OutcomeUnknownError, TransportError
+from kognitos_async.errors import (
+    ClientClosedError,
+    KognitosError,
+    NotSentError,
+    OutcomeUnknownError,
+    TransportError,
+)
 from kognitos_async.messages import Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
-    from kognitos_async.messages import Request
+    from kognitos_async.messages import Request, Upload
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_STORE_ANSWER = 256 * 1024
@@ -53,7 +60,7 @@ class Transport:
         self._headers = CIMultiDict(headers)
         self._headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
         self._store_headers = {"User-Agent": headers["User-Agent"]}
-        self._request_timeout = request_timeout
+        self.request_timeout = self._request_timeout = request_timeout
         self._max_connections = max_connections
         self._given = session
         self._trace_configs = list(trace_configs)
@@ -127,9 +134,35 @@ class Transport:
             raise ClientClosedError("the client is closed")
         if self._store is None:
             self._store = self._given or self._session()
-        session = self._store
-        source_failed: list[BaseException] = []
         what = f"{method} to the file store"
+        return await self._send_body(
+            self._store, method, url, {**self._store_headers, **headers}, body, what, _LARGEST_STORE_ANSWER
+        )
+
+    async def attempt_with(self, request: Request, upload: Upload) -> Response:
+        """The API's answer to a body sent piece by piece; time limits and errors as those of `send_form`."""
+        if (session := self._api) is None:
+            raise ClientClosedError("the client is closed")
+        headers = self._headers.copy()
+        headers["Content-Type"] = upload.content_type
+        headers["Content-Length"] = str(upload.size)
+        what = f"{request.method} {request.path}"
+        url = self._base_url + request.target
+        return await self._send_body(
+            session, request.method, url, headers, upload.pieces, what, LARGEST_ANSWER
+        )
+
+    async def _send_body(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Callable[[], AsyncIterator[bytes]],
+        what: str,
+        largest: int,
+    ) -> Response:
+        source_failed: list[BaseException] = []
         try:
             async with (
                 self._deadline(self._request_timeout) as deadline,
@@ -137,17 +170,60 @@ class Transport:
                     method,
                     URL(url, encoded=True),
                     data=_watched(body(), deadline, self._request_timeout, source_failed),
-                    headers={**self._store_headers, **headers},
+                    headers=headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
                 ) as answer,
             ):
-                return Response(answer.status, answer.headers, await _read(answer, _LARGEST_STORE_ANSWER))
+                return Response(answer.status, answer.headers, await _read(answer, largest))
         except _AIOHTTP_FAILURES as problem:
             if source_failed:
                 raise source_failed[0] from None
             failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
         raise failure from cause
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, accept: str) -> AsyncGenerator[Streamed]:
+        """The answer to one try, whose body is still to be read.
+
+        `request_timeout` bounds the wait for its beginning, and every stretch without bytes where
+        `Streamed.pieces` is given one. Raises as `attempt` does, in the block `ClientClosedError` when the
+        client is closed.
+        """
+        if (session := self._api) is None:
+            raise ClientClosedError("the client is closed")
+        what = f"{request.method} {request.path}"
+        limit = self._request_timeout
+        deadline: asyncio.Timeout | None = None
+        try:
+            async with self._deadline(limit) as deadline:
+                try:
+                    answer = await session.request(
+                        request.method,
+                        URL(self._base_url + request.target, encoded=True),
+                        headers={**self._headers, "Accept": accept},
+                        allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
+                    )
+                except _AIOHTTP_FAILURES as problem:
+                    failure, cause = self._translate(problem, what, limit, session), _shown(problem)
+                    raise failure from cause
+                try:
+                    yield Streamed(answer, deadline, partial(self._broken, what, limit, session))
+                finally:
+                    answer.close()
+        except TimeoutError as problem:
+            if deadline is None or not deadline.expired():  # the block's own
+                raise
+            raise self._broken(what, limit, session, problem) from None
+
+    def _broken(
+        self, what: str, limit: float, session: aiohttp.ClientSession, problem: Exception
+    ) -> TransportError | ClientClosedError:
+        """What a stream that ends early means; nothing is done by reading, so closing says it all."""
+        if self._api is None:
+            return ClientClosedError(f"{what}: the client was closed while the answer was read")
+        return self._translate(problem, what, limit, session)
 
     @asynccontextmanager
     async def _deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
@@ -186,6 +262,46 @@ class Transport:
                 f"{what}: sent, but no complete answer within {limit:g} s (request_timeout)", timed_out=True
             )
         return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
+
+
+class Streamed:
+    """An answer that is read piece by piece."""
+
+    def __init__(
+        self,
+        answer: aiohttp.ClientResponse,
+        deadline: asyncio.Timeout,
+        broken: Callable[[Exception], KognitosError],
+    ) -> None:
+        self._answer = answer
+        self._deadline = deadline
+        self._broken = broken
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+
+    async def read(self) -> bytes:
+        """The whole body, which is an error's and short."""
+        pieces = [piece async for piece in self.pieces(_LONGEST_CONNECT, largest=_LARGEST_STORE_ANSWER)]
+        return b"".join(pieces)
+
+    async def pieces(self, patience: float | None, largest: int | None = None) -> AsyncGenerator[bytes]:
+        """The body as it comes, at most `patience` seconds apart; the reader's own time does not count."""
+        loop = asyncio.get_running_loop()
+        size = 0
+        while True:
+            self._deadline.reschedule(None if patience is None else loop.time() + patience)
+            try:
+                piece = await self._answer.content.readany()
+                size += len(piece)
+                if largest is not None and size > largest:
+                    raise _TooLargeError(largest)
+            except _AIOHTTP_FAILURES as problem:
+                failure, cause = self._broken(problem), _shown(problem)
+                raise failure from cause
+            self._deadline.reschedule(None)
+            if not piece:
+                return
+            yield piece
 
 
 class _TooLargeError(aiohttp.ClientError):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kognitos_async.sender import Sender
 
 Q = TypeVar("Q")
+S = TypeVar("S")
 R = TypeVar("R", bound=Waitable)
 R_co = TypeVar("R_co", bound=Waitable, covariant=True)
 
@@ -162,13 +163,13 @@ class Waits(Generic[R]):
 
     def many(
         self,
-        jobs: Jobs[Q, R],
+        jobs: Jobs[Q, S],
         requests: Iterable[Q] | AsyncIterable[Q],
         *,
         max_in_flight: int,
         journal: str | os.PathLike[str] | None,
         absence_delay: float,
-    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, R]]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, S]]]:
         """An async context manager over an async iterator of outcomes, in the order of completion."""
         check_requests(requests, max_in_flight)
         delay = checks.seconds_or_none("absence_delay", absence_delay)
@@ -183,7 +184,7 @@ class Waits(Generic[R]):
             absence_delay=delay,
         )
 
-        async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
+        async def work(emit: Callable[[RunOutcome[Q, S]], Awaitable[None]]) -> None:
             self._sender.check_open()
             await job.work(emit)
 

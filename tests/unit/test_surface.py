@@ -36,6 +36,8 @@ PUBLIC = """
     PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
     RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
     WaitTimeoutError __version__
+    PlatformClient PlatformRun RunState SETTLED_STATES StartedRun InvokeRequest AutomationStage
+    F Filter FileRef Table UnknownValue from_value to_value
 """
 
 

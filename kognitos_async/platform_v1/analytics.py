@@ -1,0 +1,146 @@
+"""Analytics: metrics over time, insights, and what a run is estimated to save."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kognitos_async.platform_v1.filters import filter_text, rfc3339
+from kognitos_async.platform_v1.generated import analytics as models
+from kognitos_async.platform_v1.names import AUTOMATION
+from kognitos_async.platform_v1.resource import Resource, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.filters import Filter
+
+
+class Analytics(Resource):
+    """`client.analytics`."""
+
+    def query_metrics(
+        self,
+        metrics: Sequence[str],
+        *,
+        start: datetime,
+        end: datetime,
+        group_by: Sequence[str] = (),
+        interval: models.MetricInterval | str | None = None,
+        aggregation: models.AggregationFunction | str | None = None,
+        filter: Filter | str | None = None,
+        order_by: str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.MetricResult]:
+        """A pager over results, one for each metric (such as runs, pages, files, automations), from `start`
+        to before `end`.
+
+        `group_by` makes a series for each combination of tags, such as status and workspace_id. `interval` is
+        HOUR, DAY, WEEK or MONTH, else the API's choice; `aggregation` COUNT, SUM, AVG, MIN or MAX. The filter
+        takes the same tags. Without `page_size` all series come at once. (QueryMetrics)
+        """
+        return self._list(
+            f"{self._scope.organization(organization_id).path}/metrics:query",
+            models.QueryMetricsResponse,
+            "results",
+            query={
+                "metrics": texts("metrics", metrics),
+                "filter": filter_text(filter),
+                "group_by": texts("group_by", group_by),
+                "start_time": _time("start", start),
+                "end_time": _time("end", end),
+                "interval": _word("METRIC_INTERVAL_", interval),
+                "aggregation": _word("AGGREGATION_FUNCTION_", aggregation),
+                "order_by": order_by,
+            },
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def query_insights(
+        self,
+        *,
+        start: datetime,
+        end: datetime,
+        time_zone: str | None = None,
+        workspace_ids: Iterable[str] = (),
+        automation_ids: Iterable[str] = (),
+        organization_id: str | None = None,
+    ) -> models.QueryInsightsResponse:
+        """What runs from `start` to `end`, both included, have saved, completed and left to people.
+
+        Of the workspaces and automations named, else of all. (QueryInsights)
+        """
+        organization = self._scope.organization(organization_id)
+        workspaces = [
+            str(self._scope.workspace(workspace, organization_id))
+            for workspace in texts("workspace_ids", workspace_ids)
+        ]
+        automations = [
+            str(
+                self._scope.resolve("automation_ids", automation, AUTOMATION, organization_id=organization_id)
+            )
+            for automation in texts("automation_ids", automation_ids)
+        ]
+        return await self._send(
+            "GET",
+            f"{organization.path}/dashboards:queryInsights",
+            models.QueryInsightsResponse,
+            query={
+                "filter.workspace_ids": workspaces,
+                "filter.automation_ids": automations,
+                "filter.time_window.start_time": _time("start", start),
+                "filter.time_window.end_time": _time("end", end),
+                "filter.time_window.time_zone": time_zone,
+            },
+        )
+
+    async def query_estimates(
+        self, *, organization_id: str | None = None
+    ) -> dict[str, tuple[models.AutomationEstimate, ...]]:
+        """What a run of each automation is said to save, by the full name of its workspace.
+
+        (QueryAutomationEstimates)
+        """
+        answer = await self._send(
+            "GET",
+            f"{self._scope.organization(organization_id).path}/dashboards:queryAutomationEstimates",
+            models.QueryAutomationEstimatesResponse,
+        )
+        return {workspace: found.estimates for workspace, found in answer.workspace_estimates.items()}
+
+    async def configure_estimates(
+        self,
+        estimates: Iterable[models.AutomationEstimate],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.AutomationEstimate, ...]:
+        """The estimates of the workspace once these are set. (ConfigureAutomationEstimates)"""
+        given = tuple(estimates)
+        for estimate in given:
+            if not isinstance(estimate, models.AutomationEstimate):
+                raise TypeError(f"estimates are AutomationEstimate, not {type(estimate).__name__}")
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{workspace.path}/dashboards:configureAutomationEstimates",
+            models.ConfigureAutomationEstimatesResponse,
+            body={"automation_estimates": given},
+        )
+        return answer.automation_estimates
+
+
+def _time(name: str, moment: datetime) -> str:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name} is a datetime, not {type(moment).__name__}")
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} is a datetime with a time zone; this one has none")
+    return rfc3339(moment)
+
+
+def _word(prefix: str, word: str | None) -> str | None:
+    return None if word is None else prefix + str(word).upper().removeprefix(prefix)

@@ -1,0 +1,500 @@
+"""Automations: read, invoke, and what belongs to them: schedules, triggers, connections, revisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async.messages import START, Request, decoder_for
+from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
+from kognitos_async.platform_v1.filters import filter_text
+from kognitos_async.platform_v1.generated import automations as models
+from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
+from kognitos_async.platform_v1.names import AUTOMATION, WORKSPACE
+from kognitos_async.platform_v1.resource import Resource, given, texts
+from kognitos_async.starts import started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.encoding import Invocation
+    from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.models.runs import StartedRun
+    from kognitos_async.platform_v1.names import Name, Named, Scope
+    from kognitos_async.platform_v1.runs import Runs
+    from kognitos_async.sender import Sender
+
+REVISION = (*AUTOMATION, "revisions")
+CONNECTION = (*WORKSPACE, "connections")
+_INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
+
+
+class Automations(Resource):
+    """`client.automations`."""
+
+    def __init__(self, sender: Sender, scope: Scope, runs: Runs) -> None:
+        super().__init__(sender, scope)
+        self._runs = runs
+
+    async def invoke(
+        self,
+        automation: str | Named,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        stage: AutomationStage | str = AutomationStage.PUBLISHED,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> StartedRun:
+        """The run just started, to be given to `client.wait_for_run`. (InvokeAutomation)
+
+        `inputs` are named Python values, converted by `to_value`: text, exact numbers, dates, tables, files.
+        It is sent again only when the first try certainly started nothing. Raises `StartUncertainError` when
+        it may have, which `runs.find_started` helps to resolve, `CapacityError` when there is still no room
+        after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and `TypeError` or `ValueError`
+        before sending.
+        """
+        name = self._name(automation, workspace_id, organization_id)
+        return await self.invoke_request(InvokeRequest(automation=str(name), inputs=inputs, stage=stage))
+
+    async def invoke_request(self, request: InvokeRequest, *, wait_for_room: bool = True) -> StartedRun:
+        """`invoke`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
+        invocation = encode_invocation(request, self._scope)
+        return await started(self._invoke(invocation, wait_for_room), str(invocation.automation), request)
+
+    async def _invoke(self, invocation: Invocation, wait_for_room: bool) -> StartedRun:
+        answer = await self._sender.send(
+            Request(
+                "POST",
+                f"{invocation.automation.path}:invoke",
+                invocation.body,
+                repeatable=False,
+                priority=START,
+                waits_for_room=wait_for_room,
+            ),
+            _INVOKED,
+        )
+        return self._runs.started(answer.run_id, invocation.automation)
+
+    def list(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        show_deleted: bool = False,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.Automation]:
+        """A pager over the automations of a workspace, the one changed last first.
+
+        The filter knows `state`: `F.state == "PUBLISHED"` or "DRAFT". `page_size` is 1 to 1000.
+        (ListAutomations)
+        """
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/automations",
+            models.ListAutomationsResponse,
+            "automations",
+            query={"filter": filter_text(filter), "show_deleted": show_deleted or None},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The automation: its code, inputs, version, connections. (GetAutomation)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send("GET", name.path, models.Automation)
+
+    async def query(
+        self,
+        automation: str | Named,
+        *,
+        stage: AutomationStage | str,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The latest draft or the latest published version of an automation. (QueryAutomation)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send(
+            "GET", f"{name.path}:query", models.Automation, query={"stage": stage_word(stage)}
+        )
+
+    async def get_revision(
+        self,
+        revision: str | Named,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationRevision:
+        """One version of an automation, such as 1.0 or latest, as it was. (GetAutomationRevision)"""
+        within = None if automation is None else self._name(automation, workspace_id, organization_id)
+        name = self._scope.resolve(
+            "revision",
+            revision,
+            REVISION,
+            within=within,
+            workspace_id=workspace_id,
+            organization_id=organization_id,
+        )
+        return await self._send("GET", name.path, models.AutomationRevision)
+
+    def list_revisions(
+        self,
+        automation: str | Named,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.AutomationRevision]:
+        """A pager over the versions of an automation, newest first.
+
+        The filter knows `stage`: "DRAFT" or "PUBLISHED". `page_size` is 1 to 1000. (ListAutomationRevisions)
+        """
+        name = self._name(automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/revisions",
+            models.ListAutomationRevisionsResponse,
+            "revisions",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def list_default_inputs_history(
+        self,
+        automation: str | Named,
+        *,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.DefaultInputsHistoryEntry]:
+        """A pager over the changes of the default inputs, newest first. (ListDefaultInputsHistory)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}:listDefaultInputsHistory",
+            models.ListDefaultInputsHistoryResponse,
+            "default_inputs_history_entries",
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def visualization(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationVisualization:
+        """The flow chart of the latest published version, which may still be in the making.
+
+        (GetAutomationVisualization)
+        """
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send("GET", f"{name.path}/visualization", models.AutomationVisualization)
+
+    async def get_schedule(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationSchedule:
+        """The schedule of an automation; `NotFoundError` if it has none. (GetAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send("GET", f"{name.path}/schedule", models.AutomationSchedule)
+
+    async def create_schedule(
+        self,
+        automation: str | Named,
+        config: models.ScheduleConfig,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationSchedule:
+        """The schedule that the automation has from now on; one at most. (CreateAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send(
+            "POST",
+            f"{name.path}/schedule",
+            models.AutomationSchedule,
+            body={"config": _model("config", config, models.ScheduleConfig)},
+        )
+
+    async def update_schedule(
+        self,
+        automation: str | Named,
+        config: models.ScheduleConfig,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationSchedule:
+        """The schedule once it is as `config` says. (UpdateAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send(
+            "PATCH",
+            f"{name.path}/schedule",
+            models.AutomationSchedule,
+            body={"config": _model("config", config, models.ScheduleConfig)},
+        )
+
+    async def delete_schedule(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> None:
+        """Nothing; the automation has no schedule any more. (DeleteAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        await self._send("DELETE", f"{name.path}/schedule", Model)
+
+    async def enable_schedule(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationSchedule:
+        """The schedule, which starts runs again. (EnableAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:enableAutomationSchedule",
+            models.EnableAutomationScheduleResponse,
+            body={},
+        )
+        return given(answer.schedule, "schedule")
+
+    async def disable_schedule(
+        self,
+        automation: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationSchedule:
+        """The schedule, which is kept but starts nothing. (DisableAutomationSchedule)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:disableAutomationSchedule",
+            models.DisableAutomationScheduleResponse,
+            body={},
+        )
+        return given(answer.schedule, "schedule")
+
+    async def create_trigger(
+        self,
+        automation: str | Named,
+        trigger: models.AutomationTrigger,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.AutomationTrigger:
+        """What is recorded of a trigger that another service owns. (CreateAutomationTrigger)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return await self._send(
+            "POST",
+            f"{name.path}/triggers",
+            models.AutomationTrigger,
+            body=_model("trigger", trigger, models.AutomationTrigger),
+        )
+
+    def list_triggers(
+        self,
+        automation: str | Named,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.AutomationTrigger]:
+        """A pager over the active triggers of an automation. (ListAutomationTriggers)"""
+        name = self._name(automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/triggers",
+            models.ListAutomationTriggersResponse,
+            "automation_triggers",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def extract_connections(
+        self,
+        automation: str | Named,
+        *,
+        filter: Filter | str,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.CredentialInfo, ...]:
+        """The connections that the code of the draft or published version names; the filter knows `stage`.
+
+        (ExtractAutomationCodeConnections)
+        """
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "GET",
+            f"{name.path}:extractCodeConnections",
+            models.ExtractAutomationCodeConnectionsResponse,
+            query={"filter": filter_text(filter)},
+        )
+        return answer.connections
+
+    async def add_connections(
+        self,
+        automation: str | Named,
+        connections: Iterable[models.CredentialInfo],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The draft once it has these connections too: all of them or none. (AddAutomationConnections)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:addConnections",
+            models.AddAutomationConnectionsResponse,
+            body={"connections": _models("connections", connections, models.CredentialInfo)},
+        )
+        return given(answer.automation, "automation")
+
+    async def switch_connections(
+        self,
+        automation: str | Named,
+        switches: Iterable[models.ConnectionReplacement],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The draft once it uses other connections: all of them or none. (SwitchAutomationConnections)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:switchConnections",
+            models.SwitchAutomationConnectionsResponse,
+            body={"switches": _models("switches", switches, models.ConnectionReplacement)},
+        )
+        return given(answer.automation, "automation")
+
+    async def upgrade_connections(
+        self,
+        automation: str | Named,
+        upgrades: Iterable[models.ConnectionReplacement],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The draft once it uses newer connections: all of them or none. (UpgradeAutomationConnections)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:upgradeConnections",
+            models.UpgradeAutomationConnectionsResponse,
+            body={"upgrades": _models("upgrades", upgrades, models.ConnectionReplacement)},
+        )
+        return given(answer.automation, "automation")
+
+    async def remove_connections(
+        self,
+        automation: str | Named,
+        removals: Iterable[models.ConnectionRemoval],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Automation:
+        """The draft once it lacks these connections: all of them or none. (RemoveAutomationConnections)"""
+        name = self._name(automation, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}:removeConnections",
+            models.RemoveAutomationConnectionsResponse,
+            body={"removals": _models("removals", removals, models.ConnectionRemoval)},
+        )
+        return given(answer.automation, "automation")
+
+    async def count_connection_usage(
+        self,
+        connection_ids: Iterable[str],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.ConnectionAutomationCount, ...]:
+        """How many automations use each of these connections. (CountConnectionUsage)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{workspace.path}/automations:countConnectionUsage",
+            models.CountConnectionUsageResponse,
+            body={"connection_ids": texts("connection_ids", connection_ids)},
+            repeatable=True,
+        )
+        return answer.connection_counts
+
+    async def trace_connection_usage(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.AutomationConnectionUsage, ...]:
+        """The automations that use a connection, and in which stages. (TraceConnectionUsage)"""
+        name = self._scope.resolve(
+            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
+        )
+        answer = await self._send(
+            "POST",
+            f"{name.parent(WORKSPACE).path}/automations:traceConnectionUsage",
+            models.TraceConnectionUsageResponse,
+            body={"connection_id": name.id},
+            repeatable=True,
+        )
+        return answer.automations
+
+    async def delete_connection(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.AffectedAutomation, ...]:
+        """The drafts that lack the connection from now on; 400 while a published automation has it.
+
+        (DeleteWorkspaceConnection)
+        """
+        name = self._scope.resolve(
+            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
+        )
+        answer = await self._send(
+            "DELETE",
+            f"{name.parent(WORKSPACE).path}/automations:deleteConnection",
+            models.DeleteWorkspaceConnectionResponse,
+            query={"connection_id": name.id},
+        )
+        return answer.affected_automations
+
+    def _name(self, automation: str | Named, workspace_id: str | None, organization_id: str | None) -> Name:
+        return self._scope.resolve(
+            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+
+def _model(name: str, value: object, kind: type[Model]) -> object:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _models(name: str, values: Iterable[object], kind: type[Model]) -> list[object]:
+    return [_model(f"each of {name}", value, kind) for value in values]

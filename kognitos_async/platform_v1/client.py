@@ -1,0 +1,229 @@
+"""The client for the current platform API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from kognitos_async.platform_v1.analytics import Analytics
+from kognitos_async.platform_v1.automations import Automations
+from kognitos_async.platform_v1.books import Books
+from kognitos_async.platform_v1.exceptions import Exceptions
+from kognitos_async.platform_v1.files import Files
+from kognitos_async.platform_v1.organizations import Organizations
+from kognitos_async.platform_v1.workspaces import Workspaces
+
+from kognitos_async import settings
+from kognitos_async.base_client import BaseClient
+from kognitos_async.platform_v1.jobs import InvocationJobs
+from kognitos_async.platform_v1.models.runs import (
+    ENDED,
+    SETTLED_STATES,
+    AutomationStage,
+    InvokeRequest,
+    PlatformRun,
+    RunState,
+    StartedRun,
+)
+from kognitos_async.platform_v1.names import Scope
+from kognitos_async.platform_v1.runs import Runs
+from kognitos_async.retry import RetryPolicy
+from kognitos_async.waiting import PollPolicy
+from kognitos_async.waits import Waits, checked_wait
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+    from contextlib import AbstractAsyncContextManager
+
+    import aiohttp
+
+    from kognitos_async.bulk import RunOutcome
+    from kognitos_async.platform_v1.names import Named
+
+HOSTS = {"us-1": "app.us-1.kognitos.com", "eu-1": "app.eu-1.kognitos.com"}
+
+
+class PlatformClient(BaseClient):
+    """A client for the platform API, usable inside `async with`, or between `open()` and `aclose()`.
+
+    Settings left out come from KOGNITOS_TOKEN, KOGNITOS_ORGANIZATION_ID, KOGNITOS_WORKSPACE_ID,
+    KOGNITOS_REGION (us-1 or eu-1; else us-1) and KOGNITOS_BASE_URL. The token is a personal access token,
+    `kgn_pat_…`. Organization and workspace are those that calls are about unless they name others.
+
+    Times are in seconds: `request_timeout` bounds one attempt. At most `max_connections` requests are under
+    way at once, and `requests_per_second` of them begin if it is set. A `session` is used as it is and stays
+    open; its own cookies, proxies and TLS settings apply.
+
+    Raises `ConfigurationError` for a setting that is missing or cannot be right. One client belongs to one
+    event loop; make one and share it.
+    """
+
+    _waits: Waits[PlatformRun]
+    _starts = re.compile(r"/organizations/[^/]+/workspaces/[^/]+/automations/[^/]+:invoke")
+    _confidential = re.compile(r".*(:generateUploadUrl|:generateDownloadUrl|/connections|/authorize)")
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        organization_id: str | None = None,
+        workspace_id: str | None = None,
+        region: str | None = None,
+        base_url: str | None = None,
+        request_timeout: float = 30.0,
+        max_connections: int = 100,
+        requests_per_second: float | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        poll: PollPolicy = PollPolicy(),  # noqa: B008 - frozen
+        session: aiohttp.ClientSession | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        key = settings.api_key(token, name="token", variable="KOGNITOS_TOKEN")
+        super().__init__(
+            settings.api_url(base_url, region, hosts=HOSTS, default_region="us-1", suffix="/api/v1"),
+            {"Authorization": f"Bearer {key}"},
+            key,
+            request_timeout=request_timeout,
+            max_connections=max_connections,
+            requests_per_second=requests_per_second,
+            retry=retry,
+            poll=poll,
+            session=session,
+            trace_configs=trace_configs,
+        )
+        self._scope = scope = Scope.of(
+            settings.setting("organization_id", organization_id, "KOGNITOS_ORGANIZATION_ID"),
+            settings.setting("workspace_id", workspace_id, "KOGNITOS_WORKSPACE_ID"),
+        )
+        self.organizations = Organizations(self._sender, scope)
+        self.workspaces = Workspaces(self._sender, scope)
+        self.runs = Runs(self._sender, scope, poll)
+        self.automations = Automations(self._sender, scope, self.runs)
+        self.exceptions = Exceptions(self._sender, scope)
+        self.files = Files(self._sender, scope)
+        self.books = Books(self._sender, scope)
+        self.analytics = Analytics(self._sender, scope)
+        self._waits = Waits(self.runs, self._sender, ended=ENDED, policy=poll)
+
+    async def wait_for_run(
+        self,
+        run: PlatformRun | StartedRun | str,
+        *,
+        timeout: float | None = None,
+        until: Collection[RunState | str] = SETTLED_STATES,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[PlatformRun], object] | None = None,
+        automation: str | Named | None = None,
+    ) -> PlatformRun:
+        """The run, read with its outputs, once its state is in `until`: by default completed, failed, stopped
+        or awaiting_guidance. A run that did not complete is returned too: ask `raise_for_status()`.
+
+        A bare id needs `automation`. A run that completes or fails outside `until` is returned as well, for
+        it will never leave that state. `timeout` covers the whole wait, None waits for ever. `on_update` is
+        called with the run whenever a poll finds its state changed. `poll` replaces the client's
+        `PollPolicy`. Many waits on one client share their polls.
+
+        Lost connections, 5xx, 429 and pages of proxies do not end the wait. Raises `WaitTimeoutError` with
+        the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and other
+        errors that polling cannot mend, `UnknownStatusError` for a state this version does not know.
+        Cancelling it stops polling and nothing else. (GetRun, ListRuns)
+        """
+        patience = checked_wait(timeout, until, poll, on_update)
+        return await self._waits.one(self.runs.waited(run, automation), patience, on_update)
+
+    def wait_for_runs(
+        self,
+        runs: Iterable[PlatformRun | StartedRun | str],
+        *,
+        timeout: float | None = None,
+        until: Collection[RunState | str] = SETTLED_STATES,
+        poll: PollPolicy | None = None,
+        automation: str | Named | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
+        """An async context manager over an async iterator: each run as it settles, the soonest first.
+
+        Arguments as those of `wait_for_run`; `timeout` covers the whole. What a wait raises, the iterator
+        raises in its turn, and may be asked for the others afterwards. Leaving the block ends all waits.
+        """
+        patience = checked_wait(timeout, until, poll, None)
+        runs = tuple(runs)
+        for run in runs:
+            self.runs.name_of(run, automation)
+        return self._waits.several((self.runs.waited(run, automation) for run in runs), patience)
+
+    async def run_and_wait(
+        self,
+        automation: str | Named,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        stage: AutomationStage | str = AutomationStage.PUBLISHED,
+        timeout: float | None = None,
+        until: Collection[RunState | str] = SETTLED_STATES,
+        poll: PollPolicy | None = None,
+        on_update: Callable[[PlatformRun], object] | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> PlatformRun:
+        """The run that this starts, once it has settled: `automations.invoke`, then `wait_for_run`.
+
+        `timeout` covers both, but never cuts the start short, whose outcome would then be unknown. Raises
+        what both raise.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # Before the start: afterwards an argument refused would leave a run that nobody waits for.
+        patience = checked_wait(timeout, until, poll, on_update)
+        run = await self.automations.invoke(
+            automation, inputs, stage=stage, workspace_id=workspace_id, organization_id=organization_id
+        )
+        return await self._waits.one(self.runs.waited(run), patience.after(loop.time() - began), on_update)
+
+    def run_many(
+        self,
+        requests: Iterable[InvokeRequest] | AsyncIterable[InvokeRequest],
+        *,
+        max_in_flight: int = 100,
+        journal: str | os.PathLike[str] | None = None,
+        poll: PollPolicy | None = None,
+        run_timeout: float | None = None,
+        absence_delay: float = 5.0,
+    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun | StartedRun]]]:
+        """An async context manager over an async iterator of outcomes, in the order of completion.
+
+        Invokes for each of `requests`, which are read no further ahead than `max_in_flight` and may be
+        endless, and waits for each as `wait_for_run` does, at most `run_timeout` seconds. At most
+        `max_in_flight` are unsettled at a time. A failure is an outcome of its own and stops no other run;
+        when the organization is full or the rate short, starts wait. Leaving the block stops starting and
+        waiting; runs go on.
+
+        With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
+        on: settled runs are not run again but yielded with `resumed`, and started ones are awaited. Nothing
+        marks an invocation, so one whose outcome is not known is looked up by time, stage and inputs no
+        sooner than `absence_delay` seconds later, adopted if exactly one run can be it, and otherwise an
+        outcome with `StartUncertainError`; it is never sent twice. Requests without a `name` must differ.
+
+        The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
+        be written, and what iterating `requests` raises.
+        """
+        patience = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
+
+        async def wait(run: PlatformRun | StartedRun | str) -> PlatformRun:
+            return await self._waits.one(self.runs.waited(run), patience)
+
+        return self._waits.many(
+            InvocationJobs(self.automations, self.runs, self._scope, wait),
+            requests,
+            max_in_flight=max_in_flight,
+            journal=journal,
+            absence_delay=absence_delay,
+        )

@@ -1,0 +1,371 @@
+"""Connections of a workspace to what its books speak with, and the triggers on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+from kognitos_async.messages import segment
+from kognitos_async.platform_v1.filters import filter_text
+from kognitos_async.platform_v1.generated import books as models
+from kognitos_async.platform_v1.names import WORKSPACE
+from kognitos_async.platform_v1.resource import Resource, given, search_body, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.names import Name
+
+CONNECTION = (*WORKSPACE, "connections")
+TRIGGER = (*WORKSPACE, "triggers")
+
+
+class Connections(Resource):
+    """`client.books.connections`. What they are set up with is secret: it is never shown in an error."""
+
+    def list(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.BookConnectionDescriptor]:
+        """A pager over all connections of a workspace. (ListAllWorkspaceBookConnections)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/connections",
+            models.RetrieveBooksConnectionsResponse,
+            "book_connections",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def list_of_book(
+        self,
+        book: str,
+        version: str,
+        *,
+        page_size: int | None = None,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.BookConnectionDescriptor]:
+        """A pager over the connections of one version of a book. (ListWorkspaceBookConnections)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}{book_path(book, version)}/connections",
+            models.RetrieveBookConnectionsResponse,
+            "book_connections",
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.BookConnectionDescriptor:
+        """One connection with its state. (GetWorkspaceBookConnection)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        answer = await self._send("GET", name.path, models.RetrieveBookConnectionResponse, confidential=True)
+        return given(answer.book_connection, "book_connection")
+
+    async def add(
+        self,
+        book: str,
+        version: str,
+        *,
+        connection_name: str,
+        authentication: models.Authentication | None = None,
+        config_map: Mapping[str, models.BookValue] | None = None,
+        labels: Iterable[models.Label] = (),
+        oauth_flow: models.OAuthFlow | str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.BookConnectionResponse:
+        """The connection just made, and where to authorize it if need be. (AddWorkspaceBookConnection)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return await self._send(
+            "POST",
+            f"{workspace.path}{book_path(book, version)}/connections",
+            models.BookConnectionResponse,
+            body=_setup(connection_name, authentication, config_map, labels, oauth_flow),
+            confidential=True,
+        )
+
+    async def update(
+        self,
+        connection: str,
+        book: str,
+        version: str,
+        *,
+        connection_name: str,
+        authentication: models.Authentication | None = None,
+        config_map: Mapping[str, models.BookValue] | None = None,
+        labels: Iterable[models.Label] = (),
+        oauth_flow: models.OAuthFlow | str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.BookConnectionResponse:
+        """The connection once it is as the arguments say. (UpdateWorkspaceBookConnection)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        return await self._send(
+            "PUT",
+            _below_book(name, book, version),
+            models.BookConnectionResponse,
+            body=_setup(connection_name, authentication, config_map, labels, oauth_flow),
+            confidential=True,
+        )
+
+    async def upgrade(
+        self,
+        connection: str,
+        book: str,
+        version: str,
+        *,
+        new_version: str,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.BookConnectionResponse:
+        """The connection once it is one of a newer version of its book. (UpgradeWorkspaceBookConnection)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        return await self._send(
+            "PUT",
+            f"{_below_book(name, book, version)}/upgrade",
+            models.BookConnectionResponse,
+            body={"new_book_version": checks.text("new_version", new_version)},
+            confidential=True,
+        )
+
+    async def authorize(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.BookConnectionResponse:
+        """The connection with a fresh address at which to authorize it. (AuthorizeWorkspaceBookConnection)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        return await self._send(
+            "PUT", f"{name.path}/authorize", models.BookConnectionResponse, confidential=True
+        )
+
+    async def discoverables(
+        self,
+        connection: str,
+        *,
+        search: str | None = None,
+        offset: int | None = None,
+        limit: int | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.Discoverable, ...]:
+        """What of the other side may become procedures, such as tables, `limit` of it from `offset` on.
+
+        (ListWorkspaceBookConnectionDiscoverables)
+        """
+        name = self._connection(connection, workspace_id, organization_id)
+        answer = await self._send(
+            "GET",
+            f"{name.path}/discoverables",
+            models.RetrieveDiscoverablesResponse,
+            query={"search": search, "offset": offset, "limit": limit},
+        )
+        return answer.discoverables
+
+    async def discover(
+        self,
+        connection: str,
+        what: Iterable[str],
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> None:
+        """Nothing; these become procedures, in place of all discovered before. (SetDiscovered)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        await self._send(
+            "POST",
+            f"{name.path}/discover",
+            models.DiscoverWorkspaceBookConnectionProceduresResponse,
+            body={"what": texts("what", what)},
+        )
+
+    async def procedures(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.BookProcedureDescriptor, ...]:
+        """What can be done through a connection. (ListWorkspaceBookConnectionProcedures)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        answer = await self._send("GET", f"{name.path}/procedures", models.RetrieveBookProceduresResponse)
+        return answer.procedures
+
+    async def search_procedures(
+        self,
+        connection: str,
+        query: str,
+        *,
+        top_k: int | None = None,
+        max_distance: float | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.SearchWorkspaceBookProcedureMatch, ...]:
+        """The procedures of a connection nearest in meaning, best first.
+
+        (SearchWorkspaceBookConnectionProcedures)
+        """
+        name = self._connection(connection, workspace_id, organization_id)
+        answer = await self._send(
+            "POST",
+            f"{name.path}/procedures:search",
+            models.SearchWorkspaceBookProceduresResponse,
+            body=search_body(query, top_k, max_distance),
+            repeatable=True,
+        )
+        return answer.results
+
+    async def user_info(
+        self,
+        connection: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.UserInfo:
+        """As whom a connection speaks. (GetWorkspaceBookConnectionUserInfo)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        answer = await self._send("GET", f"{name.path}/user-info", models.RetrieveUserInfoResponse)
+        return given(answer.user_info, "user_info")
+
+    async def list_triggers(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[models.TriggerInstance, ...]:
+        """The triggers of a workspace. (ListWorkspaceTriggerInstances)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        answer = await self._send(
+            "GET",
+            f"{workspace.path}/triggers",
+            models.RetrieveWorkspaceTriggerInstancesResponse,
+            query={"filter": filter_text(filter)},
+        )
+        return answer.trigger_instances
+
+    async def add_trigger(
+        self,
+        connection: str,
+        book: str,
+        version: str,
+        *,
+        trigger_id: str,
+        name: str,
+        configuration: Mapping[str, models.BookValue] | None = None,
+        filter_expression: models.Expression | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.TriggerInstance:
+        """The trigger just made on a connection. (AddWorkspaceBookConnectionTriggerInstance)"""
+        found = self._connection(connection, workspace_id, organization_id)
+        body: dict[str, object] = {
+            "trigger_id": checks.text("trigger_id", trigger_id),
+            "name": checks.text("name", name),
+        }
+        if configuration:
+            body["configuration"] = configuration
+        if filter_expression is not None:
+            body["filter_expression"] = filter_expression
+        answer = await self._send(
+            "POST",
+            f"{_below_book(found, book, version)}/triggers",
+            models.AddWorkspaceBookConnectionTriggerInstanceResponse,
+            body=body,
+            confidential=True,
+        )
+        return given(answer.trigger_instance, "trigger_instance")
+
+    async def set_trigger_automations(
+        self,
+        trigger: str,
+        automation_ids: Iterable[str],
+        *,
+        connection: str,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.TriggerInstance:
+        """The trigger, which starts these automations from now on. (SetAutomationsForTriggerInstance)"""
+        name = self._scope.resolve(
+            "trigger", trigger, TRIGGER, workspace_id=workspace_id, organization_id=organization_id
+        )
+        answer = await self._send(
+            "POST",
+            f"{name.path}/automations",
+            models.SetAutomationsForTriggerInstanceResponse,
+            body={
+                "automation_ids": texts("automation_ids", automation_ids),
+                "connection_id": self._connection(connection, workspace_id, organization_id).id,
+            },
+        )
+        return given(answer.trigger_instance, "trigger_instance")
+
+    async def remove_trigger(
+        self,
+        connection: str,
+        trigger: str,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> None:
+        """Nothing; the trigger is gone. (RemoveWorkspaceBookConnectionTriggerInstance)"""
+        name = self._connection(connection, workspace_id, organization_id)
+        await self._send(
+            "DELETE",
+            f"{name.path}/triggers/{segment(checks.identifier('trigger', trigger))}",
+            models.RemoveWorkspaceBookConnectionTriggerInstanceResponse,
+        )
+
+    def _connection(self, connection: str, workspace_id: str | None, organization_id: str | None) -> Name:
+        return self._scope.resolve(
+            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+
+def book_path(book: str, version: str) -> str:
+    """The path of one version of a book."""
+    return (
+        f"/books/{segment(checks.identifier('book', book))}/{segment(checks.identifier('version', version))}"
+    )
+
+
+def _below_book(connection: Name, book: str, version: str) -> str:
+    workspace = connection.parent(WORKSPACE).path
+    return f"{workspace}{book_path(book, version)}/connections/{segment(connection.id)}"
+
+
+def _setup(
+    connection_name: str,
+    authentication: models.Authentication | None,
+    config_map: Mapping[str, models.BookValue] | None,
+    labels: Iterable[models.Label],
+    oauth_flow: str | None,
+) -> dict[str, object]:
+    body: dict[str, object] = {"connection_name": checks.text("connection_name", connection_name)}
+    if authentication is not None:
+        body["authentication"] = authentication
+    if config_map:
+        body["config_map"] = config_map
+    if found := list(labels):
+        body["labels"] = found
+    if oauth_flow is not None:
+        body["oauth_flow"] = oauth_flow
+    return body

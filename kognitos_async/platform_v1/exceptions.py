@@ -1,0 +1,315 @@
+"""Exceptions of runs that need a person: read them, answer them, follow what is said about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+from kognitos_async.platform_v1.event_stream import EventStream
+from kognitos_async.platform_v1.filters import filter_text
+from kognitos_async.platform_v1.generated import exceptions as models
+from kognitos_async.platform_v1.names import AUTOMATION, EXCEPTION, RUN
+from kognitos_async.platform_v1.resource import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.names import Name, Named
+
+AGENT = (*RUN, "agents")
+EVENT = (*AGENT, "events")
+GUIDE_ENTRY = (*AUTOMATION, "guideEntries")
+ASTRAL = "astral"
+"""The agent that talks with people about exceptions."""
+
+
+class Exceptions(Resource):
+    """`client.exceptions`. A run may be named by the exception it raised as well."""
+
+    def list(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        skip: int | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.RunException]:
+        """A pager over the exceptions of a workspace.
+
+        The filter knows `state` (PENDING, RESOLVED, ARCHIVED), `automation`, `group`, `run` and
+        `create_time`. `skip` passes over the first ones; `page_size` is 1 to 1000. (ListExceptions)
+        """
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/exceptions",
+            models.ListExceptionsResponse,
+            "exceptions",
+            query={"filter": filter_text(filter), "skip": skip},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get(
+        self,
+        exception: str | Named,
+        *,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.RunException:
+        """One exception, such as `run.guidance.exception` names. (GetException)"""
+        name = self._scope.resolve(
+            "exception",
+            exception,
+            EXCEPTION,
+            workspace_id=workspace_id,
+            organization_id=organization_id,
+        )
+        return await self._send("GET", name.path, models.RunException)
+
+    def list_groups(
+        self,
+        *,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.RunExceptionGroup]:
+        """A pager over the groups that exceptions are sorted into. (ListExceptionGroups)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/exceptionGroups",
+            models.ListExceptionGroupsResponse,
+            "groups",
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def count_by_group(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.ExceptionGroupCount]:
+        """A pager over groups and how many exceptions each has; the filter is that of `list`.
+
+        (CountExceptionsByGroup)
+        """
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/exceptions:countByGroup",
+            models.CountExceptionsByGroupResponse,
+            "group_counts",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def count_by_automation(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.ExceptionAutomationCount]:
+        """A pager over automations and how many exceptions each has; the filter is that of `list`.
+
+        (CountExceptionsByAutomation)
+        """
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        return self._list(
+            f"{workspace.path}/exceptions:countByAutomation",
+            models.CountExceptionsByAutomationResponse,
+            "automation_counts",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def reply(
+        self,
+        run: str | Named,
+        message: str,
+        agent: str = ASTRAL,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Event:
+        """What was said, in plain text, to the agent that asks for guidance with a run.
+
+        Sent once: after `OutcomeUnknownError` look at `events` before saying it again. (CreateEvent)
+        """
+        name = self._agent(run, agent, automation, workspace_id, organization_id)
+        return await self._send(
+            "POST",
+            f"{name.path}/events",
+            models.Event,
+            body={"user_message": {"content": checks.text("message", message)}},
+        )
+
+    def events(
+        self,
+        run: str | Named,
+        agent: str = ASTRAL,
+        *,
+        filter: Filter | str | None = None,
+        automation: str | Named | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.Event]:
+        """A pager over what was said and done about a run, newest first. The filter knows `exception`.
+
+        (ListEvents)
+        """
+        name = self._agent(run, agent, automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/events",
+            models.ListEventsResponse,
+            "events",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get_event(
+        self,
+        event: str | Named,
+        *,
+        run: str | Named | None = None,
+        agent: str = ASTRAL,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.Event:
+        """One event; a bare id needs `run`. (GetEvent)"""
+        within = None
+        if run is not None:
+            within = self._agent(run, agent, automation, workspace_id, organization_id)
+        name = self._scope.resolve(
+            "event",
+            event,
+            EVENT,
+            within=within,
+            workspace_id=workspace_id,
+            organization_id=organization_id,
+        )
+        return await self._send("GET", name.path, models.Event)
+
+    def stream(
+        self,
+        run: str | Named,
+        agent: str = ASTRAL,
+        *,
+        idle_timeout: float | None = None,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[models.Event]]:
+        """An async context manager over an async iterator: events as they happen, until the API ends them.
+
+        A connection that breaks is made anew under the client's `RetryPolicy`, and no event comes twice
+        unless it has changed, as one does that is still being written. Without `idle_timeout` (seconds) a
+        silent stream is waited for; with it, silence counts as broken. A line that is no event raises
+        `DecodeError` with its number, one that tells an error that error. (StreamEvents)
+        """
+        name = self._agent(run, agent, automation, workspace_id, organization_id)
+        patience = checks.seconds_or_none("idle_timeout", idle_timeout)
+        return EventStream(self._sender, f"{name.path}/events:stream", patience)
+
+    async def cancel_generation(
+        self,
+        run: str | Named,
+        agent: str = ASTRAL,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> None:
+        """Nothing; the agent stops what it is writing. (CancelGeneration)"""
+        name = self._agent(run, agent, automation, workspace_id, organization_id)
+        await self._send("POST", f"{name.path}/events:cancelGeneration", models.CancelGenerationResponse)
+
+    async def get_guide_entry(
+        self,
+        guide_entry: str | Named,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> models.GuideEntry:
+        """What was learnt from one exception; a bare id needs `automation`. (GetGuideEntry)"""
+        within = None
+        if automation is not None:
+            within = self._automation(automation, workspace_id, organization_id)
+        name = self._scope.resolve(
+            "guide_entry",
+            guide_entry,
+            GUIDE_ENTRY,
+            within=within,
+            workspace_id=workspace_id,
+            organization_id=organization_id,
+        )
+        return await self._send("GET", name.path, models.GuideEntry)
+
+    def list_guide_entries(
+        self,
+        automation: str | Named = "-",
+        *,
+        filter: Filter | str | None = None,
+        show_deleted: bool = False,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.GuideEntry]:
+        """A pager over what was learnt from exceptions, of one automation or, with "-", of all.
+
+        The filter knows `automation`, `create_time` and `update_time`, and `title` and `resolution_…` with
+        `contains`. (ListGuideEntries)
+        """
+        name = self._automation(automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/guideEntries",
+            models.ListGuideEntriesResponse,
+            "guide_entries",
+            query={"filter": filter_text(filter), "show_deleted": show_deleted or None},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def _automation(
+        self, automation: str | Named, workspace_id: str | None, organization_id: str | None
+    ) -> Name:
+        return self._scope.resolve(
+            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+    def _agent(
+        self,
+        run: str | Named,
+        agent: str,
+        automation: str | Named | None,
+        workspace_id: str | None,
+        organization_id: str | None,
+    ) -> Name:
+        within = None
+        if automation is not None:
+            within = self._automation(automation, workspace_id, organization_id)
+        if isinstance(run, models.RunException):
+            run = run.run
+        found = self._scope.resolve(
+            "run", run, RUN, within=within, workspace_id=workspace_id, organization_id=organization_id
+        )
+        return self._scope.resolve("agent", agent, AGENT, within=found, organization_id=found.parts[0][1])

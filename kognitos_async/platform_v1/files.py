@@ -1,0 +1,265 @@
+"""Files of an organization: upload, download, presigned addresses."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import msgspec
+
+from kognitos_async import checks, retry
+from kognitos_async.errors import TransportError, UploadError
+from kognitos_async.forms import encode_form
+from kognitos_async.messages import Request, Upload, decoder_for
+from kognitos_async.platform_v1.generated import files as models
+from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.names import FILE
+from kognitos_async.platform_v1.resource import Resource, given
+from kognitos_async.platform_v1.values import FileRef
+from kognitos_async.sources import name_of, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from kognitos_async.platform_v1.names import Name, Named
+    from kognitos_async.sources import FileSource
+    from kognitos_async.transport import Streamed
+
+_UPLOADED = decoder_for(models.UploadFileResponse, strict=False)
+
+
+class Download:
+    """A file as it comes: `async for piece in download`, once. `size` is in bytes, None if not told."""
+
+    def __init__(self, answer: Streamed, patience: float) -> None:
+        length = answer.headers.get("Content-Length", "")
+        self.size = int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else None
+        self.content_type = answer.headers.get("Content-Type")
+        self._pieces = answer.pieces(patience)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+class Files(Resource):
+    """`client.files`."""
+
+    async def upload(
+        self,
+        source: FileSource,
+        *,
+        file_name: str | None = None,
+        size: int | None = None,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        organization_id: str | None = None,
+    ) -> models.FileMetadata:
+        """The file just uploaded; `file_ref(it)` goes into the inputs of an automation. (UploadFile)
+
+        `source` is a path, bytes, a binary file (read from where it stands) or an async iterable of bytes, in
+        constant memory. `file_name` defaults to the name of a path or file. `size` in bytes is only needed to
+        stream a source of unknown size without writing it to disk first. `on_progress` is told the bytes sent
+        so far and the size.
+
+        It is sent again only when the first try certainly stored nothing: after `OutcomeUnknownError` there
+        may be a file more than you know of. `request_timeout` bounds every stretch without progress. Raises
+        what `metadata` raises, `OSError` when the source cannot be read, `UploadError` when it would have to
+        be read twice and cannot.
+        """
+        name = name_of(source, file_name)
+        checks.callback("on_progress", on_progress)
+        path = f"{self._scope.organization(organization_id).path}/files:upload"
+        async with open_source(source, size) as content:
+            form = encode_form({"filename": name}, name, part="content")
+
+            async def pieces() -> AsyncGenerator[bytes]:
+                if content.touched and not content.rewindable:
+                    raise UploadError(
+                        f"upload of {name!r}: the source was read already and cannot be rewound"
+                    )
+                yield form.head
+                sent = 0
+                if on_progress is not None:
+                    on_progress(0, content.size)
+                async for piece in content.pieces():
+                    yield piece
+                    sent += len(piece)
+                    if on_progress is not None:
+                        on_progress(sent, content.size)
+                yield form.tail
+
+            answer = await self._sender.send(
+                Request("POST", path, repeatable=False),
+                _UPLOADED,
+                Upload(form.content_type, len(form.head) + content.size + len(form.tail), pieces),
+            )
+        return given(answer.metadata, "metadata")
+
+    def download(
+        self, file: str | Named | FileRef, *, organization_id: str | None = None
+    ) -> AbstractAsyncContextManager[Download]:
+        """An async context manager over a `Download`: the file piece by piece, in constant memory.
+
+        Nothing is sent before the block. `request_timeout` bounds every stretch without a byte. What breaks
+        while the file is read is raised by the loop, and not tried again. (DownloadFile)
+        """
+        path = f"{self._name(file, organization_id).path}:download"
+        return self._download(path)
+
+    @asynccontextmanager
+    async def _download(self, path: str) -> AsyncGenerator[Download]:
+        async with self._sender.stream(Request("GET", path), accept="*/*") as answer:
+            yield Download(answer, self._sender.transport.request_timeout)
+
+    async def download_to(
+        self,
+        file: str | Named | FileRef,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        organization_id: str | None = None,
+    ) -> Path:
+        """The path, once the whole file is there. (DownloadFile)
+
+        It is written beside, under a name of its own, and renamed when it is complete and on disk: nobody
+        ever sees half of it, and what was there before stays until then. A transfer that breaks begins again
+        under the client's `RetryPolicy`. `on_progress` is told the bytes received so far and the size.
+        Raises `OSError` when the file cannot be written, and what `download` raises.
+        """
+        target = Path(os.fspath(path))
+        checks.callback("on_progress", on_progress)
+        address = f"{self._name(file, organization_id).path}:download"
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._download_once(address, target, on_progress)
+            except TransportError as failure:
+                if attempt >= self._sender.policy.max_attempts or not self._sender.quota.take(failure):
+                    raise
+            await self._sender.sleep(retry.backoff(self._sender.policy, attempt, self._sender.chance))
+
+    async def _download_once(
+        self, address: str, target: Path, on_progress: Callable[[int, int | None], object] | None
+    ) -> Path:
+        in_thread = anyio.to_thread.run_sync
+        beside = await in_thread(_open_beside, target)
+        try:
+            async with self._download(address) as download:
+                received = 0
+                async for piece in download:
+                    await in_thread(beside.write, piece)
+                    received += len(piece)
+                    if on_progress is not None:
+                        on_progress(received, download.size)
+            await in_thread(_finish, beside, target)
+        finally:
+            _discard(beside)
+        return target
+
+    async def metadata(
+        self, file: str | Named | FileRef, *, organization_id: str | None = None
+    ) -> models.FileMetadata:
+        """The file's name, size and type. Raises `NotFoundError` if there is none. (GetFileMetadata)"""
+        name = self._name(file, organization_id)
+        return await self._send("GET", f"{name.path}/metadata", models.FileMetadata)
+
+    async def delete(self, file: str | Named | FileRef, *, organization_id: str | None = None) -> None:
+        """Nothing; the file is gone. (DeleteFile)"""
+        await self._send("DELETE", self._name(file, organization_id).path, Model)
+
+    async def generate_upload_url(
+        self, *, expire: timedelta | float | None = None, organization_id: str | None = None
+    ) -> PresignedUrl:
+        """An address to which whoever has it may PUT one file, for an hour or `expire` seconds.
+
+        (GenerateUploadUrl)
+        """
+        path = f"{self._scope.organization(organization_id).path}/files:generateUploadUrl"
+        answer = await self._send(
+            "POST",
+            path,
+            models.GenerateUploadUrlResponse,
+            body=_expiry(expire),
+            repeatable=True,
+            confidential=True,
+        )
+        return PresignedUrl(given(answer.upload_uri, "upload_uri"))
+
+    async def generate_download_url(
+        self,
+        file: str | Named | FileRef,
+        *,
+        expire: timedelta | float | None = None,
+        organization_id: str | None = None,
+    ) -> PresignedUrl:
+        """An address at which whoever has it may GET the file, for an hour or `expire` seconds.
+
+        (GenerateDownloadUrl)
+        """
+        answer = await self._send(
+            "POST",
+            f"{self._name(file, organization_id).path}:generateDownloadUrl",
+            models.GenerateDownloadUrlResponse,
+            body=_expiry(expire),
+            repeatable=True,
+            confidential=True,
+        )
+        return PresignedUrl(given(answer.download_uri, "download_uri"))
+
+    def _name(self, file: str | Named | FileRef, organization_id: str | None) -> Name:
+        if isinstance(file, FileRef):
+            if file.remote is None:
+                raise ValueError("file is in Kognitos; this FileRef holds its content itself")
+            file = file.remote
+        return self._scope.resolve("file", file, FILE, organization_id=organization_id)
+
+
+class PresignedUrl(msgspec.Struct, frozen=True):
+    """An address that needs no token: whoever has it may use it, so its query stays out of reprs."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __repr__(self) -> str:
+        return f"PresignedUrl({self.url.partition('?')[0]!r})"
+
+
+def file_ref(file: models.FileMetadata) -> FileRef:
+    """The value that stands for a file in the inputs of an automation."""
+    return FileRef(given(file.name, "name"))
+
+
+def _expiry(expire: timedelta | float | None) -> dict[str, str]:
+    seconds = expire.total_seconds() if isinstance(expire, timedelta) else expire
+    checked = checks.seconds_or_none("expire", seconds)
+    if checked is not None and checked < 1:
+        raise ValueError("expire is at least a second")
+    return {} if checked is None else {"expire_duration": f"{int(checked)}s"}
+
+
+def _open_beside(target: Path) -> tempfile._TemporaryFileWrapper[bytes]:
+    return tempfile.NamedTemporaryFile(
+        "wb", dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+    )
+
+
+def _discard(beside: tempfile._TemporaryFileWrapper[bytes]) -> None:
+    """Leave nothing behind; where all went well there is nothing any more."""
+    beside.close()
+    with suppress(FileNotFoundError):
+        Path(beside.name).unlink()
+
+
+def _finish(beside: tempfile._TemporaryFileWrapper[bytes], target: Path) -> None:
+    beside.flush()
+    os.fsync(beside.fileno())
+    beside.close()
+    Path(beside.name).replace(target)

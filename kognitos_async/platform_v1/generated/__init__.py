@@ -1,0 +1,1 @@
+"""Models of the platform API, written by .ci/generate_platform.py; do not edit."""

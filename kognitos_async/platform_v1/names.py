@@ -1,0 +1,167 @@
+"""Resource names: from an id, a short or a full name to the full one, and to the path it is found at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from kognitos_async import checks
+from kognitos_async.errors import ConfigurationError
+from kognitos_async.messages import segment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ORGANIZATION = ("organizations",)
+WORKSPACE = (*ORGANIZATION, "workspaces")
+AUTOMATION = (*WORKSPACE, "automations")
+RUN = (*AUTOMATION, "runs")
+EXCEPTION = (*WORKSPACE, "exceptions")
+FILE = (*ORGANIZATION, "files")
+
+
+class Named(Protocol):
+    """A model that carries its resource name."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+
+class Name(msgspec.Struct, frozen=True):
+    """The full name of one resource, as pairs of a collection and an id."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return "/".join(f"{collection}/{identifier}" for collection, identifier in self.parts)
+
+    @property
+    def path(self) -> str:
+        """The percent-encoded path of the resource."""
+        return "".join(f"/{collection}/{segment(identifier)}" for collection, identifier in self.parts)
+
+    @property
+    def id(self) -> str:
+        """The id of the resource itself."""
+        return self.parts[-1][1]
+
+    @property
+    def collection(self) -> tuple[str, ...]:
+        """What kind of resource it is."""
+        return tuple(collection for collection, _ in self.parts)
+
+    def parent(self, collection: tuple[str, ...]) -> Name:
+        """The resource of that kind which this one is below."""
+        return Name(self.parts[: len(collection)])
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The organization and workspace that calls are about when they do not say."""
+
+    organization_id: str | None = None
+    workspace_id: str | None = None
+
+    @classmethod
+    def of(cls, organization_id: str | None, workspace_id: str | None) -> Scope:
+        """A scope from ids or full names; `ConfigurationError` for what is neither."""
+        try:
+            told = {} if workspace_id is None else _parse("workspace_id", workspace_id, WORKSPACE)
+            if organization_id is not None:
+                _merge(told, _parse("organization_id", organization_id, ORGANIZATION), "workspace_id")
+        except ValueError as problem:
+            raise ConfigurationError(str(problem)) from None
+        return cls(told.get("organizations"), told.get("workspaces"))
+
+    def organization(self, organization_id: str | None) -> Name:
+        """The organization given, or else the client's."""
+        return self.resolve("organization_id", organization_id, ORGANIZATION)
+
+    def workspace(self, workspace_id: str | None, organization_id: str | None = None) -> Name:
+        """The workspace given, or else the client's."""
+        return self.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
+
+    def resolve(
+        self,
+        argument: str,
+        value: str | Named | None,
+        kind: tuple[str, ...],
+        *,
+        within: Name | None = None,
+        organization_id: str | None = None,
+        workspace_id: str | None = None,
+    ) -> Name:
+        """The full name of what `value` stands for: an id, a full name, its last parts, or a model.
+
+        What the value leaves out comes from `within`, from the ids given, and from the client, in this
+        order. Raises `ValueError` for a name of another kind, of another organization than the client's or
+        the one given, or against what was given; `ConfigurationError` when a part is nowhere to be found.
+        """
+        given = {} if value is None else _parse(argument, value, kind)
+        told = {} if within is None else dict(within.parts)
+        for name, explicit, level in (
+            ("organization_id", organization_id, ORGANIZATION),
+            ("workspace_id", workspace_id, WORKSPACE),
+        ):
+            if explicit is not None and argument != name:
+                _merge(told, _parse(name, explicit, level), argument)
+        _merge(told, given, argument)
+        own = {"organizations": self.organization_id, "workspaces": self.workspace_id}
+        ours = self.organization_id
+        if ours is not None and organization_id is None and told.get("organizations", ours) != ours:
+            raise ValueError(
+                f"{argument} is of organization {told['organizations']!r}, the client's is {ours!r}: "
+                "pass organization_id too if this is meant"
+            )
+        parts: list[tuple[str, str]] = []
+        for collection in kind:
+            identifier = told.get(collection) or own.get(collection)
+            if identifier is None:
+                raise _missing(argument, collection)
+            parts.append((collection, identifier))
+        return Name(tuple(parts))
+
+
+def parse_name(argument: str, value: object, kind: tuple[str, ...]) -> Name:
+    """The name that a full resource name from the API is; `ValueError` if it is not of that kind."""
+    found = _parse(argument, value, kind)
+    if len(found) != len(kind):
+        raise ValueError(f"{argument} is a full name of {kind[-1]}, not {value!r}")
+    return Name(tuple(found.items()))
+
+
+def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str]:
+    """The collections and ids that `value` names, the last ones of `kind`."""
+    text = value if isinstance(value, str) else getattr(value, "name", value)
+    if not isinstance(text, str):
+        raise TypeError(
+            f"{argument} is an id, a resource name or what carries one, not {type(text).__name__}"
+        )
+    words = checks.text(argument, text).split("/")
+    if len(words) == 1:
+        return {kind[-1]: checks.identifier(argument, text)}
+    collections = tuple(words[::2])
+    if len(words) % 2 or len(collections) > len(kind) or collections != kind[-len(collections) :]:
+        form = "/".join(f"{collection}/…" for collection in kind)
+        raise ValueError(f"{argument} is an id or a name like {form}, not {text!r}")
+    return {
+        collection: checks.identifier(argument, identifier)
+        for collection, identifier in zip(collections, words[1::2], strict=True)
+    }
+
+
+def _merge(told: dict[str, str], more: Mapping[str, str], argument: str) -> None:
+    for collection, identifier in more.items():
+        if told.setdefault(collection, identifier) != identifier:
+            raise ValueError(
+                f"{argument} is contradictory: {collection} {identifier!r} against {told[collection]!r}"
+            )
+
+
+def _missing(argument: str, collection: str) -> ConfigurationError:
+    word = collection.removesuffix("s")
+    if collection in ("organizations", "workspaces"):
+        return ConfigurationError(
+            f"no {word}: pass {word}_id to the call or to the client, or set KOGNITOS_{word.upper()}_ID"
+        )
+    return ConfigurationError(f"{argument} is a bare id: give its full name, or its {word} too")

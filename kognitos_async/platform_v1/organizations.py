@@ -1,0 +1,107 @@
+"""Organizations: the caller's own, their people, roles and preferences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async.platform_v1.filters import filter_text
+from kognitos_async.platform_v1.generated import organizations as models
+from kognitos_async.platform_v1.names import ORGANIZATION
+from kognitos_async.platform_v1.resource import Resource
+
+if TYPE_CHECKING:
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.names import Named
+
+USER = (*ORGANIZATION, "users")
+INVITATION = (*ORGANIZATION, "invitations")
+
+
+class Organizations(Resource):
+    """`client.organizations`."""
+
+    def list(
+        self, *, filter: Filter | str | None = None, page_size: int = 100, page_token: str | None = None
+    ) -> Pager[models.Organization]:
+        """A pager over the organizations of whoever the token belongs to.
+
+        `page_size` is 1 to 1000; the filter knows `title`. (CurrentUserOrganizations)
+        """
+        return self._list(
+            "/me/organizations",
+            models.CurrentUserOrganizationsResponse,
+            "user_organizations",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get(self, organization_id: str | Named | None = None) -> models.Organization:
+        """The organization, the client's unless another is named. (GetOrganization)"""
+        name = self._scope.resolve("organization_id", organization_id, ORGANIZATION)
+        return await self._send("GET", name.path, models.Organization)
+
+    async def preferences(self, organization_id: str | None = None) -> models.OrganizationPreferences:
+        """How the organization writes numbers, dates and times. (GetOrganizationPreferences)"""
+        path = self._scope.organization(organization_id).path
+        return await self._send("GET", f"{path}/preferences", models.OrganizationPreferences)
+
+    async def invitation(
+        self, invitation: str | Named, *, organization_id: str | None = None
+    ) -> models.Invitation:
+        """One invitation. (GetInvitation)"""
+        name = self._scope.resolve("invitation", invitation, INVITATION, organization_id=organization_id)
+        return await self._send("GET", name.path, models.Invitation)
+
+    async def user(self, user: str | Named, *, organization_id: str | None = None) -> models.UserBasicInfo:
+        """A user's name and mail address. (GetUserBasicInfo)"""
+        name = self._scope.resolve("user", user, USER, organization_id=organization_id)
+        return await self._send("GET", name.path, models.UserBasicInfo)
+
+    def list_invites(
+        self, *, page_size: int = 100, page_token: str | None = None, organization_id: str | None = None
+    ) -> Pager[models.UserInvitation]:
+        """A pager over the pending invitations. `page_size` is 1 to 1000. (ListOrganizationUserInvites)"""
+        return self._list(
+            f"{self._scope.organization(organization_id).path}/invites",
+            models.ListOrganizationUserInvitesResponse,
+            "invitations",
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def list_roles(
+        self, *, page_size: int = 100, page_token: str | None = None, organization_id: str | None = None
+    ) -> Pager[models.Role]:
+        """A pager over the roles. `page_size` is 1 to 1000. (ListOrganizationRoles)"""
+        return self._list(
+            f"{self._scope.organization(organization_id).path}/roles",
+            models.ListOrganizationRolesResponse,
+            "roles",
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def list_users(
+        self,
+        *,
+        filter: Filter | str | None = None,
+        order_by: str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[models.UserWithRoles]:
+        """A pager over the users with their roles, the newest first unless `order_by` says otherwise.
+
+        The filter knows `role`, `role_scope` and `search`; `order_by` takes display_name, email, created_time
+        and updated_time, with `desc`. `page_size` is 1 to 1000. (ListOrganizationUsers)
+        """
+        return self._list(
+            f"{self._scope.organization(organization_id).path}/users",
+            models.ListOrganizationUsersResponse,
+            "users",
+            query={"filter": filter_text(filter), "order_by": order_by},
+            page_size=page_size,
+            page_token=page_token,
+        )

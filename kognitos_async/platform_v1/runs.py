@@ -1,0 +1,343 @@
+"""Runs of the platform API: read, list, follow, pause, and look up a start whose answer was lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async import checks
+from kognitos_async.errors import DecodeError
+from kognitos_async.following import Follower
+from kognitos_async.messages import Request, decoder_for, with_query
+from kognitos_async.paging import Page
+from kognitos_async.platform_v1.encoding import encode_invocation
+from kognitos_async.platform_v1.filters import F, filter_text
+from kognitos_async.platform_v1.generated import runs as generated
+from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun, StartedRun
+from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
+from kognitos_async.platform_v1.resource import LARGEST_PAGE, Resource
+from kognitos_async.starts import RecentStarts, check_since
+from kognitos_async.streams import WorkStream
+from kognitos_async.waiting import PATIENCE
+from kognitos_async.waits import Waited
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.models.runs import InvokeRequest
+    from kognitos_async.platform_v1.names import Name, Named, Scope
+    from kognitos_async.sender import Sender
+    from kognitos_async.waiting import PollPolicy
+
+_RUN = decoder_for(PlatformRun, strict=False)
+_PAGE = decoder_for(ListRunsResponse, strict=False)
+_MARGIN = timedelta(seconds=5)
+"""How much earlier than its start a run may seem created: clocks that differ."""
+_WIDE_MARGIN = timedelta(seconds=60)
+"""The same where a wider window costs nothing."""
+
+
+class Runs(Resource):
+    """`client.runs`."""
+
+    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy) -> None:
+        super().__init__(sender, scope)
+        self._poll = poll
+        self.recent = RecentStarts()
+
+    def list(
+        self,
+        automation: str | Named,
+        *,
+        filter: Filter | str | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[PlatformRun]:
+        """A pager over the runs of an automation, newest first.
+
+        The filter knows `create_time` only: `F.create_time >= time`. `page_size` is 1 to 1000. Items may
+        lack outputs. Nothing is sent before the pager is used. (ListRuns)
+        """
+        name = self._automation(automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/runs",
+            ListRunsResponse,
+            "runs",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def get(
+        self,
+        run: str | Named,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> PlatformRun:
+        """The run with its outputs. A bare id needs `automation`. Raises `NotFoundError`. (GetRun)"""
+        return await self._sender.send(
+            Request("GET", self.name_of(run, automation, workspace_id, organization_id).path), _RUN
+        )
+
+    async def pause(
+        self,
+        run: str | Named,
+        *,
+        reason: str,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> PlatformRun:
+        """The run, which stops when it can; `resume` lets it go on from where it is. (PauseRun)"""
+        name = self.name_of(run, automation, workspace_id, organization_id)
+        return await self._send(
+            "POST", f"{name.path}:pause", PlatformRun, body={"reason": checks.text("reason", reason)}
+        )
+
+    async def resume(
+        self,
+        run: str | Named,
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> PlatformRun:
+        """The run, which goes on from where it was stopped. (ContinueRun)"""
+        name = self.name_of(run, automation, workspace_id, organization_id)
+        return await self._send("POST", f"{name.path}:continue", PlatformRun, body={})
+
+    def events(
+        self,
+        run: str | Named,
+        *,
+        filter: Filter | str | None = None,
+        automation: str | Named | None = None,
+        page_size: int = 100,
+        page_token: str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Pager[generated.RunEvent]:
+        """A pager over what happened in a run, oldest first: state changes and steps.
+
+        The filter knows `node_kind` only. `page_size` is 1 to 1000; pages may be short. (ListRunEvents)
+        """
+        name = self.name_of(run, automation, workspace_id, organization_id)
+        return self._list(
+            f"{name.path}/events",
+            generated.ListRunEventsResponse,
+            "run_events",
+            query={"filter": filter_text(filter)},
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def execution_outputs(
+        self, execution_id: str, *, workspace_id: str | None = None, organization_id: str | None = None
+    ) -> dict[str, generated.ExecutionOutput]:
+        """The outputs of one execution with their types, by name. (GetExecutionOutputs)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        name = self._scope.resolve(
+            "execution_id", execution_id, (*workspace.collection, "executions"), within=workspace
+        )
+        answer = await self._send("GET", f"{name.path}/outputs", generated.GetExecutionOutputsResponse)
+        return answer.outputs
+
+    async def aggregates(
+        self, *, workspace_id: str | None = None, organization_id: str | None = None
+    ) -> tuple[generated.AutomationRunAggregateEntry, ...]:
+        """How many runs each automation of the workspace has had. (QueryAutomationRunAggregates)"""
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        answer = await self._send(
+            "GET", f"{workspace.path}:automationRunAggregates", generated.QueryAutomationRunAggregatesResponse
+        )
+        return answer.automation_run_aggregates
+
+    async def daily_aggregates(
+        self,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        time_zone: str = "UTC",
+        filter: Filter | str | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> tuple[generated.DailyRunAggregateEntry, ...]:
+        """How many runs were created on each day from `start` to `end` in an IANA time zone.
+
+        The filter knows `automation_id` only, with = and OR. (QueryDailyRunAggregates)
+        """
+        workspace = self._scope.workspace(workspace_id, organization_id)
+        answer = await self._send(
+            "GET",
+            f"{workspace.path}:dailyRunAggregates",
+            generated.QueryDailyRunAggregatesResponse,
+            query={
+                **_dotted("start_date", start),
+                **_dotted("end_date", end),
+                "time_zone": checks.text("time_zone", time_zone),
+                "filter": filter_text(filter),
+            },
+        )
+        return answer.daily_run_aggregates
+
+    async def find_started(self, request: InvokeRequest, *, since: datetime) -> builtins.list[PlatformRun]:
+        """The runs that a lost invocation may have made: its automation, stage and inputs, created at `since`
+        or later by no trigger or schedule; oldest first.
+
+        Nothing marks an invocation: one that somebody else made with the same inputs is found as well, and
+        runs with inputs beyond those given are, for the API may add defaults. Five seconds before `since`
+        count too, by the server's clock where it says what it is. (ListRuns)
+        """
+        check_since(since)
+        invocation = encode_invocation(request, self._scope)
+        earliest = since + self._sender.clock_difference() - _MARGIN
+        listing = self.list(str(invocation.automation), filter=F.create_time >= earliest, page_size=1000)
+        found = {run.id: run async for run in listing if run.create_time >= earliest and invocation.made(run)}
+        return sorted(found.values(), key=lambda run: run.create_time)
+
+    def follow(
+        self,
+        automation: str | Named,
+        *,
+        since: datetime | None = None,
+        poll: PollPolicy | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
+        """An async context manager over an async iterator that never ends by itself: a run of the automation
+        whenever one appears or changes its state.
+
+        Runs created at `since` or later count, without it from now on. `poll` sets how often the list is
+        read: `initial` after a change, up to `maximum` while nothing happens. Between two readings a state
+        may come and go unseen. A broken network delays and loses nothing; what polling cannot mend is
+        raised. Memory holds the runs that have not ended, at most 10,000. (ListRuns, GetRun)
+        """
+        if since is not None:
+            check_since(since)
+        follower = Follower(
+            self,
+            str(self._automation(automation, workspace_id, organization_id)),
+            since=since,
+            ended=ENDED,
+            policy=poll or self._poll,
+            clock=self._sender,
+        )
+        return WorkStream(follower.work)
+
+    def name_of(
+        self,
+        run: str | Named,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Name:
+        """The full name of a run."""
+        within = None
+        if automation is not None:
+            within = self._automation(automation, workspace_id, organization_id)
+        return self._scope.resolve(
+            "run", run, RUN, within=within, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+    def _automation(
+        self, automation: str | Named, workspace_id: str | None, organization_id: str | None
+    ) -> Name:
+        return self._scope.resolve(
+            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+    # What the shared polls need to know of runs
+
+    async def read(self, run_id: str) -> PlatformRun:
+        """The run of a full name."""
+        return await self._sender.send(Request("GET", parse_name("run", run_id, RUN).path), _RUN)
+
+    async def read_page(
+        self, group: str, token: str | None, since: datetime | None = None
+    ) -> Page[PlatformRun]:
+        """A page of an automation's runs, of those created at `since` or later."""
+        query: dict[str, Any] = {
+            "page_size": LARGEST_PAGE,
+            "filter": None if since is None else str(F.create_time >= since),
+            "page_token": token,
+        }
+        path = parse_name("automation", group, AUTOMATION).path
+        answer = await self._sender.send(Request("GET", with_query(f"{path}/runs", query)), _PAGE)
+        runs = answer.runs
+        if runs and not runs[0].name.startswith("organizations/"):
+            runs = tuple(msgspec.structs.replace(run, name=f"{group}/runs/{run.id}") for run in runs)
+        return Page(runs, answer.next_page_token or None)
+
+    def key(self, run: PlatformRun) -> str:
+        """What a run is read by."""
+        return run.name
+
+    def group_of(self, run: PlatformRun) -> str:
+        """The automation whose list holds the run."""
+        return run.automation
+
+    def created(self, run: PlatformRun) -> datetime:
+        """When the run was created."""
+        return run.create_time
+
+    def incomplete(self, run: PlatformRun) -> bool:
+        """Whether a run from a list may lack its outputs."""
+        return run.succeeded and not run.has_outputs
+
+    def waited(
+        self,
+        run: PlatformRun | StartedRun | str,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Waited[PlatformRun]:
+        """What is known of a run that is waited for. Raises what `get` raises before sending."""
+        name = self.name_of(run, automation, workspace_id, organization_id)
+        key, group = str(name), str(name.parent(AUTOMATION))
+        age = self.recent.age(key)
+        server_now = datetime.now(UTC) + self._sender.clock_difference()
+        if isinstance(run, PlatformRun):
+            if age is None:
+                age = max(0.0, (server_now - run.create_time).total_seconds())
+            return Waited(key, run, group, age, fresh=age <= PATIENCE, born=run.create_time)
+        if isinstance(run, StartedRun):
+            if age is None:
+                age = max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
+            born = run.started_at + self._sender.clock_difference() - _WIDE_MARGIN
+            return Waited(key, None, group, age, fresh=age <= PATIENCE, born=born)
+        return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
+
+    def started(self, invoked: str, automation: Name) -> StartedRun:
+        """The run that an invocation's answer names, in full or by its id alone."""
+        try:
+            name = (
+                parse_name("run_id", invoked, RUN)
+                if "/" in invoked
+                else self._scope.resolve("run_id", invoked, RUN, within=automation)
+            )
+        except ValueError as problem:
+            raise DecodeError(
+                f"the invocation of {automation} was answered with a run id that is none: {problem}",
+                path="$.run_id",
+                body=b"",
+            ) from None
+        self.recent.note(str(name))
+        return StartedRun(name=str(name), started_at=datetime.now(UTC))
+
+
+def _dotted(name: str, day: date | None) -> dict[str, int]:
+    if day is None:
+        return {}
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise TypeError(f"{name.removesuffix('_date')} is a date, not {type(day).__name__}")
+    return {f"{name}.year": day.year, f"{name}.month": day.month, f"{name}.day": day.day}
