@@ -47,6 +47,8 @@ RENAMED = {
     "v1ExceptionGroup": "RunExceptionGroup",
 }
 PREFIX = re.compile(r"^(v1|v2|bdkV2|bdkV1|dashboards|commonV1|type)(?=[A-Z])")
+# Structs whose content is secret, and never shown.
+SECRETS = {"v2BookConnectionOAuthURLResponse", "v2CredentialValue", "v2SensitiveValue"}
 BODIES = re.compile(r"\w+Body|v2Search\w+Request")
 MODEL = "kognitos_async.platform_v1.model"
 
@@ -65,6 +67,9 @@ class Generator:
                         area = self.area.setdefault(schema, AREAS[operation["tags"][0]])
                         if area != AREAS[operation["tags"][0]]:
                             self.area[schema] = "shared"
+        # What bodies hold: there a required member has to be given.
+        bodies = [o.get("requestBody", {}) for path in spec["paths"].values() for o in path.values()]
+        self.sent = set().union(*(self.below(body) for body in bodies))
         # What a shared schema uses is shared too, or modules would import each other.
         todo = [schema for schema, area in self.area.items() if area == "shared"]
         while todo:
@@ -141,16 +146,20 @@ class Generator:
         ]
         for member, field in members.items():
             lines += [""] if len(lines) == 2 else []
-            lines.append(self.field(member, field, required=member in content.get("required", [])))
+            lines.append(self.field(member, field, schema, required=member in content.get("required", [])))
             if field.get("description"):
                 lines.append(docstring(field["description"], schema))
+        if schema in SECRETS:
+            lines += ["", "    def __repr__(self) -> str:", f'        return "{name_of(schema)}(...)"']
         return "\n".join(lines)
 
-    def field(self, member: str, field: dict, *, required: bool) -> str:
+    def field(self, member: str, field: dict, schema: str, *, required: bool) -> str:
         kind = self.kind(field)
         name = re.sub(r"\W", "", member)
         name = f"{name}_" if keyword.iskeyword(name) else name
         if required:
+            if zero := self.zero(kind, sent=schema in self.sent):
+                return f"    {name}: {kind} = {zero}"
             return f"    {name}: {kind}" + (f' = msgspec.field(name="{member}")' if name != member else "")
         empty = "()" if kind.startswith("tuple[") else "{}" if "additionalProperties" in field else "None"
         kind = f"{kind} | None" if empty == "None" else kind
@@ -158,6 +167,17 @@ class Generator:
             return f"    {name}: {kind} = {empty}"
         given = f"default={empty}" if empty != "{}" else "default_factory=dict"
         return f'    {name}: {kind} = msgspec.field(name="{member}", {given})'
+
+    def zero(self, kind: str, *, sent: bool) -> str | None:
+        """What a required member is when it is left out, as the API may do with what is zero or empty.
+
+        What is required in a request has no default, but for numbers, which are sent all the same.
+        """
+        if sent:
+            return "msgspec.field(default_factory=int)" if kind == "int" else None
+        if kind.startswith(("tuple[", "dict[")):
+            return "()" if kind.startswith("tuple[") else "{}"
+        return {"str": '""', "int": "0", "float": "0.0", "bool": "False"}.get(kind)
 
     def kind(self, field: dict) -> str:
         if "$ref" in field:

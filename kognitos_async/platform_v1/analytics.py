@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kognitos_async import checks
 from kognitos_async.platform_v1.filters import filter_text, rfc3339
 from kognitos_async.platform_v1.generated import analytics as models
 from kognitos_async.platform_v1.names import AUTOMATION
-from kognitos_async.platform_v1.resource import Resource, texts
+from kognitos_async.platform_v1.resource import Resource, instances, known_word, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,14 +48,14 @@ class Analytics(Resource):
             models.QueryMetricsResponse,
             "results",
             query={
-                "metrics": texts("metrics", metrics),
+                "metrics": _metrics(metrics),
                 "filter": filter_text(filter),
                 "group_by": texts("group_by", group_by),
                 "start_time": _time("start", start),
                 "end_time": _time("end", end),
-                "interval": _word("METRIC_INTERVAL_", interval),
-                "aggregation": _word("AGGREGATION_FUNCTION_", aggregation),
-                "order_by": order_by,
+                "interval": known_word("interval", interval, models.MetricInterval),
+                "aggregation": known_word("aggregation", aggregation, models.AggregationFunction),
+                "order_by": None if order_by is None else checks.text("order_by", order_by),
             },
             page_size=page_size,
             page_token=page_token,
@@ -120,16 +121,12 @@ class Analytics(Resource):
         organization_id: str | None = None,
     ) -> tuple[models.AutomationEstimate, ...]:
         """The estimates of the workspace once these are set. (ConfigureAutomationEstimates)"""
-        given = tuple(estimates)
-        for estimate in given:
-            if not isinstance(estimate, models.AutomationEstimate):
-                raise TypeError(f"estimates are AutomationEstimate, not {type(estimate).__name__}")
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{workspace.path}/dashboards:configureAutomationEstimates",
             models.ConfigureAutomationEstimatesResponse,
-            body={"automation_estimates": given},
+            body={"automation_estimates": instances("estimates", estimates, models.AutomationEstimate)},
         )
         return answer.automation_estimates
 
@@ -142,5 +139,7 @@ def _time(name: str, moment: datetime) -> str:
     return rfc3339(moment)
 
 
-def _word(prefix: str, word: str | None) -> str | None:
-    return None if word is None else prefix + str(word).upper().removeprefix(prefix)
+def _metrics(metrics: Sequence[str]) -> list[str]:
+    if not (names := texts("metrics", metrics)):
+        raise ValueError("metrics names one at least")
+    return names

@@ -11,7 +11,7 @@ from kognitos_async.platform_v1.generated import automations as models
 from kognitos_async.platform_v1.model import Model
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
 from kognitos_async.platform_v1.names import AUTOMATION, WORKSPACE
-from kognitos_async.platform_v1.resource import Resource, given, texts
+from kognitos_async.platform_v1.resource import Resource, given, instance, instances, texts
 from kognitos_async.starts import started
 
 if TYPE_CHECKING:
@@ -55,11 +55,15 @@ class Automations(Resource):
         before sending.
         """
         name = self._name(automation, workspace_id, organization_id)
-        return await self.invoke_request(InvokeRequest(automation=str(name), inputs=inputs, stage=stage))
+        return await self.invoke_request(
+            InvokeRequest(automation=str(name), inputs=inputs, stage=stage), organization_id=organization_id
+        )
 
-    async def invoke_request(self, request: InvokeRequest, *, wait_for_room: bool = True) -> StartedRun:
+    async def invoke_request(
+        self, request: InvokeRequest, *, wait_for_room: bool = True, organization_id: str | None = None
+    ) -> StartedRun:
         """`invoke`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
-        invocation = encode_invocation(request, self._scope)
+        invocation = encode_invocation(request, self._scope, organization_id=organization_id)
         return await started(self._invoke(invocation, wait_for_room), str(invocation.automation), request)
 
     async def _invoke(self, invocation: Invocation, wait_for_room: bool) -> StartedRun:
@@ -228,7 +232,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}/schedule",
             models.AutomationSchedule,
-            body={"config": _model("config", config, models.ScheduleConfig)},
+            body={"config": instance("config", config, models.ScheduleConfig)},
         )
 
     async def update_schedule(
@@ -245,7 +249,7 @@ class Automations(Resource):
             "PATCH",
             f"{name.path}/schedule",
             models.AutomationSchedule,
-            body={"config": _model("config", config, models.ScheduleConfig)},
+            body={"config": instance("config", config, models.ScheduleConfig)},
         )
 
     async def delete_schedule(
@@ -307,7 +311,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}/triggers",
             models.AutomationTrigger,
-            body=_model("trigger", trigger, models.AutomationTrigger),
+            body=instance("trigger", trigger, models.AutomationTrigger),
         )
 
     def list_triggers(
@@ -366,7 +370,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}:addConnections",
             models.AddAutomationConnectionsResponse,
-            body={"connections": _models("connections", connections, models.CredentialInfo)},
+            body={"connections": instances("connections", connections, models.CredentialInfo)},
         )
         return given(answer.automation, "automation")
 
@@ -384,7 +388,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}:switchConnections",
             models.SwitchAutomationConnectionsResponse,
-            body={"switches": _models("switches", switches, models.ConnectionReplacement)},
+            body={"switches": instances("switches", switches, models.ConnectionReplacement)},
         )
         return given(answer.automation, "automation")
 
@@ -402,7 +406,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}:upgradeConnections",
             models.UpgradeAutomationConnectionsResponse,
-            body={"upgrades": _models("upgrades", upgrades, models.ConnectionReplacement)},
+            body={"upgrades": instances("upgrades", upgrades, models.ConnectionReplacement)},
         )
         return given(answer.automation, "automation")
 
@@ -420,7 +424,7 @@ class Automations(Resource):
             "POST",
             f"{name.path}:removeConnections",
             models.RemoveAutomationConnectionsResponse,
-            body={"removals": _models("removals", removals, models.ConnectionRemoval)},
+            body={"removals": instances("removals", removals, models.ConnectionRemoval)},
         )
         return given(answer.automation, "automation")
 
@@ -488,13 +492,3 @@ class Automations(Resource):
         return self._scope.resolve(
             "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
         )
-
-
-def _model(name: str, value: object, kind: type[Model]) -> object:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
-    return value
-
-
-def _models(name: str, values: Iterable[object], kind: type[Model]) -> list[object]:
-    return [_model(f"each of {name}", value, kind) for value in values]

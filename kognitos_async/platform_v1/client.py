@@ -6,16 +6,13 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from kognitos_async import settings
+from kognitos_async.base_client import BaseClient
 from kognitos_async.platform_v1.analytics import Analytics
 from kognitos_async.platform_v1.automations import Automations
 from kognitos_async.platform_v1.books import Books
 from kognitos_async.platform_v1.exceptions import Exceptions
 from kognitos_async.platform_v1.files import Files
-from kognitos_async.platform_v1.organizations import Organizations
-from kognitos_async.platform_v1.workspaces import Workspaces
-
-from kognitos_async import settings
-from kognitos_async.base_client import BaseClient
 from kognitos_async.platform_v1.jobs import InvocationJobs
 from kognitos_async.platform_v1.models.runs import (
     ENDED,
@@ -27,7 +24,9 @@ from kognitos_async.platform_v1.models.runs import (
     StartedRun,
 )
 from kognitos_async.platform_v1.names import Scope
+from kognitos_async.platform_v1.organizations import Organizations
 from kognitos_async.platform_v1.runs import Runs
+from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.waiting import PollPolicy
 from kognitos_async.waits import Waits, checked_wait

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
@@ -9,10 +10,18 @@ from kognitos_async.messages import segment
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.generated import books as models
 from kognitos_async.platform_v1.names import WORKSPACE
-from kognitos_async.platform_v1.resource import Resource, given, search_body, texts
+from kognitos_async.platform_v1.resource import (
+    Resource,
+    given,
+    instance,
+    instances,
+    known_word,
+    search_body,
+    texts,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.filters import Filter
@@ -43,6 +52,7 @@ class Connections(Resource):
             query={"filter": filter_text(filter)},
             page_size=page_size,
             page_token=page_token,
+            confidential=True,
         )
 
     def list_of_book(
@@ -63,6 +73,7 @@ class Connections(Resource):
             "book_connections",
             page_size=page_size,
             page_token=page_token,
+            confidential=True,
         )
 
     async def get(
@@ -176,7 +187,11 @@ class Connections(Resource):
             "GET",
             f"{name.path}/discoverables",
             models.RetrieveDiscoverablesResponse,
-            query={"search": search, "offset": offset, "limit": limit},
+            query={
+                "search": None if search is None else checks.text("search", search),
+                "offset": _whole("offset", offset),
+                "limit": _whole("limit", limit),
+            },
         )
         return answer.discoverables
 
@@ -282,9 +297,9 @@ class Connections(Resource):
             "name": checks.text("name", name),
         }
         if configuration:
-            body["configuration"] = configuration
+            body["configuration"] = _values("configuration", configuration)
         if filter_expression is not None:
-            body["filter_expression"] = filter_expression
+            body["filter_expression"] = instance("filter_expression", filter_expression, models.Expression)
         answer = await self._send(
             "POST",
             f"{_below_book(found, book, version)}/triggers",
@@ -361,11 +376,27 @@ def _setup(
 ) -> dict[str, object]:
     body: dict[str, object] = {"connection_name": checks.text("connection_name", connection_name)}
     if authentication is not None:
-        body["authentication"] = authentication
+        body["authentication"] = instance("authentication", authentication, models.Authentication)
     if config_map:
-        body["config_map"] = config_map
-    if found := list(labels):
+        body["config_map"] = _values("config_map", config_map)
+    if found := instances("labels", labels, models.Label):
         body["labels"] = found
     if oauth_flow is not None:
-        body["oauth_flow"] = oauth_flow
+        body["oauth_flow"] = known_word("oauth_flow", oauth_flow, models.OAuthFlow)
     return body
+
+
+def _values(name: str, values: Mapping[str, models.BookValue]) -> dict[str, models.BookValue]:
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} is a mapping of names to BookValue, not {type(values).__name__}")
+    return {key: instance(f"{name}[{key!r}]", value, models.BookValue) for key, value in values.items()}
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < 0:
+        raise ValueError(f"{name} is 0 or more, not {value}")
+    return value

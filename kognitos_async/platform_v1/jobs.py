@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kognitos_async.platform_v1.automations import Automations
-
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.runs import Runs
 

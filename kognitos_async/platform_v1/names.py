@@ -25,7 +25,7 @@ class Named(Protocol):
     """A model that carries its resource name."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str | None: ...  # noqa: D102
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -108,7 +108,9 @@ class Scope(msgspec.Struct, frozen=True):
         _merge(told, given, argument)
         own = {"organizations": self.organization_id, "workspaces": self.workspace_id}
         ours = self.organization_id
-        if ours is not None and organization_id is None and told.get("organizations", ours) != ours:
+        # `within` has been through here before.
+        on_purpose = organization_id is not None or argument == "organization_id" or within is not None
+        if ours is not None and not on_purpose and told.get("organizations", ours) != ours:
             raise ValueError(
                 f"{argument} is of organization {told['organizations']!r}, the client's is {ours!r}: "
                 "pass organization_id too if this is meant"

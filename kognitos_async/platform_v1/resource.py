@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
@@ -13,11 +14,12 @@ from kognitos_async.messages import NORMAL, Request, decoder_for, with_query
 from kognitos_async.paging import Page, Pager
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine
 
     from kognitos_async.messages import QueryValue
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.sender import Sender
+    from kognitos_async.words import Word
 
 T = TypeVar("T")
 
@@ -77,6 +79,7 @@ class Resource:
         page_size: int | None,
         page_token: str | None,
         query: Mapping[str, QueryValue] | None = None,
+        confidential: bool = False,
     ) -> Pager[Any]:
         """A pager over a list whose pages are `response`, with their items in the member of that name."""
         fixed = {**(query or {}), "page_size": page_size_or_none(page_size)}
@@ -84,7 +87,9 @@ class Resource:
             checks.text("page_token", page_token)
 
         async def fetch(token: str | None) -> Page[Any]:
-            answer = await self._send("GET", path, response, query={**fixed, "page_token": token})
+            answer = await self._send(
+                "GET", path, response, query={**fixed, "page_token": token}, confidential=confidential
+            )
             return Page(
                 tuple(getattr(answer, items) or ()),
                 answer.next_page_token or None,
@@ -114,8 +119,39 @@ def search_body(query: str, top_k: int | None, max_distance: float | None) -> di
     if top_k is not None:
         body["top_k"] = checks.page_limit(top_k, largest=10_000, name="top_k")
     if max_distance is not None:
+        if isinstance(max_distance, bool) or not isinstance(max_distance, int | float):
+            raise TypeError(f"max_distance is a number, not {type(max_distance).__name__}")
+        if not math.isfinite(max_distance):
+            raise ValueError(f"max_distance is a finite number, not {max_distance}")
         body["max_distance"] = float(max_distance)
     return body
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """A model of that kind; `TypeError` for anything else."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def instances(name: str, values: object, kind: type[T]) -> list[T]:
+    """Several models of that kind; `TypeError` for anything else."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is several {kind.__name__}, not {type(values).__name__}")
+    return [instance(f"each of {name}", value, kind) for value in values]
+
+
+def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
+    """A word of the API, given in full or without its prefix; `ValueError` for one it does not have."""
+    if word is None:
+        return None
+    if not isinstance(word, str):
+        raise TypeError(f"{name} is a str, not {type(word).__name__}")
+    for member in kind:
+        if str(word) in (member.value, member.name) or str(word).upper() == member.name:
+            return member.value
+    known = ", ".join(member.name for member in kind if member.name != "UNSPECIFIED")
+    raise ValueError(f"{name} is one of {known}, not {str(word)!r}")
 
 
 def page_size_or_none(page_size: int | None) -> int | None:

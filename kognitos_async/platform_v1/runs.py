@@ -16,7 +16,7 @@ from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.filters import F, filter_text
 from kognitos_async.platform_v1.generated import runs as generated
 from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun, StartedRun
-from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
+from kognitos_async.platform_v1.names import AUTOMATION, ORGANIZATION, RUN, parse_name
 from kognitos_async.platform_v1.resource import LARGEST_PAGE, Resource
 from kognitos_async.starts import RecentStarts, check_since
 from kognitos_async.streams import WorkStream
@@ -243,6 +243,9 @@ class Runs(Resource):
     ) -> Name:
         """The full name of a run."""
         within = None
+        if organization_id is None and isinstance(run, PlatformRun | StartedRun) and "/" in run.name:
+            # A run that the client itself has started or read is meant, whatever organization it is of.
+            organization_id = str(parse_name("run", run.name, RUN).parent(ORGANIZATION))
         if automation is not None:
             within = self._automation(automation, workspace_id, organization_id)
         return self._scope.resolve(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from kognitos_async.platform_v1.model import Model
 from kognitos_async.words import Word
 
@@ -26,7 +28,7 @@ class AutomationEstimate(Model, frozen=True, kw_only=True):
     """Full name: organizations/{organization}/workspaces/{workspace}/automations/{automation}."""
     cost_usd: str
     """USD saved per run, as a string."""
-    time_saved_secs: int
+    time_saved_secs: int = msgspec.field(default_factory=int)
     """Seconds saved per run."""
 
 
@@ -139,9 +141,9 @@ class MetricDataPoint(Model, frozen=True, kw_only=True):
 
     start_time: datetime
     """Start of the interval."""
-    value: float
+    value: float = 0.0
     """Aggregated value of the interval."""
-    window_label: str
+    window_label: str = ""
     """Human-readable label; depends on granularity and user locale."""
 
 
@@ -158,20 +160,20 @@ class MetricInterval(Word):
 class MetricResult(Model, frozen=True, kw_only=True):
     """The API's `v1MetricResult`."""
 
-    metric: str
+    metric: str = ""
     """Echo of the requested name."""
     interval: MetricInterval
     aggregation: AggregationFunction
-    series: tuple[MetricSeries, ...]
+    series: tuple[MetricSeries, ...] = ()
     """One per group_by combination; single with empty tags if ungrouped; order_by ordered; may be empty."""
 
 
 class MetricSeries(Model, frozen=True, kw_only=True):
     """The API's `v1MetricSeries`."""
 
-    tags: dict[str, str]
+    tags: dict[str, str] = {}
     """Group_by values, e.g. status, workspace_id; empty map if ungrouped."""
-    points: tuple[MetricDataPoint, ...]
+    points: tuple[MetricDataPoint, ...] = ()
     """Chronological."""
 
 
@@ -194,7 +196,7 @@ class QueryInsightsResponse(Model, frozen=True, kw_only=True):
 class QueryMetricsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1QueryMetricsResponse`."""
 
-    results: tuple[MetricResult, ...]
+    results: tuple[MetricResult, ...] = ()
     """Same order as requested metrics."""
     next_page_token: str | None = None
     """Empty on last page; paging covers series of all metrics together."""

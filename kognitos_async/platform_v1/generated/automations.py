@@ -30,7 +30,7 @@ class Automation(Named, frozen=True, kw_only=True):
 
     name: str | None = None
     """Spec's example is the short form automations/{automation}."""
-    display_name: str
+    display_name: str = ""
     """Must be unique in the user's namespace."""
     english_code: str | None = None
     """English rendering of what it does."""
@@ -96,7 +96,7 @@ class AutomationConnectionUsage(Model, frozen=True, kw_only=True):
 class AutomationInputSpec(Model, frozen=True, kw_only=True):
     """The API's `v1AutomationInputSpec`."""
 
-    name: str
+    name: str = ""
     """Input parameter name."""
     type: ValueType | None = None
 
@@ -160,7 +160,7 @@ class AutomationVisualization(Named, frozen=True, kw_only=True):
 class CodeMapping(Model, frozen=True, kw_only=True):
     """SPy to English spans; many-to-many, entries may overlap."""
 
-    entries: tuple[CodeMappingEntry, ...]
+    entries: tuple[CodeMappingEntry, ...] = ()
 
 
 class CodeMappingEntry(Model, frozen=True, kw_only=True):

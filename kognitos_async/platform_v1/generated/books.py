@@ -133,6 +133,9 @@ class BookConnectionOAuthURLResponse(Model, frozen=True, kw_only=True):
     url: str | None = None
     """Start of OAuth flow; includes authorize endpoint, state, scope, redirect uri."""
 
+    def __repr__(self) -> str:
+        return "BookConnectionOAuthURLResponse(...)"
+
 
 class BookConnectionResponse(Model, frozen=True, kw_only=True):
     """Result of adding or updating a book connection."""
@@ -517,6 +520,9 @@ class CredentialValue(Model, frozen=True, kw_only=True):
     """Credential id."""
     value: BookValue | None = None
 
+    def __repr__(self) -> str:
+        return "CredentialValue(...)"
+
 
 class Date(Model, frozen=True, kw_only=True):
     """The API's `v2Date`."""
@@ -832,6 +838,9 @@ class SensitiveValue(Model, frozen=True, kw_only=True):
     """Wraps a value that must not be exposed."""
 
     value: BookValue | None = None
+
+    def __repr__(self) -> str:
+        return "SensitiveValue(...)"
 
 
 class SetAutomationsForTriggerInstanceResponse(Model, frozen=True, kw_only=True):

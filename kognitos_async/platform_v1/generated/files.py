@@ -12,7 +12,7 @@ class FileMetadata(Model, frozen=True, kw_only=True):
 
     name: str | None = None
     """Resource name, server-generated."""
-    filename: str
+    filename: str = ""
     """E.g. document.pdf."""
     mime_type: str | None = None
     """Server-detected."""

@@ -159,7 +159,7 @@ class Organization(Named, frozen=True, kw_only=True):
 
     name: str | None = None
     """Organizations/{organization_id}; server-assigned, immutable."""
-    title: str
+    title: str = ""
     """Display name."""
     logo_data_uri: str | None = None
     """RFC 2397 data URI: data:[<mediatype>][;encoding],<data>."""
@@ -184,7 +184,7 @@ class Role(Named, frozen=True, kw_only=True):
 
     name: str | None = None
     """Organizations/{o}/roles/{r} or organizations/{o}/workspaces/{w}/roles/{r}."""
-    title: str
+    title: str = ""
     description: str | None = None
     permissions: tuple[str, ...] = ()
     """Each 'action:Resource', e.g. create:Automation."""
@@ -243,7 +243,7 @@ class Workspace(Named, frozen=True, kw_only=True):
 
     name: str | None = None
     """Organizations/{o}/workspaces/{w}; set by the server, immutable; not marked readOnly."""
-    title: str
+    title: str = ""
     """Display name."""
     workspace_icon: str | None = None
     """Icon identifier."""
