@@ -326,6 +326,47 @@ def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
     assert ast.literal_eval(found.stdout) == []
 
 
+def test_the_platform_api_is_loaded_when_it_is_first_used():
+    """Its models are many, and nobody else's business."""
+    program = (
+        "import sys, kognitos_async;"
+        "before = [m for m in sys.modules if m.startswith('kognitos_async.platform_v1')];"
+        "kognitos_async.PlatformClient('kgn_pat_x');"
+        "print((before, 'kognitos_async.platform_v1.client' in sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ast.literal_eval(found.stdout) == ([], True)
+    assert "PlatformClient" in dir(kognitos_async)
+    with pytest.raises(AttributeError, match="no attribute 'PlatformServer'"):
+        kognitos_async.PlatformServer  # noqa: B018 - must not be there
+
+
+INSIDE_PLATFORM_V1 = [
+    {"model", "tables", "filters", "names"},
+    {"values"},
+    {"models"},
+    {"generated"},
+    {"encoding", "resource"},
+    {"event_stream", "connections", "runs"},
+    {"organizations", "workspaces", "automations", "exceptions", "files", "books", "analytics"},
+    {"jobs"},
+    {"client"},
+]
+
+
+def test_the_parts_of_the_platform_api_import_downwards_too():
+    """Values and models know nothing of clients."""
+    ranks = {name: n for n, layer in enumerate(INSIDE_PLATFORM_V1) for name in layer}
+    for path, parts in modules():
+        if parts[0] != "platform_v1" or parts[1] == "__init__":
+            continue
+        for imported in imports(path):
+            if imported.startswith("kognitos_async.platform_v1."):
+                other = imported.split(".")[2]
+                assert ranks[other] <= ranks[parts[1]], f"{path.name} imports {imported}"
+                assert other == parts[1] or ranks[other] < ranks[parts[1]], f"{path.name} imports {imported}"
+
+
 def test_the_package_says_that_it_is_typed():
     """Type checkers read annotations only beside a `py.typed`."""
     assert (PACKAGE / "py.typed").exists()
