@@ -9,16 +9,30 @@ import shlex
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 import kognitos_async
-from kognitos_async import KognitosClient, KognitosError, PollPolicy, RetryPolicy, StartUncertainError
+from kognitos_async import (
+    FileRef,
+    KognitosClient,
+    KognitosError,
+    PlatformClient,
+    PlatformRun,
+    PollPolicy,
+    RetryPolicy,
+    StartUncertainError,
+    to_value,
+)
 from kognitos_async.cli.app import run as run_kognitos
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.docs.programs import ROOT, environ, python
+from tests.platform.conftest import answers  # noqa: F401 - a fixture
+from tests.platform.world import Platform
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -78,7 +92,15 @@ def test_every_snippet_has_a_test():
 def test_settings_named_are_those_the_code_reads():
     sources = "".join(path.read_text() for path in (ROOT / "kognitos_async").rglob("*.py"))
     table = set(re.findall(r"^\| `(KOGNITOS_\w+)`", README, re.MULTILINE))
-    assert table == {"KOGNITOS_API_KEY", "KOGNITOS_AGENT_ID", "KOGNITOS_REGION", "KOGNITOS_BASE_URL"}
+    assert table == {
+        "KOGNITOS_API_KEY",
+        "KOGNITOS_AGENT_ID",
+        "KOGNITOS_TOKEN",
+        "KOGNITOS_ORGANIZATION_ID",
+        "KOGNITOS_WORKSPACE_ID",
+        "KOGNITOS_REGION",
+        "KOGNITOS_BASE_URL",
+    }
     assert all(f'"{name}"' in sources for name in table)
 
 
@@ -351,3 +373,38 @@ def test_the_commands_named_exist(capsys):
     for command in sorted(named):
         assert run_kognitos([*command.split(), "--help"]) == 0
         assert f"kognitos {command} " in capsys.readouterr().out
+
+
+async def test_snippet_book_invoice():
+    platform = Platform(latency=0.001)
+    platform.longest = 0.02
+    async with platform.client(poll=PollPolicy(initial=0.01, maximum=0.02)) as client:
+        assert await SNIPPETS["book_invoice"].namespace()["book_invoice"](client, "a") == 7
+    assert platform.runs["run0"]["inputs"]["amount"] == {"number": {"lo": 12950, "flags": 2 << 16}}
+
+
+async def test_snippet_run_with_guidance(capsys):
+    platform = Platform(latency=0.001)
+    platform.longest = 0.02
+    platform.outcome = ("awaiting_guidance", {"exception": "x", "description": "which vendor?"})
+    run_with_guidance = SNIPPETS["run_with_guidance"].namespace()["run_with_guidance"]
+    async with platform.client(poll=PollPolicy(initial=0.01, maximum=0.02)) as client:
+        run = await run_with_guidance(client, "a", "Acme")
+    assert capsys.readouterr().out == "which vendor?\n"
+    assert platform.replies == ["The vendor is Acme"]
+    assert run.succeeded
+
+
+async def test_snippet_save(tmp_path, answers):  # noqa: F811 - the fixture
+    pa = pytest.importorskip("pyarrow")
+
+    async def answer(request):
+        assert request.path.endswith("/files/f:download")
+        return web.Response(body=b"%PDF")
+
+    outputs = {"report": FileRef("organizations/o/files/f"), "lines": pa.table({"n": [1, 2]})}
+    state = {"completed": {"outputs": {name: to_value(value) for name, value in outputs.items()}}}
+    run = PlatformRun(name="x", create_time=datetime.now(UTC), state_object=state)
+    async with PlatformClient("kgn_pat_x", base_url=await answers(answer)) as client:
+        assert await SNIPPETS["save"].namespace()["save"](client, run, tmp_path) == [{"n": 1}, {"n": 2}]
+    assert (tmp_path / "report.pdf").read_bytes() == b"%PDF"

@@ -33,6 +33,9 @@ class Platform:
         self.page_sizes = set()
         self.filters = set()
         self.longest = 3.0
+        self.outcome = ("completed", None)
+        """What becomes of runs that are invoked."""
+        self.replies = []
         self.check = True
 
     def now(self):
@@ -89,10 +92,16 @@ class Platform:
         await asyncio.sleep(self.latency)
         name = spec.check(request.method, request.target, request.body) if self.check else None
         parts = urlsplit(request.target)
-        if request.method == "POST":
+        body = None if request.body is None else msgspec.json.decode(request.body)
+        if parts.path.endswith("/events"):
+            self.replies.append(body["user_message"]["content"])
+            run = self.runs[parts.path.split("/runs/")[1].partition("/")[0]]
+            run.update(word="completed", body={})
+            answer = {"name": f"{parts.path[1:]}/e", "state": "STATE_COMPLETE", **body}
+        elif request.method == "POST":
             self.count["invoke"] += 1
-            body = msgspec.json.decode(request.body)
-            run = self.add(inputs=body.get("inputs"))
+            word, content = self.outcome
+            run = self.add(inputs=body.get("inputs"), word=word, body=content)
             if self.lost:
                 self.lost -= 1
                 raise OutcomeUnknownError("the answer was lost")
