@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Any, assert_type
@@ -16,14 +17,19 @@ from kognitos_async import (
     CapacityError,
     ConfigurationError,
     DecodeError,
+    F,
     FileUpload,
+    Filter,
     Health,
+    InvokeRequest,
     KognitosClient,
     KognitosError,
     OutcomeUnknownError,
     Page,
     Pager,
     PermissionDeniedError,
+    PlatformClient,
+    PlatformRun,
     PollPolicy,
     Process,
     RetryPolicy,
@@ -32,16 +38,21 @@ from kognitos_async import (
     RunOutcome,
     RunOutput,
     RunRequest,
+    RunState,
     RunStatus,
     RunStoppedError,
     Stage,
+    StartedRun,
     StartUncertainError,
     TransportError,
     UploadedFile,
     UploadError,
     WaitTimeoutError,
     __version__,
+    from_value,
+    to_value,
 )
+from kognitos_async.platform_v1.generated.automations import Automation
 
 
 class Answer(msgspec.Struct):
@@ -256,3 +267,35 @@ def families(
     transport: TransportError = lost
     run: Run = stopped.run
     print(refused, wrong, transport, run)
+
+
+async def the_platform_api(client: PlatformClient, reports: Path) -> None:
+    started = await client.automations.invoke(
+        "a", {"n": Decimal("1.5"), "day": date(2026, 1, 1)}, stage="DRAFT"
+    )
+    assert_type(started, StartedRun)
+    run = await client.wait_for_run(started, until={RunState.COMPLETED}, timeout=60)
+    assert_type(run, PlatformRun)
+    assert_type(run.state, RunState)
+    assert_type(run.outputs, dict[str, object])
+    assert_type(run.raise_for_status(), PlatformRun)
+    async with client.wait_for_runs([started, run, run.name]) as runs:
+        async for settled in runs:
+            assert_type(settled, PlatformRun)
+    async with client.run_many([InvokeRequest(automation="a", inputs={"n": 1})], journal=reports) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, RunOutcome[InvokeRequest, PlatformRun | StartedRun])
+    recent = F.create_time >= datetime(2026, 1, 1)
+    assert_type(recent & ~(F.state == "x"), Filter)
+    async for listed in client.runs.list(started.automation, filter=recent):
+        assert_type(listed, PlatformRun)
+    async with client.runs.follow("a") as followed:
+        assert_type(await anext(followed), PlatformRun)
+    stored = await client.files.upload(reports)
+    assert_type(await client.files.download_to(stored, reports), Path)
+    async with client.exceptions.stream(run) as events:
+        async for event in events:
+            print(event.id)
+    automation = await client.automations.get("a")
+    assert_type((await client.automations.list()).items, tuple[Automation, ...])
+    print(automation.display_name, from_value(to_value(3)))
