@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _WATCH = 0.05
 """How often a waiting handler looks whether its peer is still there, in seconds."""
+_GAP = 0.02
+"""How often a stream looks for more to send, in seconds."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 _BLANKS = b" " * 65536
 
@@ -43,6 +46,22 @@ class Delivery:
             except TimeoutError:
                 continue
         return False
+
+    async def stream(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        """The body as it comes, until it ends, the peer goes or the server stops."""
+        response = _stream(reply)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        if reply.stream is not None:
+            async with aclosing(reply.stream()) as pieces:
+                async for piece in pieces:
+                    if piece:
+                        await response.write(piece)
+                    elif not await self.pause(_GAP, request):
+                        break_connection(request)
+                        return response
+        await response.write_eof()
+        return response
 
     async def cut(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         """Half of the body, then the end of the connection."""

@@ -99,7 +99,7 @@ class Dispatcher:
             made = route.handler(call)
             reply = await made if isawaitable(made) else made
         if handle is None or fault is None:
-            return plain(self._stamp(reply or Reply(500)))
+            return await self._send(delivery, request, reply or Reply(500))
         return await self._spoil(api, request, reply, handle, seen)
 
     async def _read(
@@ -143,7 +143,7 @@ class Dispatcher:
                 if rewritten is None:
                     handle.hits -= 1
                     seen.fault = None
-                return plain(self._stamp(rewritten or reply))
+                return await self._send(delivery, request, rewritten or reply)
             case kinds.Cut() if delivery is not None:
                 return await delivery.cut(request, reply)
             case kinds.Drip() as fault if delivery is not None:
@@ -156,6 +156,13 @@ class Dispatcher:
                 pass
         break_connection(request)
         return web.Response(status=499)
+
+    async def _send(
+        self, delivery: Delivery | None, request: web.BaseRequest, reply: Reply
+    ) -> web.StreamResponse:
+        if delivery is not None and reply.stream is not None:
+            return await delivery.stream(request, self._stamp(reply))
+        return plain(self._stamp(reply))
 
     def _rewrite(self, fault: kinds.Rewrite, reply: Reply) -> Reply | None:
         earlier: tuple[str, ...] = ()

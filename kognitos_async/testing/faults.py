@@ -222,17 +222,20 @@ def wrong_shape() -> Fault:
 
 
 def status_word(word: str) -> Fault:
-    """Every run in the answer carries `word` as its status."""
+    """Every run in the answer carries `word` as its status, or as its state in the platform API."""
 
-    def change(payload: Any, asked: Asked) -> Any:
-        items = _items(payload, asked)
-        if not any("status" in item for item in items):
-            return None
-        for item in items:
+    def change(item: dict[str, Any]) -> bool:
+        if "status" in item:
             item["status"] = word
-        return payload
+            return True
+        return _in_state(item, word, {})
 
-    return Rewrite("status_word", change)
+    return Rewrite("status_word", _of_items(change))
+
+
+def new_state(word: str, **members: Any) -> Fault:
+    """Every run of the platform API in the answer is in the state `word`, with these members below it."""
+    return Rewrite("new_state", _of_items(lambda item: _in_state(item, word, members)))
 
 
 def extra_fields() -> Fault:
@@ -338,6 +341,25 @@ def _items(payload: Any, asked: Asked) -> list[dict[str, Any]]:
     if asked.page is None:
         return [found]
     return found[asked.page.items_field] or []
+
+
+def _of_items(change: Callable[[dict[str, Any]], bool]) -> Callable[[Any, Asked], Any]:
+    """A rewrite that fits answers with at least one object that `change` fits."""
+
+    def changed(payload: Any, asked: Asked) -> Any:
+        fitting = [change(item) for item in _items(payload, asked)]
+        return payload if any(fitting) else None
+
+    return changed
+
+
+def _in_state(item: dict[str, Any], word: str, members: Mapping[str, Any]) -> bool:
+    state = item.get("state")
+    if not isinstance(state, dict):
+        return False
+    entered = {name: value for name, value in cast("dict[str, Any]", state).items() if name == "update_time"}
+    item["state"] = {word: dict(members), **entered}
+    return True
 
 
 def _wrong_shape(payload: Any, asked: Asked) -> Any:

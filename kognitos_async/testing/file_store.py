@@ -93,15 +93,7 @@ class FileStore:
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """An S3 error document."""
-        code = next((value for name, value in details if name == "Code"), "") or _CODES.get(
-            status, "InternalError"
-        )
-        body = (
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-            "<RequestId>EMULATED00000000</RequestId><HostId>emulated</HostId></Error>"
-        )
-        return Reply(status, body=body.encode(), content_type="application/xml")
+        return s3_error(status, message, details)
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
         """Whoever has a form may upload; a request that gives an API key away is refused."""
@@ -160,7 +152,7 @@ class FileStore:
             file = await self._receive(request)
         except StoreError as error:
             reply = self.refuse(error.status, str(error), [("Code", error.code)])
-            if not await _drain(request):
+            if not await drain(request):
                 reply.headers = {"Connection": "close"}
             return reply
         self._files[file.id] = file
@@ -176,9 +168,7 @@ class FileStore:
             raise StoreError(
                 412, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data"
             )
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
+        await go_ahead(request)
         fields: dict[str, str] = {}
         room = _FIELD_LIMIT
         file: StoredFile | None = None
@@ -285,13 +275,33 @@ class FileStore:
 _CODES = {400: "InvalidRequest", 404: "NoSuchKey", 405: "MethodNotAllowed", 429: "SlowDown", 503: "SlowDown"}
 
 
+def s3_error(status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+    """An error document as S3 writes them; `details` may give its `Code`."""
+    code = next((value for name, value in details if name == "Code"), "") or _CODES.get(
+        status, "InternalError"
+    )
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        "<RequestId>EMULATED00000000</RequestId><HostId>emulated</HostId></Error>"
+    )
+    return Reply(status, body=body.encode(), content_type="application/xml")
+
+
 def sanitise(file_name: str) -> str:
     """The name as the service stores it: the last path segment, letters, digits, `.`, `-`, `_`."""
     last = re.split(r"[/\\]", file_name)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".") or "file"
 
 
-async def _drain(request: web.BaseRequest) -> bool:
+async def go_ahead(request: web.BaseRequest) -> None:
+    """Answer 100 Continue to a peer that waits for it before it sends its body."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def drain(request: web.BaseRequest) -> bool:
     """Whether the rest of the body was read within bounds: a peer that still sends may miss the answer."""
     read = 0
     while chunk := await request.content.readany():

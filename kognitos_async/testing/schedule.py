@@ -1,4 +1,8 @@
-"""How a run moves: Created, Running, and what it settles in. Pure, without a clock of its own."""
+"""How a run moves: Created, Running, and what it settles in. Pure, without a clock of its own.
+
+The words are those of the REST API v2; the platform API has its own for the same things, and an outcome may
+be given in either.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,33 @@ if TYPE_CHECKING:
 
 SETTLED_WORDS = frozenset({"Succeeded", "Exception", "Stopped", "Failed", "Cancelled", "TimedOut"})
 """The status words after which a run moves no more and holds no place in the capacity."""
+
+PLATFORM_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "Created": "pending",
+        "Pending": "pending",
+        "Running": "executing",
+        "Succeeded": "completed",
+        "Exception": "awaiting_guidance",
+        "Failed": "failed",
+        "TimedOut": "failed",
+        "Stopped": "stopped",
+        "Cancelled": "stopped",
+    }
+)
+"""What the platform API calls a status of the REST API v2."""
+
+REST_V2_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "pending": "Created",
+        "executing": "Running",
+        "completed": "Succeeded",
+        "awaiting_guidance": "Exception",
+        "failed": "Failed",
+        "stopped": "Stopped",
+    }
+)
+"""What the REST API v2 calls a state of the platform API."""
 
 DEFAULT_OUTCOMES: Mapping[str, float] = MappingProxyType(
     {"Succeeded": 0.8, "Exception": 0.15, "Stopped": 0.05}
@@ -76,7 +107,7 @@ class Schedule:
 
     @classmethod
     def manual(cls) -> Schedule:
-        """Every run stays Created until `KognitosServer.set_status`."""
+        """Every run stays Created, or pending, until `set_status` or `set_state` moves it."""
         course = Course(math.inf, math.inf, "Created")
         return cls(lambda _number: course)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
 import re
-from functools import lru_cache
+from base64 import b64decode
+from datetime import datetime
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from multidict import MultiMapping
 
 try:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.exceptions import best_match
 except ImportError as error:
     message = "kognitos_async.testing needs jsonschema: pip install 'kognitos-async[testing]'"
@@ -25,12 +28,19 @@ Problems = list[tuple[str, str]]
 """What is wrong: (where, why)."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class OperationSchema:
-    """Checks the query and the body of one operation."""
+    """One operation of a spec: where it is, and what is wrong with its query or body."""
 
-    def __init__(self, operation: Mapping[str, Any], components: Mapping[str, Any]) -> None:
+    def __init__(
+        self, method: str, template: str, operation: Mapping[str, Any], components: Mapping[str, Any]
+    ) -> None:
+        self.method = method
+        self.template = template
+        """The path with `{parameters}`."""
+        self.components = components
         parameters: list[Mapping[str, Any]] = operation.get("parameters", [])
         self._query = {
             parameter["name"]: _Parameter(parameter, components)
@@ -39,8 +49,11 @@ class OperationSchema:
         }
         self._required = [name for name, parameter in self._query.items() if parameter.required]
         content = operation.get("requestBody", {}).get("content", {})
-        schema = content.get("application/json", {}).get("schema")
-        self._body = None if schema is None else _validator(schema, components)
+        self.body_schema: Mapping[str, Any] | None = content.get("application/json", {}).get("schema")
+        """What a JSON body is; None when the operation takes none."""
+        answer: Mapping[str, Any] = operation["responses"].get("200", {}).get("content", {})
+        self.answer_schema: Mapping[str, Any] | None = answer.get("application/json", {}).get("schema")
+        """What the answer 200 is; None when it is not JSON."""
 
     def query(self, query: MultiMapping[str]) -> tuple[dict[str, Any], Problems]:
         """The parameters by name with numbers as numbers and null left out, and what is wrong with them."""
@@ -50,6 +63,8 @@ class OperationSchema:
             parameter = self._query.get(name)
             if parameter is None:
                 problems.append((name, "unknown query parameter"))
+            elif parameter.repeated:
+                values.setdefault(name, []).append(raw)
             elif name in values:
                 problems.append((name, "given more than once"))
             else:
@@ -68,6 +83,10 @@ class OperationSchema:
         nearest = [_nearest(error) for error in errors]
         return [(".".join(map(str, error.absolute_path)) or "body", _why(error)) for error in nearest]
 
+    @cached_property
+    def _body(self) -> Any:
+        return None if self.body_schema is None else _validator(self.body_schema, self.components)
+
 
 class _Parameter:
     def __init__(self, parameter: Mapping[str, Any], components: Mapping[str, Any]) -> None:
@@ -76,6 +95,8 @@ class _Parameter:
         kinds = {kind.get("type", "string") for kind in schema.get("anyOf", [schema])}
         self._nullable = "null" in kinds
         self._integer = "integer" in kinds
+        self._boolean = "boolean" in kinds
+        self.repeated = "array" in kinds
         self._plain = schema == {"type": "string"}
         self._validator = _validator(schema, components)
         # The same few values come again and again: a page of runs costs no validation but the first time.
@@ -90,18 +111,24 @@ class _Parameter:
             value = None
         elif self._integer and _INTEGER.fullmatch(raw):
             value = int(raw)
+        elif self._boolean and raw in {"true", "false"}:
+            value = raw == "true"
         for error in cast("Iterable[Any]", self._validator.iter_errors(value)):
             return value, _why(_nearest(error))
         return value, None
 
 
-def load(name: str) -> dict[str, OperationSchema]:
-    """The operations of a spec file in this package, by operationId."""
+@cache
+def load(name: str) -> Mapping[str, OperationSchema]:
+    """The operations of a spec file in this package, by operationId; read once, and not to be changed."""
     text = resources.files("kognitos_async.testing").joinpath(name).read_bytes()
     spec = cast("dict[str, Any]", _exact(msgspec.json.decode(text)))
     components = spec["components"]
-    operations = (operation for item in spec["paths"].values() for operation in item.values())
-    return {operation["operationId"]: OperationSchema(operation, components) for operation in operations}
+    return {
+        operation["operationId"]: OperationSchema(method.upper(), template, operation, components)
+        for template, item in spec["paths"].items()
+        for method, operation in item.items()
+    }
 
 
 def _nearest(error: Any) -> Any:
@@ -114,7 +141,43 @@ def _why(error: Any) -> str:
 
 
 def _validator(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
-    return Draft202012Validator({**schema, "components": components})
+    return Draft202012Validator({**schema, "components": components}, format_checker=_FORMATS)
+
+
+_FORMATS = FormatChecker(formats=())
+
+
+@_FORMATS.checks("int32")
+def _is_int32(value: object) -> bool:
+    return not isinstance(value, int) or -(2**31) <= value < 2**31
+
+
+@_FORMATS.checks("int64")
+def _is_int64(value: object) -> bool:
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch("-?[0-9]{1,19}", value) else 2**63
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+@_FORMATS.checks("date-time")
+def _is_moment(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    try:
+        return _MOMENT.fullmatch(value) is not None and bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+@_FORMATS.checks("byte")
+def _is_base64(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    try:
+        b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
 
 
 def _exact(value: Any, name: str = "") -> Any:

@@ -12,6 +12,15 @@ from kognitos_async.testing.delivery import Delivery
 from kognitos_async.testing.dispatch import Dispatcher
 from kognitos_async.testing.fault_queue import FaultHandle
 from kognitos_async.testing.file_store import FileStore, StoredFile
+from kognitos_async.testing.platform_control import EmulatedPlatform
+from kognitos_async.testing.platform_exceptions import ExceptionHandlers
+from kognitos_async.testing.platform_files import PlatformFiles
+from kognitos_async.testing.platform_reports import ReportHandlers
+from kognitos_async.testing.platform_runs import RunHandlers, RunIdForm
+from kognitos_async.testing.platform_sample import SampleHandler
+from kognitos_async.testing.platform_v1 import PlatformV1
+from kognitos_async.testing.platform_wire import Pages
+from kognitos_async.testing.platform_world import PlatformWorld
 from kognitos_async.testing.rate import TokenBucket
 from kognitos_async.testing.rest_v2 import RestV2, TimeFormat
 from kognitos_async.testing.schedule import Schedule
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from kognitos_async import KognitosClient
+    from kognitos_async import KognitosClient, PlatformClient
     from kognitos_async.testing import faults as kinds
     from kognitos_async.testing.request_log import SeenRequest
 
@@ -31,7 +40,11 @@ _GRACE = 1.0
 
 
 class KognitosServer:
-    """An emulated Kognitos organization with one process, `server.process`, published and as a draft.
+    """An emulated Kognitos organization, which both APIs serve at one address.
+
+    The REST API v2 has one process, `server.process`, published and as a draft; what belongs to the current
+    platform API is at `server.platform`. The two know nothing of each other's runs and files, and each has
+    its own capacity and rate limit.
 
     Usable inside `async with`, or between `await start()` and `await stop()`; it may be started again, with
     the same port and the same world. All times are seconds. Raises ValueError for settings out of range.
@@ -42,6 +55,9 @@ class KognitosServer:
         *,
         api_key: str = "test-key",
         agent_id: str = "agent-1",
+        token: str = "kgn_pat_emulated",  # noqa: S107 - of a test double
+        organization_id: str = "emulated-org",
+        workspace_id: str = "emulated-workspace",
         schedule: Schedule | None = None,
         order: Order = "newest",
         capacity: int | None = 150,
@@ -52,6 +68,7 @@ class KognitosServer:
         time_format: TimeFormat = "naive",
         list_outputs: bool = True,
         strict_files: bool = True,
+        run_id_form: RunIdForm = "name",
         max_file_size: int = 1_000_000_000,
         keep_content_limit: int = 1024 * 1024,
         latency: float = 0.0,
@@ -82,19 +99,55 @@ class KognitosServer:
         self._world.add_process(
             "Process invoice", process_id=self.process.id, stage="Draft", agent_id=agent_id
         )
-        burst = max(1.0, rate_limit or 0.0) if rate_burst is None else rate_burst
+
+        def bucket() -> TokenBucket | None:
+            if rate_limit is None:
+                return None
+            burst = max(1.0, rate_limit or 0.0) if rate_burst is None else rate_burst
+            return TokenBucket(self._clock, rate_limit, burst)
+
         rest_v2 = RestV2(
             self._world,
             self._store,
             api_key=api_key,
-            bucket=None if rate_limit is None else TokenBucket(self._clock, rate_limit, burst),
+            bucket=bucket(),
             retry_after=retry_after,
             time_format=time_format,
             list_outputs=list_outputs,
             strict_files=strict_files,
         )
+        world = PlatformWorld(
+            clock=self._clock,
+            schedule=self._world.schedule,
+            order=order,
+            capacity=capacity,
+            seed=seed,
+            organization_id=organization_id,
+            workspace_id=workspace_id,
+        )
+        self._objects = PlatformFiles(world, max_size=max_file_size, keep_limit=keep_content_limit)
+        self.platform = EmulatedPlatform(world, self._objects, token=token, url=lambda: self.url)
+        """What belongs to the current platform API."""
+        pages = Pages()
+        platform_v1 = PlatformV1(
+            world,
+            {
+                **RunHandlers(world, pages, list_outputs=list_outputs, run_id_form=run_id_form).handlers,
+                **ExceptionHandlers(world, pages).handlers,
+                **ReportHandlers(world).handlers,
+                **self._objects.handlers,
+            },
+            SampleHandler(pages),
+            token=token,
+            bucket=bucket(),
+            retry_after=retry_after,
+        )
         self._dispatcher = Dispatcher(
-            (rest_v2, self._store), self._clock, latency=latency, log_limit=log_limit, seed=seed
+            (rest_v2, platform_v1, self._store, self._objects),
+            self._clock,
+            latency=latency,
+            log_limit=log_limit,
+            seed=seed,
         )
         self._runner: web.ServerRunner | None = None
 
@@ -167,6 +220,19 @@ class KognitosServer:
             **{"api_key": self.api_key, "base_url": self.base_url, "agent_id": self.agent_id, **options}
         )
 
+    def platform_client(self, **options: Any) -> PlatformClient:
+        """A client of the platform API of this server, not opened yet; `options` go to PlatformClient."""
+        from kognitos_async import PlatformClient  # noqa: PLC0415 - the server alone needs no client
+
+        platform = self.platform
+        given = {
+            "token": platform.token,
+            "organization_id": platform.organization_id,
+            "workspace_id": platform.workspace_id,
+            "base_url": platform.base_url,
+        }
+        return PlatformClient(**{**given, **options})
+
     # The world
 
     @property
@@ -181,8 +247,8 @@ class KognitosServer:
 
     @property
     def leaks(self) -> int:
-        """Requests that gave an API key to the file store."""
-        return self._store.leaks
+        """Requests that gave an API key or a token to a file store."""
+        return self._store.leaks + self._objects.leaks
 
     def add_process(
         self, name: str, *, id: str | None = None, stage: str = "Published", agent_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
@@ -39,6 +39,11 @@ class Reply:
     content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     page: PageMarks | None = None
+    stream: Callable[[], AsyncGenerator[bytes, None]] | None = None
+    """What is sent instead of `body` as it comes, nothing (b"") meaning a pause.
+
+    `body` is what of it is there already, for faults that need a body with an end.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +135,14 @@ class Router:
             f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
         )
         patterns = self._patterns.setdefault(_bucket(template), [])
-        for pattern, methods in patterns:
+        for pattern, known in patterns:
             if pattern.pattern == text:
-                return methods
-        patterns.append((re.compile(text), {}))
-        return patterns[-1][1]
+                return known
+        methods: dict[str, Route] = {}
+        patterns.append((re.compile(text), methods))
+        # `{id}` would take `x:pause` for an id: what says more about the path is tried first.
+        patterns.sort(key=lambda item: -len(re.sub(r"\(.*?\)", "", item[0].pattern)))
+        return methods
 
 
 def _bucket(path: str) -> tuple[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from kognitos_async.testing.schedule import SETTLED_WORDS, Course, Schedule
+from kognitos_async.testing.schedule import REST_V2_WORDS, SETTLED_WORDS, Course, Schedule
+from kognitos_async.testing.shelf import Shelf
 
 if TYPE_CHECKING:
     from kognitos_async.testing.clock import Clock
@@ -64,7 +64,10 @@ class EmulatedRun:
     @property
     def status(self) -> str:
         """The status word now."""
-        return self._word or self._course.status(self._clock.now() - self._started)
+        if self._word is not None:
+            return self._word
+        word = self._course.status(self._clock.now() - self._started)
+        return REST_V2_WORDS.get(word, word)
 
     @property
     def settles_at(self) -> float:
@@ -74,7 +77,7 @@ class EmulatedRun:
     @property
     def settles_in(self) -> str:
         """The word the schedule settles it in."""
-        return self._course.outcome
+        return REST_V2_WORDS.get(self._course.outcome, self._course.outcome)
 
     @property
     def pinned(self) -> bool:
@@ -106,29 +109,6 @@ class EmulatedRun:
         return (("the output total", sum(numbers)), ("the output reference", reference))
 
 
-class _Shelf:
-    """Keys in order, read page by page from either end."""
-
-    __slots__ = ("_backwards", "_keys")
-
-    def __init__(self, *, backwards: bool) -> None:
-        self._keys: list[Key] = []
-        self._backwards = backwards
-
-    def put(self, key: Key) -> None:
-        insort(self._keys, key)
-
-    def after(self, key: Key | None, limit: int) -> tuple[list[Key], bool]:
-        """Up to `limit` keys behind `key` (None: from the start), and whether more follow."""
-        keys = self._keys
-        if self._backwards:
-            end = len(keys) if key is None else bisect_left(keys, key)
-            start = max(0, end - limit)
-            return keys[start:end][::-1], start > 0
-        start = 0 if key is None else bisect_right(keys, key)
-        return keys[start : start + limit], start + limit < len(keys)
-
-
 class World:
     """All processes and runs of one emulated organization."""
 
@@ -143,10 +123,10 @@ class World:
         self._ids = random.Random(seed)  # noqa: S311 - a test double, nothing secret
         self._processes: dict[tuple[str, str, str], EmulatedProcess] = {}
         self._process_list: list[EmulatedProcess] = []
-        self._process_shelves: dict[str, _Shelf] = {}
+        self._process_shelves: dict[str, Shelf] = {}
         self._runs: dict[str, EmulatedRun] = {}
         self._run_list: list[EmulatedRun] = []
-        self._run_shelves: dict[tuple[str, str, str | None], _Shelf] = {}
+        self._run_shelves: dict[tuple[str, str, str | None], Shelf] = {}
         self._names: dict[str, list[EmulatedRun]] = {}
         self._unsettled: set[int] = set()
         self._settling: list[tuple[float, int]] = []
@@ -169,7 +149,7 @@ class World:
             message = f"process {process.id} of agent {agent_id} has a {stage} stage already"
             raise ValueError(message)
         self._processes[key] = process
-        self._process_shelves.setdefault(agent_id, _Shelf(backwards=False)).put((0, len(self._process_list)))
+        self._process_shelves.setdefault(agent_id, Shelf(backwards=False)).put((0, len(self._process_list)))
         self._process_list.append(process)
         return process
 
@@ -289,11 +269,11 @@ class World:
         keys, more = self._shelf(agent_id, process_id, stage).after(after, limit)
         return [self._run_list[number] for _, number in keys], keys[-1] if more else None
 
-    def _shelf(self, agent_id: str, process_id: str, stage: str | None) -> _Shelf:
+    def _shelf(self, agent_id: str, process_id: str, stage: str | None) -> Shelf:
         key = (agent_id, process_id, stage)
         shelf = self._run_shelves.get(key)
         if shelf is None:
-            shelf = self._run_shelves[key] = _Shelf(backwards=self._order == "newest")
+            shelf = self._run_shelves[key] = Shelf(backwards=self._order == "newest")
         return shelf
 
     def _rank(self, run: EmulatedRun) -> float:

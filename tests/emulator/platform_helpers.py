@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from jsonschema import Draft202012Validator
 
-from kognitos_async.testing import KognitosServer
 from kognitos_async.testing.schema import _FORMATS
 from tests.emulator.conftest import Answer
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from kognitos_async.testing import KognitosServer
 
 SPEC: dict[str, Any] = json.loads(
     resources.files("kognitos_async.testing").joinpath("platform.openapi.json").read_text()

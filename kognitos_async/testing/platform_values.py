@@ -1,0 +1,135 @@
+"""Values and moments as the platform API writes them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+from typing import Any, cast
+
+import msgspec
+
+Values = Mapping[str, Any]
+"""Values by name: plain Python ones, or objects such as `{"text": "x"}` just as the API writes them."""
+
+MEMBERS = frozenset(
+    {
+        "null_value",
+        "bool_value",
+        "number",
+        "text",
+        "date",
+        "timeofday",
+        "datetime",
+        "time_zone",
+        "duration",
+        "list",
+        "dictionary",
+        "file",
+        "table",
+        "set",
+    }
+)
+"""The members of a value, of which exactly one is set."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WORD = 2**32
+_LARGEST = 2**96
+_LARGEST_SCALE = 28
+_NEGATIVE = 2**31
+_PRECISION = 60
+
+
+def to_values(values: Values) -> dict[str, Any]:
+    """The values as the API writes them."""
+    return {name: to_value(value) for name, value in values.items()}
+
+
+def to_value(value: Any) -> dict[str, Any]:
+    """One value as the API writes it. Raises TypeError for a type that has no form there."""
+    match value:
+        case None:
+            return {"null_value": "NULL_VALUE"}
+        case bool():
+            return {"bool_value": value}
+        case int() | float() | Decimal():
+            return {"number": to_number(value)}
+        case str():
+            return {"text": value}
+        case list() | tuple():
+            return {"list": {"items": [to_value(item) for item in cast("list[Any]", value)]}}
+        case dict():
+            found: dict[Any, Any] = value
+            if len(found) == 1 and MEMBERS.issuperset(found):
+                return found
+            pairs = [{"key": to_value(key), "value": to_value(inner)} for key, inner in found.items()]
+            return {"dictionary": {"entries": pairs}}
+        case _:
+            message = f"no value of the platform API: {type(value).__name__}"
+            raise TypeError(message)
+
+
+def to_number(value: float | Decimal) -> dict[str, int]:
+    """The 96-bit decimal. Raises ValueError for one that does not fit."""
+    sign, digits, exponent = Decimal(str(value)).as_tuple()
+    if not isinstance(exponent, int):
+        message = f"not a finite number: {value}"
+        raise ValueError(message)  # noqa: TRY004 - of the right type
+    mantissa = int("".join(map(str, digits))) * 10 ** max(exponent, 0)
+    scale = max(-exponent, 0)
+    if mantissa >= _LARGEST or scale > _LARGEST_SCALE:
+        message = f"more than 96 bits or {_LARGEST_SCALE} decimals: {value}"
+        raise ValueError(message)
+    parts = {
+        "lo": mantissa % _WORD,
+        "mid": mantissa // _WORD % _WORD,
+        "hi": mantissa // _WORD**2,
+        "flags": (scale << 16) | (_NEGATIVE if sign else 0),
+    }
+    # protobuf leaves out what is zero.
+    return {name: part for name, part in parts.items() if part}
+
+
+def from_number(number: Mapping[str, int]) -> Decimal:
+    """The number that a 96-bit decimal stands for."""
+    mantissa = number.get("lo", 0) + number.get("mid", 0) * _WORD + number.get("hi", 0) * _WORD**2
+    flags = number.get("flags", 0)
+    digits = tuple(map(int, str(mantissa)))
+    # Not by arithmetic, which would round to the digits of the context.
+    return Decimal((1 if flags & _NEGATIVE else 0, digits, -(flags >> 16 & 0xFF)))
+
+
+def derived_outputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs that tell runs apart: the sum of the numbers that went in, and a mark of all inputs."""
+    numbers = (from_number(value["number"]) for value in inputs.values() if "number" in value)
+    with localcontext(prec=_PRECISION):
+        total = sum(numbers, Decimal(0))
+    mark = hashlib.blake2b(msgspec.json.encode(inputs, order="sorted"), digest_size=8).hexdigest()
+    try:
+        number = to_number(total)
+    except ValueError:
+        number = {}
+    return {"total": {"number": number}, "reference": {"text": mark}}
+
+
+def to_nanoseconds(moment: datetime) -> int:
+    """Nanoseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def to_datetime(nanoseconds: int) -> datetime:
+    """The moment in UTC; what is finer than a microsecond is cut off."""
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def timestamp(nanoseconds: int) -> str:
+    """The moment with 0, 3, 6 or 9 digits of a second: as few as tell all of it."""
+    text = to_datetime(nanoseconds).strftime("%Y-%m-%dT%H:%M:%S")
+    rest = nanoseconds % 10**9
+    if not rest:
+        return f"{text}Z"
+    digits = f"{rest:09}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f"{text}.{digits}Z"
