@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: `python -m benchmarks.measure MODULE.FUNCTION JSON`."""
+"""One measurement in a process of its own: `python -m benchmarks.measure MODULE.FUNCTION JSON LOOP [sample]`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import importlib
 import json
 import logging
 import sys
+from collections import Counter
+
+from benchmarks.measuring import Settings
 
 
 def main() -> None:
-    """Print the figures of the function named, called with the JSON's members, as JSON."""
-    module, _, function = sys.argv[1].partition(".")
+    """Print the numbers of the function named, called with the JSON's members, or its samples, as JSON."""
+    name, arguments, Settings.loop, *options = sys.argv[1:]
+    if "sample" in options:
+        Settings.samples = Counter()
+    module, _, function = name.partition(".")
     logging.getLogger("kognitos_async").setLevel(logging.ERROR)
-    figures = getattr(importlib.import_module(f"benchmarks.{module}"), function)(**json.loads(sys.argv[2]))
-    print(json.dumps(figures))
+    numbers = getattr(importlib.import_module(f"benchmarks.{module}"), function)(**json.loads(arguments))
+    print(json.dumps(numbers if Settings.samples is None else Settings.samples))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,77 @@
-"""What every measurement needs: percentiles and this process's memory."""
+"""What every measurement needs: time and CPU, this process's memory, percentiles, and where the CPU went.
+
+Imports next to nothing, so that it does not count in what is measured.
+"""
 
 from __future__ import annotations
 
 import resource
-from pathlib import Path
-from typing import TYPE_CHECKING
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Iterator, Sequence
+    from types import FrameType
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+SAMPLE_EVERY = 0.001
+
+
+class Settings:
+    """How this process measures; `benchmarks.measure` sets it."""
+
+    loop = "asyncio"
+    samples: Counter[str] | None = None
+    """Samples of the CPU time by the package that spent it, if they are asked for."""
+
+
+class Spent:
+    """Seconds and seconds of CPU that a block took, once it is over."""
+
+    seconds = 0.0
+    cpu = 0.0
+
+
+@contextmanager
+def spent() -> Iterator[Spent]:
+    """Measure the block, which is what is sampled too."""
+    result = Spent()
+    if Settings.samples is not None:
+        signal.signal(signal.SIGPROF, _sample)
+        signal.setitimer(signal.ITIMER_PROF, SAMPLE_EVERY, SAMPLE_EVERY)
+    began, cpu = time.perf_counter(), time.process_time()
+    try:
+        yield result
+    finally:
+        result.seconds, result.cpu = time.perf_counter() - began, time.process_time() - cpu
+        if Settings.samples is not None:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _sample(_signal: int, frame: FrameType | None) -> None:
+    assert Settings.samples is not None
+    while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    name = "?" if frame is None else str(frame.f_globals.get("__name__", "?"))
+    Settings.samples[name.partition(".")[0]] += 1
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """What `main` returns, on the event loop that this process measures."""
+    import asyncio
+
+    if Settings.loop == "asyncio":
+        return asyncio.run(main)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -16,15 +80,33 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
 
 
-def peak_memory() -> int:
-    """The most memory this process has had, in kB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def memory_now() -> float:
+    """The memory this process has, in MB; the most it has had where /proc is missing."""
+    return _status("VmRSS")
 
 
-def memory_now() -> int:
-    """The memory this process has, in kB; the peak where /proc is missing."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return peak_memory()
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1])
+def forget_peak() -> None:
+    """Let `peak_memory` begin anew, from now."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - pathlib would be measured as well
+            file.write("5")
+    except OSError:
+        return
+
+
+def peak_memory() -> float:
+    """The most memory this process has had since `forget_peak`, in MB.
+
+    Not `ru_maxrss` where it can be helped: a process inherits that from the one that started it.
+    """
+    return _status("VmHWM")
+
+
+def _status(field: str) -> float:
+    try:
+        with open("/proc/self/status") as file:  # noqa: PTH123
+            line = next(line for line in file if line.startswith(field))
+    except OSError:
+        unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return int(line.split()[1]) / 1024

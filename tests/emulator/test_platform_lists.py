@@ -188,13 +188,17 @@ async def test_workspaces_can_be_chosen_by_title(api):
         ('create_time = "2025-01-01T00:00:00Z" OR create_time >= "2025-01-01T00:03:00Z"', {0, 3, 4}),
         # OR binds tighter than AND.
         (
-            'create_time <= "2025-01-01T00:00:00Z" OR create_time >= "2025-01-01T00:02:00Z"'
-            ' AND create_time >= "2025-01-01T00:01:00Z"',
+            (
+                'create_time <= "2025-01-01T00:00:00Z" OR create_time >= "2025-01-01T00:02:00Z"'
+                ' AND create_time >= "2025-01-01T00:01:00Z"'
+            ),
             {2, 3, 4},
         ),
         (
-            'create_time <= "2025-01-01T00:00:00Z" OR (create_time >= "2025-01-01T00:02:00Z"'
-            ' AND create_time < "2025-01-01T00:03:00Z")',
+            (
+                'create_time <= "2025-01-01T00:00:00Z" OR (create_time >= "2025-01-01T00:02:00Z"'
+                ' AND create_time < "2025-01-01T00:03:00Z")'
+            ),
             {0, 2},
         ),
         ("", {0, 1, 2, 3, 4}),
