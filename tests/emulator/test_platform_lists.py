@@ -251,14 +251,21 @@ async def test_a_create_time_finds_its_run_again_to_the_nanosecond(api):
 
 
 async def test_recent_runs_of_a_long_history_are_found_fast(api):
+    """Hardly slower than the first page without a filter; looking at 20,000 runs would be a hundred times so."""
     fill(api, 20_000)
     since = timestamp(to_nanoseconds(START + timedelta(minutes=19_990)))
-    started = time.perf_counter()
-    for _ in range(50):
-        runs = (await api.get(f"{api.automation}/runs", filter=f'create_time >= "{since}"')).json["runs"]
-    # Looking at 20,000 runs each time would take seconds.
-    assert time.perf_counter() - started < 1.5
-    assert len(runs) == 10
+
+    async def cost(**query):
+        best = float("inf")
+        for _ in range(5):
+            began = time.process_time()
+            for _ in range(10):
+                runs = (await api.get(f"{api.automation}/runs", **query)).json["runs"]
+            best = min(best, time.process_time() - began)
+        assert len(runs) == 10
+        return best
+
+    assert await cost(filter=f'create_time >= "{since}"') < 10 * await cost()
 
 
 def matching(text, **fields):
