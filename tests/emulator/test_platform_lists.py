@@ -251,7 +251,7 @@ async def test_a_create_time_finds_its_run_again_to_the_nanosecond(api):
 
 
 async def test_recent_runs_of_a_long_history_are_found_fast(api):
-    """Hardly slower than the first page without a filter; looking at 20,000 runs would be a hundred times so."""
+    """Hardly slower than the first page without a filter; looking at all of them would be far more so."""
     fill(api, 20_000)
     since = timestamp(to_nanoseconds(START + timedelta(minutes=19_990)))
 
