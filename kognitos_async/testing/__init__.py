@@ -14,12 +14,26 @@ if TYPE_CHECKING:
     from kognitos_async.testing.fault_queue import FaultHandle
     from kognitos_async.testing.faults import Fault
     from kognitos_async.testing.file_store import StoredFile
+    from kognitos_async.testing.platform_control import EmulatedPlatform
+    from kognitos_async.testing.platform_files import EmulatedFile
+    from kognitos_async.testing.platform_model import (
+        EmulatedAutomation,
+        EmulatedEvent,
+        EmulatedException,
+        EmulatedPlatformRun,
+    )
     from kognitos_async.testing.request_log import SeenRequest
     from kognitos_async.testing.schedule import Schedule
     from kognitos_async.testing.server import KognitosServer
     from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun
 
 __all__ = [
+    "EmulatedAutomation",
+    "EmulatedEvent",
+    "EmulatedException",
+    "EmulatedFile",
+    "EmulatedPlatform",
+    "EmulatedPlatformRun",
     "EmulatedProcess",
     "EmulatedRun",
     "Fault",
@@ -32,6 +46,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EmulatedAutomation": "platform_model",
+    "EmulatedEvent": "platform_model",
+    "EmulatedException": "platform_model",
+    "EmulatedFile": "platform_files",
+    "EmulatedPlatform": "platform_control",
+    "EmulatedPlatformRun": "platform_model",
     "EmulatedProcess": "world_v2",
     "EmulatedRun": "world_v2",
     "Fault": "faults",

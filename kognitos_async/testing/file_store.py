@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from kognitos_async.testing.wire import Call, Reply, Route
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 BUCKET = "kognitos-uploads"
 FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
 """The fields of a form in the order in which it lists them."""
+
+BROKEN_MULTIPART = (ValueError, AssertionError, web.HTTPException, HttpProcessingError)
+"""What aiohttp's parser raises for a body that is not what its header says."""
 
 _ACCESS_KEY = "ASIAEMULATEDKEY00000"
 _EXPIRATION = "%Y-%m-%dT%H:%M:%SZ"
@@ -195,8 +199,7 @@ class FileStore:
                 if part.name in fields:
                     raise StoreError(400, "InvalidArgument", f"The field {part.name} is given twice.")
                 fields[part.name] = value.decode(errors="replace")
-        except (ValueError, AssertionError, web.HTTPException) as error:
-            # What aiohttp's parser raises for a body that is not what its header says.
+        except BROKEN_MULTIPART as error:
             raise StoreError(
                 400, "MalformedPOSTRequest", "The body is not well-formed multipart/form-data."
             ) from error

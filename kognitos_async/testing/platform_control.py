@@ -143,6 +143,7 @@ class EmulatedPlatform:
 
         Raises KeyError for an unknown run.
         """
+        self._world.catch_up()
         return self._world.add_event(
             self._world.runs[run_id], kind, payload or {"content": content}, agent_id=agent_id
         )

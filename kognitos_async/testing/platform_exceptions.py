@@ -28,7 +28,7 @@ from kognitos_async.testing.platform_world import GROUPS, WRITING_SECONDS, Platf
 from kognitos_async.testing.wire import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from kognitos_async.testing.platform_model import EmulatedEvent, EmulatedException, EmulatedPlatformRun
 
@@ -142,11 +142,10 @@ class ExceptionHandlers:
     # Events
 
     def _run(self, ask: Ask) -> EmulatedPlatformRun:
-        self._world.catch_up()
         return self._world.runs[ask.path("run_id")]
 
-    def _events(self, ask: Ask) -> list[EmulatedEvent]:
-        return self._run(ask).threads.get(ask.path("agent_id"), [])
+    def _events(self, ask: Ask) -> Sequence[EmulatedEvent]:
+        return self._run(ask).threads.get(ask.path("agent_id"), ())
 
     def _shown(self, event: EmulatedEvent) -> dict[str, Any]:
         return event_json(event, self._world.clock.now())

@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader
 
-from kognitos_async.testing.file_store import drain, go_ahead, s3_error
+from kognitos_async.testing.file_store import BROKEN_MULTIPART, drain, go_ahead, s3_error
 from kognitos_async.testing.platform_values import timestamp, to_nanoseconds
 from kognitos_async.testing.platform_wire import ApiError, Ask, Handler, invalid, not_found
 from kognitos_async.testing.wire import Call, Reply, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from aiohttp import web
 
     from kognitos_async.testing.clock import Clock
     from kognitos_async.testing.platform_world import PlatformWorld
@@ -135,8 +137,7 @@ class PlatformFiles:
                     filename = await self._take_name(part)
                 else:
                     content = await self._take_content(part)
-        except (ValueError, AssertionError, web.HTTPException) as error:
-            # What aiohttp's parser raises for a body that is not what its header says.
+        except BROKEN_MULTIPART as error:
             raise ApiError(400, "The body is not well-formed multipart/form-data") from error
         if not filename:
             raise invalid([("filename", "required")])

@@ -32,8 +32,9 @@ def run_json(
     """A run as it is, or as it was in an earlier step."""
     step = step or run.history[-1]
     entered = run.nanoseconds_of(step.at)
-    # Timestamps come with any number of digits.
-    moment = timestamp(entered - entered % _GRAINS[(run.number + len(run.steps)) % len(_GRAINS)])
+    # Timestamps come with any number of digits; none is before the run was created.
+    grain = _GRAINS[(run.number + len(run.steps)) % len(_GRAINS)]
+    moment = timestamp(max(run.created_ns, entered - entered % grain))
     members = dict(step.members)
     if step.word == "completed" and with_outputs:
         members = {"outputs": run.outputs or {}, **members}

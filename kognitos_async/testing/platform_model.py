@@ -141,10 +141,8 @@ class EmulatedPlatformRun:
     """When it is paused: the state it was in and its plan."""
     exception: EmulatedException | None = field(default=None, repr=False)
     """The exception it waits for, or waited for last."""
-    threads: dict[str, list[EmulatedEvent]] = field(
-        default_factory=dict[str, list[EmulatedEvent]], repr=False
-    )
-    """The events of each agent, oldest first."""
+    said: dict[str, list[EmulatedEvent]] = field(default_factory=dict[str, list[EmulatedEvent]], repr=False)
+    """The events of each agent up to now; read `threads`, which is up to date."""
 
     @property
     def created_at(self) -> datetime:
@@ -163,6 +161,12 @@ class EmulatedPlatformRun:
         return self.steps
 
     @property
+    def threads(self) -> Mapping[str, Sequence[EmulatedEvent]]:
+        """The events of each agent so far, oldest first."""
+        self.catch_up()
+        return self.said
+
+    @property
     def state(self) -> str:
         """The word of the state it is in."""
         return self.history[-1].word
@@ -177,7 +181,9 @@ class EmulatedPlatformRun:
         """What a completed run gave, as the API writes it; None for any other run."""
         if self.state != "completed":
             return None
-        return derived_outputs(self.inputs) if self.given_outputs is None else self.given_outputs
+        if self.given_outputs is None:
+            self.given_outputs = derived_outputs(self.inputs)
+        return self.given_outputs
 
     @property
     def is_active(self) -> bool:

@@ -272,7 +272,7 @@ class PlatformWorld:
         if step.word in {"executing", "completed"} and pending is not None and pending.state == "PENDING":
             pending.state = "RESOLVED"
             pending.updated_ns = run.nanoseconds_of(step.at)
-        if step.word == "completed" and run.threads:
+        if step.word == "completed" and run.said:
             self.add_event(run, "completion_response", {"content": "The run has completed."}, at=step.at)
 
     def _completion(self, run: EmulatedPlatformRun, now: float) -> Sequence[Step]:
@@ -340,7 +340,7 @@ class PlatformWorld:
             created_ns=run.nanoseconds_of(at),
             done_at=at + seconds,
         )
-        run.threads.setdefault(agent_id, []).append(event)
+        run.said.setdefault(agent_id, []).append(event)
         return event
 
     # What is asked of all runs
