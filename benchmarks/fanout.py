@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.emulator import emulator
-from benchmarks.measuring import peak_memory
+from benchmarks.measuring import forget_peak, memory_now, peak_memory, run, spent
 from kognitos_async import KognitosClient, PollPolicy, RunRequest
 
 if TYPE_CHECKING:
@@ -19,13 +17,15 @@ if TYPE_CHECKING:
 def measure(*, runs: int, journal: bool) -> dict[str, float]:
     """Runs a second with runs that settle almost at once, so that the client is what takes time."""
     with emulator(durations=(0.05, 0.05)) as emulated, tempfile.TemporaryDirectory() as folder:
-        memory = peak_memory()
-        took, cpu = asyncio.run(_run_all(emulated, runs, Path(folder) / "job" if journal else None))
+        memory = memory_now()
+        forget_peak()
+        took, cpu = run(_run_all(emulated, runs, Path(folder) / "job" if journal else None))
         report = emulated.finish()
         return {
             "runs a second": runs / took,
             "CPU ms a run": 1000 * cpu / runs,
-            "memory MB": (peak_memory() - memory) / 1024,
+            "CPU % of the time": 100 * cpu / took,
+            "memory MB": peak_memory() - memory,
             "requests a run": report["requests"] / runs,
             "duplicates": report["duplicates"],
         }
@@ -34,11 +34,11 @@ def measure(*, runs: int, journal: bool) -> dict[str, float]:
 def measure_rate_limit(*, runs: int, rate: float) -> dict[str, float]:
     """How much of a server's rate limit is used, and how much is refused."""
     with emulator(durations=(0.5, 0.5), rate_limit=rate) as emulated:
-        took, _ = asyncio.run(_run_all(emulated, runs, None))
+        took, _ = run(_run_all(emulated, runs, None))
         report = emulated.finish()
         return {
-            "throttled share": report["throttled"] / report["requests"],
-            "of the limit": (report["requests"] - report["throttled"]) / took / rate,
+            "share answered 429": report["throttled"] / report["requests"],
+            "share of the limit used": (report["requests"] - report["throttled"]) / took / rate,
             "duplicates": report["duplicates"],
         }
 
@@ -49,13 +49,13 @@ async def _run_all(emulated: Emulated, runs: int, journal: Path | None) -> tuple
     async with KognitosClient(
         "test-key", base_url=emulated.base_url, agent_id=emulated.agent_id, poll=poll
     ) as client:
-        began, cpu = time.perf_counter(), time.process_time()
         settled = 0
-        async with client.run_many(requests, journal=journal) as outcomes:
-            async for outcome in outcomes:
-                if outcome.error is not None:
-                    raise outcome.error
-                settled += 1
+        with spent() as it:
+            async with client.run_many(requests, journal=journal) as outcomes:
+                async for outcome in outcomes:
+                    if outcome.error is not None:
+                        raise outcome.error
+                    settled += 1
         if settled != runs:
             raise AssertionError(f"{settled} outcomes of {runs} requests")
-        return time.perf_counter() - began, time.process_time() - cpu
+        return it.seconds, it.cpu

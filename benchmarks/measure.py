@@ -1,4 +1,7 @@
-"""One measurement in a process of its own: `python -m benchmarks.measure MODULE.FUNCTION JSON LOOP [sample]`."""
+"""One measurement in a process of its own.
+
+python -m benchmarks.measure MODULE.FUNCTION JSON LOOP [sample]
+"""
 
 from __future__ import annotations
 

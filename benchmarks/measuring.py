@@ -9,11 +9,11 @@ import resource
 import signal
 import sys
 import time
-from collections import Counter
 from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Coroutine, Iterator, Sequence
     from types import FrameType
     from typing import Any, TypeVar
@@ -64,11 +64,11 @@ def _sample(_signal: int, frame: FrameType | None) -> None:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """What `main` returns, on the event loop that this process measures."""
-    import asyncio
+    import asyncio  # noqa: PLC0415 - it would be measured as well
 
     if Settings.loop == "asyncio":
         return asyncio.run(main)
-    import uvloop
+    import uvloop  # noqa: PLC0415 - not a dependency
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import memory_now, peak_memory
-from benchmarks.static_server import ITEMS, PAGES, RUN_ID
-
-WARM_UP = 200
+from benchmarks.figures import PAGES
+from benchmarks.measuring import forget_peak, memory_now, peak_memory, run, spent
+from benchmarks.static_server import ITEMS, RUN_ID
 
 
 def get(*, contender: str, base_url: str, concurrency: int, count: int) -> dict[str, float]:
@@ -24,13 +22,14 @@ def get(*, contender: str, base_url: str, concurrency: int, count: int) -> dict[
                 for _ in range(shares):
                     await client.get(RUN_ID)
 
-            await asyncio.gather(*(take(WARM_UP // concurrency) for _ in range(concurrency)))
-            began, cpu = time.perf_counter(), time.process_time()
-            await asyncio.gather(*(take(count // concurrency) for _ in range(concurrency)))
-            took, cpu = time.perf_counter() - began, time.process_time() - cpu
-            return {"CPU µs a request": 1e6 * cpu / count, "requests a second": count / took}
+            shares = count // concurrency
+            # As many to warm up, for httpx takes hundreds to settle on its connections.
+            await asyncio.gather(*(take(shares) for _ in range(concurrency)))
+            with spent() as it:
+                await asyncio.gather(*(take(shares) for _ in range(concurrency)))
+            return {"CPU µs a request": 1e6 * it.cpu / count, "requests a second": count / it.seconds}
 
-    return asyncio.run(main())
+    return run(main())
 
 
 def history(*, contender: str, base_url: str, rounds: int, consumer: float | None = None) -> dict[str, float]:
@@ -45,48 +44,51 @@ def history(*, contender: str, base_url: str, rounds: int, consumer: float | Non
             after_page = None if consumer is None else consume
             if consumer is None:
                 await client.history("process-1", None)
-            began, cpu = time.perf_counter(), time.process_time()
-            for _ in range(rounds):
-                if await client.history("process-1", after_page) != PAGES * ITEMS:
-                    raise AssertionError("the history is incomplete")
-            took, cpu = time.perf_counter() - began, time.process_time() - cpu
+            with spent() as it:
+                for _ in range(rounds):
+                    if await client.history("process-1", after_page) != PAGES * ITEMS:
+                        raise AssertionError("the history is incomplete")
             items = rounds * PAGES * ITEMS
             return {
-                "CPU µs an item": 1e6 * cpu / items,
-                "items a second": items / took,
-                "seconds": took / rounds,
+                "CPU µs an item": 1e6 * it.cpu / items,
+                "items a second": items / it.seconds,
+                "seconds": it.seconds / rounds,
             }
 
-    return asyncio.run(main())
+    return run(main())
 
 
-def upload(*, contender: str, base_url: str, agent_id: str, path: str, size: int) -> dict[str, float]:
+def consume(*, consumer: float) -> dict[str, float]:
+    """What 50 pages take that are there already: `consumer` seconds each, as exact as the event loop is."""
+
+    async def main() -> dict[str, float]:
+        with spent() as it:
+            for _ in range(PAGES):
+                await asyncio.sleep(consumer)
+        return {"seconds": it.seconds}
+
+    return run(main())
+
+
+def upload(*, contender: str, base_url: str, path: str, size: int) -> dict[str, float]:
     """Speed and memory of one large upload."""
 
     async def main() -> dict[str, float]:
-        async with _opened(contender, base_url, agent_id) as client:
-            memory, began, cpu = memory_now(), time.perf_counter(), time.process_time()
-            await client.upload(Path(path))
-            took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        async with _opened(contender, base_url) as client:
+            small = Path(path).with_name("small.bin")
+            await client.upload(small)  # what a first upload imports and connects is not its content's memory
+            memory = memory_now()
+            forget_peak()
+            with spent() as it:
+                await client.upload(Path(path))
             return {
-                "MB a second": size / took / 1e6,
-                "CPU s": cpu,
-                "memory growth MB": max(0, peak_memory() - memory) / 1024,
+                "MB a second": size / it.seconds / 1e6,
+                "CPU s": it.cpu,
+                "memory growth MB": max(0.0, peak_memory() - memory),
             }
 
-    return asyncio.run(main())
+    return run(main())
 
 
-def idle(*, contender: str) -> dict[str, float]:
-    """Memory that importing and opening a client takes."""
-    memory = memory_now()
-
-    async def main() -> dict[str, float]:
-        async with _opened(contender, "http://127.0.0.1:9/v2"):
-            return {"idle client MB": (memory_now() - memory) / 1024}
-
-    return asyncio.run(main())
-
-
-def _opened(contender: str, base_url: str, agent_id: str = "agent-1") -> Any:
-    return importlib.import_module(f"benchmarks.contenders.{contender}").opened(base_url, agent_id)
+def _opened(contender: str, base_url: str) -> Any:
+    return importlib.import_module(f"benchmarks.contenders.{contender}").opened(base_url, "agent-1")

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from benchmarks.figures import PAGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUN_ID = "9nvx1hdm9bd74rp585oe81t5i"
-PAGES = 50
 ITEMS = 100
 
 
@@ -52,7 +53,7 @@ def answers() -> dict[str, bytes]:
 def static_server(*, latency: float = 0.0) -> Iterator[tuple[str, str]]:
     """The base URL and the kind of server; `latency` seconds before each answer need the asyncio one."""
     nginx = shutil.which("nginx")
-    port = _free_port()
+    port = free_port()
     if nginx and not latency:
         with _nginx(nginx, port):
             yield f"http://127.0.0.1:{port}/v2", "nginx"
@@ -60,7 +61,7 @@ def static_server(*, latency: float = 0.0) -> Iterator[tuple[str, str]]:
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port, latency), daemon=True)
     process.start()
     try:
-        _until_listening(port)
+        until_listening(port)
         yield f"http://127.0.0.1:{port}/v2", "a small asyncio server"
     finally:
         process.terminate()
@@ -92,7 +93,7 @@ http {{
         )
         server = subprocess.Popen([program, "-c", str(root / "nginx.conf"), "-p", folder])
         try:
-            _until_listening(port)
+            until_listening(port)
             yield
         finally:
             server.terminate()
@@ -132,14 +133,14 @@ def _serve(port: int, latency: float) -> None:
     asyncio.run(main())
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _until_listening(port: int) -> None:
+def until_listening(port: int) -> None:
     for _ in range(200):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.emulator import emulator
-from benchmarks.measuring import peak_memory, percentile
+from benchmarks.measuring import forget_peak, memory_now, peak_memory, percentile, run, spent
 from kognitos_async import KognitosClient, PollPolicy, Run, RunStatus, Stage
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ POLL = PollPolicy(initial=0.5, maximum=2.0)
 def measure(*, way: str, waiters: int, bare_ids: bool = False, **server: Any) -> dict[str, float]:
     """The figures of one way, `shared` or `plain`, with so many waiters at once."""
     with emulator(runs=waiters, **server) as emulated:
-        memory = peak_memory()
-        returned, lags, cpu = asyncio.run(_wait_for_all(emulated, way, bare_ids))
+        memory = memory_now()
+        forget_peak()
+        returned, lags, cpu = run(_wait_for_all(emulated, way, bare_ids))
         grown = peak_memory() - memory
         report = emulated.finish()
     delays = [returned[run_id] - when for run_id, when in report["settled"].items()]
@@ -34,7 +35,8 @@ def measure(*, way: str, waiters: int, bare_ids: bool = False, **server: Any) ->
         "mean delay s": statistics.fmean(delays),
         "p95 delay s": percentile(delays, 95),
         "CPU s": cpu,
-        "kB a waiter": grown / waiters,
+        "memory MB": grown,
+        "kB a waiter": 1024 * grown / waiters,
         "loop lag p99 ms": percentile(lags, 99) * 1000,
     }
 
@@ -58,11 +60,10 @@ async def _wait_for_all(
                 raise AssertionError(f"{run_id} was returned unsettled")
 
         watcher = asyncio.create_task(_watch_lag(lags))
-        cpu = time.process_time()
-        await asyncio.gather(*(one(run_id) for run_id in emulated.run_ids))
-        cpu = time.process_time() - cpu
+        with spent() as it:
+            await asyncio.gather(*(one(run_id) for run_id in emulated.run_ids))
         watcher.cancel()
-    return returned, lags, cpu
+    return returned, lags, it.cpu
 
 
 async def _plain(client: KognitosClient, run: Run | str) -> Run:

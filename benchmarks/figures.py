@@ -1,0 +1,172 @@
+"""What every ratio should be, what it is, and the verdict: pure, from the numbers that one run measured."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Raw = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+    """Measured values: subject, contender, measure, one number a repetition."""
+
+OURS = "kognitos-async"
+BARE = "bare aiohttp + msgspec"
+HTTPX = "httpx + pydantic"
+GENERATED = "openapi-python-client"
+UVLOOP = ", uvloop"
+"""What the name of a contender ends in when it ran on uvloop."""
+
+GET_ONE, GET_MANY = "GET, 1 at once", "GET, 50 at once"
+HISTORY = "history, 50 pages of 100"
+HISTORY_LATE = "history, 20 ms latency"
+HISTORY_HIDDEN = "history, 20 ms latency, a consumer of 20 ms a page"
+FANOUT, RATE_LIMIT = "fan-out", "fan-out, limit of 50 requests a second"
+CONSUMER = "the consumer alone"
+JOURNAL, NO_JOURNAL = "run_many, journal", "run_many"
+UPLOAD = "upload"
+IMPORT, IDLE = "import", "idle client"
+SHARED, PLAIN = "wait_for_run", "one GET per poll"
+WAITS = {
+    "20 waiters": 1.0,
+    "2,000 waiters, newest first": 0.05,
+    "2,000 waiters, oldest first": 0.05,
+    "2,000 waiters, 50 ms latency": 0.05,
+    "2,000 waiters, bare ids": 0.05,
+    "10,000 waiters": 0.05,
+}
+"""Subjects of waiting, with the share of the plain way's requests that shared polls may take."""
+
+PAGES = 50
+LATENCY = 0.02
+HIDDEN_WITHIN = 1.1 * PAGES * LATENCY + LATENCY
+"""Seconds for 50 pages at 20 ms and a consumer of 20 ms a page, when one hides behind the other."""
+MOST_GROWTH = 30.0
+"""MB of memory that an upload may take."""
+SLACK = 1.5
+"""How much worse than its figure a ratio may be on a noisy machine before `--quick` fails."""
+
+
+class Figure(NamedTuple):
+    """A ratio, `of` over `to` in one measure of one subject, and its limit; None where it is only shown."""
+
+    subject: str
+    measure: str
+    of: str
+    to: str | float
+    limit: float | None = None
+    at_most: bool = True
+    why: str = ""
+    """Shown in RESULTS.md where the limit is missed."""
+
+    @property
+    def title(self) -> str:
+        if isinstance(self.to, str):
+            return f"{self.subject}: {self.measure}, {self.of} / {self.to}"
+        return f"{self.subject}: {self.measure}, {self.of}" + (f" / {self.to:g}" if self.to != 1 else "")
+
+
+class Ratio(NamedTuple):
+    """A figure with its actual values, one for each repetition."""
+
+    figure: Figure
+    values: tuple[float, ...]
+    best: float
+    """The ratio of the best that each contender did in any repetition, which noise spoils least."""
+
+    @property
+    def actual(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def reached(self) -> bool:
+        limit = self.figure.limit
+        if limit is None:
+            return True
+        return self.actual <= limit if self.figure.at_most else self.actual >= limit
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is worse than noise explains, in the middle and at best."""
+        limit = self.figure.limit
+        if limit is None:
+            return False
+        if self.figure.at_most:
+            return min(self.actual, self.best) > SLACK * limit
+        return max(self.actual, self.best) < limit / SLACK
+
+    @property
+    def verdict(self) -> str:
+        if self.figure.limit is None:
+            return ""
+        if self.reached:
+            return "reached"
+        return f"worse than {SLACK:g} times" if self.failed else "missed"
+
+
+def _waiting() -> list[Figure]:
+    return [
+        Figure(subject, measure, SHARED, PLAIN, limit)
+        for subject, share in WAITS.items()
+        for measure, limit in (
+            ("requests a run", share),
+            ("mean delay s", 1.0),
+            ("CPU s", 1.0),
+            ("memory MB", None),
+        )
+    ]
+
+
+FIGURES = [
+    Figure(GET_MANY, "CPU µs a request", OURS, BARE, 1.25),
+    Figure(GET_MANY, "CPU µs a request", HTTPX, OURS, 10.0, at_most=False),
+    Figure(GET_MANY, "CPU µs a request", GENERATED, OURS),
+    Figure(GET_ONE, "CPU µs a request", OURS, BARE),
+    Figure(GET_ONE, "CPU µs a request", HTTPX, OURS),
+    Figure(GET_ONE, "CPU µs a request", GENERATED, OURS),
+    Figure(HISTORY, "CPU µs an item", OURS, BARE, 1.15),
+    Figure(HISTORY, "items a second", OURS, HTTPX, 5.0, at_most=False),
+    Figure(HISTORY, "items a second", OURS, GENERATED),
+    Figure(HISTORY_LATE, "items a second", OURS, BARE),
+    Figure(HISTORY_HIDDEN, "seconds", OURS, HIDDEN_WITHIN, 1.0),
+    Figure(HISTORY_HIDDEN, "seconds", OURS, CONSUMER),
+    *_waiting(),
+    Figure(FANOUT, "runs a second", JOURNAL, NO_JOURNAL, 0.75, at_most=False),
+    Figure(FANOUT, "CPU ms a run", JOURNAL, NO_JOURNAL),
+    Figure(FANOUT, "memory MB", JOURNAL, NO_JOURNAL),
+    Figure(RATE_LIMIT, "share of the limit used", NO_JOURNAL, 1.0, 0.85, at_most=False),
+    Figure(RATE_LIMIT, "share answered 429", NO_JOURNAL, 1.0, 0.02),
+    Figure(UPLOAD, "MB a second", OURS, BARE, 0.95, at_most=False),
+    Figure(UPLOAD, "MB a second", OURS, HTTPX),
+    Figure(UPLOAD, "memory growth MB", OURS, MOST_GROWTH, 1.0),
+    Figure(IMPORT, "CPU ms", OURS, "aiohttp", 1.15),
+    Figure(IMPORT, "CPU ms", OURS, HTTPX),
+    Figure(IDLE, "process MB", OURS, BARE),
+    Figure(IDLE, "process MB", OURS, HTTPX),
+]
+
+
+def ratios(raw: Raw, figures: Sequence[Figure] = FIGURES) -> list[Ratio]:
+    """The ratios that `raw` holds the numbers of, in the order of `figures`; the others are left out.
+
+    Each repetition makes a ratio of its own: its contenders were measured one right after the other, so what
+    slowed the machine down for a while slowed both.
+    """
+    found = []
+    for figure in figures:
+        of = _values(raw, figure, figure.of)
+        to = (
+            [float(figure.to)] * len(of)
+            if not isinstance(figure.to, str)
+            else _values(raw, figure, figure.to)
+        )
+        values = tuple(a / b for a, b in zip(of, to, strict=False) if b)
+        if values:
+            best = max if figure.measure.endswith("a second") else min
+            found.append(Ratio(figure, values, best(of) / (best(to) or 1.0)))
+    return found
+
+
+def _values(raw: Raw, figure: Figure, contender: str) -> Sequence[float]:
+    return raw.get(figure.subject, {}).get(contender, {}).get(figure.measure, ())

@@ -1,0 +1,191 @@
+"""What is measured, group by group."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.figures import (
+    BARE,
+    CONSUMER,
+    FANOUT,
+    GENERATED,
+    GET_MANY,
+    GET_ONE,
+    HISTORY,
+    HISTORY_HIDDEN,
+    HISTORY_LATE,
+    HTTPX,
+    IDLE,
+    IMPORT,
+    JOURNAL,
+    LATENCY,
+    NO_JOURNAL,
+    OURS,
+    PLAIN,
+    RATE_LIMIT,
+    SHARED,
+    UPLOAD,
+    UVLOOP,
+    WAITS,
+)
+from benchmarks.recorder import Call
+from benchmarks.static_server import static_server
+from benchmarks.upload_sink import SINK, upload_sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.recorder import Recorder
+
+MODULES = {OURS: "ours", BARE: "bare", HTTPX: "httpx_pydantic", GENERATED: "generated"}
+SLOW = (HTTPX, GENERATED)
+WAITERS: dict[str, dict[str, Any]] = {
+    "20 waiters": {"waiters": 20},
+    "2,000 waiters, newest first": {"waiters": 2000},
+    "2,000 waiters, oldest first": {"waiters": 2000, "order": "oldest"},
+    "2,000 waiters, 50 ms latency": {"waiters": 2000, "latency": 0.05},
+    "2,000 waiters, bare ids": {"waiters": 2000, "bare_ids": True},
+    "10,000 waiters": {"waiters": 10_000},
+}
+QUICK_WAITS = ("2,000 waiters, newest first",)
+
+
+class Plan(NamedTuple):
+    """Where measurements go, how much of each is taken, and who can take part."""
+
+    recorder: Recorder
+    quick: bool
+    generated: bool
+
+    @property
+    def uvloop(self) -> bool:
+        return not self.quick and importlib.util.find_spec("uvloop") is not None
+
+    @property
+    def contenders(self) -> list[str]:
+        return [name for name in MODULES if name != GENERATED or self.generated]
+
+    def on_uvloop(self, calls: dict[str, Call], *contenders: str) -> dict[str, Call]:
+        """The calls, those of `contenders` once more on uvloop where it is installed."""
+        more = {name + UVLOOP: calls[name]._replace(loop="uvloop") for name in contenders if self.uvloop}
+        return {**calls, **more}
+
+
+def requests(plan: Plan) -> None:
+    """GETs and histories from prepared answers."""
+    recorder, quick = plan.recorder, plan.quick
+    count, rounds = (2000, 16) if quick else (6000, 12)
+    with static_server() as (url, kind):
+        recorder.notes.append(f"GETs and histories without latency are answered by {kind}.")
+        for subject, concurrency in ((GET_MANY, 50),) if quick else ((GET_MANY, 50), (GET_ONE, 1)):
+            calls = {
+                name: Call(
+                    "requests.get",
+                    {
+                        "contender": MODULES[name],
+                        "base_url": url,
+                        "concurrency": concurrency,
+                        "count": count // 4 if name in SLOW else count,
+                    },
+                )
+                for name in plan.contenders
+            }
+            _take(plan, subject, calls, 3 if quick else 7)
+        calls = {
+            name: _history(name, url, rounds // 4 if name in SLOW else rounds) for name in plan.contenders
+        }
+        _take(plan, HISTORY, calls, 5 if quick else 9)
+    with static_server(latency=LATENCY) as (url, kind):
+        recorder.notes.append(f"Histories with latency are answered by {kind}.")
+        if not quick:
+            recorder.take(HISTORY_LATE, {name: _history(name, url, 2) for name in plan.contenders}, 3)
+        hidden = {
+            name: _history(name, url, 1, consumer=LATENCY) for name in ([OURS] if quick else plan.contenders)
+        }
+        hidden[CONSUMER] = Call("requests.consume", {"consumer": LATENCY})
+        recorder.take(HISTORY_HIDDEN, plan.on_uvloop(hidden, OURS), 3 if quick else 5)
+
+
+def _take(plan: Plan, subject: str, calls: dict[str, Call], repetitions: int) -> None:
+    """Measure all contenders alike; in a quick run the generated one, which has no figure, only once."""
+    calls = plan.on_uvloop(calls, OURS, BARE)
+    once = {name: calls.pop(name) for name in (GENERATED,) if plan.quick and name in calls}
+    plan.recorder.take(subject, calls, repetitions)
+    if once:
+        plan.recorder.take(subject, once, 1)
+
+
+def _history(name: str, url: str, rounds: int, **more: float) -> Call:
+    arguments = {"contender": MODULES[name], "base_url": url, "rounds": max(1, rounds), **more}
+    return Call("requests.history", arguments)
+
+
+def waiting(plan: Plan) -> None:
+    """Shared polls against one GET per poll."""
+    plan.recorder.notes.append("Waiting and fan-out talk to the emulator, in a process of its own.")
+    shorter = {"durations": (1.0, 5.0)} if plan.quick else {}
+    for subject in QUICK_WAITS if plan.quick else WAITS:
+        ways = {
+            label: Call("waiting.measure", {"way": way, **WAITERS[subject], **shorter})
+            for label, way in ((SHARED, "shared"), (PLAIN, "plain"))
+        }
+        if subject == QUICK_WAITS[0]:
+            ways = plan.on_uvloop(ways, SHARED)
+        plan.recorder.take(subject, ways, 1 if plan.quick else 3)
+
+
+def fanout(plan: Plan) -> None:
+    """run_many, its journal, and a rate limit."""
+    runs = 1000 if plan.quick else 5000
+    calls = {
+        label: Call("fanout.measure", {"runs": runs, "journal": journal})
+        for label, journal in ((NO_JOURNAL, False), (JOURNAL, True))
+    }
+    plan.recorder.take(FANOUT, plan.on_uvloop(calls, NO_JOURNAL), 3 if plan.quick else 7)
+    if not plan.quick:
+        limited = Call("fanout.measure_rate_limit", {"runs": 1000, "rate": 50})
+        plan.recorder.take(RATE_LIMIT, {NO_JOURNAL: limited}, 1)
+
+
+def upload(plan: Plan) -> None:
+    """One large file."""
+    size = (60 if plan.quick else 300) * 1_000_000
+    plan.recorder.notes.append(f"Uploads of {size // 1_000_000} MB go to {SINK}.")
+    with tempfile.TemporaryDirectory() as folder, upload_sink() as url:
+        path = Path(folder) / "large.bin"
+        with path.open("wb") as file:
+            for _ in range(size // 1_000_000):
+                file.write(bytes(range(250)) * 4000)
+        path.with_name("small.bin").write_bytes(b"small")
+        calls = {
+            name: Call(
+                "requests.upload",
+                {"contender": MODULES[name], "base_url": url, "path": str(path), "size": size},
+            )
+            for name in ((OURS, BARE) if plan.quick else (OURS, BARE, HTTPX))
+        }
+        plan.recorder.take(UPLOAD, plan.on_uvloop(calls, OURS, BARE), 5 if plan.quick else 7)
+
+
+def imports(plan: Plan) -> None:
+    """Importing, and clients that do nothing."""
+    modules = {OURS: ["kognitos_async"], "aiohttp": ["aiohttp"]}
+    if not plan.quick:
+        modules |= {BARE: ["aiohttp", "msgspec"], HTTPX: ["httpx", "pydantic"]}
+    calls = {name: Call("imports.measure", {"modules": names}) for name, names in modules.items()}
+    plan.recorder.take(IMPORT, calls, 9 if plan.quick else 25)
+    if not plan.quick:
+        idle = {name: Call("imports.idle", {"contender": MODULES[name]}) for name in plan.contenders}
+        plan.recorder.take(IDLE, idle, 3)
+
+
+GROUPS: dict[str, Callable[[Plan], None]] = {
+    "requests": requests,
+    "waiting": waiting,
+    "fanout": fanout,
+    "upload": upload,
+    "import": imports,
+}

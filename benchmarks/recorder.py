@@ -1,0 +1,77 @@
+"""Measurements in processes of their own, their repetitions interleaved."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.figures import ratios
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIME_LIMIT = 900
+
+
+class Call(NamedTuple):
+    """A function of a module of this package, as MODULE.FUNCTION, and its arguments."""
+
+    function: str
+    arguments: dict[str, Any]
+    loop: str = "asyncio"
+
+
+class Recorder:
+    """What was measured so far: `raw[subject][contender][measure]` holds a number for each repetition."""
+
+    def __init__(self, generated: Path | None = None, *, explaining: bool = False) -> None:
+        self.raw: dict[str, dict[str, dict[str, list[float]]]] = {}
+        self.calls: dict[str, dict[str, Call]] = {}
+        self.notes: list[str] = []
+        """Sentences on how it was measured, such as which server answered."""
+        self.samples: dict[str, dict[str, dict[str, float]]] = {}
+        """Samples of CPU time by package, for the contenders of figures that were missed."""
+        self._generated = generated
+        self._explaining = explaining
+
+    def take(self, subject: str, calls: dict[str, Call], repetitions: int) -> None:
+        """Measure the contenders in turn, again and again, every other time in the opposite order."""
+        self.calls.setdefault(subject, {}).update(calls)
+        contenders = self.raw.setdefault(subject, {})
+        for repetition in range(repetitions):
+            turn = list(calls.items())
+            for contender, call in turn if repetition % 2 == 0 else reversed(turn):
+                print(f"{subject}: {contender}, {repetition + 1} of {repetitions}", file=sys.stderr)
+                for measure, value in self._measured(call).items():
+                    contenders.setdefault(contender, {}).setdefault(measure, []).append(value)
+        if self._explaining:
+            self._explain(subject)
+
+    def _explain(self, subject: str) -> None:
+        """Sample where the CPU goes in the contenders of the subject's figures that were missed."""
+        calls = self.calls[subject]
+        missed = [ratio.figure for ratio in ratios({subject: self.raw[subject]}) if not ratio.reached]
+        for contender in dict.fromkeys(name for figure in missed for name in (figure.of, figure.to)):
+            if isinstance(contender, str):
+                print(f"{subject}: {contender}, where its CPU goes", file=sys.stderr)
+                shares = self.samples.setdefault(subject, {})
+                shares[contender] = self._measured(calls[contender], "sample")
+
+    def _measured(self, call: Call, *options: str) -> dict[str, float]:
+        environment = dict(os.environ)
+        if self._generated is not None:
+            paths = [str(self._generated), environment.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        command = ["benchmarks.measure", call.function, json.dumps(call.arguments), call.loop, *options]
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            check=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            timeout=TIME_LIMIT,
+        )
+        numbers: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return numbers
