@@ -143,3 +143,21 @@ async def _spool(pieces: AsyncIterable[bytes], spool: BinaryIO) -> None:
         if not isinstance(piece, bytes | bytearray | memoryview):
             raise TypeError(f"source gives bytes, not {type(piece).__name__}")
         await anyio.to_thread.run_sync(spool.write, piece)
+
+
+async def framed(
+    content: Source, head: bytes, tail: bytes, on_progress: Callable[[int, int | None], object] | None
+) -> AsyncGenerator[bytes]:
+    """`head`, the content and `tail`, piece by piece; `on_progress` is told how much of the content is sent."""
+    if head:
+        yield head
+    sent = 0
+    if on_progress is not None:
+        on_progress(0, content.size)
+    async for piece in content.pieces():
+        yield piece
+        sent += len(piece)
+        if on_progress is not None:
+            on_progress(sent, content.size)
+    if tail:
+        yield tail

@@ -21,7 +21,7 @@ from kognitos_async.platform_v1.model import Model
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
-from kognitos_async.sources import name_of, open_source
+from kognitos_async.sources import framed, name_of, open_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -77,21 +77,12 @@ class Files(Resource):
         async with open_source(source, size) as content:
             form = encode_form({"filename": name}, name, part="content")
 
-            async def pieces() -> AsyncGenerator[bytes]:
+            def pieces() -> AsyncIterator[bytes]:
                 if content.touched and not content.rewindable:
                     raise UploadError(
                         f"upload of {name!r}: the source was read already and cannot be rewound"
                     )
-                yield form.head
-                sent = 0
-                if on_progress is not None:
-                    on_progress(0, content.size)
-                async for piece in content.pieces():
-                    yield piece
-                    sent += len(piece)
-                    if on_progress is not None:
-                        on_progress(sent, content.size)
-                yield form.tail
+                return framed(content, form.head, form.tail, on_progress)
 
             answer = await self._sender.send(
                 Request("POST", path, repeatable=False),

@@ -14,7 +14,7 @@ from kognitos_async.forms import allowed_headers, encode_form, refusal
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
 from kognitos_async.settings import is_loopback
-from kognitos_async.sources import Source, name_of, open_source
+from kognitos_async.sources import Source, framed, name_of, open_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -121,19 +121,8 @@ class Files:
         # The store refuses bodies of unknown length.
         headers["Content-Length"] = str(len(head) + content.size + len(tail))
 
-        async def body() -> AsyncIterator[bytes]:
-            if head:
-                yield head
-            sent = 0
-            if on_progress is not None:
-                on_progress(0, content.size)
-            async for piece in content.pieces():
-                yield piece
-                sent += len(piece)
-                if on_progress is not None:
-                    on_progress(sent, content.size)
-            if tail:
-                yield tail
+        def body() -> AsyncIterator[bytes]:
+            return framed(content, head, tail, on_progress)
 
         try:
             answer = await self._sender.transport.send_form(form.upload_url, method, headers, body)
