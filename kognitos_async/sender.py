@@ -8,7 +8,7 @@ import random
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from kognitos_async import messages, retry
 from kognitos_async.errors import (
@@ -111,10 +111,18 @@ class Sender:
         if self._closed.is_set():
             raise ClientClosedError("the client is closed")
 
+    @overload
+    async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T: ...
+
+    @overload
+    async def send(self, request: Request, decoder: None, upload: Upload) -> Response: ...
+
     async def send(
-        self, request: Request, decoder: msgspec.json.Decoder[T], upload: Upload | None = None
-    ) -> T:
-        """The decoded 2xx answer to `request`, whose body may be one sent piece by piece.
+        self, request: Request, decoder: msgspec.json.Decoder[T] | None, upload: Upload | None = None
+    ) -> T | Response:
+        """The decoded 2xx answer to `request`; without a decoder the answer as it came.
+
+        `upload` is a body sent piece by piece.
 
         Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
         the connection in use.
@@ -140,6 +148,8 @@ class Sender:
                 if 200 <= response.status < 300:
                     gate.succeeded()
                     self.quota.give_back(taken)
+                    if decoder is None:
+                        return response
                     return messages.decode(decoder, request, response, self.redactor)
                 failure = self._refusal(request, response, attempt)
                 if isinstance(failure, RateLimitError):

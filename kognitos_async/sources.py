@@ -148,7 +148,7 @@ async def _spool(pieces: AsyncIterable[bytes], spool: BinaryIO) -> None:
 async def framed(
     content: Source, head: bytes, tail: bytes, on_progress: Callable[[int, int | None], object] | None
 ) -> AsyncGenerator[bytes]:
-    """`head`, the content and `tail`, piece by piece; `on_progress` is told how much of the content is sent."""
+    """`head`, the content and `tail`; `on_progress` is told how much of the content has been sent."""
     if head:
         yield head
     sent = 0

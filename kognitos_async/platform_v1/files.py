@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import re
+import secrets
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
 import msgspec
 
-from kognitos_async import checks, retry
-from kognitos_async.errors import TransportError, UploadError
+from kognitos_async import checks, messages, retry
+from kognitos_async.errors import DecodeError, TransportError, UploadError
 from kognitos_async.forms import encode_form
 from kognitos_async.messages import Request, Upload, decoder_for
 from kognitos_async.platform_v1.generated import files as models
@@ -26,11 +28,13 @@ from kognitos_async.sources import framed, name_of, open_source
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+    from io import BufferedWriter
 
     from kognitos_async.platform_v1.names import Name, Named
     from kognitos_async.sources import FileSource
     from kognitos_async.transport import Streamed
 
+_FILE_NAME = re.compile(r"organizations/[^/]+/files/[^/:]+")
 _UPLOADED = decoder_for(models.UploadFileResponse, strict=False)
 
 
@@ -84,12 +88,14 @@ class Files(Resource):
                     )
                 return framed(content, form.head, form.tail, on_progress)
 
-            answer = await self._sender.send(
-                Request("POST", path, repeatable=False),
-                _UPLOADED,
-                Upload(form.content_type, len(form.head) + content.size + len(form.tail), pieces),
-            )
-        return given(answer.metadata, "metadata")
+            request = Request("POST", path, repeatable=False)
+            size = len(form.head) + content.size + len(form.tail)
+            answer = await self._sender.send(request, None, Upload(form.content_type, size, pieces))
+        if answer.body:
+            stored = messages.decode(_UPLOADED, request, answer, self._sender.redactor).metadata
+            return given(stored, "metadata")
+        # A 201 may say no more than where the file is.
+        return await self.metadata(_name_in(answer.headers.get("Location", "")))
 
     def download(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
@@ -139,7 +145,8 @@ class Files(Resource):
         self, address: str, target: Path, on_progress: Callable[[int, int | None], object] | None
     ) -> Path:
         in_thread = anyio.to_thread.run_sync
-        beside = await in_thread(_open_beside, target)
+        # Not in a thread: a cancelled call would not learn of the file that it opens.
+        beside = _open_beside(target)
         try:
             async with self._download(address) as download:
                 received = 0
@@ -228,6 +235,14 @@ def file_ref(file: models.FileMetadata) -> FileRef:
     return FileRef(given(file.name, "name"))
 
 
+def _name_in(location: str) -> str:
+    """The resource name at the end of an address; `DecodeError` if there is none."""
+    found = _FILE_NAME.search(urlsplit(location).path)
+    if found is None:
+        raise DecodeError("the file is stored, but the answer does not name it", path="Location", body=b"")
+    return unquote(found[0])
+
+
 def _expiry(expire: timedelta | float | None) -> dict[str, str]:
     seconds = expire.total_seconds() if isinstance(expire, timedelta) else expire
     checked = checks.seconds_or_none("expire", seconds)
@@ -236,20 +251,18 @@ def _expiry(expire: timedelta | float | None) -> dict[str, str]:
     return {} if checked is None else {"expire_duration": f"{int(checked)}s"}
 
 
-def _open_beside(target: Path) -> tempfile._TemporaryFileWrapper[bytes]:
-    return tempfile.NamedTemporaryFile(
-        "wb", dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
-    )
+def _open_beside(target: Path) -> BufferedWriter:
+    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part").open("xb")
 
 
-def _discard(beside: tempfile._TemporaryFileWrapper[bytes]) -> None:
+def _discard(beside: BufferedWriter) -> None:
     """Leave nothing behind; where all went well there is nothing any more."""
     beside.close()
     with suppress(FileNotFoundError):
         Path(beside.name).unlink()
 
 
-def _finish(beside: tempfile._TemporaryFileWrapper[bytes], target: Path) -> None:
+def _finish(beside: BufferedWriter, target: Path) -> None:
     beside.flush()
     os.fsync(beside.fileno())
     beside.close()

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from kognitos_async import (
     ClientClosedError,
+    DecodeError,
     FileRef,
     NotFoundError,
     OutcomeUnknownError,
@@ -66,6 +67,37 @@ async def test_a_file_is_uploaded_in_one_form(platform, tmp_path, status):
     assert told[-1] == (300_000, 300_000)
     assert stored.size_bytes == 300_000
     assert file_ref(stored) == FileRef("organizations/o/files/f")
+
+
+@pytest.mark.parametrize(
+    "location", ["/api/v1/organizations/o/files/f%20g", "https://x/api/v1/organizations/o/files/f%20g?a=1"]
+)
+async def test_an_answer_may_say_no_more_than_where_the_file_is(platform, location):
+    """Then what is known of it is read."""
+
+    async def handler(request):
+        if request.method == "POST":
+            await request.read()
+            return web.Response(status=201, headers={"Location": location})
+        assert request.path == "/api/v1/organizations/o/files/f g/metadata"
+        return web.json_response(METADATA["metadata"])
+
+    client = await platform(handler)
+    assert (await client.files.upload(b"abc", file_name="a.txt")).filename == "a.txt"
+
+
+async def test_an_answer_that_does_not_name_the_file_says_so(platform):
+    """It is stored all the same, so nothing is sent again."""
+    got = []
+
+    async def handler(request):
+        got.append(await request.read())
+        return web.Response(status=201)
+
+    client = await platform(handler)
+    with pytest.raises(DecodeError, match="stored"):
+        await client.files.upload(b"abc", file_name="a.txt")
+    assert len(got) == 1
 
 
 async def test_a_refused_upload_is_sent_again_whole(platform):
@@ -157,6 +189,9 @@ async def test_a_file_is_written_whole(platform, tmp_path):
     assert target.read_bytes() == CONTENT
     assert told[-1] == (len(CONTENT), len(CONTENT))
     assert names_in(tmp_path) == ["a.bin"]
+    usual = tmp_path / "usual"
+    usual.touch()
+    assert path.stat().st_mode == usual.stat().st_mode
 
 
 async def test_half_a_file_never_appears(platform, tmp_path):
