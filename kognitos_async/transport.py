@@ -60,7 +60,7 @@ class Transport:
         self._headers = CIMultiDict(headers)
         self._headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
         self._store_headers = {"User-Agent": headers["User-Agent"]}
-        self.request_timeout = self._request_timeout = request_timeout
+        self.request_timeout = request_timeout
         self._max_connections = max_connections
         self._given = session
         self._trace_configs = list(trace_configs)
@@ -114,7 +114,7 @@ class Transport:
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
             what = f"{request.method} {request.path}"
-            failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
+            failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
         # Outside the handler: inside, the error would keep aiohttp's as its context, headers and all.
         raise failure from cause
 
@@ -165,11 +165,11 @@ class Transport:
         source_failed: list[BaseException] = []
         try:
             async with (
-                self._deadline(self._request_timeout) as deadline,
+                self._deadline(self.request_timeout) as deadline,
                 session.request(
                     method,
                     URL(url, encoded=True),
-                    data=_watched(body(), deadline, self._request_timeout, source_failed),
+                    data=_watched(body(), deadline, self.request_timeout, source_failed),
                     headers=headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
@@ -179,7 +179,7 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if source_failed:
                 raise source_failed[0] from None
-            failure, cause = self._translate(problem, what, self._request_timeout, session), _shown(problem)
+            failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
         raise failure from cause
 
     @asynccontextmanager
@@ -193,7 +193,7 @@ class Transport:
         if (session := self._api) is None:
             raise ClientClosedError("the client is closed")
         what = f"{request.method} {request.path}"
-        limit = self._request_timeout
+        limit = self.request_timeout
         deadline: asyncio.Timeout | None = None
         try:
             async with self._deadline(limit) as deadline:

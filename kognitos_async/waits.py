@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Q = TypeVar("Q")
 S = TypeVar("S")
 R = TypeVar("R", bound=Waitable)
-R_co = TypeVar("R_co", bound=Waitable, covariant=True)
 
 
 class Waited(msgspec.Struct, Generic[R], frozen=True):

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.encoding import Invocation
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.models.runs import StartedRun
-    from kognitos_async.platform_v1.names import Name, Named, Scope
+    from kognitos_async.platform_v1.names import Named, Scope
     from kognitos_async.platform_v1.runs import Runs
     from kognitos_async.sender import Sender
 
 REVISION = (*AUTOMATION, "revisions")
-CONNECTION = (*WORKSPACE, "connections")
 _INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
 
 
@@ -54,7 +53,7 @@ class Automations(Resource):
         after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and `TypeError` or `ValueError`
         before sending.
         """
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self.invoke_request(
             InvokeRequest(automation=str(name), inputs=inputs, stage=stage), organization_id=organization_id
         )
@@ -113,7 +112,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The automation: its code, inputs, version, connections. (GetAutomation)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", name.path, models.Automation)
 
     async def query(
@@ -125,7 +124,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The latest draft or the latest published version of an automation. (QueryAutomation)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "GET", f"{name.path}:query", models.Automation, query={"stage": stage_word(stage)}
         )
@@ -139,7 +138,9 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationRevision:
         """One version of an automation, such as 1.0 or latest, as it was. (GetAutomationRevision)"""
-        within = None if automation is None else self._name(automation, workspace_id, organization_id)
+        within = (
+            None if automation is None else self._scope.automation(automation, workspace_id, organization_id)
+        )
         name = self._scope.resolve(
             "revision",
             revision,
@@ -164,7 +165,7 @@ class Automations(Resource):
 
         The filter knows `stage`: "DRAFT" or "PUBLISHED". `page_size` is 1 to 1000. (ListAutomationRevisions)
         """
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/revisions",
             models.ListAutomationRevisionsResponse,
@@ -184,7 +185,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> Pager[models.DefaultInputsHistoryEntry]:
         """A pager over the changes of the default inputs, newest first. (ListDefaultInputsHistory)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}:listDefaultInputsHistory",
             models.ListDefaultInputsHistoryResponse,
@@ -204,7 +205,7 @@ class Automations(Resource):
 
         (GetAutomationVisualization)
         """
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", f"{name.path}/visualization", models.AutomationVisualization)
 
     async def get_schedule(
@@ -215,7 +216,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
         """The schedule of an automation; `NotFoundError` if it has none. (GetAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", f"{name.path}/schedule", models.AutomationSchedule)
 
     async def create_schedule(
@@ -227,7 +228,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
         """The schedule that the automation has from now on; one at most. (CreateAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "POST",
             f"{name.path}/schedule",
@@ -244,7 +245,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
         """The schedule once it is as `config` says. (UpdateAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "PATCH",
             f"{name.path}/schedule",
@@ -260,7 +261,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> None:
         """Nothing; the automation has no schedule any more. (DeleteAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         await self._send("DELETE", f"{name.path}/schedule", Model)
 
     async def enable_schedule(
@@ -271,7 +272,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
         """The schedule, which starts runs again. (EnableAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:enableAutomationSchedule",
@@ -288,7 +289,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
         """The schedule, which is kept but starts nothing. (DisableAutomationSchedule)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:disableAutomationSchedule",
@@ -306,7 +307,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.AutomationTrigger:
         """What is recorded of a trigger that another service owns. (CreateAutomationTrigger)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "POST",
             f"{name.path}/triggers",
@@ -325,7 +326,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> Pager[models.AutomationTrigger]:
         """A pager over the active triggers of an automation. (ListAutomationTriggers)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/triggers",
             models.ListAutomationTriggersResponse,
@@ -347,7 +348,7 @@ class Automations(Resource):
 
         (ExtractAutomationCodeConnections)
         """
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "GET",
             f"{name.path}:extractCodeConnections",
@@ -365,7 +366,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The draft once it has these connections too: all of them or none. (AddAutomationConnections)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:addConnections",
@@ -383,7 +384,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The draft once it uses other connections: all of them or none. (SwitchAutomationConnections)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:switchConnections",
@@ -401,7 +402,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The draft once it uses newer connections: all of them or none. (UpgradeAutomationConnections)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:upgradeConnections",
@@ -419,7 +420,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> models.Automation:
         """The draft once it lacks these connections: all of them or none. (RemoveAutomationConnections)"""
-        name = self._name(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}:removeConnections",
@@ -454,9 +455,7 @@ class Automations(Resource):
         organization_id: str | None = None,
     ) -> tuple[models.AutomationConnectionUsage, ...]:
         """The automations that use a connection, and in which stages. (TraceConnectionUsage)"""
-        name = self._scope.resolve(
-            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
-        )
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.parent(WORKSPACE).path}/automations:traceConnectionUsage",
@@ -477,9 +476,7 @@ class Automations(Resource):
 
         (DeleteWorkspaceConnection)
         """
-        name = self._scope.resolve(
-            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
-        )
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
             "DELETE",
             f"{name.parent(WORKSPACE).path}/automations:deleteConnection",
@@ -487,8 +484,3 @@ class Automations(Resource):
             query={"connection_id": name.id},
         )
         return answer.affected_automations
-
-    def _name(self, automation: str | Named, workspace_id: str | None, organization_id: str | None) -> Name:
-        return self._scope.resolve(
-            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
-        )

@@ -157,7 +157,7 @@ class PlatformClient(BaseClient):
         patience = checked_wait(timeout, until, poll, None)
         runs = tuple(runs)
         for run in runs:
-            self.runs.name_of(run, automation)
+            self._scope.run(run, automation)
         return self._waits.several((self.runs.waited(run, automation) for run in runs), patience)
 
     async def run_and_wait(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.names import Name
 
-CONNECTION = (*WORKSPACE, "connections")
 TRIGGER = (*WORKSPACE, "triggers")
 
 
@@ -84,7 +83,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.BookConnectionDescriptor:
         """One connection with its state. (GetWorkspaceBookConnection)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", name.path, models.RetrieveBookConnectionResponse, confidential=True)
         return given(answer.book_connection, "book_connection")
 
@@ -126,7 +125,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
         """The connection once it is as the arguments say. (UpdateWorkspaceBookConnection)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
             _below_book(name, book, version),
@@ -146,7 +145,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
         """The connection once it is one of a newer version of its book. (UpgradeWorkspaceBookConnection)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
             f"{_below_book(name, book, version)}/upgrade",
@@ -163,7 +162,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
         """The connection with a fresh address at which to authorize it. (AuthorizeWorkspaceBookConnection)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT", f"{name.path}/authorize", models.BookConnectionResponse, confidential=True
         )
@@ -182,7 +181,7 @@ class Connections(Resource):
 
         (ListWorkspaceBookConnectionDiscoverables)
         """
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
             "GET",
             f"{name.path}/discoverables",
@@ -204,7 +203,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> None:
         """Nothing; these become procedures, in place of all discovered before. (SetDiscovered)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         await self._send(
             "POST",
             f"{name.path}/discover",
@@ -220,7 +219,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> tuple[models.BookProcedureDescriptor, ...]:
         """What can be done through a connection. (ListWorkspaceBookConnectionProcedures)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", f"{name.path}/procedures", models.RetrieveBookProceduresResponse)
         return answer.procedures
 
@@ -238,7 +237,7 @@ class Connections(Resource):
 
         (SearchWorkspaceBookConnectionProcedures)
         """
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
             "POST",
             f"{name.path}/procedures:search",
@@ -256,7 +255,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.UserInfo:
         """As whom a connection speaks. (GetWorkspaceBookConnectionUserInfo)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", f"{name.path}/user-info", models.RetrieveUserInfoResponse)
         return given(answer.user_info, "user_info")
 
@@ -291,7 +290,7 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> models.TriggerInstance:
         """The trigger just made on a connection. (AddWorkspaceBookConnectionTriggerInstance)"""
-        found = self._connection(connection, workspace_id, organization_id)
+        found = self._scope.connection(connection, workspace_id, organization_id)
         body: dict[str, object] = {
             "trigger_id": checks.text("trigger_id", trigger_id),
             "name": checks.text("name", name),
@@ -328,7 +327,7 @@ class Connections(Resource):
             models.SetAutomationsForTriggerInstanceResponse,
             body={
                 "automation_ids": texts("automation_ids", automation_ids),
-                "connection_id": self._connection(connection, workspace_id, organization_id).id,
+                "connection_id": self._scope.connection(connection, workspace_id, organization_id).id,
             },
         )
         return given(answer.trigger_instance, "trigger_instance")
@@ -342,16 +341,11 @@ class Connections(Resource):
         organization_id: str | None = None,
     ) -> None:
         """Nothing; the trigger is gone. (RemoveWorkspaceBookConnectionTriggerInstance)"""
-        name = self._connection(connection, workspace_id, organization_id)
+        name = self._scope.connection(connection, workspace_id, organization_id)
         await self._send(
             "DELETE",
             f"{name.path}/triggers/{segment(checks.identifier('trigger', trigger))}",
             models.RemoveWorkspaceBookConnectionTriggerInstanceResponse,
-        )
-
-    def _connection(self, connection: str, workspace_id: str | None, organization_id: str | None) -> Name:
-        return self._scope.resolve(
-            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
         )
 
 

@@ -252,7 +252,7 @@ class Exceptions(Resource):
         """What was learnt from one exception; a bare id needs `automation`. (GetGuideEntry)"""
         within = None
         if automation is not None:
-            within = self._automation(automation, workspace_id, organization_id)
+            within = self._scope.automation(automation, workspace_id, organization_id)
         name = self._scope.resolve(
             "guide_entry",
             guide_entry,
@@ -279,7 +279,7 @@ class Exceptions(Resource):
         The filter knows `automation`, `create_time` and `update_time`, and `title` and `resolution_…` with
         `contains`. (ListGuideEntries)
         """
-        name = self._automation(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/guideEntries",
             models.ListGuideEntriesResponse,
@@ -287,13 +287,6 @@ class Exceptions(Resource):
             query={"filter": filter_text(filter), "show_deleted": show_deleted or None},
             page_size=page_size,
             page_token=page_token,
-        )
-
-    def _automation(
-        self, automation: str | Named, workspace_id: str | None, organization_id: str | None
-    ) -> Name:
-        return self._scope.resolve(
-            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
         )
 
     def _agent(
@@ -304,12 +297,7 @@ class Exceptions(Resource):
         workspace_id: str | None,
         organization_id: str | None,
     ) -> Name:
-        within = None
-        if automation is not None:
-            within = self._automation(automation, workspace_id, organization_id)
         if isinstance(run, models.RunException):
             run = run.run
-        found = self._scope.resolve(
-            "run", run, RUN, within=within, workspace_id=workspace_id, organization_id=organization_id
-        )
-        return self._scope.resolve("agent", agent, AGENT, within=found, organization_id=found.parts[0][1])
+        found = self._scope.run(run, automation, workspace_id, organization_id)
+        return self._scope.resolve("agent", agent, AGENT, within=found)

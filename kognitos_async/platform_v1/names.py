@@ -18,6 +18,7 @@ WORKSPACE = (*ORGANIZATION, "workspaces")
 AUTOMATION = (*WORKSPACE, "automations")
 RUN = (*AUTOMATION, "runs")
 EXCEPTION = (*WORKSPACE, "exceptions")
+CONNECTION = (*WORKSPACE, "connections")
 FILE = (*ORGANIZATION, "files")
 
 
@@ -81,6 +82,37 @@ class Scope(msgspec.Struct, frozen=True):
         """The workspace given, or else the client's."""
         return self.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
 
+    def automation(
+        self, automation: str | Named, workspace_id: str | None = None, organization_id: str | None = None
+    ) -> Name:
+        """The full name of an automation."""
+        return self.resolve(
+            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+    def run(
+        self,
+        run: str | Named,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+    ) -> Name:
+        """The full name of a run, which a bare id is not without its automation."""
+        within = None
+        if automation is not None:
+            within = self.automation(automation, workspace_id, organization_id)
+        return self.resolve(
+            "run", run, RUN, within=within, workspace_id=workspace_id, organization_id=organization_id
+        )
+
+    def connection(
+        self, connection: str, workspace_id: str | None = None, organization_id: str | None = None
+    ) -> Name:
+        """The full name of a connection."""
+        return self.resolve(
+            "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
+        )
+
     def resolve(
         self,
         argument: str,
@@ -108,8 +140,13 @@ class Scope(msgspec.Struct, frozen=True):
         _merge(told, given, argument)
         own = {"organizations": self.organization_id, "workspaces": self.workspace_id}
         ours = self.organization_id
-        # `within` has been through here before.
-        on_purpose = organization_id is not None or argument == "organization_id" or within is not None
+        # `within` has been through here before, and a model comes from the API itself.
+        on_purpose = (
+            organization_id is not None
+            or argument == "organization_id"
+            or within is not None
+            or not isinstance(value, str)
+        )
         if ours is not None and not on_purpose and told.get("organizations", ours) != ours:
             raise ValueError(
                 f"{argument} is of organization {told['organizations']!r}, the client's is {ours!r}: "

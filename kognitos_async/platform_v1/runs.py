@@ -16,7 +16,7 @@ from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.filters import F, filter_text
 from kognitos_async.platform_v1.generated import runs as generated
 from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun, StartedRun
-from kognitos_async.platform_v1.names import AUTOMATION, ORGANIZATION, RUN, parse_name
+from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
 from kognitos_async.platform_v1.resource import LARGEST_PAGE, Resource
 from kognitos_async.starts import RecentStarts, check_since
 from kognitos_async.streams import WorkStream
@@ -66,7 +66,7 @@ class Runs(Resource):
         The filter knows `create_time` only: `F.create_time >= time`. `page_size` is 1 to 1000. Items may
         lack outputs. Nothing is sent before the pager is used. (ListRuns)
         """
-        name = self._automation(automation, workspace_id, organization_id)
+        name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/runs",
             ListRunsResponse,
@@ -86,7 +86,7 @@ class Runs(Resource):
     ) -> PlatformRun:
         """The run with its outputs. A bare id needs `automation`. Raises `NotFoundError`. (GetRun)"""
         return await self._sender.send(
-            Request("GET", self.name_of(run, automation, workspace_id, organization_id).path), _RUN
+            Request("GET", self._scope.run(run, automation, workspace_id, organization_id).path), _RUN
         )
 
     async def pause(
@@ -99,7 +99,7 @@ class Runs(Resource):
         organization_id: str | None = None,
     ) -> PlatformRun:
         """The run, which stops when it can; `resume` lets it go on from where it is. (PauseRun)"""
-        name = self.name_of(run, automation, workspace_id, organization_id)
+        name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send(
             "POST", f"{name.path}:pause", PlatformRun, body={"reason": checks.text("reason", reason)}
         )
@@ -113,7 +113,7 @@ class Runs(Resource):
         organization_id: str | None = None,
     ) -> PlatformRun:
         """The run, which goes on from where it was stopped. (ContinueRun)"""
-        name = self.name_of(run, automation, workspace_id, organization_id)
+        name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send("POST", f"{name.path}:continue", PlatformRun, body={})
 
     def events(
@@ -131,7 +131,7 @@ class Runs(Resource):
 
         The filter knows `node_kind` only. `page_size` is 1 to 1000; pages may be short. (ListRunEvents)
         """
-        name = self.name_of(run, automation, workspace_id, organization_id)
+        name = self._scope.run(run, automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/events",
             generated.ListRunEventsResponse,
@@ -226,38 +226,13 @@ class Runs(Resource):
             check_since(since)
         follower = Follower(
             self,
-            str(self._automation(automation, workspace_id, organization_id)),
+            str(self._scope.automation(automation, workspace_id, organization_id)),
             since=since,
             ended=ENDED,
             policy=poll or self._poll,
             clock=self._sender,
         )
         return WorkStream(follower.work)
-
-    def name_of(
-        self,
-        run: str | Named,
-        automation: str | Named | None = None,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> Name:
-        """The full name of a run."""
-        within = None
-        if organization_id is None and isinstance(run, PlatformRun | StartedRun) and "/" in run.name:
-            # A run that the client itself has started or read is meant, whatever organization it is of.
-            organization_id = str(parse_name("run", run.name, RUN).parent(ORGANIZATION))
-        if automation is not None:
-            within = self._automation(automation, workspace_id, organization_id)
-        return self._scope.resolve(
-            "run", run, RUN, within=within, workspace_id=workspace_id, organization_id=organization_id
-        )
-
-    def _automation(
-        self, automation: str | Named, workspace_id: str | None, organization_id: str | None
-    ) -> Name:
-        return self._scope.resolve(
-            "automation", automation, AUTOMATION, workspace_id=workspace_id, organization_id=organization_id
-        )
 
     # What the shared polls need to know of runs
 
@@ -305,7 +280,7 @@ class Runs(Resource):
         organization_id: str | None = None,
     ) -> Waited[PlatformRun]:
         """What is known of a run that is waited for. Raises what `get` raises before sending."""
-        name = self.name_of(run, automation, workspace_id, organization_id)
+        name = self._scope.run(run, automation, workspace_id, organization_id)
         key, group = str(name), str(name.parent(AUTOMATION))
         age = self.recent.age(key)
         server_now = datetime.now(UTC) + self._sender.clock_difference()
