@@ -67,6 +67,9 @@ class Request(msgspec.Struct, frozen=True):
         """The path without the query: tokens and filters stay out of messages."""
         return self.target.partition("?")[0]
 
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"  # a body may hold credentials
+
 
 class Upload(msgspec.Struct, frozen=True):
     """A body that is sent piece by piece: `pieces` begins anew with each try."""

@@ -194,6 +194,7 @@ class Transport:
             raise ClientClosedError("the client is closed")
         what = f"{request.method} {request.path}"
         limit = self.request_timeout
+        streamed: Streamed | None = None
         deadline: asyncio.Timeout | None = None
         try:
             async with self._deadline(limit) as deadline:
@@ -209,21 +210,31 @@ class Transport:
                     failure, cause = self._translate(problem, what, limit, session), _shown(problem)
                     raise failure from cause
                 try:
-                    yield Streamed(answer, deadline, partial(self._broken, what, limit, session))
+                    streamed = Streamed(answer, deadline, partial(self._broken, what, session))
+                    yield streamed
                 finally:
                     answer.close()
         except TimeoutError as problem:
             if deadline is None or not deadline.expired():  # the block's own
                 raise
-            raise self._broken(what, limit, session, problem) from None
+            patience = None if streamed is None else streamed.patience
+            raise self._broken(what, session, problem, patience) or problem from None
 
     def _broken(
-        self, what: str, limit: float, session: aiohttp.ClientSession, problem: Exception
-    ) -> TransportError | ClientClosedError:
-        """What a stream that ends early means; nothing is done by reading, so closing says it all."""
+        self, what: str, session: aiohttp.ClientSession, problem: Exception | None, patience: float | None
+    ) -> TransportError | ClientClosedError | None:
+        """What a stream that ends early means, None where nothing has happened to it.
+
+        Nothing is done by reading: that the client is closed says it all.
+        """
         if self._api is None:
             return ClientClosedError(f"{what}: the client was closed while the answer was read")
-        return self._translate(problem, what, limit, session)
+        if isinstance(problem, TimeoutError) and patience is not None:
+            return OutcomeUnknownError(
+                f"{what}: the answer stopped for {patience:g} s (request_timeout, or the idle_timeout given)",
+                timed_out=True,
+            )
+        return None if problem is None else self._translate(problem, what, self.request_timeout, session)
 
     @asynccontextmanager
     async def _deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
@@ -271,13 +282,15 @@ class Streamed:
         self,
         answer: aiohttp.ClientResponse,
         deadline: asyncio.Timeout,
-        broken: Callable[[Exception], KognitosError],
+        broken: Callable[[Exception | None, float | None], KognitosError | None],
     ) -> None:
         self._answer = answer
         self._deadline = deadline
         self._broken = broken
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
+        self.patience: float | None = None
+        """Seconds for which the reading may wait at the moment."""
 
     async def read(self) -> bytes:
         """The whole body, which is an error's and short."""
@@ -286,22 +299,29 @@ class Streamed:
 
     async def pieces(self, patience: float | None, largest: int | None = None) -> AsyncGenerator[bytes]:
         """The body as it comes, at most `patience` seconds apart; the reader's own time does not count."""
-        loop = asyncio.get_running_loop()
         size = 0
         while True:
-            self._deadline.reschedule(None if patience is None else loop.time() + patience)
+            self._wait_at_most(patience)
             try:
                 piece = await self._answer.content.readany()
                 size += len(piece)
                 if largest is not None and size > largest:
                     raise _TooLargeError(largest)
             except _AIOHTTP_FAILURES as problem:
-                failure, cause = self._broken(problem), _shown(problem)
+                failure, cause = self._broken(problem, patience) or problem, _shown(problem)
                 raise failure from cause
-            self._deadline.reschedule(None)
+            self._wait_at_most(None)
             if not piece:
                 return
             yield piece
+
+    def _wait_at_most(self, patience: float | None) -> None:
+        # Closing the client has set the deadline to now, and that stands.
+        if (closed := self._broken(None, None)) is not None:
+            raise closed
+        self.patience = patience
+        when = None if patience is None else asyncio.get_running_loop().time() + patience
+        _move(self._deadline, when)
 
 
 class _TooLargeError(aiohttp.ClientError):
@@ -338,7 +358,7 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _move(deadline: asyncio.Timeout, when: float) -> None:
+def _move(deadline: asyncio.Timeout, when: float | None) -> None:
     if not deadline.expired():  # one that has run out cannot be moved any more
         deadline.reschedule(when)
 

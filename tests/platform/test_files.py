@@ -6,6 +6,7 @@ import asyncio
 import os
 from datetime import timedelta
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -300,3 +301,22 @@ async def test_files_of_another_organization_are_refused(platform):
         await client.files.metadata("organizations/other/files/f")
     with pytest.raises(ValueError, match="holds its content itself"):
         await client.files.metadata(FileRef(content=b"x"))
+
+
+async def test_a_given_session_is_left_open_but_the_download_ends(platform):
+    """Closing the client ends what is under way in it."""
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"12345")
+        await asyncio.Event().wait()
+
+    async with aiohttp.ClientSession() as session:
+        client = await platform(handler, session=session)
+        with pytest.raises(ClientClosedError):
+            async with client.files.download("f") as download:
+                async for _ in download:
+                    closing = asyncio.create_task(client.aclose())
+        await closing
+        assert not session.closed
