@@ -49,6 +49,17 @@ RENAMED = {
 PREFIX = re.compile(r"^(v1|v2|bdkV2|bdkV1|dashboards|commonV1|type)(?=[A-Z])")
 # Structs whose content is secret, and never shown.
 SECRETS = {"v2BookConnectionOAuthURLResponse", "v2CredentialValue", "v2SensitiveValue"}
+# Messages that hold one of several contents, though the file does not say so; these members lie beside them.
+ONE_OF = {
+    "v1Event",
+    "v1RunEvent",
+    "v1ExecutionJournal",
+    "v1ExecutionStopped",
+    "v1ValueType",
+    "v2ConceptType",
+    "v2BookAuthenticationDescriptor",
+}
+BESIDE = {"state", "stage"}
 BODIES = re.compile(r"\w+Body|v2Search\w+Request")
 MODEL = "kognitos_async.platform_v1.model"
 
@@ -104,7 +115,9 @@ class Generator:
         """The text of one module: its classes in alphabetical order, and what they import."""
         schemas = sorted((schema for schema, where in self.area.items() if where == area), key=name_of)
         body = "\n\n\n".join(self.definition(schema) for schema in schemas)
-        imports = {MODEL: set(re.findall(r"\((Model|Named), ", body))}
+        imports = {MODEL: set(re.findall(r"\((Model|Named),", body))}
+        if ", OneOf, " in body:
+            imports[MODEL].add("OneOf")
         if "(Word)" in body:
             imports["kognitos_async.words"] = {"Word"}
         for schema in set().union(*(self.below(self.schemas[s], deep=False) for s in schemas)):
@@ -120,14 +133,9 @@ class Generator:
             "",
         ]
         code = re.sub(r'""".*?"""', "", body, flags=re.DOTALL)
-        standard = [
-            line
-            for word, line in (
-                ("datetime", "from datetime import datetime"),
-                ("Any", "from typing import Any"),
-            )
-            if re.search(rf"\b{word}\b", code)
-        ]
+        typing = [word for word in ("Any", "ClassVar") if re.search(rf"\b{word}\b", code)]
+        standard = ["from datetime import datetime"] if re.search(r"\bdatetime\b", code) else []
+        standard += [f"from typing import {', '.join(typing)}"] if typing else []
         blocks = [standard, ["import msgspec"] if "msgspec." in code else []]
         blocks.append([import_line(module, names) for module, names in sorted(imports.items()) if names])
         return "\n".join(head) + "\n" + "\n\n".join("\n".join(b) for b in blocks if b) + f"\n\n\n{body}\n"
@@ -140,10 +148,15 @@ class Generator:
         members = content.get("properties", {})
         named = "organizations/" in members.get("name", {}).get("description", "") or schema == "v1Automation"
         base = "Named" if named else "Model"
+        base += ", OneOf" if schema in ONE_OF else ""
         lines = [
             f"class {name_of(schema)}({base}, frozen=True, kw_only=True):",
             docstring(content.get("description"), schema),
         ]
+        if schema in ONE_OF:
+            kinds = [name for name, field in members.items() if "$ref" in field and name not in BESIDE]
+            lines += ["", "    kinds: ClassVar[tuple[str, ...]] = ("]
+            lines += [*(f'        "{kind}",' for kind in kinds), "    )"]
         for member, field in members.items():
             lines += [""] if len(lines) == 2 else []
             lines.append(self.field(member, field, schema, required=member in content.get("required", [])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 
@@ -18,3 +20,21 @@ class Named(Model, frozen=True, kw_only=True):
     def id(self) -> str:
         """The last part of the name, empty where the API gave none."""
         return (self.name or "").rpartition("/")[2]
+
+
+class OneOf:
+    """A message that holds one of several contents."""
+
+    __slots__ = ()
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """The members one of which there is."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the member that is there, empty objects included; "" for one that is not known here."""
+        return next((name for name in self.kinds if getattr(self, name) is not None), "")
+
+    @property
+    def content(self) -> object:
+        """That member itself; None for one that is not known here."""
+        return getattr(self, self.kind) if self.kind else None

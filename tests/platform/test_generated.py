@@ -15,6 +15,7 @@ import pytest
 
 import kognitos_async
 from kognitos_async.platform_v1 import generated
+from kognitos_async.platform_v1.generated import exceptions
 from kognitos_async.platform_v1.generated.books import BookValue, Expression
 from kognitos_async.platform_v1.generated.shared import ValueType
 from kognitos_async.words import Word
@@ -207,3 +208,19 @@ def test_recursive_types_are_read():
     assert read(value, BookValue).list_value.values[0].list_value.values[0].number_value == 1
     condition = {"unary_expression": {"operator": "UnaryOperatorNot", "inner": {"value_expression": value}}}
     assert read(condition, Expression).unary_expression.inner.value_expression == read(value, BookValue)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ({"user_message": {"content": "hi"}}, "user_message"),
+        ({"state": "STATE_COMPLETE", "thinking": {}}, "thinking"),
+        ({"hologram": {}}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_an_event_holds_is_told(event, kind):
+    """By presence: an empty object counts, and what is not known here is nothing."""
+    found = msgspec.convert({"name": "e", **event}, exceptions.Event, strict=False)
+    assert found.kind == kind
+    assert found.content == (getattr(found, kind) if kind else None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
-from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.model import Model, OneOf
 from kognitos_async.words import Word
 
 
@@ -45,9 +46,13 @@ class BinaryOperator(Word):
     GREATER_THAN_OR_EQUAL = "BinaryOperatorGreaterThanOrEqual"
 
 
-class BookAuthenticationDescriptor(Model, frozen=True, kw_only=True):
+class BookAuthenticationDescriptor(Model, OneOf, frozen=True, kw_only=True):
     """Custom or oauth; the schema itself declares no oneOf."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "custom",
+        "oauth",
+    )
     custom: BookCustomAuthenticationDescriptor | None = None
     oauth: BookOAuthAuthenticationDescriptor | None = None
 
@@ -457,9 +462,22 @@ class ConceptTableTypeColumn(Model, frozen=True, kw_only=True):
     description: str | None = None
 
 
-class ConceptType(Model, frozen=True, kw_only=True):
+class ConceptType(Model, OneOf, frozen=True, kw_only=True):
     """One property per kind; schema declares no oneOf; recursive."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "scalar_type",
+        "optional_type",
+        "list_type",
+        "dictionary_type",
+        "table_type",
+        "opaque_type",
+        "any_type",
+        "union_type",
+        "self_type",
+        "sensitive_type",
+        "enum_type",
+    )
     scalar_type: ConceptScalarType | None = None
     optional_type: ConceptOptionalType | None = None
     list_type: ConceptListType | None = None

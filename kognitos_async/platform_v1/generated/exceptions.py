@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from kognitos_async.platform_v1.generated.shared import Location
-from kognitos_async.platform_v1.model import Model, Named
+from kognitos_async.platform_v1.model import Model, Named, OneOf
 from kognitos_async.platform_v1.models.runs import AutomationStage
 from kognitos_async.words import Word
 
@@ -55,9 +56,18 @@ class CountExceptionsByGroupResponse(Model, frozen=True, kw_only=True):
     """Sum of exceptions over all pages, after filter."""
 
 
-class Event(Named, frozen=True, kw_only=True):
+class Event(Named, OneOf, frozen=True, kw_only=True):
     """Timeline entry; payload kinds are plain sibling properties, no oneOf declared."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "user_message",
+        "agent_message",
+        "tool_call_request",
+        "tool_call_result",
+        "thinking",
+        "system_message",
+        "completion_response",
+    )
     name: str | None = None
     """Organizations/{organization_id}/workspaces/{workspace_id}/automations/{automation_id}/runs/{run_id}/
     agents/{agent_id}/events/{event_id}.

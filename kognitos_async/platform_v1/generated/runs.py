@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from kognitos_async.platform_v1.generated.shared import BookConnection, Location, ValueType
-from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.model import Model, OneOf
 from kognitos_async.platform_v1.models.runs import AutomationStage, PlatformRun
 
 
@@ -93,9 +93,21 @@ class ExecutionFailed(Model, frozen=True, kw_only=True):
     error: ExecutionError | None = None
 
 
-class ExecutionJournal(Model, frozen=True, kw_only=True):
+class ExecutionJournal(Model, OneOf, frozen=True, kw_only=True):
     """Execution-level and node-level events."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "started",
+        "completed",
+        "stopped",
+        "failed",
+        "node_started",
+        "node_executed",
+        "node_skipped",
+        "node_patched",
+        "patched_node_started",
+        "patched_node_executed",
+    )
     execution_id: str | None = None
     run_id: str | None = None
     """Set only when part of a run."""
@@ -135,9 +147,15 @@ class ExecutionStarted(Model, frozen=True, kw_only=True):
     """Empty marker: engine (Jarvis) began executing."""
 
 
-class ExecutionStopped(Model, frozen=True, kw_only=True):
+class ExecutionStopped(Model, OneOf, frozen=True, kw_only=True):
     """Event: stopped before completion; the populated member is the reason (spec states no oneOf)."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "user_stopped",
+        "waiting_on_book",
+        "waiting_on_timer",
+        "program_stopped",
+    )
     user_stopped: UserStopped | None = None
     waiting_on_book: WaitingOnBook | None = None
     waiting_on_timer: WaitingOnTimer | None = None
@@ -248,9 +266,13 @@ class QueryDailyRunAggregatesResponse(Model, frozen=True, kw_only=True):
     daily_run_aggregates: tuple[DailyRunAggregateEntry, ...] = ()
 
 
-class RunEvent(Model, frozen=True, kw_only=True):
+class RunEvent(Model, OneOf, frozen=True, kw_only=True):
     """Each event carries one of the two: state update or journal entry."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "run_update",
+        "execution_journal",
+    )
     run_update: RunUpdate | None = None
     execution_journal: ExecutionJournal | None = None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kognitos_async.platform_v1.model import Model
+from typing import ClassVar
+
+from kognitos_async.platform_v1.model import Model, OneOf
 from kognitos_async.words import Word
 
 
@@ -126,9 +128,22 @@ class ValueTableTypeColumn(Model, frozen=True, kw_only=True):
     description: str | None = None
 
 
-class ValueType(Model, frozen=True, kw_only=True):
+class ValueType(Model, OneOf, frozen=True, kw_only=True):
     """Discriminated union by present member (no oneOf in spec); recursive."""
 
+    kinds: ClassVar[tuple[str, ...]] = (
+        "scalar_type",
+        "optional_type",
+        "list_type",
+        "dictionary_type",
+        "table_type",
+        "opaque_type",
+        "any_type",
+        "union_type",
+        "sensitive_type",
+        "enum_type",
+        "generic_dictionary_type",
+    )
     scalar_type: ValueScalarType | None = None
     optional_type: ValueOptionalType | None = None
     list_type: ValueListType | None = None
