@@ -40,6 +40,9 @@ def serve(
         str, typer.Option(metavar="SECONDS|LOW-HIGH", help="How long runs take to settle.")
     ] = "2-10",
     seed: Annotated[int, typer.Option(help="The same seed gives the same ids and outcomes.")] = 0,
+    platform: Annotated[
+        bool, typer.Option("--platform", help="Print the environment for the platform API; both are served.")
+    ] = False,
 ) -> None:
     """Run the emulator until Ctrl-C, and print the environment that leads clients to it."""
     if not is_loopback(host):
@@ -58,23 +61,25 @@ def serve(
         host=host,
         port=port,
     )
-    run_command(_until_interrupted(server))
+    run_command(_until_interrupted(server, platform=platform))
 
 
-async def _until_interrupted(server: KognitosServer) -> int:
+async def _until_interrupted(server: KognitosServer, *, platform: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with server:
         for name in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows: there Ctrl-C cancels the wait below
                 loop.add_signal_handler(name, stop.set)
-        for variable, value in server.environ.items():
+        api = server.platform if platform else server
+        kind, item = ("automation", server.platform.automation) if platform else ("process", server.process)
+        for variable, value in api.environ.items():
             print(f"export {variable}={value}")
-        print(f"export KOGNITOS_PROCESS_ID={server.process.id}")
-        print(f"# process: {server.process.id}", flush=True)
+        print(f"export KOGNITOS_{kind.upper()}_ID={item.id}")
+        print(f"# {kind}: {item.id}", flush=True)
         with suppress(asyncio.CancelledError):
             await stop.wait()
-    print(f"requests {server.count()}, runs {len(server.runs)}, files {len(server.files)}")
+    print(f"requests {server.count()}, runs {len(api.runs)}, files {len(api.files)}")
     return 0
 
 

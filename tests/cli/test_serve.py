@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 
 import pytest
 
-from kognitos_async import KognitosClient, PollPolicy, RateLimitError, RetryPolicy, RunStatus
+from kognitos_async import KognitosClient, PlatformClient, PollPolicy, RateLimitError, RetryPolicy, RunStatus
 from kognitos_async.cli.app import run
 
 
@@ -36,6 +37,20 @@ async def test_it_prints_a_usable_environment_and_ends_cleanly(command, ending):
     out, err = started.communicate(timeout=20)
     assert (started.returncode, err) == (0, "")
     assert re.fullmatch(r"requests [2-9], runs 1, files 0\n", out)
+
+
+async def test_it_prints_the_platform_s_environment_where_that_is_wanted(command, monkeypatch):
+    started = command.start("serve", "--platform", "--duration", "0.1")
+    *lines, comment = [started.stdout.readline() for _ in range(6)]
+    assert comment.startswith("# automation: ")
+    for line in lines:
+        name, _, value = line.removeprefix("export ").rstrip("\n").partition("=")
+        monkeypatch.setenv(name, value)
+    async with PlatformClient(poll=PollPolicy(initial=0.05)) as client:
+        run = await client.run_and_wait(os.environ["KOGNITOS_AUTOMATION_ID"], timeout=20)
+    assert run.settled
+    started.send_signal(signal.SIGTERM)
+    assert re.fullmatch(r"requests [2-9], runs 1, files 0\n", started.communicate(timeout=20)[0])
 
 
 async def test_options_reach_the_emulator(command):

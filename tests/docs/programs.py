@@ -24,7 +24,12 @@ class Ended(NamedTuple):
 def environ(server: KognitosServer) -> dict[str, str]:
     """The environment of a program that is to use the server."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    ours = {**server.environ, "KOGNITOS_PROCESS_ID": server.process.id, "PYTHONPATH": path}
+    items = {
+        "KOGNITOS_PROCESS_ID": server.process.id,
+        "KOGNITOS_AUTOMATION_ID": server.platform.automation.id,
+        "PYTHONPATH": path,
+    }
+    ours = {**server.platform.environ, **server.environ, **items}
     return {**os.environ, **ours, "PYTHONUNBUFFERED": "1"}
 
 

@@ -32,7 +32,9 @@ def test_an_example_is_short_and_says_how_to_run_it(name):
     docstring = ast.get_docstring(ast.parse(source)) or ""
     assert len(source.splitlines()) < 50
     assert f"python examples/{name}" in docstring
-    assert all(f"KOGNITOS_{word}" in docstring for word in ("API_KEY", "AGENT_ID", "PROCESS_ID"))
+    platform = ("TOKEN", "ORGANIZATION_ID", "WORKSPACE_ID", "AUTOMATION_ID")
+    words = platform if "PlatformClient" in source else ("API_KEY", "AGENT_ID", "PROCESS_ID")
+    assert all(f"KOGNITOS_{word}" in docstring for word in words)
 
 
 async def test_example_start_and_wait(kognitos_server, tmp_path):
@@ -147,3 +149,18 @@ async def test_example_watch_statuses(kognitos_server, tmp_path):
         words = [line.rpartition(": ")[2] for line in lines if line.startswith(colour)]
         assert words[0] == "Created"
         assert words[-1] == "Succeeded"
+
+
+async def test_example_invoke_and_answer(kognitos_server, tmp_path):
+    call = EXAMPLES["invoke_and_answer.py"], "Use the second line"
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    (run,) = kognitos_server.platform.runs.values()
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"{run.id} completed\n")
+    assert "129.50" in ran.out
+
+    kognitos_server.platform._world.schedule = Schedule.fixed(0.0, "awaiting_guidance")
+    ran = await python(*call, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("asked: ")
+    assert " completed\n" in ran.out
