@@ -7,8 +7,11 @@ import mimetypes
 import re
 import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
+
+from kognitos_async.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,6 +62,19 @@ def encode_form(
 def allowed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers a presigned form asks for, less those that only the sender of the body can know."""
     return {name: value for name, value in headers.items() if name.lower() not in _OWN_HEADERS}
+
+
+def objection_to(url: str) -> str | None:
+    """Why no file goes to or comes from this address; None if it may: https, or http on this machine."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        return "what is not a URL"
+    host = parts.hostname or ""
+    if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
+        return f"{parts.scheme}://{host}: files go to https:// only"
+    return None
 
 
 def refusal(body: bytes, presigned: Iterable[str]) -> tuple[str, str, bytes]:

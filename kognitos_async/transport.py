@@ -23,6 +23,7 @@ from kognitos_async.messages import Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from kognitos_async.messages import Request, Upload
 
@@ -130,13 +131,14 @@ class Transport:
         `request_timeout` bounds every stretch without progress, not the whole upload. Raises as `attempt`
         does, and what iterating `body` raises.
         """
-        if self._api is None:
-            raise ClientClosedError("the client is closed")
-        if self._store is None:
-            self._store = self._given or self._session()
-        what = f"{method} to the file store"
         return await self._send_body(
-            self._store, method, url, {**self._store_headers, **headers}, body, what, _LARGEST_STORE_ANSWER
+            self._store_session(),
+            method,
+            url,
+            {**self._store_headers, **headers},
+            body,
+            f"{method} to the file store",
+            _LARGEST_STORE_ANSWER,
         )
 
     async def attempt_with(self, request: Request, upload: Upload) -> Response:
@@ -182,8 +184,7 @@ class Transport:
             failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
         raise failure from cause
 
-    @asynccontextmanager
-    async def stream(self, request: Request, *, accept: str) -> AsyncGenerator[Streamed]:
+    def stream(self, request: Request, *, accept: str) -> AbstractAsyncContextManager[Streamed]:
         """The answer to one try, whose body is still to be read.
 
         `request_timeout` bounds the wait for its beginning, and every stretch without bytes where
@@ -193,6 +194,26 @@ class Transport:
         if (session := self._api) is None:
             raise ClientClosedError("the client is closed")
         what = f"{request.method} {request.path}"
+        headers = {**self._headers, "Accept": accept}
+        return self._stream(session, request.method, self._base_url + request.target, headers, what)
+
+    def stream_from_store(self, url: str) -> AbstractAsyncContextManager[Streamed]:
+        """The same for a file at a presigned address, without any key."""
+        return self._stream(
+            self._store_session(), "GET", url, self._store_headers, "GET from a presigned address"
+        )
+
+    def _store_session(self) -> aiohttp.ClientSession:
+        if self._api is None:
+            raise ClientClosedError("the client is closed")
+        if self._store is None:
+            self._store = self._given or self._session()
+        return self._store
+
+    @asynccontextmanager
+    async def _stream(
+        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], what: str
+    ) -> AsyncGenerator[Streamed]:
         limit = self.request_timeout
         streamed: Streamed | None = None
         deadline: asyncio.Timeout | None = None
@@ -200,9 +221,9 @@ class Transport:
             async with self._deadline(limit) as deadline:
                 try:
                     answer = await session.request(
-                        request.method,
-                        URL(self._base_url + request.target, encoded=True),
-                        headers={**self._headers, "Accept": accept},
+                        method,
+                        URL(url, encoded=True),
+                        headers=headers,
                         allow_redirects=False,
                         timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
                     )

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,8 +16,8 @@ import msgspec
 
 from kognitos_async import checks, messages, retry
 from kognitos_async.errors import DecodeError, TransportError, UploadError
-from kognitos_async.forms import encode_form
-from kognitos_async.messages import Request, Upload, decoder_for
+from kognitos_async.forms import encode_form, objection_to, refusal
+from kognitos_async.messages import Request, Response, Upload, decoder_for
 from kognitos_async.platform_v1.generated import files as models
 from kognitos_async.platform_v1.model import Model
 from kognitos_async.platform_v1.names import FILE
@@ -210,6 +210,60 @@ class Files(Resource):
         )
         return PresignedUrl(given(answer.download_uri, "download_uri"))
 
+    async def upload_presigned(
+        self,
+        url: PresignedUrl | str,
+        source: FileSource,
+        *,
+        size: int | None = None,
+        content_type: str = "application/octet-stream",
+        on_progress: Callable[[int, int | None], object] | None = None,
+    ) -> None:
+        """Nothing; the file is at the address that `generate_upload_url` gave, here or elsewhere.
+
+        Sources and `size` are those of `upload`. It needs no token and carries none; it is sent once, and may
+        be sent again by whoever has the address. Raises `UploadError` when the store refuses it, the errors
+        of a lost answer, `OSError` when the source cannot be read, `ValueError` for an address without https.
+        """
+        address = _checked(url)
+        checks.callback("on_progress", on_progress)
+        async with open_source(source, size) as content:
+            answer = await self._sender.transport.send_form(
+                address,
+                "PUT",
+                {"Content-Type": content_type, "Content-Length": str(content.size)},
+                lambda: framed(content, b"", b"", on_progress),
+            )
+        if not 200 <= answer.status < 300:
+            code, message, body = refusal(answer.body, [address])
+            raise UploadError(
+                f"upload to a presigned address: {answer.status} "
+                f"{': '.join(filter(None, (code, message))) or 'without an explanation'}",
+                status=answer.status,
+                body=body,
+                code=code,
+            )
+
+    @asynccontextmanager
+    async def download_presigned(self, url: PresignedUrl | str) -> AsyncGenerator[Download]:
+        """An async context manager over a `Download` from the address that `generate_download_url` gave.
+
+        It needs no token and carries none. Raises the error of its status when the store refuses, the errors
+        of a lost answer, `ValueError` for an address without https.
+        """
+        address = _checked(url)
+        transport = self._sender.transport
+        async with transport.stream_from_store(address) as answer:
+            if not 200 <= answer.status < 300:
+                raise messages.error_of(
+                    Request("GET", "a presigned address", confidential=True),
+                    Response(answer.status, answer.headers, b""),
+                    self._sender.redactor,
+                    now=datetime.now(UTC),
+                    attempts=1,
+                )
+            yield Download(answer, transport.request_timeout)
+
     def _name(self, file: str | Named | FileRef, organization_id: str | None) -> Name:
         if isinstance(file, FileRef):
             if file.remote is None:
@@ -233,6 +287,14 @@ class PresignedUrl(msgspec.Struct, frozen=True):
 def file_ref(file: models.FileMetadata) -> FileRef:
     """The value that stands for a file in the inputs of an automation."""
     return FileRef(given(file.name, "name"))
+
+
+def _checked(url: PresignedUrl | str) -> str:
+    if not isinstance(url, PresignedUrl | str):
+        raise TypeError(f"url is a PresignedUrl or str, not {type(url).__name__}")
+    if (objection := objection_to(str(url))) is not None:
+        raise ValueError(f"url is {objection}")
+    return str(url)
 
 
 def _name_in(location: str) -> str:

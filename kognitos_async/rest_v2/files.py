@@ -10,10 +10,9 @@ import msgspec
 
 from kognitos_async import checks, retry
 from kognitos_async.errors import NotSentError, OutcomeUnknownError, TransportError, UploadError
-from kognitos_async.forms import allowed_headers, encode_form, refusal
+from kognitos_async.forms import allowed_headers, encode_form, objection_to, refusal
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
-from kognitos_async.settings import is_loopback
 from kognitos_async.sources import Source, framed, name_of, open_source
 
 if TYPE_CHECKING:
@@ -156,16 +155,8 @@ class Files:
 
 def _checked(form: FileUpload) -> str:
     """The method of a form that may be followed; `UploadError` for one that may not."""
-    try:
-        parts = urlsplit(form.upload_url)
-        parts.port  # noqa: B018 - reading it checks it
-    except ValueError:
-        raise UploadError("the API asks to upload to what is not a URL; nothing was sent") from None
-    host = parts.hostname or ""
-    if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
-        raise UploadError(
-            f"the API asks to upload to {parts.scheme}://{host}: files go to https:// only; nothing was sent"
-        )
+    if (objection := objection_to(form.upload_url)) is not None:
+        raise UploadError(f"the API asks to upload to {objection}; nothing was sent")
     method = form.upload_http_method.upper()
     if method not in ("POST", "PUT"):
         raise UploadError(f"the API asks to upload with {method[:20]!r}, not POST or PUT; nothing was sent")

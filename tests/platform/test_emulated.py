@@ -15,10 +15,12 @@ from kognitos_async import (
     F,
     InvokeRequest,
     NotFoundError,
+    PermissionDeniedError,
     PollPolicy,
     RetryPolicy,
     RunFailedError,
     StartUncertainError,
+    UploadError,
 )
 from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.testing import KognitosServer, Schedule, faults
@@ -136,6 +138,34 @@ async def test_files_there_and_back(client, server, tmp_path):
     with pytest.raises(NotFoundError):
         await client.files.metadata(stored)
     assert server.leaks == 0
+
+
+async def test_files_by_presigned_addresses(client, server, tmp_path):
+    """There and back without the token; what the store refuses is told."""
+    content = random.Random(2).randbytes(50_000)
+    told = []
+    url = await client.files.generate_upload_url(expire=60)
+    await client.files.upload_presigned(url, content, on_progress=lambda *progress: told.append(progress))
+    assert told[-1] == (50_000, 50_000)
+    [stored] = server.platform.files.values()
+    assert stored.content == content
+    down = await client.files.generate_download_url(stored.name)
+    async with client.files.download_presigned(down) as download:
+        assert download.size == len(content)
+        assert b"".join([piece async for piece in download]) == content
+    assert server.leaks == 0
+    server.advance(7200)
+    with pytest.raises(UploadError) as caught:
+        await client.files.upload_presigned(url, content)
+    assert caught.value.status == 403
+    assert str(url).partition("?")[2] not in str(caught.value) + repr(caught.value)
+    with pytest.raises(PermissionDeniedError) as refused:
+        async with client.files.download_presigned(str(down)):
+            pass
+    assert str(down).partition("?")[2] not in str(refused.value)
+    for wrong in ("http://example.com/x", "no url", "https://[x"):
+        with pytest.raises(ValueError, match="url is"):
+            await client.files.upload_presigned(wrong, b"")
 
 
 async def test_runs_are_followed(client, server):
