@@ -57,6 +57,7 @@ from kognitos_async.waiting import PollPolicy
 
 if _TYPE_CHECKING:
     from kognitos_async.platform_v1.client import PlatformClient
+    from kognitos_async.platform_v1.files import Download, PresignedUrl, file_ref
     from kognitos_async.platform_v1.filters import F, Filter
     from kognitos_async.platform_v1.models.runs import (
         SETTLED_STATES,
@@ -82,6 +83,7 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
+    "Download",
     "F",
     "FileRef",
     "FileUpload",
@@ -102,6 +104,7 @@ __all__ = [
     "PlatformClient",
     "PlatformRun",
     "PollPolicy",
+    "PresignedUrl",
     "Process",
     "Processes",
     "RateLimitError",
@@ -130,12 +133,14 @@ __all__ = [
     "UploadedFile",
     "WaitTimeoutError",
     "__version__",
+    "file_ref",
     "from_value",
     "to_value",
 ]
 
 _PLATFORM = {
     "kognitos_async.platform_v1.client": ("PlatformClient",),
+    "kognitos_async.platform_v1.files": ("Download", "PresignedUrl", "file_ref"),
     "kognitos_async.platform_v1.filters": ("F", "Filter"),
     "kognitos_async.platform_v1.models.runs": (
         "SETTLED_STATES",

@@ -37,7 +37,7 @@ PUBLIC = """
     RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
     WaitTimeoutError __version__
     PlatformClient PlatformRun RunState SETTLED_STATES StartedRun InvokeRequest AutomationStage
-    F Filter FileRef Table UnknownValue from_value to_value
+    Download F Filter FileRef PresignedUrl file_ref Table UnknownValue from_value to_value
 """
 
 
