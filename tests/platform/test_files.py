@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from datetime import timedelta
 
 import aiohttp
@@ -320,3 +321,35 @@ async def test_a_given_session_is_left_open_but_the_download_ends(platform):
                     closing = asyncio.create_task(client.aclose())
         await closing
         assert not session.closed
+
+
+async def test_memory_does_not_grow_with_the_file(platform, tmp_path):
+    """A hundred megabytes there and back within a few."""
+    piece, count = bytes(1_000_000), 100
+
+    async def handler(request):
+        if request.method == "POST":
+            async for _ in request.content.iter_any():
+                pass
+            return web.json_response(METADATA)
+        response = web.StreamResponse()
+        response.content_length = len(piece) * count
+        await response.prepare(request)
+        for _ in range(count):
+            await response.write(piece)
+        return response
+
+    async def pieces():
+        for _ in range(count):
+            yield piece
+
+    client = await platform(handler)
+    tracemalloc.start()
+    try:
+        await client.files.upload(pieces(), file_name="zeros", size=len(piece) * count)
+        path = await client.files.download_to("f", tmp_path / "zeros")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size == len(piece) * count
+    assert peak < 20_000_000
