@@ -55,14 +55,14 @@ class Automations(Resource):
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self.invoke_request(
-            InvokeRequest(automation=str(name), inputs=inputs, stage=stage), organization_id=organization_id
+            InvokeRequest(
+                automation=str(name), inputs=inputs, stage=stage, organization_id=name.organization_id
+            )
         )
 
-    async def invoke_request(
-        self, request: InvokeRequest, *, wait_for_room: bool = True, organization_id: str | None = None
-    ) -> StartedRun:
+    async def invoke_request(self, request: InvokeRequest, *, wait_for_room: bool = True) -> StartedRun:
         """`invoke`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
-        invocation = encode_invocation(request, self._scope, organization_id=organization_id)
+        invocation = encode_invocation(request, self._scope)
         return await started(self._invoke(invocation, wait_for_room), str(invocation.automation), request)
 
     async def _invoke(self, invocation: Invocation, wait_for_room: bool) -> StartedRun:

@@ -29,7 +29,7 @@ from kognitos_async.platform_v1.runs import Runs
 from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.waiting import PollPolicy
-from kognitos_async.waits import Waits, checked_wait
+from kognitos_async.waits import Waited, Waits, checked_wait
 
 if TYPE_CHECKING:
     import os
@@ -216,8 +216,8 @@ class PlatformClient(BaseClient):
         """
         patience = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
 
-        async def wait(run: PlatformRun | StartedRun | str) -> PlatformRun:
-            return await self._waits.one(self.runs.waited(run), patience)
+        async def wait(run: Waited[PlatformRun]) -> PlatformRun:
+            return await self._waits.one(run, patience)
 
         return self._waits.many(
             InvocationJobs(self.automations, self.runs, self._scope, wait),

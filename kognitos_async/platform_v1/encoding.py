@@ -56,21 +56,9 @@ class Invocation(msgspec.Struct, frozen=True):
         )
 
 
-def encode_invocation(
-    request: InvokeRequest,
-    scope: Scope,
-    *,
-    workspace_id: str | None = None,
-    organization_id: str | None = None,
-) -> Invocation:
+def encode_invocation(request: InvokeRequest, scope: Scope) -> Invocation:
     """The invocation that a request is; `TypeError` or `ValueError` naming the argument at fault."""
-    automation = scope.resolve(
-        "automation",
-        request.automation,
-        AUTOMATION,
-        workspace_id=workspace_id,
-        organization_id=organization_id,
-    )
+    automation = scope.automation(request.automation, request.workspace_id, request.organization_id)
     return Invocation(automation, stage_word(request.stage), _values(request.inputs))
 
 
@@ -94,8 +82,10 @@ _RECORD = msgspec.json.Decoder(_Record)
 def request_of(record: bytes, name: str | None) -> InvokeRequest:
     """The request that a journal's record stands for."""
     known = _RECORD.decode(record)
+    automation = parse_name("automation", known.automation, AUTOMATION)
     return InvokeRequest(
-        automation=str(parse_name("automation", known.automation, AUTOMATION)),
+        automation=str(automation),
+        organization_id=automation.organization_id,
         stage=known.stage,
         inputs=from_values(known.inputs) or None,
         name=name,

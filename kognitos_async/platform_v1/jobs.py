@@ -9,6 +9,7 @@ import msgspec
 from kognitos_async.messages import decoder_for
 from kognitos_async.platform_v1.encoding import encode_invocation, request_of
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
+from kognitos_async.platform_v1.names import RUN, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.automations import Automations
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.runs import Runs
+    from kognitos_async.waits import Waited
 
 _RUN = decoder_for(PlatformRun, strict=False)
 
@@ -32,7 +34,7 @@ class InvocationJobs:
         automations: Automations,
         runs: Runs,
         scope: Scope,
-        wait: Callable[[PlatformRun | StartedRun | str], Awaitable[PlatformRun]],
+        wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
     ) -> None:
         self._automations = automations
         self._runs = runs
@@ -59,8 +61,9 @@ class InvocationJobs:
         request: InvokeRequest,  # noqa: ARG002 - the run's name says where it belongs
         run: PlatformRun | StartedRun | str,
     ) -> PlatformRun:
-        """The settled run of a request."""
-        return await self._wait(run)
+        """The settled run of a request; one that a journal names may be of any organization too."""
+        organization_id = parse_name("run", run, RUN).organization_id if isinstance(run, str) else None
+        return await self._wait(self._runs.waited(run, organization_id=organization_id))
 
     async def find(self, request: InvokeRequest, since: datetime) -> list[PlatformRun]:
         """The runs a lost start may have made."""

@@ -48,6 +48,11 @@ class Name(msgspec.Struct, frozen=True):
         return self.parts[-1][1]
 
     @property
+    def organization_id(self) -> str:
+        """The id of the organization that the resource belongs to."""
+        return self.parts[0][1]
+
+    @property
     def collection(self) -> tuple[str, ...]:
         """What kind of resource it is."""
         return tuple(collection for collection, _ in self.parts)

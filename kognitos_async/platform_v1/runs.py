@@ -201,7 +201,13 @@ class Runs(Resource):
         check_since(since)
         invocation = encode_invocation(request, self._scope)
         earliest = since + self._sender.clock_difference() - _MARGIN
-        listing = self.list(str(invocation.automation), filter=F.create_time >= earliest, page_size=1000)
+        automation = invocation.automation
+        listing = self.list(
+            str(automation),
+            filter=F.create_time >= earliest,
+            page_size=LARGEST_PAGE,
+            organization_id=automation.organization_id,
+        )
         found = {run.id: run async for run in listing if run.create_time >= earliest and invocation.made(run)}
         return sorted(found.values(), key=lambda run: run.create_time)
 

@@ -22,6 +22,7 @@ from kognitos_async import (
     UnknownStatusError,
     WaitTimeoutError,
 )
+from kognitos_async.platform_v1.names import Scope
 from tests.platform.world import AUTOMATION, EPOCH, Platform
 from tests.virtual_time import VirtualLoop, run_virtually
 
@@ -289,6 +290,27 @@ def test_a_lost_invocation_that_cannot_be_found_stays_in_doubt(tmp_path):
         [doubtful] = [o for o in got if o.error is not None]
         assert isinstance(doubtful.error, StartUncertainError)
         assert platform.count["invoke"] == 5
+
+
+def test_runs_of_another_organization(tmp_path):
+    """Named on purpose, they are invoked, looked up and waited for as those of the client's own."""
+    platform = brisk()
+    platform.lost = 1
+    theirs = platform.client
+
+    def other():
+        client = theirs()
+        client._scope = client.runs._scope = client.automations._scope = Scope("mine", "w")
+        return client
+
+    platform.client = other
+    requests = [InvokeRequest(automation=AUTOMATION, inputs={"n": n}, organization_id="o") for n in range(3)]
+    for resumed in (False, True):
+        got = bulk(platform, requests, tmp_path / "journal", absence_delay=0.05)
+        assert all(o.error is None and o.run.succeeded and o.resumed == resumed for o in got), got
+    assert platform.count["invoke"] == 3
+    [refused] = bulk(platform, [InvokeRequest(automation=AUTOMATION)], None)
+    assert "organization 'o'" in str(refused.error)
 
 
 def test_equal_requests_need_names_in_a_journal(tmp_path):

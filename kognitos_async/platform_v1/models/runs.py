@@ -260,6 +260,8 @@ class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):
     automation: str
     inputs: Mapping[str, object] | None = None
     stage: AutomationStage | str = AutomationStage.PUBLISHED
+    workspace_id: str | None = None
+    organization_id: str | None = None
     name: str | None = None
 
 
