@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.bulk.crash_job import environ
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ async def run_job(server: KognitosServer, folder: Path, prefix: str, patience: f
         prefix,
         str(RUNS),
         str(folder / f"{prefix}.tsv"),
-        env={**os.environ, **server.environ},
+        env=environ(server),
     )
     try:
         async with asyncio.timeout(ENDED_BY_ITSELF):
