@@ -88,14 +88,14 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def segment(identifier: str) -> str:
-    """`identifier` percent-encoded as one segment of a path."""
+    """`identifier` percent-encoded as one segment of a path, or as a name or value of a query."""
     return quote(identifier, safe="")
 
 
 def with_query(path: str, parameters: Mapping[str, QueryValue]) -> str:
     """`path` with the parameters that are not None as its query; one of several values comes as often."""
     pairs = [
-        f"{quote(name, safe='')}={quote(_query_word(value), safe='')}"
+        f"{segment(name)}={segment(_query_word(value))}"
         for name, values in parameters.items()
         if values is not None
         for value in (values if isinstance(values, list | tuple) else (values,))

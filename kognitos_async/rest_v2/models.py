@@ -12,6 +12,8 @@ import msgspec
 from kognitos_async.errors import RunExceptionError, RunFailedError, RunStoppedError
 from kognitos_async.words import Word
 
+_Read = Callable[[Any], Any]
+
 Value = str | int | float
 """What an input or output holds: the API knows text and numbers only."""
 
@@ -153,7 +155,7 @@ _FAILURES = {
 }
 
 
-def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[Any], Any]) -> None:
+def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[_Read], _Read]) -> None:
     """Put each conversion before its field, and let the decoder take null for the tuples.
 
     msgspec writes into the slots, past these properties: decoding a page stays in C, which a
@@ -161,24 +163,27 @@ def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[Any
     """
     for field, convert in conversions.items():
         slot = model.__dict__[field]
-        setattr(model, field, _converted(slot.__get__, convert))
+        setattr(model, field, property(convert(slot.__get__)))
 
 
-def _converted(read: Callable[[Any], Any], convert: Callable[[Any], Any]) -> property:
-    return property(lambda run: convert(read(run)))
+def _in_utc(read: _Read) -> _Read:
+    def moment(run: Run) -> datetime:
+        time: datetime = read(run)
+        zone = time.tzinfo
+        if zone is UTC:
+            return time
+        if zone is None:
+            return datetime.combine(time, time.time(), UTC)  # a sixth of what replace() takes
+        try:
+            return time.astimezone(UTC)
+        except OverflowError:  # within hours of the calendar's first or last day
+            return time.replace(tzinfo=UTC)
+
+    return moment
 
 
-def _in_utc(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        return time.replace(tzinfo=UTC)
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:  # within hours of the calendar's first or last day
-        return time.replace(tzinfo=UTC)
-
-
-def _never_null(items: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    return items or ()
+def _never_null(read: _Read) -> _Read:
+    return lambda run: read(run) or ()
 
 
 Run.__annotations__.update(file_ids="tuple[str, ...] | None", outputs="tuple[RunOutput, ...] | None")
