@@ -69,7 +69,7 @@ def test_timeouts_cancellation_and_closing() -> None:
             with pytest.raises(ClientClosedError):
                 await cut_off
             async with asyncio.timeout(10):
-                while asyncio.all_tasks() - before:  # the server's, which notice the end a moment later
+                while asyncio.all_tasks() - before:  # noqa: ASYNC110 - the server's end a moment later
                     await asyncio.sleep(0.01)
 
     run(job())
