@@ -3,7 +3,6 @@
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from kognitos_async.bulk import RunOutcome
 from kognitos_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -56,6 +55,7 @@ from kognitos_async.settings import VERSION as __version__
 from kognitos_async.waiting import PollPolicy
 
 if _TYPE_CHECKING:
+    from kognitos_async.bulk import RunOutcome
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.files import Download, PresignedUrl, file_ref
     from kognitos_async.platform_v1.filters import F, Filter
@@ -138,7 +138,8 @@ __all__ = [
     "to_value",
 ]
 
-_PLATFORM = {
+_LATER = {
+    "kognitos_async.bulk": ("RunOutcome",),
     "kognitos_async.platform_v1.client": ("PlatformClient",),
     "kognitos_async.platform_v1.files": ("Download", "PresignedUrl", "file_ref"),
     "kognitos_async.platform_v1.filters": ("F", "Filter"),
@@ -153,8 +154,8 @@ _PLATFORM = {
     "kognitos_async.platform_v1.tables": ("Table",),
     "kognitos_async.platform_v1.values": ("FileRef", "UnknownValue", "from_value", "to_value"),
 }
-_HOMES = {name: module for module, names in _PLATFORM.items() for name in names}
-"""Where the names of the platform API live: its many models are loaded when one of them is first used."""
+_HOMES = {name: module for module, names in _LATER.items() for name in names}
+"""Where names live that most programs do without: SQLite and the platform's models load when first used."""
 
 
 def __getattr__(name: str) -> object:

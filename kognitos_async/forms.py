@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import mimetypes
 import re
 import secrets
@@ -79,13 +78,15 @@ def objection_to(url: str) -> str | None:
 
 def refusal(body: bytes, presigned: Iterable[str]) -> tuple[str, str, bytes]:
     """Code, message and body of the file store's XML error, with what is presigned taken out."""
+    import html  # noqa: PLC0415 - a large table that only an error needs
+
     shown = _SIGNED.sub(rb"<\1>[redacted]</\1>", body)
     for value in presigned:
         if len(value) >= _SHORTEST_SECRET:
             shown = shown.replace(value.encode(), b"[redacted]")
             shown = shown.replace(html.escape(value).encode(), b"[redacted]")
-    return _text(_CODE.search(shown)), _text(_MESSAGE.search(shown)), shown
-
-
-def _text(found: re.Match[bytes] | None) -> str:
-    return " ".join(html.unescape(found[1].decode("utf-8", "replace")).split()) if found else ""
+    code, message = (
+        " ".join(html.unescape(found[1].decode("utf-8", "replace")).split()) if found else ""
+        for found in (_CODE.search(shown), _MESSAGE.search(shown))
+    )
+    return code, message, shown

@@ -11,7 +11,6 @@ import anyio
 import msgspec
 
 from kognitos_async import checks
-from kognitos_async.bulk import BulkJob, check_requests
 from kognitos_async.coalescing import Coalescer
 from kognitos_async.errors import KognitosError
 from kognitos_async.pending import Reader
@@ -170,6 +169,9 @@ class Waits(Generic[R]):
         absence_delay: float,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, S]]]:
         """An async context manager over an async iterator of outcomes, in the order of completion."""
+        # Loaded with the first bulk job: it brings SQLite.
+        from kognitos_async.bulk import BulkJob, check_requests  # noqa: PLC0415
+
         check_requests(requests, max_in_flight)
         delay = checks.seconds_or_none("absence_delay", absence_delay)
         if delay is None:
