@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import linecache
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("suite")
+
+# In debug mode asyncio keeps a stack for every future and task, and looks at the date of each file on it, which is
+# a third of the suite's time. Ten frames are what its handles keep, and files do not change while tests run.
+linecache.checkcache = lambda filename=None: None
+sys.tracebacklimit = 10
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kognitos_async import KognitosClient, PollPolicy, RetryPolicy, RunRequest
-
-if TYPE_CHECKING:
-    from kognitos_async.testing import KognitosServer
-
-
-def environ(server: KognitosServer) -> dict[str, str]:
-    """Of a job that may not live to write all that it has: half a file of coverage fails the report."""
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return {**unmeasured, **server.environ}
 
 
 async def main(process_id: str, journal: str, prefix: str, count: int, results: Path) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
-from tests.bulk.crash_job import environ
+from tests import unmeasured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ async def run_job(server: KognitosServer, folder: Path, prefix: str, patience: f
         prefix,
         str(RUNS),
         str(folder / f"{prefix}.tsv"),
-        env=environ(server),
+        env=unmeasured.environ(server.environ),
     )
     try:
         async with asyncio.timeout(ENDED_BY_ITSELF):

@@ -13,7 +13,7 @@ import pytest
 from kognitos_async import JournalError, PollPolicy, RetryPolicy, RunRequest, StartUncertainError
 from kognitos_async.journal import DuplicateNameError, Journal, settled_runs, summary
 from kognitos_async.testing import KognitosServer, Schedule, faults
-from tests.bulk.crash_job import environ
+from tests import unmeasured
 
 QUICK = {
     "poll": PollPolicy(initial=0.02, maximum=0.05),
@@ -202,7 +202,7 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
     async with KognitosServer(schedule=Schedule.fixed(0.01), capacity=None) as server:
         job = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, server.process.id, str(path), str(tmp_path / "out"),
-            env=environ(server), stderr=asyncio.subprocess.PIPE,
+            env=unmeasured.environ(server.environ), stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, words = await job.communicate()
         assert b"free the disk" in words

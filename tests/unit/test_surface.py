@@ -25,6 +25,7 @@ from kognitos_async import (
     Runs,
     Stage,
 )
+from tests import unmeasured
 
 PACKAGE = Path(kognitos_async.__file__).parent
 
@@ -322,7 +323,13 @@ def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
         "print([m for m in sys.modules if m.startswith(('kognitos_async.testing', 'kognitos_async.cli'))"
         " or m in ('typer', 'rich', 'jsonschema', 'pytest', 'sqlite3')])"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=unmeasured.environ(),  # coverage brings SQLite
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ast.literal_eval(found.stdout) == []
 
 
