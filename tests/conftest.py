@@ -24,8 +24,8 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
-# In debug mode asyncio keeps a stack for every future and task, and looks at the date of each file on it, which is
-# a third of the suite's time. Ten frames are what its handles keep, and files do not change while tests run.
+# In debug mode asyncio keeps a stack for every future and task, and looks at the date of each file on it: a
+# third of the suite's time. Ten frames are what its handles keep, and files do not change while tests run.
 linecache.checkcache = lambda filename=None: None
 sys.tracebacklimit = 10
 
