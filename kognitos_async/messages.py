@@ -89,7 +89,9 @@ class Response(msgspec.Struct, frozen=True):
 
 def segment(identifier: str) -> str:
     """`identifier` percent-encoded as one segment of a path, or as a name or value of a query."""
-    return quote(identifier, safe="")
+    # Nearly all ids, and the names of parameters: quote() takes ten times as long to find that out.
+    plain = identifier.isascii() and (identifier.isalnum() or identifier.isidentifier())
+    return identifier if plain else quote(identifier, safe="")
 
 
 def with_query(path: str, parameters: Mapping[str, QueryValue]) -> str:

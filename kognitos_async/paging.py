@@ -129,6 +129,8 @@ class _Walk(Generic[T]):
         self.ended = self.following is None
         if self._look_ahead and not self.ended and self._fingerprint(self.following) not in self._seen:
             self._ahead = asyncio.create_task(self._outcome(self.following))
+            # Its request goes out now: a reader that never awaits would keep it waiting.
+            await asyncio.sleep(0)
         return outcome
 
     def leave(self) -> None:

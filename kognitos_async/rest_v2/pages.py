@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from kognitos_async import checks
-from kognitos_async.messages import Request, decoder_for, with_query
+from kognitos_async.messages import Request, decoder_for, segment, with_query
 from kognitos_async.paging import Page, Pager
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from kognitos_async.sender import Sender
 
@@ -28,19 +28,20 @@ class _ListResponse(msgspec.Struct, Generic[T], frozen=True, gc=False):
     continuation_token: str | None = None
 
 
-async def fetch_page(
-    sender: Sender, item: type[T], path: str, query: Mapping[str, str | int | None], token: str | None
-) -> Page[T]:
-    """One page of a list."""
+async def fetch_page(sender: Sender, item: type[T], target: str, token: str | None) -> Page[T]:
+    """One page of the list at `target`, which has a query already."""
     page_type: type[_ListResponse[T]] = _ListResponse[item]  # type: ignore[valid-type]  # made at run time
-    target = with_query(path, {**query, "continuation_token": token})
+    if token is not None:
+        target = f"{target}&continuation_token={segment(token)}"
     answer = await sender.send(Request("GET", target), decoder_for(page_type))
     return Page(answer.items or (), answer.continuation_token or None)
 
 
 def pager(
-    fetch: Callable[[Mapping[str, str | int | None], str | None], Awaitable[Page[T]]],
-    query: Mapping[str, str | int | None],
+    sender: Sender,
+    item: type[T],
+    path: str,
+    query: Mapping[str, str | None],
     limit: int,
     continuation_token: str | None,
 ) -> Pager[T]:
@@ -48,4 +49,5 @@ def pager(
     if continuation_token is not None:
         checks.text("continuation_token", continuation_token)
     size = checks.page_limit(limit, largest=LARGEST_PAGE)
-    return Pager(functools.partial(fetch, {**query, "limit": size}), continuation_token)
+    target = with_query(path, {**query, "limit": size})
+    return Pager(functools.partial(fetch_page, sender, item, target), continuation_token)

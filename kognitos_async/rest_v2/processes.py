@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.messages import Request, decoder_for, segment, with_query
 from kognitos_async.rest_v2.models import Process
-from kognitos_async.rest_v2.pages import fetch_page, pager
+from kognitos_async.rest_v2.pages import pager
 
 if TYPE_CHECKING:
     from kognitos_async.paging import Pager
@@ -32,12 +31,8 @@ class Processes:
 
         `limit` is the page size, 1 to 100. Nothing is sent before the pager is used. (list_processes)
         """
-        return pager(
-            partial(fetch_page, self._sender, Process, "/processes"),
-            {"agent_id": self._scope.agent(agent_id)},
-            limit,
-            continuation_token,
-        )
+        query = {"agent_id": self._scope.agent(agent_id)}
+        return pager(self._sender, Process, "/processes", query, limit, continuation_token)
 
     async def get(self, process_id: str, *, agent_id: str | None = None) -> Process:
         """The process. Raises `NotFoundError` if the agent has none of that id. (get_process)"""

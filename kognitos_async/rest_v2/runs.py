@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.following import Follower
-from kognitos_async.messages import START, Request, decoder_for, segment
+from kognitos_async.messages import START, Request, decoder_for, segment, with_query
 from kognitos_async.ordering import Order
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
@@ -62,7 +61,7 @@ class Runs:
             "agent_id": self._scope.agent(agent_id),
             "stage": None if stage is None else stage_word(stage),
         }
-        return pager(partial(fetch_page, self._sender, Run, "/runs"), query, limit, continuation_token)
+        return pager(self._sender, Run, "/runs", query, limit, continuation_token)
 
     async def get(self, run_id: str) -> Run:
         """The run with its outputs. Raises `NotFoundError` if there is none of that id. (get_run)"""
@@ -189,13 +188,13 @@ class Runs:
         since: datetime | None = None,  # noqa: ARG002 - this API has no filter
     ) -> Page[Run]:
         """A page of the runs of an agent and process, of one stage if the group names it."""
-        query: dict[str, str | int | None] = {
+        query = {
             "process_id": group[1],
             "agent_id": group[0],
             "stage": group[2] if len(group) > 2 else None,
             "limit": LARGEST_PAGE,
         }
-        return await fetch_page(self._sender, Run, "/runs", query, token)
+        return await fetch_page(self._sender, Run, with_query("/runs", query), token)
 
     def group_of(self, run: Run) -> tuple[str, str]:
         """The agent and process whose list holds the run."""

@@ -221,6 +221,18 @@ def test_never_more_than_one_page_ahead():
     run_virtually(main())
 
 
+def test_the_next_page_is_asked_for_before_a_reader_that_never_awaits():
+    """Work between two items that keeps the event loop busy hides the next page all the same."""
+
+    async def main():
+        book = Book(numbered([3, 3]))
+        async for item in book.pager():
+            if item == 0:
+                assert book.asked == [None, "t1"]
+
+    run_virtually(main())
+
+
 def test_collect_with_a_maximum_and_a_single_await_look_nowhere_ahead():
     """One page wanted is one page fetched."""
 
