@@ -28,13 +28,14 @@ JOURNAL, NO_JOURNAL = "run_many, journal", "run_many"
 UPLOAD = "upload"
 IMPORT, IDLE = "import", "idle client"
 SHARED, PLAIN = "wait_for_run", "one GET per poll"
+MOST_WAITERS = "10,000 waiters"
 WAITS = {
     "20 waiters": 1.0,
     "2,000 waiters, newest first": 0.05,
     "2,000 waiters, oldest first": 0.05,
     "2,000 waiters, 50 ms latency": 0.05,
     "2,000 waiters, bare ids": 0.05,
-    "10,000 waiters": 0.05,
+    MOST_WAITERS: 0.05,
 }
 """Subjects of waiting, with the share of the plain way's requests that shared polls may take."""
 
@@ -42,6 +43,7 @@ PAGES = 50
 LATENCY = 0.02
 HIDDEN_WITHIN = 1.1 * PAGES * LATENCY + LATENCY
 """Seconds for 50 pages at 20 ms and a consumer of 20 ms a page, when one hides behind the other."""
+TIMES = ("seconds", "loop lag p99 ms")
 MOST_GROWTH = 30.0
 """MB of memory that an upload may take."""
 SLACK = 1.5
@@ -59,6 +61,11 @@ class Figure(NamedTuple):
     at_most: bool = True
     why: str = ""
     """Shown in RESULTS.md where the limit is missed."""
+
+    @property
+    def of_the_clock(self) -> bool:
+        """Whether it holds time against a number: a machine's speed, so shown and judged, but no failure."""
+        return not isinstance(self.to, str) and self.measure in TIMES
 
     @property
     def title(self) -> str:
@@ -90,7 +97,7 @@ class Ratio(NamedTuple):
     def failed(self) -> bool:
         """Whether it is worse than noise explains, in the middle and at best."""
         limit = self.figure.limit
-        if limit is None:
+        if limit is None or self.figure.of_the_clock:
             return False
         if self.figure.at_most:
             return min(self.actual, self.best) > SLACK * limit
@@ -130,8 +137,10 @@ FIGURES = [
     Figure(HISTORY, "items a second", OURS, GENERATED),
     Figure(HISTORY_LATE, "items a second", OURS, BARE),
     Figure(HISTORY_HIDDEN, "seconds", OURS, HIDDEN_WITHIN, 1.0),
-    Figure(HISTORY_HIDDEN, "seconds", OURS, CONSUMER),
+    Figure(HISTORY_HIDDEN, "seconds", OURS, CONSUMER, HIDDEN_WITHIN / (PAGES * LATENCY)),
     *_waiting(),
+    Figure(MOST_WAITERS, "kB a waiter", SHARED, 10.0, 1.0),
+    Figure(MOST_WAITERS, "loop lag p99 ms", SHARED, 50.0, 1.0),
     Figure(FANOUT, "runs a second", JOURNAL, NO_JOURNAL, 0.75, at_most=False),
     Figure(FANOUT, "CPU ms a run", JOURNAL, NO_JOURNAL),
     Figure(FANOUT, "memory MB", JOURNAL, NO_JOURNAL),

@@ -53,6 +53,15 @@ def test_a_figure_fails_only_when_the_best_is_too_bad_as_well(figure: Figure, ba
     assert not Ratio(figure, (bad,), good).reached
 
 
+def test_time_against_a_number_is_judged_and_never_fails():
+    """A slow machine is no fault of a change; a ratio of two times measured in one run is."""
+    seconds = Figure("a subject", "seconds", "ours", 2.0, 1.0)
+    assert Ratio(seconds, (9.0,), 9.0).verdict == "missed"
+    assert not Ratio(seconds, (9.0,), 9.0).failed
+    assert Ratio(seconds._replace(to="theirs"), (9.0,), 9.0).failed
+    assert Ratio(seconds._replace(measure="memory MB"), (9.0,), 9.0).failed
+
+
 def test_what_was_not_measured_is_left_out():
     assert ratios({}) == []
     assert ratios({"a subject": {"ours": {"CPU µs": [1.0]}}}, [COST]) == []
