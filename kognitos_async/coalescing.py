@@ -20,6 +20,7 @@ import anyio
 from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
 from kognitos_async.ordering import Order
 from kognitos_async.pending import Group, Pending, Waiter
+from kognitos_async.timers import due_by
 from kognitos_async.waiting import Waitable, may_mend
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ class Coalescer(Generic[R]):
 
     def _serve_due(self, now: float) -> None:
         touched: dict[int, Group] = {}
-        while self._due and self._due[0][0] <= now:
+        by = due_by(now)
+        while self._due and self._due[0][0] <= by:
             when, _, pending = heapq.heappop(self._due)
             if pending.due != when or pending.owed or pending.reading or not pending.waiters:
                 continue

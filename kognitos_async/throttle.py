@@ -7,6 +7,7 @@ from collections import deque
 
 from kognitos_async.errors import ClientClosedError
 from kognitos_async.messages import START
+from kognitos_async.timers import due_by
 
 _STARTS_IN_A_ROW = 9
 """So many starts go before one waiting request of another kind, so that none of those starves."""
@@ -164,7 +165,7 @@ class Gate:
         now = self._loop.time()
         starts, others = self._waiting
         while self._free and (starts or others):
-            if now < self._next:
+            if due_by(now) < self._next:
                 self._wake_at(self._next)
                 return
             first = starts and (not others or self._starts_in_a_row < _STARTS_IN_A_ROW)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kognitos_async import ClientClosedError, KognitosClient, PollPolicy, RetryPolicy, RunRequest
+from kognitos_async.coalescing import Coalescer
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -73,3 +75,45 @@ def test_timeouts_cancellation_and_closing() -> None:
                     await asyncio.sleep(0.01)
 
     run(job())
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[None]:
+    """As many entries as there are calls of a method."""
+    calls: list[None] = []
+    original = getattr(owner, name)
+
+    def counting(self: object, *arguments: object) -> object:
+        calls.append(None)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(owner, name, counting)
+    return calls
+
+
+def test_polls_that_are_not_yet_due_let_the_loop_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uvloop's timers may fire half a millisecond early; whoever looks again at once burns the rest of it."""
+    looks = counted(monkeypatch, Coalescer, "_serve_due")
+
+    async def job() -> None:
+        async with KognitosServer(schedule=Schedule.fixed(1.0)) as server, client_of(server) as client:
+            run = await client.runs.start(server.process.id, name="uvloop")
+            looks.clear()
+            await client.wait_for_run(run, poll=PollPolicy(initial=0.013, maximum=0.013))
+            polls = server.count("list_runs") + server.count("get_run")
+            # Before each poll the timer fires, and after it the next is set.
+            assert len(looks) <= 2.2 * polls
+
+    run(job())
+
+
+def test_a_rate_limit_lets_the_loop_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers = counted(monkeypatch, Gate, "_on_timer")
+
+    async def job() -> None:
+        gate = Gate(max_concurrent=100, requests_per_second=150.0)
+        for _ in range(60):
+            await gate.enter(1)
+            gate.leave()
+
+    run(job())
+    assert len(timers) <= 60

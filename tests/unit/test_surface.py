@@ -194,7 +194,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 # Imports
 
 LAYERS = [
-    {"errors", "words"},
+    {"errors", "words", "timers"},
     {"checks", "settings", "retry"},
     {"messages", "paging", "forms", "sources", "streams", "ordering", "journal_file"},
     {"throttle", "transport", "waiting", "journal"},
