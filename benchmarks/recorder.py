@@ -62,6 +62,7 @@ class Recorder:
 
     def _measured(self, call: Call, *options: str) -> dict[str, float]:
         environment = dict(os.environ)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # imports would be compiled anew each time
         if self._generated is not None:
             paths = [str(self._generated), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

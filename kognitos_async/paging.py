@@ -112,12 +112,13 @@ class _Walk(Generic[T]):
         self._seen: set[bytes] = set()
         self._ahead: asyncio.Task[Page[T] | KognitosError] | None = None
         self.following: str | None = pager._start  # noqa: SLF001
+        self._mark = _fingerprint(self.following)
         self.ended = False
 
     async def next_page(self) -> Page[T]:
         token = self.following
         self._pager.continuation_token = token
-        self._refuse_repetition(token)
+        self._refuse_repetition()
         if self._ahead is None:
             outcome = await self._outcome(token)
         else:
@@ -127,7 +128,8 @@ class _Walk(Generic[T]):
             raise outcome
         self.following = outcome.continuation_token or None
         self.ended = self.following is None
-        if self._look_ahead and not self.ended and self._fingerprint(self.following) not in self._seen:
+        self._mark = _fingerprint(self.following)
+        if self._look_ahead and not self.ended and self._mark not in self._seen:
             self._ahead = asyncio.create_task(self._outcome(self.following))
             # Its request goes out now: a reader that never awaits would keep it waiting.
             await asyncio.sleep(0)
@@ -145,18 +147,17 @@ class _Walk(Generic[T]):
         except KognitosError as error:
             return error
 
-    def _refuse_repetition(self, token: str | None) -> None:
-        mark = self._fingerprint(token)
-        if mark in self._seen:
+    def _refuse_repetition(self) -> None:
+        if self._mark in self._seen:
             error = PaginationError(
                 f"the API repeated a continuation token after {len(self._seen)} pages; following it would "
                 "never end. What was yielded is valid; report this to Kognitos"
             )
-            error.continuation_token = token
+            error.continuation_token = self.following
             raise error
-        self._seen.add(mark)
+        self._seen.add(self._mark)
 
-    @staticmethod
-    def _fingerprint(token: str | None) -> bytes:
-        """16 bytes for a token of any length, so that memory stays small in a long history."""
-        return hashlib.blake2b((token or "").encode("utf-8", "replace"), digest_size=16).digest()
+
+def _fingerprint(token: str | None) -> bytes:
+    """16 bytes for a token of any length, so that memory stays small in a long history."""
+    return hashlib.blake2b((token or "").encode("utf-8", "replace"), digest_size=16).digest()

@@ -167,10 +167,10 @@ def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[Any
 def _created_at(run: Any, _combine: Callable[..., datetime] = datetime.combine) -> datetime:
     time: datetime = run._created_at  # noqa: SLF001 - put there by _convert_when_read
     zone = time.tzinfo
-    if zone is UTC:
-        return time
     if zone is None:
         return _combine(time, time.time(), UTC)  # a sixth of what replace() takes
+    if zone is UTC:
+        return time
     try:
         return time.astimezone(UTC)
     except OverflowError:  # within hours of the calendar's first or last day
