@@ -164,11 +164,15 @@ def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[Any
         setattr(model, field, property(convert))
 
 
-def _created_at(run: Any, _combine: Callable[..., datetime] = datetime.combine) -> datetime:
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the naive twin of the next
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
+
+
+def _created_at(run: Any) -> datetime:
     time: datetime = run._created_at  # noqa: SLF001 - put there by _convert_when_read
     zone = time.tzinfo
     if zone is None:
-        return _combine(time, time.time(), UTC)  # a sixth of what replace() takes
+        return _EPOCH_UTC + (time - _EPOCH)  # a tenth of what replace() takes
     if zone is UTC:
         return time
     try:
