@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
+from kognitos_async.event_loop import due_by
 from kognitos_async.ordering import Order
 from kognitos_async.pending import Group, Pending, Waiter
-from kognitos_async.timers import due_by
 from kognitos_async.waiting import Waitable, may_mend
 
 if TYPE_CHECKING:

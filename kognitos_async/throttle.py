@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 
 from kognitos_async.errors import ClientClosedError
+from kognitos_async.event_loop import due_by
 from kognitos_async.messages import START
-from kognitos_async.timers import due_by
 
 _STARTS_IN_A_ROW = 9
 """So many starts go before one waiting request of another kind, so that none of those starves."""

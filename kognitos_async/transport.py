@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager, nullcontext
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,6 +19,7 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
     TransportError,
 )
+from kognitos_async.event_loop import keep_receive_buffers
 from kognitos_async.messages import Response
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_STORE_ANSWER = 256 * 1024
 _LONGEST_CONNECT = 10.0
-_RECEIVE_BUFFER = 256 * 1024
-"""What asyncio allocates, and shrinks to what has come, each time it receives."""
 
 _NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
@@ -78,7 +77,7 @@ class Transport:
 
     async def open(self) -> None:
         """Make the session; no connection yet."""
-        _keep_receive_buffers()
+        keep_receive_buffers()
         self._api = self._given or self._session()
 
     async def close(self) -> None:
@@ -346,16 +345,6 @@ class Streamed:
         self.patience = patience
         when = None if patience is None else asyncio.get_running_loop().time() + patience
         _move(self._deadline, when)
-
-
-@cache
-def _keep_receive_buffers() -> None:
-    """Let the C library keep the memory of asyncio's receive buffers, where it is glibc.
-
-    It maps blocks that large anew each time, and unmaps them, until one of that size is freed at its whole
-    size, which a buffer that is shrunk never is. A sixth of what a page of a history costs went there.
-    """
-    bytes(2 * _RECEIVE_BUFFER)
 
 
 class _TooLargeError(aiohttp.ClientError):

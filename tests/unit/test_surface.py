@@ -194,7 +194,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 # Imports
 
 LAYERS = [
-    {"errors", "words", "timers"},
+    {"errors", "words", "event_loop"},
     {"checks", "settings", "retry"},
     {"messages", "paging", "forms", "sources", "streams", "ordering", "journal_file"},
     {"throttle", "transport", "waiting", "journal"},
