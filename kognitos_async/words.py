@@ -22,3 +22,7 @@ class Word(StrEnum):
     def known(self) -> bool:
         """Whether this version of the library knows the word."""
         return self._value_ in type(self)._value2member_map_
+
+    def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
+        """By the word: the first releases of Python 3.11 look members up by name, which unknown ones lack."""
+        return type(self), (self._value_,)
