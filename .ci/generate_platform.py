@@ -1,4 +1,4 @@
-"""Writes kognitos_async/platform_v1/generated from the vendor's OpenAPI file; with --check it only compares.
+"""Writes the generated models of the platform API from the vendor's OpenAPI file; with --check it compares.
 
     python .ci/generate_platform.py [--check]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = ROOT / "kognitos_async" / "testing" / "platform.openapi.json"
-FOLDER = ROOT / "kognitos_async" / "platform_v1" / "generated"
+FOLDER = ROOT / "kognitos_async" / "platform_v1" / "models" / "generated"
 WIDTH = 110
 
 AREAS = {
@@ -61,7 +61,7 @@ ONE_OF = {
 }
 BESIDE = {"state", "stage"}
 BODIES = re.compile(r"\w+Body|v2Search\w+Request")
-MODEL = "kognitos_async.platform_v1.model"
+MODEL = "kognitos_async.platform_v1.models.base"
 
 
 class Generator:
@@ -119,12 +119,12 @@ class Generator:
         if ", OneOf, " in body:
             imports[MODEL].add("OneOf")
         if "(Word)" in body:
-            imports["kognitos_async.words"] = {"Word"}
+            imports["kognitos_async.open_enum"] = {"Word"}
         for schema in set().union(*(self.below(self.schemas[s], deep=False) for s in schemas)):
             if schema in BY_HAND:
                 imports.setdefault(BY_HAND[schema][0], set()).add(BY_HAND[schema][1])
             elif self.area.get(schema, area) != area:
-                module = f"kognitos_async.platform_v1.generated.{self.area[schema]}"
+                module = f"kognitos_async.platform_v1.models.generated.{self.area[schema]}"
                 imports.setdefault(module, set()).add(name_of(schema))
         head = [
             f'"""Models of the platform API: {area}. Written by .ci/generate_platform.py; do not edit."""',

@@ -52,10 +52,10 @@ from kognitos_async.rest_v2.processes import Processes
 from kognitos_async.rest_v2.runs import Runs
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.settings import VERSION as __version__
-from kognitos_async.waiting import PollPolicy
+from kognitos_async.waiting.policy import PollPolicy
 
 if _TYPE_CHECKING:
-    from kognitos_async.bulk import RunOutcome
+    from kognitos_async.bulk.types import RunOutcome
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.files import Download, PresignedUrl, file_ref
     from kognitos_async.platform_v1.filters import F, Filter
@@ -139,7 +139,7 @@ __all__ = [
 ]
 
 _LATER = {
-    "kognitos_async.bulk": ("RunOutcome",),
+    "kognitos_async.bulk.job": ("RunOutcome",),
     "kognitos_async.platform_v1.client": ("PlatformClient",),
     "kognitos_async.platform_v1.files": ("Download", "PresignedUrl", "file_ref"),
     "kognitos_async.platform_v1.filters": ("F", "Filter"),

@@ -13,7 +13,7 @@ from kognitos_async.messages import NORMAL, START, Redactor, Request, decoder_fo
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
 from kognitos_async.transport import Transport
-from kognitos_async.waiting import PollPolicy
+from kognitos_async.waiting.policy import PollPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kognitos_async.messages import QueryValue
-    from kognitos_async.waits import Waits
+    from kognitos_async.waiting.waits import Waits
 
 T = TypeVar("T")
 

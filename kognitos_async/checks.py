@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from datetime import datetime
 
 
 def text(name: str, value: object, *, longest: int | None = None) -> str:
@@ -56,3 +57,12 @@ def callback(name: str, value: object) -> None:
         raise TypeError(f"{name} is a callable, not {type(value).__name__}")
     if inspect.iscoroutinefunction(value):
         raise TypeError(f"{name} is a plain function, not a coroutine function: nobody would await it")
+
+
+def check_since(since: object) -> datetime:
+    """An aware datetime; `TypeError` or `ValueError` for anything else."""
+    if not isinstance(since, datetime):
+        raise TypeError(f"since is a datetime, not {type(since).__name__}")
+    if since.tzinfo is None:
+        raise ValueError("since is a datetime with a time zone; this one has none")
+    return since

@@ -52,7 +52,7 @@ from kognitos_async import (
     from_value,
     to_value,
 )
-from kognitos_async.platform_v1.generated.automations import Automation
+from kognitos_async.platform_v1.models.generated.automations import Automation
 
 
 class Answer(msgspec.Struct):

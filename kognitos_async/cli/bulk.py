@@ -29,7 +29,7 @@ from kognitos_async.rest_v2.client import KognitosClient
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from kognitos_async.bulk import RunOutcome
+    from kognitos_async.bulk.types import RunOutcome
     from kognitos_async.rest_v2.models import Run, RunRequest
 
 SOME_FAILED = 3

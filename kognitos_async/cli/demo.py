@@ -18,7 +18,7 @@ from kognitos_async.cli.running import emulator, run_command
 from kognitos_async.cli.workload import LogCounter, Workload
 from kognitos_async.rest_v2.client import KognitosClient
 from kognitos_async.retry import RetryPolicy
-from kognitos_async.waiting import PollPolicy
+from kognitos_async.waiting.policy import PollPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

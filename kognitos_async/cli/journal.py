@@ -11,8 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from kognitos_async.bulk.journal import settled_runs, summary
 from kognitos_async.cli.running import errors_told
-from kognitos_async.journal import settled_runs, summary
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.models import Run
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
+from kognitos_async.platform_v1.arguments import instances, known_word, texts
 from kognitos_async.platform_v1.filters import filter_text, rfc3339
-from kognitos_async.platform_v1.generated import analytics as models
+from kognitos_async.platform_v1.models.generated import analytics as models
 from kognitos_async.platform_v1.names import AUTOMATION
-from kognitos_async.platform_v1.resource import Resource, instances, known_word, texts
+from kognitos_async.platform_v1.resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

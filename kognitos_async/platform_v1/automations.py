@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kognitos_async.messages import START, Request, decoder_for
+from kognitos_async.platform_v1.arguments import instance, instances, texts
 from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
 from kognitos_async.platform_v1.filters import filter_text
-from kognitos_async.platform_v1.generated import automations as models
-from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.models.base import Model
+from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
 from kognitos_async.platform_v1.names import AUTOMATION, WORKSPACE
-from kognitos_async.platform_v1.resource import Resource, given, instance, instances, texts
-from kognitos_async.starts import started
+from kognitos_async.platform_v1.resource import Resource, given
+from kognitos_async.uncertain_start import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.models.runs import StartedRun
     from kognitos_async.platform_v1.names import Named, Scope
-    from kognitos_async.platform_v1.runs import Runs
+    from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
 
 REVISION = (*AUTOMATION, "revisions")
@@ -32,9 +33,9 @@ _INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
 class Automations(Resource):
     """`client.automations`."""
 
-    def __init__(self, sender: Sender, scope: Scope, runs: Runs) -> None:
+    def __init__(self, sender: Sender, scope: Scope, reader: RunReader) -> None:
         super().__init__(sender, scope)
-        self._runs = runs
+        self._reader = reader
 
     async def invoke(
         self,
@@ -77,7 +78,7 @@ class Automations(Resource):
             ),
             _INVOKED,
         )
-        return self._runs.started(answer.run_id, invocation.automation)
+        return self._reader.started(answer.run_id, invocation.automation)
 
     def list(
         self,

@@ -11,9 +11,9 @@ from kognitos_async.base_client import BaseClient
 from kognitos_async.platform_v1.analytics import Analytics
 from kognitos_async.platform_v1.automations import Automations
 from kognitos_async.platform_v1.books import Books
+from kognitos_async.platform_v1.bulk import InvocationJobs
 from kognitos_async.platform_v1.exceptions import Exceptions
 from kognitos_async.platform_v1.files import Files
-from kognitos_async.platform_v1.jobs import InvocationJobs
 from kognitos_async.platform_v1.models.runs import (
     ENDED,
     SETTLED_STATES,
@@ -25,11 +25,13 @@ from kognitos_async.platform_v1.models.runs import (
 )
 from kognitos_async.platform_v1.names import Scope
 from kognitos_async.platform_v1.organizations import Organizations
+from kognitos_async.platform_v1.run_reader import RunReader
 from kognitos_async.platform_v1.runs import Runs
 from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
-from kognitos_async.waiting import PollPolicy
-from kognitos_async.waits import Waited, Waits, checked_wait
+from kognitos_async.waiting.policy import PollPolicy
+from kognitos_async.waiting.recent_starts import RecentStarts
+from kognitos_async.waiting.waits import Waits, checked_wait
 
 if TYPE_CHECKING:
     import os
@@ -46,8 +48,9 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from kognitos_async.bulk import RunOutcome
+    from kognitos_async.bulk.types import RunOutcome
     from kognitos_async.platform_v1.names import Named
+    from kognitos_async.waiting.reader import Waited
 
 HOSTS = {"us-1": "app.us-1.kognitos.com", "eu-1": "app.eu-1.kognitos.com"}
 
@@ -67,6 +70,22 @@ class PlatformClient(BaseClient):
     event loop; make one and share it.
     """
 
+    organizations: Organizations
+    """Organizations, their members and preferences."""
+    workspaces: Workspaces
+    """Workspaces of an organization."""
+    automations: Automations
+    """Read and invoke automations; their schedules, triggers, connections and revisions."""
+    runs: Runs
+    """Read, list, pause, look up and follow runs."""
+    exceptions: Exceptions
+    """What waits for a person, and the answers to it."""
+    files: Files
+    """Upload and download files of an organization."""
+    books: Books
+    """Books and their connections."""
+    analytics: Analytics
+    """Usage and insights."""
     _waits: Waits[PlatformRun]
     _starts = re.compile(r"/organizations/[^/]+/workspaces/[^/]+/automations/[^/]+:invoke")
     _confidential = re.compile(r".*(:generateUploadUrl|:generateDownloadUrl|/connections|/authorize)")
@@ -106,13 +125,14 @@ class PlatformClient(BaseClient):
         )
         self.organizations = Organizations(self._sender, scope)
         self.workspaces = Workspaces(self._sender, scope)
-        self.runs = Runs(self._sender, scope, poll)
-        self.automations = Automations(self._sender, scope, self.runs)
+        self._reader = RunReader(self._sender, scope, RecentStarts())
+        self.runs = Runs(self._sender, scope, poll, self._reader)
+        self.automations = Automations(self._sender, scope, self._reader)
         self.exceptions = Exceptions(self._sender, scope)
         self.files = Files(self._sender, scope)
         self.books = Books(self._sender, scope)
         self.analytics = Analytics(self._sender, scope)
-        self._waits = Waits(self.runs, self._sender, ended=ENDED, policy=poll)
+        self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
 
     async def wait_for_run(
         self,
@@ -138,7 +158,7 @@ class PlatformClient(BaseClient):
         Cancelling it stops polling and nothing else. (GetRun, ListRuns)
         """
         patience = checked_wait(timeout, until, poll, on_update)
-        return await self._waits.one(self.runs.waited(run, automation), patience, on_update)
+        return await self._waits.one(self._reader.waited(run, automation), patience, on_update)
 
     def wait_for_runs(
         self,
@@ -158,7 +178,7 @@ class PlatformClient(BaseClient):
         runs = tuple(runs)
         for run in runs:
             self._scope.run(run, automation)
-        return self._waits.several((self.runs.waited(run, automation) for run in runs), patience)
+        return self._waits.several((self._reader.waited(run, automation) for run in runs), patience)
 
     async def run_and_wait(
         self,
@@ -185,7 +205,7 @@ class PlatformClient(BaseClient):
         run = await self.automations.invoke(
             automation, inputs, stage=stage, workspace_id=workspace_id, organization_id=organization_id
         )
-        return await self._waits.one(self.runs.waited(run), patience.after(loop.time() - began), on_update)
+        return await self._waits.one(self._reader.waited(run), patience.after(loop.time() - began), on_update)
 
     def run_many(
         self,
@@ -219,8 +239,12 @@ class PlatformClient(BaseClient):
         async def wait(run: Waited[PlatformRun]) -> PlatformRun:
             return await self._waits.one(run, patience)
 
-        return self._waits.many(
-            InvocationJobs(self.automations, self.runs, self._scope, wait),
+        # Loaded with the first bulk job: it brings SQLite.
+        from kognitos_async.bulk.job import run_many  # noqa: PLC0415
+
+        return run_many(
+            InvocationJobs(self.automations, self.runs, self._reader, self._scope, wait),
+            self._sender,
             requests,
             max_in_flight=max_in_flight,
             journal=journal,

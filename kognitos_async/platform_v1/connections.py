@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.messages import segment
+from kognitos_async.platform_v1.arguments import instance, instances, known_word, search_body, texts
 from kognitos_async.platform_v1.filters import filter_text
-from kognitos_async.platform_v1.generated import books as models
+from kognitos_async.platform_v1.models.generated import books as models
 from kognitos_async.platform_v1.names import WORKSPACE
-from kognitos_async.platform_v1.resource import (
-    Resource,
-    given,
-    instance,
-    instances,
-    known_word,
-    search_body,
-    texts,
-)
+from kognitos_async.platform_v1.resource import Resource, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

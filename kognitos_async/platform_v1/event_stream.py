@@ -13,8 +13,8 @@ import msgspec
 from kognitos_async import messages, retry
 from kognitos_async.errors import DecodeError, TransportError
 from kognitos_async.messages import Request, Response
-from kognitos_async.platform_v1.generated.exceptions import Event
-from kognitos_async.streams import WorkStream
+from kognitos_async.platform_v1.models.generated.exceptions import Event
+from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kognitos_async import checks
 from kognitos_async.platform_v1.event_stream import EventStream
 from kognitos_async.platform_v1.filters import filter_text
-from kognitos_async.platform_v1.generated import exceptions as models
+from kognitos_async.platform_v1.models.generated import exceptions as models
 from kognitos_async.platform_v1.names import AUTOMATION, EXCEPTION, RUN
 from kognitos_async.platform_v1.resource import Resource
 

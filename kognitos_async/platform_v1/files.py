@@ -16,14 +16,15 @@ import msgspec
 
 from kognitos_async import checks, messages, retry
 from kognitos_async.errors import DecodeError, TransportError, UploadError
-from kognitos_async.forms import encode_form, objection_to, refusal
 from kognitos_async.messages import Request, Response, Upload, decoder_for
-from kognitos_async.platform_v1.generated import files as models
-from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.models.base import Model
+from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
-from kognitos_async.sources import framed, name_of, open_source
+from kognitos_async.uploads.file_store import objection_to, refusal
+from kognitos_async.uploads.multipart import encode_form, framed
+from kognitos_async.uploads.sources import name_of, open_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from io import BufferedWriter
 
     from kognitos_async.platform_v1.names import Name, Named
-    from kognitos_async.sources import FileSource
     from kognitos_async.transport import Streamed
+    from kognitos_async.uploads.sources import FileSource
 
 _FILE_NAME = re.compile(r"organizations/[^/]+/files/[^/:]+")
 _UPLOADED = decoder_for(models.UploadFileResponse, strict=False)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from kognitos_async import checks
-from kognitos_async.errors import DecodeError
-from kognitos_async.following import Follower
-from kognitos_async.messages import Request, decoder_for, with_query
-from kognitos_async.paging import Page
+from kognitos_async.checks import check_since
+from kognitos_async.messages import Request, decoder_for
+from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.filters import F, filter_text
-from kognitos_async.platform_v1.generated import runs as generated
-from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun, StartedRun
-from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
-from kognitos_async.platform_v1.resource import LARGEST_PAGE, Resource
-from kognitos_async.starts import RecentStarts, check_since
-from kognitos_async.streams import WorkStream
-from kognitos_async.waiting import PATIENCE
-from kognitos_async.waits import Waited
+from kognitos_async.platform_v1.models.generated import runs as generated
+from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun
+from kognitos_async.platform_v1.resource import Resource
+from kognitos_async.waiting.follow import Follower
+from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
@@ -31,25 +25,23 @@ if TYPE_CHECKING:
     from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.models.runs import InvokeRequest
-    from kognitos_async.platform_v1.names import Name, Named, Scope
+    from kognitos_async.platform_v1.names import Named, Scope
+    from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
-    from kognitos_async.waiting import PollPolicy
+    from kognitos_async.waiting.policy import PollPolicy
 
 _RUN = decoder_for(PlatformRun, strict=False)
-_PAGE = decoder_for(ListRunsResponse, strict=False)
 _MARGIN = timedelta(seconds=5)
 """How much earlier than its start a run may seem created: clocks that differ."""
-_WIDE_MARGIN = timedelta(seconds=60)
-"""The same where a wider window costs nothing."""
 
 
 class Runs(Resource):
     """`client.runs`."""
 
-    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy) -> None:
+    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader) -> None:
         super().__init__(sender, scope)
         self._poll = poll
-        self.recent = RecentStarts()
+        self._reader = reader
 
     def list(
         self,
@@ -231,7 +223,7 @@ class Runs(Resource):
         if since is not None:
             check_since(since)
         follower = Follower(
-            self,
+            self._reader,
             str(self._scope.automation(automation, workspace_id, organization_id)),
             since=since,
             ended=ENDED,
@@ -239,84 +231,6 @@ class Runs(Resource):
             clock=self._sender,
         )
         return WorkStream(follower.work)
-
-    # What the shared polls need to know of runs
-
-    async def read(self, run_id: str) -> PlatformRun:
-        """The run of a full name."""
-        return await self._sender.send(Request("GET", parse_name("run", run_id, RUN).path), _RUN)
-
-    async def read_page(
-        self, group: str, token: str | None, since: datetime | None = None
-    ) -> Page[PlatformRun]:
-        """A page of an automation's runs, of those created at `since` or later."""
-        query: dict[str, Any] = {
-            "page_size": LARGEST_PAGE,
-            "filter": None if since is None else str(F.create_time >= since),
-            "page_token": token,
-        }
-        path = parse_name("automation", group, AUTOMATION).path
-        answer = await self._sender.send(Request("GET", with_query(f"{path}/runs", query)), _PAGE)
-        runs = answer.runs
-        if runs and not runs[0].name.startswith("organizations/"):
-            runs = tuple(msgspec.structs.replace(run, name=f"{group}/runs/{run.id}") for run in runs)
-        return Page(runs, answer.next_page_token or None)
-
-    def key(self, run: PlatformRun) -> str:
-        """What a run is read by."""
-        return run.name
-
-    def group_of(self, run: PlatformRun) -> str:
-        """The automation whose list holds the run."""
-        return run.automation
-
-    def created(self, run: PlatformRun) -> datetime:
-        """When the run was created."""
-        return run.create_time
-
-    def incomplete(self, run: PlatformRun) -> bool:
-        """Whether a run from a list may lack its outputs."""
-        return run.succeeded and not run.has_outputs
-
-    def waited(
-        self,
-        run: PlatformRun | StartedRun | str,
-        automation: str | Named | None = None,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> Waited[PlatformRun]:
-        """What is known of a run that is waited for. Raises what `get` raises before sending."""
-        name = self._scope.run(run, automation, workspace_id, organization_id)
-        key, group = str(name), str(name.parent(AUTOMATION))
-        age = self.recent.age(key)
-        server_now = datetime.now(UTC) + self._sender.clock_difference()
-        if isinstance(run, PlatformRun):
-            if age is None:
-                age = max(0.0, (server_now - run.create_time).total_seconds())
-            return Waited(key, run, group, age, fresh=age <= PATIENCE, born=run.create_time)
-        if isinstance(run, StartedRun):
-            if age is None:
-                age = max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
-            born = run.started_at + self._sender.clock_difference() - _WIDE_MARGIN
-            return Waited(key, None, group, age, fresh=age <= PATIENCE, born=born)
-        return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
-
-    def started(self, invoked: str, automation: Name) -> StartedRun:
-        """The run that an invocation's answer names, in full or by its id alone."""
-        try:
-            name = (
-                parse_name("run_id", invoked, RUN)
-                if "/" in invoked
-                else self._scope.resolve("run_id", invoked, RUN, within=automation)
-            )
-        except ValueError as problem:
-            raise DecodeError(
-                f"the invocation of {automation} was answered with a run id that is none: {problem}",
-                path="$.run_id",
-                body=b"",
-            ) from None
-        self.recent.note(str(name))
-        return StartedRun(name=str(name), started_at=datetime.now(UTC))
 
 
 def _dotted(name: str, day: date | None) -> dict[str, int]:

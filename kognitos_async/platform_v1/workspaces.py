@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kognitos_async.platform_v1.arguments import texts
 from kognitos_async.platform_v1.filters import filter_text
-from kognitos_async.platform_v1.generated import organizations as models
+from kognitos_async.platform_v1.models.generated import organizations as models
 from kognitos_async.platform_v1.names import WORKSPACE
-from kognitos_async.platform_v1.resource import Resource, texts
+from kognitos_async.platform_v1.resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

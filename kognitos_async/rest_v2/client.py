@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from kognitos_async import settings
 from kognitos_async.base_client import BaseClient
 from kognitos_async.messages import Request, decoder_for
+from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.rest_v2.files import Files
-from kognitos_async.rest_v2.jobs import RunJobs
 from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
 from kognitos_async.rest_v2.processes import Processes
+from kognitos_async.rest_v2.run_reader import RunReader
 from kognitos_async.rest_v2.runs import Runs, check_run
 from kognitos_async.rest_v2.scope import Scope
 from kognitos_async.retry import RetryPolicy
-from kognitos_async.waiting import PollPolicy
-from kognitos_async.waits import Waits, checked_wait
+from kognitos_async.waiting.policy import PollPolicy
+from kognitos_async.waiting.recent_starts import RecentStarts
+from kognitos_async.waiting.waits import Waits, checked_wait
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from kognitos_async.bulk import RunOutcome
+    from kognitos_async.bulk.types import RunOutcome
     from kognitos_async.rest_v2.models import RunInput, Value
 
 HOSTS = {
@@ -57,6 +59,12 @@ class KognitosClient(BaseClient):
     event loop; make one and share it.
     """
 
+    runs: Runs
+    """Start, read, list, look up and follow runs."""
+    processes: Processes
+    """List and read the processes of an agent."""
+    files: Files
+    """Upload files for runs."""
     _waits: Waits[Run]
     _starts = re.compile("/runs")
     _confidential = re.compile("/files")
@@ -96,10 +104,12 @@ class KognitosClient(BaseClient):
             trace_configs=trace_configs,
         )
         self._scope = scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
-        self.runs = Runs(self._sender, scope, poll)
+        recent = RecentStarts()
+        self._reader = RunReader(self._sender, recent)
+        self.runs = Runs(self._sender, scope, poll, self._reader, recent)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
-        self._waits = Waits(self.runs, self._sender, ended=ENDED, policy=poll)
+        self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
 
     async def health(self) -> Health:
         """The API's word on itself; needs a valid key like everything else. (get_health)"""
@@ -127,7 +137,7 @@ class KognitosClient(BaseClient):
         """
         patience = checked_wait(timeout, until, poll, on_update)
         check_run(run)
-        return await self._waits.one(self.runs.waited(run), patience, on_update)
+        return await self._waits.one(self._reader.waited(run), patience, on_update)
 
     def wait_for_runs(
         self,
@@ -146,7 +156,7 @@ class KognitosClient(BaseClient):
         waited = tuple(runs)
         for run in waited:
             check_run(run)
-        return self._waits.several((self.runs.waited(run) for run in waited), patience)
+        return self._waits.several((self._reader.waited(run) for run in waited), patience)
 
     def run_many(
         self,
@@ -178,10 +188,14 @@ class KognitosClient(BaseClient):
         patience = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
 
         async def wait(run: Run | str, group: tuple[str, str]) -> Run:
-            return await self._waits.one(self.runs.waited(run, group), patience)
+            return await self._waits.one(self._reader.waited(run, group), patience)
 
-        return self._waits.many(
+        # Loaded with the first bulk job: it brings SQLite.
+        from kognitos_async.bulk.job import run_many  # noqa: PLC0415
+
+        return run_many(
             RunJobs(self.runs, self._scope, wait),
+            self._sender,
             requests,
             max_in_flight=max_in_flight,
             journal=journal,
@@ -215,4 +229,4 @@ class KognitosClient(BaseClient):
             process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
         )
         run = await self.runs.start_request(request)
-        return await self._waits.one(self.runs.waited(run), patience.after(loop.time() - began), on_update)
+        return await self._waits.one(self._reader.waited(run), patience.after(loop.time() - began), on_update)

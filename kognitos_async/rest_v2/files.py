@@ -10,17 +10,18 @@ import msgspec
 
 from kognitos_async import checks, retry
 from kognitos_async.errors import NotSentError, OutcomeUnknownError, TransportError, UploadError
-from kognitos_async.forms import allowed_headers, encode_form, objection_to, refusal
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
-from kognitos_async.sources import Source, framed, name_of, open_source
+from kognitos_async.uploads.file_store import allowed_headers, objection_to, refusal
+from kognitos_async.uploads.multipart import encode_form, framed
+from kognitos_async.uploads.sources import Source, name_of, open_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
-    from kognitos_async.sources import FileSource
+    from kognitos_async.uploads.sources import FileSource
 
 logger = logging.getLogger("kognitos_async")
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from kognitos_async.errors import RunExceptionError, RunFailedError, RunStoppedError
-from kognitos_async.words import Word
+from kognitos_async.open_enum import Word
 
 Value = str | int | float
 """What an input or output holds: the API knows text and numbers only."""

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
-from kognitos_async.following import Follower
-from kognitos_async.messages import START, Request, decoder_for, segment, with_query
-from kognitos_async.ordering import Order
+from kognitos_async.checks import check_since
+from kognitos_async.messages import START, Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
-from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page, pager
-from kognitos_async.starts import RecentStarts, check_since, started
-from kognitos_async.streams import WorkStream
-from kognitos_async.waiting import PATIENCE
-from kognitos_async.waits import Waited
+from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
+from kognitos_async.uncertain_start import started
+from kognitos_async.waiting.follow import Follower
+from kognitos_async.waiting.list_order import Order
+from kognitos_async.waiting.recent_starts import RecentStarts
+from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from kognitos_async.paging import Page, Pager
+    from kognitos_async.paging import Pager
     from kognitos_async.rest_v2.models import RunInput, Value
+    from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
-    from kognitos_async.waiting import PollPolicy
+    from kognitos_async.waiting.policy import PollPolicy
+    from kognitos_async.waiting.recent_starts import RecentStarts
 
 _RUN = decoder_for(Run)
 _MARGIN = timedelta(seconds=5)
@@ -36,11 +38,14 @@ _MARGIN = timedelta(seconds=5)
 class Runs:
     """`client.runs`."""
 
-    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy) -> None:
+    def __init__(
+        self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader, recent: RecentStarts
+    ) -> None:
         self._sender = sender
         self._scope = scope
         self._poll = poll
-        self._recent = RecentStarts()
+        self._reader = reader
+        self._recent = recent
 
     def list(
         self,
@@ -158,7 +163,7 @@ class Runs:
             check_since(since)
         group = (self._scope.agent(agent_id), checks.identifier("process_id", process_id))
         follower = Follower(
-            self,
+            self._reader,
             group if stage is None else (*group, stage_word(stage)),
             since=since,
             ended=ENDED,
@@ -166,58 +171,6 @@ class Runs:
             clock=self._sender,
         )
         return WorkStream(follower.work)
-
-    def started_ago(self, run: Run | str) -> float:
-        """Seconds since the run was started, infinity if it was long ago or nothing tells."""
-        age = self._recent.age(run if isinstance(run, str) else run.id)
-        if age is not None:
-            return age
-        if isinstance(run, str):
-            return float("inf")
-        since = datetime.now(UTC) + self._sender.clock_difference() - run.created_at
-        return max(0.0, since.total_seconds())
-
-    # What the shared polls need to know of runs
-
-    read = get
-
-    async def read_page(
-        self,
-        group: tuple[str, str] | tuple[str, str, str],
-        token: str | None,
-        since: datetime | None = None,  # noqa: ARG002 - this API has no filter
-    ) -> Page[Run]:
-        """A page of the runs of an agent and process, of one stage if the group names it."""
-        query = {
-            "process_id": group[1],
-            "agent_id": group[0],
-            "stage": group[2] if len(group) > 2 else None,
-            "limit": LARGEST_PAGE,
-        }
-        return await fetch_page(self._sender, Run, with_query("/runs", query), token)
-
-    def group_of(self, run: Run) -> tuple[str, str]:
-        """The agent and process whose list holds the run."""
-        return run.agent_id, run.process_id
-
-    def key(self, run: Run) -> str:
-        """What a run is read by."""
-        return run.id
-
-    def waited(self, run: Run | str, group: tuple[str, str] | None = None) -> Waited[Run]:
-        """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""
-        age = self.started_ago(run)
-        if isinstance(run, str):
-            return Waited(run, None, group, age, fresh=False)
-        return Waited(run.id, run, self.group_of(run), age, fresh=age <= PATIENCE)
-
-    def created(self, run: Run) -> datetime:
-        """When the run was created."""
-        return run.created_at
-
-    def incomplete(self, run: Run) -> bool:
-        """Whether a run from a list may lack its outputs."""
-        return run.succeeded and not run.outputs
 
 
 def check_run(run: object) -> None:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from kognitos_async.testing import faults
     from kognitos_async.testing.fault_queue import FaultHandle
     from kognitos_async.testing.faults import Fault
-    from kognitos_async.testing.file_store import StoredFile
-    from kognitos_async.testing.platform_control import EmulatedPlatform
-    from kognitos_async.testing.platform_files import EmulatedFile
-    from kognitos_async.testing.platform_model import (
+    from kognitos_async.testing.platform_v1.control import EmulatedPlatform
+    from kognitos_async.testing.platform_v1.files import EmulatedFile
+    from kognitos_async.testing.platform_v1.model import (
         EmulatedAutomation,
         EmulatedEvent,
         EmulatedException,
         EmulatedPlatformRun,
     )
     from kognitos_async.testing.request_log import SeenRequest
+    from kognitos_async.testing.rest_v2.file_store import StoredFile
+    from kognitos_async.testing.rest_v2.world import EmulatedProcess, EmulatedRun
     from kognitos_async.testing.schedule import Schedule
     from kognitos_async.testing.server import KognitosServer
-    from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun
 
 __all__ = [
     "EmulatedAutomation",
@@ -46,20 +46,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EmulatedAutomation": "platform_model",
-    "EmulatedEvent": "platform_model",
-    "EmulatedException": "platform_model",
-    "EmulatedFile": "platform_files",
-    "EmulatedPlatform": "platform_control",
-    "EmulatedPlatformRun": "platform_model",
-    "EmulatedProcess": "world_v2",
-    "EmulatedRun": "world_v2",
+    "EmulatedAutomation": "platform_v1.model",
+    "EmulatedEvent": "platform_v1.model",
+    "EmulatedException": "platform_v1.model",
+    "EmulatedFile": "platform_v1.files",
+    "EmulatedPlatform": "platform_v1.control",
+    "EmulatedPlatformRun": "platform_v1.model",
+    "EmulatedProcess": "rest_v2.world",
+    "EmulatedRun": "rest_v2.world",
     "Fault": "faults",
     "FaultHandle": "fault_queue",
     "KognitosServer": "server",
     "Schedule": "schedule",
     "SeenRequest": "request_log",
-    "StoredFile": "file_store",
+    "StoredFile": "rest_v2.file_store",
 }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from kognitos_async.testing.wire import Reply
+    from kognitos_async.testing.routing import Reply
 
 _WATCH = 0.05
 """How often a waiting handler looks whether its peer is still there, in seconds."""

@@ -16,7 +16,7 @@ from kognitos_async.testing import faults as kinds
 from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
 from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
 from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
-from kognitos_async.testing.wire import Api, Call, Reply, Route, Router
+from kognitos_async.testing.routing import Api, Call, Reply, Route, Router
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

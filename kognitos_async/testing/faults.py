@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kognitos_async.testing.wire import PageMarks
+    from kognitos_async.testing.routing import PageMarks
 
 CAPACITY_MESSAGE = (
     "Resource Not Available: the organization has reached its maximum of {capacity} concurrent runs. "

@@ -11,20 +11,20 @@ from kognitos_async.testing.clock import Clock
 from kognitos_async.testing.delivery import Delivery
 from kognitos_async.testing.dispatch import Dispatcher
 from kognitos_async.testing.fault_queue import FaultHandle
-from kognitos_async.testing.file_store import FileStore, StoredFile
-from kognitos_async.testing.platform_control import EmulatedPlatform
-from kognitos_async.testing.platform_exceptions import ExceptionHandlers
-from kognitos_async.testing.platform_files import PlatformFiles
-from kognitos_async.testing.platform_reports import ReportHandlers
-from kognitos_async.testing.platform_runs import RunHandlers, RunIdForm
-from kognitos_async.testing.platform_sample import SampleHandler
-from kognitos_async.testing.platform_v1 import PlatformV1
-from kognitos_async.testing.platform_wire import Pages
-from kognitos_async.testing.platform_world import PlatformWorld
+from kognitos_async.testing.platform_v1.api import PlatformV1
+from kognitos_async.testing.platform_v1.control import EmulatedPlatform
+from kognitos_async.testing.platform_v1.exceptions import ExceptionHandlers
+from kognitos_async.testing.platform_v1.files import PlatformFiles
+from kognitos_async.testing.platform_v1.handling import Pages
+from kognitos_async.testing.platform_v1.reports import ReportHandlers
+from kognitos_async.testing.platform_v1.runs import RunHandlers, RunIdForm
+from kognitos_async.testing.platform_v1.sample import SampleHandler
+from kognitos_async.testing.platform_v1.world import PlatformWorld
 from kognitos_async.testing.rate import TokenBucket
-from kognitos_async.testing.rest_v2 import RestV2, TimeFormat
+from kognitos_async.testing.rest_v2.api import RestV2, TimeFormat
+from kognitos_async.testing.rest_v2.file_store import FileStore, StoredFile
+from kognitos_async.testing.rest_v2.world import EmulatedProcess, EmulatedRun, Facts, Order, World
 from kognitos_async.testing.schedule import Schedule
-from kognitos_async.testing.world_v2 import EmulatedProcess, EmulatedRun, Facts, Order, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

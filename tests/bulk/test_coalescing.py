@@ -24,9 +24,10 @@ from kognitos_async import (
     UnknownStatusError,
     WaitTimeoutError,
 )
-from kognitos_async.coalescing import Coalescer
 from kognitos_async.rest_v2.models import ENDED
-from kognitos_async.waiting import Watch, may_mend
+from kognitos_async.waiting.policy import is_transient
+from kognitos_async.waiting.shared_polls import Coalescer
+from kognitos_async.waiting.watch import Watch
 from tests.bulk.fakes import FakeReader
 from tests.virtual_time import VirtualLoop, run_virtually
 
@@ -284,7 +285,7 @@ def test_a_list_that_never_answers_leaves_single_reads(refusal, bare):
     waits = together(reader, bare=bare, limit=600)
     assert waits.all_settled(reader.ends)
     assert all(reader.reads[run_id] for run_id in reader.ends)
-    if not may_mend(refusal):
+    if not is_transient(refusal):
         assert reader.pages <= 3
 
 

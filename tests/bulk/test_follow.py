@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kognitos_async import AuthenticationError, PollPolicy, ServerError
-from kognitos_async import following as module
-from kognitos_async.following import Follower
 from kognitos_async.rest_v2.models import ENDED
-from kognitos_async.streams import WorkStream
+from kognitos_async.waiting import follow as module
+from kognitos_async.waiting.follow import Follower
+from kognitos_async.work_stream import WorkStream
 from tests.bulk.fakes import EPOCH, FakeReader
 from tests.virtual_time import run_virtually
 

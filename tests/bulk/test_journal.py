@@ -11,7 +11,7 @@ import time
 import pytest
 
 from kognitos_async import JournalError, PollPolicy, RetryPolicy, RunRequest, StartUncertainError
-from kognitos_async.journal import DuplicateNameError, Journal, settled_runs, summary
+from kognitos_async.bulk.journal import DuplicateNameError, Journal, settled_runs, summary
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests import unmeasured
 
@@ -173,7 +173,7 @@ async def test_a_journal_in_use_by_another_process_is_refused(tmp_path):
     path = tmp_path / "j"
     async with Journal(path) as journal:
         await journal.plan("a", b"1")
-        code = f"from kognitos_async.journal import summary; summary({str(path)!r})"
+        code = f"from kognitos_async.bulk.journal import summary; summary({str(path)!r})"
         other = subprocess.run(  # noqa: ASYNC221
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from kognitos_async import JournalError
-from kognitos_async.journal import Journal, summary
+from kognitos_async.bulk.journal import Journal, summary
 
-OPEN = "import sys; from kognitos_async.journal import summary; summary(sys.argv[1])"
+OPEN = "import sys; from kognitos_async.bulk.journal import summary; summary(sys.argv[1])"
 
 
 async def elsewhere(path) -> tuple[int | None, str]:

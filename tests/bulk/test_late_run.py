@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kognitos_async.bulk import BulkJob
+from kognitos_async.bulk.job import BulkJob
 from kognitos_async.errors import StartUncertainError
 
 

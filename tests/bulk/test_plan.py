@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kognitos_async import SETTLED, NotFoundError, PollPolicy, RateLimitError, ServerError
-from kognitos_async.pending import Waiter, plan_sweep
 from kognitos_async.rest_v2.models import ENDED
-from kognitos_async.waiting import Watch
+from kognitos_async.waiting.pending import Waiter
+from kognitos_async.waiting.poll_plan import plan_sweep
+from kognitos_async.waiting.watch import Watch
 from tests.bulk.fakes import run_of
 
 STEADY = PollPolicy(initial=1, factor=1.5, maximum=15, jitter=0)

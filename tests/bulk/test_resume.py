@@ -22,7 +22,7 @@ from kognitos_async import (
     RunRequest,
     StartUncertainError,
 )
-from kognitos_async.journal import DuplicateNameError, Journal, summary
+from kognitos_async.bulk.journal import DuplicateNameError, Journal, summary
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.testing import KognitosServer, Schedule, faults
 

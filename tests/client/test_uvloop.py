@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kognitos_async import ClientClosedError, KognitosClient, PollPolicy, RetryPolicy, RunRequest
-from kognitos_async.coalescing import Coalescer
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from kognitos_async.throttle import Gate
+from kognitos_async.waiting.shared_polls import Coalescer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule
-from kognitos_async.testing.platform_values import from_number, timestamp, to_nanoseconds, to_value
+from kognitos_async.testing.platform_v1.values import from_number, timestamp, to_nanoseconds, to_value
 from tests.emulator.platform_helpers import DRAFT, PUBLISHED, PlatformApi
 
 

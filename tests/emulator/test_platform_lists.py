@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async.testing import aip160
-from kognitos_async.testing.platform_values import timestamp, to_nanoseconds
+from kognitos_async.testing.platform_v1 import aip160
+from kognitos_async.testing.platform_v1.values import timestamp, to_nanoseconds
 from tests.emulator.platform_helpers import PlatformApi
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

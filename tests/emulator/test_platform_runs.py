@@ -10,7 +10,7 @@ import pytest
 
 from kognitos_async.messages import _CAPACITY
 from kognitos_async.testing import Schedule
-from kognitos_async.testing.platform_values import from_number
+from kognitos_async.testing.platform_v1.values import from_number
 from tests.emulator.platform_helpers import PlatformApi
 
 

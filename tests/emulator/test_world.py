@@ -8,9 +8,9 @@ import pytest
 
 from kognitos_async.testing.clock import Clock
 from kognitos_async.testing.rate import TokenBucket
+from kognitos_async.testing.rest_v2.world import World
 from kognitos_async.testing.schedule import Schedule
 from kognitos_async.testing.tokens import InvalidTokenError, Tokens
-from kognitos_async.testing.world_v2 import World
 
 
 def world(schedule: Schedule, capacity: int | None = 150) -> tuple[World, Clock]:

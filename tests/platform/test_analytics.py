@@ -8,7 +8,7 @@ import pytest
 
 from kognitos_async import F
 from kognitos_async.platform_v1.analytics import Analytics
-from kognitos_async.platform_v1.generated.analytics import AutomationEstimate, MetricInterval
+from kognitos_async.platform_v1.models.generated.analytics import AutomationEstimate, MetricInterval
 from tests.platform.recorder import AUTOMATION, SCOPE, WORKSPACE, Recorder, sent
 
 START = datetime(2026, 3, 1, 9, 30, tzinfo=timezone(timedelta(hours=2)))

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, PollPolicy, Stage
+from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage
 from kognitos_async.platform_v1.automations import Automations
-from kognitos_async.platform_v1.generated import automations as models
+from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.names import Scope
-from kognitos_async.platform_v1.runs import Runs
+from kognitos_async.platform_v1.run_reader import RunReader
+from kognitos_async.waiting.recent_starts import RecentStarts
 from tests.platform.recorder import AUTOMATION, SCOPE, WORKSPACE, Recorder, sent
 
 CONFIG = models.ScheduleConfig(
@@ -311,7 +312,7 @@ async def test_answers_with_one_member_are_unwrapped():
 
 
 async def test_an_invocation_carries_its_values():
-    """In the words of the API, and the run's name goes to `runs.started`."""
+    """In the words of the API, and the run's name becomes a `StartedRun`."""
     recorder = Recorder()
     recorder.answers = [{"run_id": "r1"}]
     run = await automations(recorder).invoke("a1", {"Amount": 5000}, stage="draft")
@@ -327,8 +328,8 @@ async def test_a_run_started_in_another_organization_can_be_waited_for():
     """It was named on purpose when it was started."""
     recorder = Recorder()
     recorder.answers = [{"run_id": "r1"}]
-    runs = Runs(recorder, SCOPE, PollPolicy())
+    reader = RunReader(recorder, SCOPE, RecentStarts())
     recorder.clock_difference = timedelta
-    run = await Automations(recorder, SCOPE, runs).invoke("a1", organization_id="o2")
+    run = await Automations(recorder, SCOPE, reader).invoke("a1", organization_id="o2")
     assert run.name == "organizations/o2/workspaces/w1/automations/a1/runs/r1"
-    assert runs.waited(run).key == run.name
+    assert reader.waited(run).key == run.name

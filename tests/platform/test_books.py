@@ -8,7 +8,7 @@ import pytest
 from kognitos_async import DecodeError, F
 from kognitos_async.platform_v1.books import Books
 from kognitos_async.platform_v1.connections import Connections
-from kognitos_async.platform_v1.generated import books as models
+from kognitos_async.platform_v1.models.generated import books as models
 from tests.platform.recorder import SCOPE, WORKSPACE, Recorder, sent
 
 SECRET = models.Authentication(

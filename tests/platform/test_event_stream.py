@@ -18,8 +18,8 @@ from kognitos_async import (
     ServerError,
 )
 from kognitos_async.platform_v1 import event_stream as module
-from kognitos_async.platform_v1.generated.exceptions import RunException
-from kognitos_async.platform_v1.generated.shared import Location
+from kognitos_async.platform_v1.models.generated.exceptions import RunException
+from kognitos_async.platform_v1.models.generated.shared import Location
 from tests.client.helpers import eventually
 
 RUN = "organizations/o/workspaces/w/automations/a/runs/r"

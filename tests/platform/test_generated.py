@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 import kognitos_async
-from kognitos_async.platform_v1 import generated
-from kognitos_async.platform_v1.generated import exceptions
-from kognitos_async.platform_v1.generated.books import BookValue, Expression
-from kognitos_async.platform_v1.generated.shared import ValueType
-from kognitos_async.words import Word
+from kognitos_async.open_enum import Word
+from kognitos_async.platform_v1.models import generated
+from kognitos_async.platform_v1.models.generated import exceptions
+from kognitos_async.platform_v1.models.generated.books import BookValue, Expression
+from kognitos_async.platform_v1.models.generated.shared import ValueType
 from tests.platform.spec import SCHEMAS
 
 PLAIN = {"commonV1Value": {"text": "a value"}, "v1RunState": {"executing": {}}}
@@ -119,8 +119,8 @@ def test_a_difference_is_found(tmp_path):
     (package / "testing").mkdir(parents=True)
     document = ROOT / "kognitos_async" / "testing" / "platform.openapi.json"
     (package / "testing" / document.name).write_bytes(document.read_bytes())
-    folder = package / "platform_v1" / "generated"
-    folder.parent.mkdir()
+    folder = package / "platform_v1" / "models" / "generated"
+    folder.parent.mkdir(parents=True)
     command = [sys.executable, tmp_path / ".ci" / GENERATOR.name]
     subprocess.run(command, timeout=60, check=True)
     assert subprocess.run([*command, "--check"], timeout=60, check=False).returncode == 0

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from kognitos_async import F, PlatformClient, Stage
-from kognitos_async.platform_v1.generated import analytics, automations, books
-from kognitos_async.platform_v1.model import Model
+from kognitos_async.platform_v1.models.base import Model
+from kognitos_async.platform_v1.models.generated import analytics, automations, books
 from tests.platform import spec
 
 START = datetime(2026, 1, 2, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kognitos_async.ordering import Order
+from kognitos_async.waiting.list_order import Order
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PAGES = st.lists(st.lists(st.integers(0, 5), max_size=5), max_size=5)

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kognitos_async.forms import allowed_headers, encode_form, refusal
-from kognitos_async.sources import name_of, open_source
+from kognitos_async.uploads.file_store import allowed_headers, refusal
+from kognitos_async.uploads.multipart import encode_form
+from kognitos_async.uploads.sources import name_of, open_source
 
 CONTENT = bytes(range(256)) * 9000  # more than two pieces
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kognitos_async.streams import WorkStream
+from kognitos_async.work_stream import WorkStream
 from tests.virtual_time import run_virtually
 
 

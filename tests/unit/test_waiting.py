@@ -32,7 +32,7 @@ from kognitos_async import (
     WaitTimeoutError,
 )
 from kognitos_async.rest_v2.models import ENDED
-from kognitos_async.waiting import Watch
+from kognitos_async.waiting.watch import Watch
 from tests.unit.fakes import Scripted, answer, client_of, run
 from tests.virtual_time import run_virtually
 

@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from kognitos_async.errors import AwaitingGuidanceError, RunFailedError, RunStoppedError
+from kognitos_async.open_enum import Word
 from kognitos_async.platform_v1.values import from_values
-from kognitos_async.words import Word
 
 T = TypeVar("T", "RunFailure", "RunGuidance")
 

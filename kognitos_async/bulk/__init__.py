@@ -1,0 +1,1 @@
+"""Bulk jobs: many runs from one stream of requests, with a journal exactly once."""

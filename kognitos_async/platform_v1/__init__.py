@@ -1,0 +1,1 @@
+"""The current platform API: organizations, workspaces, automations and runs."""

@@ -1,0 +1,69 @@
+"""Arguments of the platform API, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+
+if TYPE_CHECKING:
+    from kognitos_async.open_enum import Word
+    from kognitos_async.platform_v1.resource import T
+
+
+LARGEST_PAGE = 1000
+
+
+def texts(name: str, values: object) -> list[str]:
+    """A list of ids or names; `TypeError` or `ValueError` for anything else."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is several str, not {type(values).__name__}")
+    return [checks.text(f"an item of {name}", value) for value in values]
+
+
+def search_body(query: str, top_k: int | None, max_distance: float | None) -> dict[str, object]:
+    """The body of a search: free text, how many results, how far they may be from it."""
+    body: dict[str, object] = {"query": checks.text("query", query)}
+    if top_k is not None:
+        body["top_k"] = checks.page_limit(top_k, largest=10_000, name="top_k")
+    if max_distance is not None:
+        if isinstance(max_distance, bool) or not isinstance(max_distance, int | float):
+            raise TypeError(f"max_distance is a number, not {type(max_distance).__name__}")
+        if not math.isfinite(max_distance):
+            raise ValueError(f"max_distance is a finite number, not {max_distance}")
+        body["max_distance"] = float(max_distance)
+    return body
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """A model of that kind; `TypeError` for anything else."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def instances(name: str, values: object, kind: type[T]) -> list[T]:
+    """Several models of that kind; `TypeError` for anything else."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is several {kind.__name__}, not {type(values).__name__}")
+    return [instance(f"each of {name}", value, kind) for value in values]
+
+
+def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
+    """A word of the API, given in full or without its prefix; `ValueError` for one it does not have."""
+    if word is None:
+        return None
+    if not isinstance(word, str):
+        raise TypeError(f"{name} is a str, not {type(word).__name__}")
+    for member in kind:
+        if str(word) in (member.value, member.name) or str(word).upper() == member.name:
+            return member.value
+    known = ", ".join(member.name for member in kind if member.name != "UNSPECIFIED")
+    raise ValueError(f"{name} is one of {known}, not {str(word)!r}")
+
+
+def page_size_or_none(page_size: int | None) -> int | None:
+    """A page size from 1 to 1000, or None for the API's own choice."""
+    return None if page_size is None else checks.page_limit(page_size, largest=LARGEST_PAGE, name="page_size")

@@ -1,0 +1,85 @@
+"""What a bulk job needs of the platform API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kognitos_async.messages import decoder_for
+from kognitos_async.platform_v1.encoding import encode_invocation, request_of
+from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
+from kognitos_async.platform_v1.names import RUN, parse_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from kognitos_async.platform_v1.automations import Automations
+    from kognitos_async.platform_v1.names import Scope
+    from kognitos_async.platform_v1.run_reader import RunReader
+    from kognitos_async.platform_v1.runs import Runs
+    from kognitos_async.waiting.reader import Waited
+
+_RUN = decoder_for(PlatformRun, strict=False)
+
+
+class InvocationJobs:
+    """Invokes, waits for, looks up and stores the runs of one `run_many`."""
+
+    absence_proves = False
+    """Nothing marks an invocation, so one that is not found may exist all the same."""
+
+    def __init__(
+        self,
+        automations: Automations,
+        runs: Runs,
+        reader: RunReader,
+        scope: Scope,
+        wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
+    ) -> None:
+        self._automations = automations
+        self._runs = runs
+        self._reader = reader
+        self._scope = scope
+        self._wait = wait
+
+    def encode(self, request: InvokeRequest) -> tuple[str, bytes]:
+        """The request's name and what a journal keeps of it."""
+        if not isinstance(request, InvokeRequest):
+            raise TypeError(f"requests gives InvokeRequest, not {type(request).__name__}")
+        invocation = encode_invocation(request, self._scope)
+        return request.name or invocation.mark, invocation.record
+
+    def decode(self, name: str, content: bytes) -> InvokeRequest:
+        """The request again."""
+        return request_of(content, name)
+
+    async def start(self, request: InvokeRequest) -> StartedRun:
+        """The run just started; `CapacityError` at once when there is no room."""
+        return await self._automations.invoke_request(request, wait_for_room=False)
+
+    async def wait(
+        self,
+        request: InvokeRequest,  # noqa: ARG002 - the run's name says where it belongs
+        run: PlatformRun | StartedRun | str,
+    ) -> PlatformRun:
+        """The settled run of a request; one that a journal names may be of any organization too."""
+        organization_id = parse_name("run", run, RUN).organization_id if isinstance(run, str) else None
+        return await self._wait(self._reader.waited(run, organization_id=organization_id))
+
+    async def find(self, request: InvokeRequest, since: datetime) -> list[PlatformRun]:
+        """The runs a lost start may have made."""
+        return await self._runs.find_started(request, since=since)
+
+    def id_of(self, run: PlatformRun | StartedRun) -> str:
+        """The run's full name."""
+        return run.name
+
+    def dump(self, run: PlatformRun | StartedRun) -> bytes:
+        """The run as JSON."""
+        return msgspec.json.encode(run)
+
+    def load(self, content: bytes) -> PlatformRun:
+        """The run again."""
+        return _RUN.decode(content)

@@ -1,0 +1,1 @@
+"""Models of the platform API: `runs` and `base` by hand, `generated` from the vendor's schema."""

@@ -1,0 +1,82 @@
+"""How the shared polls read runs of REST API v2."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kognitos_async import checks
+from kognitos_async.messages import Request, decoder_for, segment, with_query
+from kognitos_async.rest_v2.models import Run
+from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page
+from kognitos_async.waiting.policy import NOT_FOUND_GRACE
+from kognitos_async.waiting.reader import Waited
+
+if TYPE_CHECKING:
+    from kognitos_async.paging import Page
+    from kognitos_async.sender import Sender
+    from kognitos_async.waiting.recent_starts import RecentStarts
+
+_RUN = decoder_for(Run)
+
+
+class RunReader:
+    """Reads runs alone and by the page, and tells what is known of one before it is read."""
+
+    def __init__(self, sender: Sender, recent: RecentStarts) -> None:
+        self._sender = sender
+        self._recent = recent
+
+    async def read(self, run_id: str) -> Run:
+        """The run, whole."""
+        return await self._sender.send(
+            Request("GET", f"/runs/{segment(checks.identifier('run_id', run_id))}"), _RUN
+        )
+
+    def started_ago(self, run: Run | str) -> float:
+        """Seconds since the run was started, infinity if it was long ago or nothing tells."""
+        age = self._recent.age(run if isinstance(run, str) else run.id)
+        if age is not None:
+            return age
+        if isinstance(run, str):
+            return float("inf")
+        since = datetime.now(UTC) + self._sender.clock_difference() - run.created_at
+        return max(0.0, since.total_seconds())
+
+    async def read_page(
+        self,
+        group: tuple[str, str] | tuple[str, str, str],
+        token: str | None,
+        since: datetime | None = None,  # noqa: ARG002 - this API has no filter
+    ) -> Page[Run]:
+        """A page of the runs of an agent and process, of one stage if the group names it."""
+        query = {
+            "process_id": group[1],
+            "agent_id": group[0],
+            "stage": group[2] if len(group) > 2 else None,
+            "limit": LARGEST_PAGE,
+        }
+        return await fetch_page(self._sender, Run, with_query("/runs", query), token)
+
+    def group_of(self, run: Run) -> tuple[str, str]:
+        """The agent and process whose list holds the run."""
+        return run.agent_id, run.process_id
+
+    def key(self, run: Run) -> str:
+        """What a run is read by."""
+        return run.id
+
+    def waited(self, run: Run | str, group: tuple[str, str] | None = None) -> Waited[Run]:
+        """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""
+        age = self.started_ago(run)
+        if isinstance(run, str):
+            return Waited(run, None, group, age, fresh=False)
+        return Waited(run.id, run, self.group_of(run), age, fresh=age <= NOT_FOUND_GRACE)
+
+    def created(self, run: Run) -> datetime:
+        """When the run was created."""
+        return run.created_at
+
+    def incomplete(self, run: Run) -> bool:
+        """Whether a run from a list may lack its outputs."""
+        return run.succeeded and not run.outputs

@@ -1,0 +1,120 @@
+"""The current platform API: who may ask, what is checked before a handler is called, and its 102 routes."""
+
+from __future__ import annotations
+
+import hmac
+from inspect import isawaitable
+from typing import TYPE_CHECKING
+
+from kognitos_async.testing import schema
+from kognitos_async.testing.platform_v1.handling import (
+    INVALID_ARGUMENT,
+    ApiError,
+    Ask,
+    Handler,
+    invalid,
+    not_found,
+    status_reply,
+)
+from kognitos_async.testing.routing import Call, Reply, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from aiohttp import web
+
+    from kognitos_async.testing.platform_v1.world import PlatformWorld
+    from kognitos_async.testing.rate import TokenBucket
+
+SPEC = "platform.openapi.json"
+
+_ERROR_TYPES = {"StreamEvents": "application/x-ndjson", "DownloadFile": "application/octet-stream"}
+"""Operations that give even their errors the type of their answers."""
+
+
+class PlatformV1:
+    """Routes and checks of `/api/v1`. Operations without a handler of their own get `sample`'s."""
+
+    prefix = "/api"
+
+    def __init__(
+        self,
+        world: PlatformWorld,
+        handlers: Mapping[str, Handler],
+        sample: Handler,
+        *,
+        token: str,
+        bucket: TokenBucket | None,
+        retry_after: float | None,
+    ) -> None:
+        self.token = token
+        self._world = world
+        self._bucket = bucket
+        self._retry_after = retry_after
+        self._routes = [
+            self._route(operation, found, handlers.get(operation, sample))
+            for operation, found in schema.load(SPEC).items()
+        ]
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """All operations of the spec."""
+        return self._routes
+
+    def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+        """A google.rpc.Status."""
+        return status_reply(status, message, details)
+
+    def admit(self, request: web.BaseRequest) -> Reply | None:
+        """403 outside of `/api/v1`, 401 without the right token, 429 above the rate."""
+        if not request.rel_url.raw_path.startswith("/api/v1/"):
+            return self.refuse(403, "Forbidden")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        right = hmac.compare_digest(given.strip().encode(errors="replace"), self.token.encode())
+        if scheme.lower() != "bearer" or not right:
+            return self.refuse(401, "Unauthenticated: missing or unknown bearer token")
+        if self._bucket is not None and not self._bucket.take():
+            reply = self.refuse(429, "Too many requests: rate limit exceeded")
+            if self._retry_after is not None:
+                reply.headers = {"Retry-After": f"{self._retry_after:g}"}
+            return reply
+        return None
+
+    def _route(self, operation: str, found: schema.OperationSchema, handler: Handler) -> Route:
+        async def checked(call: Call) -> Reply:
+            try:
+                values, problems = found.query(call.query)
+                problems = problems or found.body(call.body)
+                if problems:
+                    raise invalid(problems)
+                self._check_path(operation, call.path)
+                reply = handler(Ask(operation, call, values))
+                return await reply if isawaitable(reply) else reply
+            except ApiError as error:
+                refusal = status_reply(error.status, str(error), error.problems, error.code)
+                refusal.content_type = _ERROR_TYPES.get(operation, refusal.content_type)
+                return refusal
+
+        return Route(
+            operation, found.method, found.template, checked, reads_json=found.body_schema is not None
+        )
+
+    def _check_path(self, operation: str, path: Mapping[str, str]) -> None:
+        """Raise ApiError unless organization, workspace, automation and run are there."""
+        if any(not value or len(value) > 1000 for value in path.values()):
+            raise ApiError(400, "A part of the resource name is too long", code=INVALID_ARGUMENT)
+        world = self._world
+        if path.get("organization_id", world.organization_id) != world.organization_id:
+            raise ApiError(403, "The token may not access this organization")
+        if path.get("workspace_id", world.workspace_id) != world.workspace_id:
+            raise not_found(f"Workspace {path['workspace_id']}")
+        automation_id = path.get("automation_id")
+        if automation_id is None or (automation_id == "-" and operation == "ListGuideEntries"):
+            return
+        if automation_id not in world.automations:
+            raise not_found(f"Automation {automation_id}")
+        run_id = path.get("run_id")
+        if run_id is not None:
+            run = world.runs.get(run_id)
+            if run is None or run.automation_id != automation_id:
+                raise not_found(f"Run {run_id} of automation {automation_id}")

@@ -1,0 +1,157 @@
+"""`server.platform`: what a test says to the emulated platform API, and asks of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kognitos_async.testing.platform_v1.model import DRAFT, PUBLISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from kognitos_async.testing.platform_v1.files import EmulatedFile, PlatformFiles
+    from kognitos_async.testing.platform_v1.model import (
+        EmulatedAutomation,
+        EmulatedEvent,
+        EmulatedException,
+        EmulatedPlatformRun,
+    )
+    from kognitos_async.testing.platform_v1.values import Values
+    from kognitos_async.testing.platform_v1.world import PlatformWorld
+    from kognitos_async.testing.schedule import Schedule
+
+
+class EmulatedPlatform:
+    """An emulated organization with one workspace, and one published automation in it."""
+
+    def __init__(
+        self, world: PlatformWorld, store: PlatformFiles, *, token: str, url: Callable[[], str]
+    ) -> None:
+        self.token = token
+        self.organization_id = world.organization_id
+        self.workspace_id = world.workspace_id
+        self._world = world
+        self._store = store
+        self._url = url
+        self.automation = self.add_automation("Process invoice")
+        """The published automation every server starts with."""
+
+    @property
+    def base_url(self) -> str:
+        """Where the platform API begins. Raises RuntimeError before a start has found a free port."""
+        return f"{self._url()}/api/v1"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that lead a client here."""
+        return {
+            "KOGNITOS_TOKEN": self.token,
+            "KOGNITOS_ORGANIZATION_ID": self.organization_id,
+            "KOGNITOS_WORKSPACE_ID": self.workspace_id,
+            "KOGNITOS_BASE_URL": self.base_url,
+        }
+
+    @property
+    def automations(self) -> Mapping[str, EmulatedAutomation]:
+        """All automations by id, in order of creation."""
+        return self._world.automations
+
+    @property
+    def runs(self) -> Mapping[str, EmulatedPlatformRun]:
+        """All runs by id, in order of creation."""
+        return self._world.runs
+
+    @property
+    def exceptions(self) -> Mapping[str, EmulatedException]:
+        """All exceptions by id, in order of creation."""
+        return self._world.exceptions
+
+    @property
+    def files(self) -> Mapping[str, EmulatedFile]:
+        """All files by id, in order of upload."""
+        return self._store.files
+
+    def add_automation(
+        self,
+        display_name: str,
+        *,
+        id: str | None = None,
+        stage: str = "PUBLISHED",
+        input_specs: Sequence[Mapping[str, Any]] = (),
+    ) -> EmulatedAutomation:
+        """A new automation; one that is PUBLISHED can be run as a draft too.
+
+        Raises ValueError for an id that is taken and for another stage than DRAFT and PUBLISHED.
+        """
+        return self._world.add_automation(
+            display_name, automation_id=id, stage=stage, input_specs=input_specs
+        )
+
+    def add_run(
+        self,
+        automation_id: str | None = None,
+        *,
+        state: str | None = None,
+        outputs: Values | None = None,
+        inputs: Values | None = None,
+        created_at: datetime | None = None,
+        id: str | None = None,
+        schedule: Schedule | None = None,
+    ) -> EmulatedPlatformRun:
+        """A run that was there before. With a `state` it stays so; else it moves from `created_at` on.
+
+        Values are plain Python ones or the API's own objects. Raises ValueError for an automation there is
+        not, an id that is taken, a `created_at` without an offset, and a state together with a schedule.
+        """
+        if state is not None and schedule is not None:
+            message = "a run with a state stays as it is: give a state or a schedule, not both"
+            raise ValueError(message)
+        automation = self.automations.get(automation_id or self.automation.id)
+        if automation is None:
+            message = f"no automation {automation_id}"
+            raise ValueError(message)
+        return self._world.add_run(
+            automation,
+            stage=PUBLISHED if automation.published else DRAFT,
+            inputs=inputs,
+            outputs=outputs,
+            run_id=id,
+            created_at=created_at,
+            state=state,
+            schedule=schedule,
+        )
+
+    def set_state(self, run_id: str, state: str, **members: Any) -> EmulatedPlatformRun:
+        """The run, whose state is any word you like from now on, with `members` below it.
+
+        `outputs` belong to completed, `id` and `description` to failed, `exception` and `description` to
+        awaiting_guidance, `reason` to stopped. Raises KeyError for an unknown run.
+        """
+        return self._world.set_state(run_id, state, members)
+
+    def add_event(
+        self,
+        run_id: str,
+        content: str = "Working on it",
+        *,
+        kind: str = "agent_message",
+        agent_id: str = "astral",
+        **payload: Any,
+    ) -> EmulatedEvent:
+        """A new event of an agent. `payload` replaces `content` for kinds that have other members.
+
+        Raises KeyError for an unknown run.
+        """
+        self._world.catch_up()
+        return self._world.add_event(
+            self._world.runs[run_id], kind, payload or {"content": content}, agent_id=agent_id
+        )
+
+    def add_file(self, filename: str, content: bytes = b"") -> EmulatedFile:
+        """A file that was uploaded before."""
+        return self._store.add(filename, content)
+
+    def duplicates(self) -> dict[str, int]:
+        """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
+        return self._world.duplicates()

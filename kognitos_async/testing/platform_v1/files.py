@@ -1,0 +1,298 @@
+"""Files of the platform API: uploads, downloads, and presigned URLs on this server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import mimetypes
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import BodyPartReader
+
+from kognitos_async.testing.platform_v1.handling import ApiError, Ask, Handler, invalid, not_found
+from kognitos_async.testing.platform_v1.values import timestamp, to_nanoseconds
+from kognitos_async.testing.rest_v2.file_store import BROKEN_MULTIPART, drain, go_ahead, s3_error
+from kognitos_async.testing.routing import Call, Reply, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from aiohttp import web
+
+    from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.platform_v1.world import PlatformWorld
+
+_CHUNK = 256 * 1024
+_LONGEST_NAME = 1024
+_DEFAULT_LIFETIME = 3600.0
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedFile:
+    """One file of the organization. `content` is None when it is larger than the server keeps."""
+
+    id: str
+    name: str
+    """The full resource name."""
+    filename: str
+    size: int
+    sha256: str
+    content: bytes | None = field(repr=False)
+    mime_type: str
+    created_ns: int = field(repr=False)
+
+
+class PlatformFiles:
+    """The files, the handlers of the platform API for them, and the presigned URLs below `/_objects`."""
+
+    prefix = "/_objects"
+
+    def __init__(self, world: PlatformWorld, *, max_size: int, keep_limit: int) -> None:
+        self.leaks = 0
+        """Requests that carried a key or token, which must never come here."""
+        self._world = world
+        self._clock: Clock = world.clock
+        self._max_size = max_size
+        self._keep_limit = keep_limit
+        self._secret = secrets.token_bytes(20)
+        self._files: dict[str, EmulatedFile] = {}
+        self.files: Mapping[str, EmulatedFile] = MappingProxyType(self._files)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """By operationId."""
+        return {
+            "UploadFile": self._upload,
+            "DownloadFile": self._download,
+            "GetFileMetadata": lambda ask: Reply(200, _metadata(self._file(ask))),
+            "DeleteFile": self._delete,
+            "GenerateUploadUrl": self._upload_url,
+            "GenerateDownloadUrl": self._download_url,
+        }
+
+    def add(self, filename: str, content: bytes) -> EmulatedFile:
+        """A file that was uploaded before."""
+        digest = hashlib.sha256(content).hexdigest()
+        return self._keep(self._world.new_id(), filename, len(content), digest, content)
+
+    def _keep(
+        self, file_id: str, filename: str, size: int, sha256: str, content: bytes | None
+    ) -> EmulatedFile:
+        file = EmulatedFile(
+            id=file_id,
+            name=f"{self._world.organization}/files/{file_id}",
+            filename=filename,
+            size=size,
+            sha256=sha256,
+            content=content,
+            mime_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
+            created_ns=to_nanoseconds(datetime.now(UTC)),
+        )
+        self._files[file_id] = file
+        return file
+
+    def _file(self, ask: Ask) -> EmulatedFile:
+        file = self._files.get(ask.path("file"))
+        if file is None:
+            raise not_found(f"File {ask.path('file')}")
+        return file
+
+    # Operations of the platform API
+
+    async def _upload(self, ask: Ask) -> Reply:
+        try:
+            filename, content = await self._receive(ask.call.request)
+        except ApiError:
+            # A peer that still sends may miss the answer.
+            await drain(ask.call.request)
+            raise
+        file = self._keep(self._world.new_id(), filename, *content)
+        return Reply(201, {"metadata": _metadata(file)}, headers={"Location": f"/api/v1/{file.name}"})
+
+    async def _receive(self, request: web.BaseRequest) -> tuple[str, tuple[int, str, bytes | None]]:
+        """Both parts of a well-made upload. Raises ApiError for any other."""
+        if request.headers.get("Content-Length") is None:
+            raise ApiError(411, "A Content-Length is required")
+        if request.content_type != "multipart/form-data":
+            raise invalid([("Content-Type", "must be multipart/form-data")])
+        await go_ahead(request)
+        filename: str | None = None
+        content: tuple[int, str, bytes | None] | None = None
+        try:
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
+                name = part.name if isinstance(part, BodyPartReader) else None
+                if not isinstance(part, BodyPartReader) or name not in {"filename", "content"}:
+                    raise invalid([(str(name), "unknown part; there is filename and content")])
+                if (filename if name == "filename" else content) is not None:
+                    raise invalid([(name, "given more than once")])
+                if name == "filename":
+                    filename = await self._take_name(part)
+                else:
+                    content = await self._take_content(part)
+        except BROKEN_MULTIPART as error:
+            raise ApiError(400, "The body is not well-formed multipart/form-data") from error
+        if not filename:
+            raise invalid([("filename", "required")])
+        if content is None:
+            raise invalid([("content", "required")])
+        return filename, content
+
+    async def _take_name(self, part: BodyPartReader) -> str:
+        value = bytearray()
+        while chunk := await part.read_chunk(_CHUNK):
+            value += chunk
+            if len(value) > _LONGEST_NAME:
+                raise invalid([("filename", f"longer than {_LONGEST_NAME} bytes")])
+        return value.decode(errors="replace")
+
+    async def _take_content(self, part: BodyPartReader) -> tuple[int, str, bytes | None]:
+        taker = _Taker(self._max_size, self._keep_limit)
+        while chunk := await part.read_chunk(_CHUNK):
+            taker.take(chunk)
+        return taker.taken
+
+    def _download(self, ask: Ask) -> Reply:
+        return _whole(self._file(ask), "application/octet-stream")
+
+    def _delete(self, ask: Ask) -> Reply:
+        del self._files[self._file(ask).id]
+        return Reply(200, {})
+
+    def _upload_url(self, ask: Ask) -> Reply:
+        return Reply(200, {"upload_uri": self._presigned(ask, "PUT", self._world.new_id())})
+
+    def _download_url(self, ask: Ask) -> Reply:
+        return Reply(200, {"download_uri": self._presigned(ask, "GET", self._file(ask).id)})
+
+    def _presigned(self, ask: Ask, method: str, file_id: str) -> str:
+        given = ask.body.get("expire_duration")
+        match = None if given is None else _DURATION.fullmatch(given)
+        if given is not None and match is None:
+            raise invalid([("expire_duration", "must be seconds such as 3600s")])
+        seconds = _DEFAULT_LIFETIME if match is None else float(match[1])
+        expires = str(int((self._clock.wall().timestamp() + seconds) * 1000))
+        signature = self._sign(method, file_id, expires)
+        request = ask.call.request
+        return f"{request.scheme}://{request.host}{self.prefix}/{file_id}?expires={expires}&signature={signature}"
+
+    def _sign(self, method: str, file_id: str, expires: str) -> str:
+        digest = hmac.digest(self._secret, f"{method} {file_id} {expires}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    # The object store
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What presigned URLs lead to."""
+        return (
+            Route("put_object", "PUT", "/_objects/{file}", self._put_object),
+            Route("get_object", "GET", "/_objects/{file}", self._get_object),
+        )
+
+    def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+        """An S3 error document."""
+        return s3_error(status, message, details)
+
+    def admit(self, request: web.BaseRequest) -> Reply | None:
+        """Whoever has a URL may use it; a request that gives a key or token away is refused."""
+        if "x-api-key" in request.headers or "authorization" in request.headers:
+            self.leaks += 1
+            return self.refuse(400, "Only one auth mechanism allowed", [("Code", "InvalidArgument")])
+        return None
+
+    def _refuse_url(self, call: Call) -> Reply | None:
+        expires, signature = call.query.get("expires", ""), call.query.get("signature", "")
+        right = self._sign(call.request.method, call.path["file"], expires)
+        if not hmac.compare_digest(signature.encode(), right.encode()):
+            return self.refuse(
+                403, "The request signature we calculated does not match", [("Code", "SignatureDoesNotMatch")]
+            )
+        if self._clock.wall().timestamp() * 1000 > int(expires):
+            return self.refuse(403, "Request has expired", [("Code", "AccessDenied")])
+        return None
+
+    async def _put_object(self, call: Call) -> Reply:
+        request = call.request
+        refusal = self._refuse_url(call)
+        if refusal is None and request.headers.get("Content-Length") is None:
+            code = "MissingContentLength"
+            refusal = self.refuse(411, "You must provide the Content-Length HTTP header.", [("Code", code)])
+        if refusal is not None:
+            await drain(request)
+            return refusal
+        await go_ahead(request)
+        taker = _Taker(self._max_size, self._keep_limit)
+        try:
+            while chunk := await request.content.readany():
+                taker.take(chunk)
+        except ApiError as error:
+            await drain(request)
+            return self.refuse(error.status, str(error), [("Code", "EntityTooLarge")])
+        file_id = call.path["file"]
+        size, digest, content = taker.taken
+        self._keep(file_id, file_id, size, digest, content)
+        return Reply(200, headers={"ETag": f'"{digest[:32]}"'})
+
+    def _get_object(self, call: Call) -> Reply:
+        refusal = self._refuse_url(call)
+        if refusal is not None:
+            return refusal
+        file = self._files.get(call.path["file"])
+        if file is None:
+            return self.refuse(404, "The specified key does not exist")
+        try:
+            return _whole(file, file.mime_type)
+        except ApiError as error:
+            return self.refuse(error.status, str(error))
+
+
+class _Taker:
+    """Reads content in constant memory."""
+
+    def __init__(self, max_size: int, keep_limit: int) -> None:
+        self._max_size = max_size
+        self._keep_limit = keep_limit
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._kept: bytearray | None = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """Add a piece. Raises ApiError when the whole is too large."""
+        self._size += len(chunk)
+        if self._size > self._max_size:
+            raise ApiError(413, f"A file holds at most {self._max_size} bytes")
+        self._digest.update(chunk)
+        if self._kept is not None:
+            self._kept += chunk
+            if self._size > self._keep_limit:
+                self._kept = None
+
+    @property
+    def taken(self) -> tuple[int, str, bytes | None]:
+        """Size, SHA-256 and content."""
+        return self._size, self._digest.hexdigest(), None if self._kept is None else bytes(self._kept)
+
+
+def _whole(file: EmulatedFile, content_type: str) -> Reply:
+    """The content. Raises ApiError for content that was too large to keep."""
+    if file.content is None:
+        raise not_found(f"The content of {file.id}, larger than this server keeps,")
+    return Reply(200, body=file.content, content_type=content_type)
+
+
+def _metadata(file: EmulatedFile) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "filename": file.filename,
+        "mime_type": file.mime_type,
+        "size_bytes": str(file.size),
+        "create_time": timestamp(file.created_ns),
+    }

@@ -1,0 +1,1 @@
+"""REST API v2 and its file store, emulated."""

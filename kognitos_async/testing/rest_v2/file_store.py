@@ -1,0 +1,314 @@
+"""The S3-like file store: presigned POST forms and the uploads they allow, in constant memory."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import mimetypes
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+from xml.sax.saxutils import escape
+
+import msgspec
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from kognitos_async.testing.routing import Call, Reply, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kognitos_async.testing.clock import Clock
+
+BUCKET = "kognitos-uploads"
+FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
+"""The fields of a form in the order in which it lists them."""
+
+BROKEN_MULTIPART = (ValueError, AssertionError, web.HTTPException, HttpProcessingError)
+"""What aiohttp's parser raises for a body that is not what its header says."""
+
+_ACCESS_KEY = "ASIAEMULATEDKEY00000"
+_EXPIRATION = "%Y-%m-%dT%H:%M:%SZ"
+_CHUNK = 256 * 1024
+_FIELD_LIMIT = 20_000
+"""S3 takes at most 20 kB of fields before the file."""
+_DRAIN_LIMIT = 64 * 1024 * 1024
+_NOT_IN_POLICY = frozenset({"policy", "signature", "AWSAccessKeyId", "file"})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One uploaded file. `content` is None when it is larger than the server keeps."""
+
+    id: str
+    file_name: str
+    content_length: int
+    sha256: str
+    content: bytes | None
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """A presigned form."""
+
+    file_id: str
+    file_name: str
+    url: str
+    fields: Mapping[str, str]
+
+
+class StoreError(Exception):
+    """An upload that S3 would refuse."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class FileStore:
+    """Issues forms and takes uploads below `/_files`."""
+
+    prefix = "/_files"
+
+    def __init__(self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int) -> None:
+        self.leaks = 0
+        """Requests that carried an API key, which must never come here."""
+        self._clock = clock
+        self._lifetime = lifetime
+        self._max_size = max_size
+        self._keep_limit = keep_limit
+        self._secret = secrets.token_bytes(20)
+        self._forms: dict[str, tuple[str, str]] = {}
+        self._files: dict[str, StoredFile] = {}
+        self.files: Mapping[str, StoredFile] = MappingProxyType(self._files)
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The one operation."""
+        return (Route("upload_file", "POST", "/_files/{bucket}", self._upload),)
+
+    def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+        """An S3 error document."""
+        return s3_error(status, message, details)
+
+    def admit(self, request: web.BaseRequest) -> Reply | None:
+        """Whoever has a form may upload; a request that gives an API key away is refused."""
+        if "x-api-key" in request.headers or "authorization" in request.headers:
+            self.leaks += 1
+            return self.refuse(
+                400, "An API key must never be sent to the file store", [("Code", "InvalidArgument")]
+            )
+        return None
+
+    def new_form(self, file_name: str, *, origin: str) -> UploadForm:
+        """A form for one file, good for the lifetime of this store."""
+        name = sanitise(file_name)
+        key = f"uploads/{secrets.token_hex(12)}/{name}"
+        file_id = f"s3://{BUCKET}/{key}"
+        content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        token = secrets.token_urlsafe(48)
+        expires = self._clock.wall() + timedelta(seconds=self._lifetime)
+        policy = {
+            # Rounded up: S3 knows whole seconds, and a form should live no shorter than it was told.
+            "expiration": (expires + timedelta(microseconds=999_999)).strftime(_EXPIRATION),
+            "conditions": [
+                {"bucket": BUCKET},
+                {"key": key},
+                {"x-amz-security-token": token},
+                {"Content-Type": content_type},
+                ["content-length-range", 0, self._max_size],
+            ],
+        }
+        encoded = base64.b64encode(msgspec.json.encode(policy)).decode()
+        values = (key, _ACCESS_KEY, token, encoded, self._sign(encoded), content_type)
+        self._forms[key] = (file_id, name)
+        return UploadForm(
+            file_id, name, f"{origin}{self.prefix}/{BUCKET}", dict(zip(FORM_FIELDS, values, strict=True))
+        )
+
+    def put(self, file_name: str, content: bytes, file_id: str | None = None) -> StoredFile:
+        """A file that was uploaded before."""
+        name = sanitise(file_name)
+        file = StoredFile(
+            id=file_id or f"s3://{BUCKET}/uploads/{secrets.token_hex(12)}/{name}",
+            file_name=name,
+            content_length=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            content=content if len(content) <= self._keep_limit else None,
+            content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        )
+        self._files[file.id] = file
+        return file
+
+    async def _upload(self, call: Call) -> Reply:
+        request = call.request
+        try:
+            if call.path["bucket"] != BUCKET:
+                raise StoreError(404, "NoSuchBucket", "The specified bucket does not exist")
+            file = await self._receive(request)
+        except StoreError as error:
+            reply = self.refuse(error.status, str(error), [("Code", error.code)])
+            if not await drain(request):
+                reply.headers = {"Connection": "close"}
+            return reply
+        self._files[file.id] = file
+        return Reply(204, headers={"ETag": f'"{file.sha256[:32]}"'})
+
+    async def _receive(self, request: web.BaseRequest) -> StoredFile:
+        """The file of a well-made upload. Raises StoreError for any other."""
+        if request.headers.get("Content-Length") is None:
+            raise StoreError(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+        if int(request.headers["Content-Length"]) > self._max_size + 2 * _FIELD_LIMIT:
+            raise StoreError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+        if request.content_type != "multipart/form-data":
+            raise StoreError(
+                412, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data"
+            )
+        await go_ahead(request)
+        fields: dict[str, str] = {}
+        room = _FIELD_LIMIT
+        file: StoredFile | None = None
+        try:
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
+                if not isinstance(part, BodyPartReader) or part.name is None:
+                    raise StoreError(400, "MalformedPOSTRequest", "A part has no name.")
+                if file is not None:
+                    raise StoreError(
+                        400, "InvalidArgument", "POST requires exactly one file upload per request."
+                    )
+                if part.name == "file":
+                    file = await self._take_file(part, fields)
+                    continue
+                value = bytearray()
+                while chunk := await part.read_chunk(_CHUNK):
+                    room -= len(chunk)
+                    if room < 0:
+                        raise StoreError(
+                            400, "MaxPostPreDataLengthExceeded", "The fields before the file are too long."
+                        )
+                    value += chunk
+                if part.name in fields:
+                    raise StoreError(400, "InvalidArgument", f"The field {part.name} is given twice.")
+                fields[part.name] = value.decode(errors="replace")
+        except BROKEN_MULTIPART as error:
+            raise StoreError(
+                400, "MalformedPOSTRequest", "The body is not well-formed multipart/form-data."
+            ) from error
+        if file is None:
+            raise StoreError(400, "InvalidArgument", "POST requires exactly one file upload per request.")
+        return file
+
+    async def _take_file(self, part: BodyPartReader, fields: Mapping[str, str]) -> StoredFile:
+        largest = self._check(fields)
+        file_id, file_name = self._forms[fields["key"]]
+        digest = hashlib.sha256()
+        size = 0
+        kept: bytearray | None = bytearray()
+        while chunk := await part.read_chunk(_CHUNK):
+            size += len(chunk)
+            if size > largest:
+                raise StoreError(
+                    400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
+                )
+            digest.update(chunk)
+            if kept is not None:
+                kept += chunk
+                if size > self._keep_limit:
+                    kept = None
+        content = None if kept is None else bytes(kept)
+        return StoredFile(file_id, file_name, size, digest.hexdigest(), content, fields["Content-Type"])
+
+    def _check(self, fields: Mapping[str, str]) -> int:
+        """The largest size these fields allow. Raises StoreError when they do not allow an upload."""
+        if "key" not in fields:
+            raise StoreError(
+                400,
+                "InvalidArgument",
+                "Bucket POST must contain a field named 'key'. Please check the order of the fields.",
+            )
+        missing = [name for name in FORM_FIELDS if name not in fields]
+        if missing:
+            raise StoreError(
+                403, "AccessDenied", f"Bucket POST must contain a field named '{missing[0]}' before 'file'."
+            )
+        if fields["AWSAccessKeyId"] != _ACCESS_KEY:
+            raise StoreError(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist.")
+        if not hmac.compare_digest(self._sign(fields["policy"]).encode(), fields["signature"].encode()):
+            raise StoreError(
+                403, "SignatureDoesNotMatch", "The request signature we calculated does not match."
+            )
+        try:
+            policy = cast("dict[str, Any]", msgspec.json.decode(base64.b64decode(fields["policy"])))
+        except (binascii.Error, msgspec.DecodeError) as error:
+            raise StoreError(400, "InvalidPolicyDocument", "The policy is not base64 of JSON.") from error
+        expires = datetime.strptime(policy["expiration"], _EXPIRATION).replace(tzinfo=UTC)
+        if self._clock.wall() > expires:
+            raise StoreError(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+        largest = self._max_size
+        allowed = set(_NOT_IN_POLICY)
+        for condition in policy["conditions"]:
+            if isinstance(condition, list):
+                largest = int(condition[2])
+                continue
+            ((name, value),) = cast("dict[str, str]", condition).items()
+            allowed.add(name)
+            if name != "bucket" and fields.get(name) != value:
+                text = f'Invalid according to Policy: Policy Condition failed: ["eq", "${name}", "{value}"]'
+                raise StoreError(403, "AccessDenied", text)
+        extra = sorted(set(fields) - allowed)
+        if extra:
+            raise StoreError(
+                403, "AccessDenied", f"Invalid according to Policy: Extra input fields: {extra[0]}"
+            )
+        return largest
+
+    def _sign(self, policy: str) -> str:
+        return base64.b64encode(hmac.digest(self._secret, policy.encode(), "sha1")).decode()
+
+
+_CODES = {400: "InvalidRequest", 404: "NoSuchKey", 405: "MethodNotAllowed", 429: "SlowDown", 503: "SlowDown"}
+
+
+def s3_error(status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
+    """An error document as S3 writes them; `details` may give its `Code`."""
+    code = next((value for name, value in details if name == "Code"), "") or _CODES.get(
+        status, "InternalError"
+    )
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        "<RequestId>EMULATED00000000</RequestId><HostId>emulated</HostId></Error>"
+    )
+    return Reply(status, body=body.encode(), content_type="application/xml")
+
+
+def sanitise(file_name: str) -> str:
+    """The name as the service stores it: the last path segment, letters, digits, `.`, `-`, `_`."""
+    last = re.split(r"[/\\]", file_name)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".") or "file"
+
+
+async def go_ahead(request: web.BaseRequest) -> None:
+    """Answer 100 Continue to a peer that waits for it before it sends its body."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+async def drain(request: web.BaseRequest) -> bool:
+    """Whether the rest of the body was read within bounds: a peer that still sends may miss the answer."""
+    read = 0
+    while chunk := await request.content.readany():
+        read += len(chunk)
+        if read > _DRAIN_LIMIT:
+            return False
+    return True

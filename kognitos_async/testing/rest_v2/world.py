@@ -1,0 +1,290 @@
+"""The world behind the REST API v2, without HTTP: processes, runs, their order, the capacity."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from kognitos_async.testing.keyset import Shelf
+from kognitos_async.testing.schedule import REST_V2_WORDS, SETTLED_WORDS, Course, Schedule
+
+if TYPE_CHECKING:
+    from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.tokens import Key
+
+Order = Literal["newest", "oldest", "shuffled"]
+Scalar = str | int | float
+Facts = Mapping[str, Scalar] | Sequence[Mapping[str, Scalar]]
+"""Inputs or outputs: `{name: value}`, or the API's own list of `{"name", "value"}`."""
+
+STAGES = ("Draft", "Published")
+_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_ID_LENGTH = 25
+_LARGEST_TOTAL = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedProcess:
+    """One item of the process list: a process in one stage."""
+
+    id: str
+    name: str
+    stage: str
+    agent_id: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class EmulatedRun:
+    """One run; its status is computed whenever it is read."""
+
+    id: str
+    name: str
+    process_id: str
+    agent_id: str
+    stage: str
+    inputs: tuple[tuple[str, Scalar], ...]
+    file_ids: tuple[str, ...]
+    created_at: datetime
+    number: int = field(repr=False)
+    """0 for the first run of the server."""
+    _clock: Clock = field(repr=False)
+    _started: float = field(repr=False)
+    _course: Course = field(repr=False)
+    _word: str | None = field(default=None, repr=False)
+    _outputs: tuple[tuple[str, Scalar], ...] | None = field(default=None, repr=False)
+
+    @property
+    def status(self) -> str:
+        """The status word now."""
+        if self._word is not None:
+            return self._word
+        word = self._course.status(self._clock.now() - self._started)
+        return REST_V2_WORDS.get(word, word)
+
+    @property
+    def settles_at(self) -> float:
+        """When the schedule settles it, on the server's clock, in seconds."""
+        return self._started + self._course.settled_after
+
+    @property
+    def settles_in(self) -> str:
+        """The word the schedule settles it in."""
+        return REST_V2_WORDS.get(self._course.outcome, self._course.outcome)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its status was set by hand."""
+        return self._word is not None
+
+    @property
+    def outputs(self) -> list[dict[str, Scalar]] | None:
+        """What a succeeded run gave, as the API lists it; None for any other run."""
+        if self.status != "Succeeded":
+            return None
+        facts = self._derived_outputs() if self._outputs is None else self._outputs
+        return [{"name": name, "value": value} for name, value in facts]
+
+    def pin(self, word: str, outputs: Facts | None) -> None:
+        """Set the status by hand; the schedule moves this run no more."""
+        self._word = word
+        if outputs is not None:
+            self._outputs = as_pairs(outputs)
+
+    def _derived_outputs(self) -> tuple[tuple[str, Scalar], ...]:
+        numbers = [
+            value for _, value in self.inputs if not isinstance(value, str) and abs(value) < _LARGEST_TOTAL
+        ]
+        text = msgspec.json.encode(
+            [self.name, [[name, str(value)] for name, value in self.inputs], self.file_ids]
+        )
+        reference = hashlib.blake2b(text, digest_size=8).hexdigest()
+        return (("the output total", sum(numbers)), ("the output reference", reference))
+
+
+class World:
+    """All processes and runs of one emulated organization."""
+
+    def __init__(
+        self, *, clock: Clock, schedule: Schedule, order: Order, capacity: int | None, seed: int
+    ) -> None:
+        self.schedule = schedule
+        self.capacity = capacity
+        self._clock = clock
+        self._order: Order = order
+        self._seed = seed
+        self._ids = random.Random(seed)  # noqa: S311 - a test double, nothing secret
+        self._processes: dict[tuple[str, str, str], EmulatedProcess] = {}
+        self._process_list: list[EmulatedProcess] = []
+        self._process_shelves: dict[str, Shelf] = {}
+        self._runs: dict[str, EmulatedRun] = {}
+        self._run_list: list[EmulatedRun] = []
+        self._run_shelves: dict[tuple[str, str, str | None], Shelf] = {}
+        self._names: dict[str, list[EmulatedRun]] = {}
+        self._unsettled: set[int] = set()
+        self._settling: list[tuple[float, int]] = []
+        self.runs: Mapping[str, EmulatedRun] = MappingProxyType(self._runs)
+
+    def new_id(self) -> str:
+        """An id as the vendor's: 25 lower-case letters and digits, the same ones for the same seed."""
+        return "".join(self._ids.choices(_ID_LETTERS, k=_ID_LENGTH))
+
+    # Processes
+
+    def add_process(self, name: str, *, process_id: str | None, stage: str, agent_id: str) -> EmulatedProcess:
+        """The new process. Raises ValueError when this id has that stage already, or for an unknown stage."""
+        if stage not in STAGES:
+            message = f"stage is Draft or Published, not {stage!r}"
+            raise ValueError(message)
+        process = EmulatedProcess(process_id or self.new_id(), name, stage, agent_id)
+        key = (agent_id, process.id, stage)
+        if key in self._processes:
+            message = f"process {process.id} of agent {agent_id} has a {stage} stage already"
+            raise ValueError(message)
+        self._processes[key] = process
+        self._process_shelves.setdefault(agent_id, Shelf(backwards=False)).put((0, len(self._process_list)))
+        self._process_list.append(process)
+        return process
+
+    def has_agent(self, agent_id: str) -> bool:
+        """Whether any process belongs to this agent."""
+        return agent_id in self._process_shelves
+
+    def process(self, agent_id: str, process_id: str, stage: str | None = None) -> EmulatedProcess | None:
+        """The process in that stage; without a stage, the published one before the draft."""
+        if stage is not None:
+            return self._processes.get((agent_id, process_id, stage))
+        return self._processes.get((agent_id, process_id, "Published")) or self._processes.get(
+            (agent_id, process_id, "Draft")
+        )
+
+    def process_page(
+        self, agent_id: str, after: Key | None, limit: int
+    ) -> tuple[list[EmulatedProcess], Key | None]:
+        """One page, and the key behind which the next one goes on (None at the end)."""
+        keys, more = self._process_shelves[agent_id].after(after, limit)
+        return [self._process_list[number] for _, number in keys], keys[-1] if more else None
+
+    # Runs
+
+    def add_run(
+        self,
+        process: EmulatedProcess,
+        *,
+        name: str,
+        inputs: Facts | None = None,
+        file_ids: Iterable[str] = (),
+        run_id: str | None = None,
+        created_at: datetime | None = None,
+        status: str | None = None,
+        outputs: Facts | None = None,
+        schedule: Schedule | None = None,
+    ) -> EmulatedRun:
+        """The new run. Raises ValueError for an id that is taken and for a `created_at` without an offset."""
+        number = len(self._run_list)
+        started = self._clock.now()
+        wall = datetime.now(UTC)
+        if created_at is None:
+            created_at = wall
+        elif created_at.tzinfo is None:
+            message = "created_at needs an offset: datetime(..., tzinfo=UTC)"
+            raise ValueError(message)
+        else:
+            created_at = created_at.astimezone(UTC)
+            started -= (wall - created_at).total_seconds()
+        run = EmulatedRun(
+            id=run_id or self.new_id(),
+            name=name,
+            process_id=process.id,
+            agent_id=process.agent_id,
+            stage=process.stage,
+            inputs=as_pairs(inputs or ()),
+            file_ids=tuple(file_ids),
+            created_at=created_at,
+            number=number,
+            _clock=self._clock,
+            _started=started,
+            _course=(schedule or self.schedule).plan(number),
+            _word=status,
+            _outputs=None if outputs is None else as_pairs(outputs),
+        )
+        if run.id in self._runs:
+            message = f"there is a run {run.id} already"
+            raise ValueError(message)
+        self._runs[run.id] = run
+        self._run_list.append(run)
+        self._names.setdefault(name, []).append(run)
+        key = (self._rank(run), number)
+        self._shelf(process.agent_id, process.id, None).put(key)
+        self._shelf(process.agent_id, process.id, process.stage).put(key)
+        if status is None:
+            self._unsettled.add(number)
+            heapq.heappush(self._settling, (run.settles_at, number))
+        elif status not in SETTLED_WORDS:
+            self._unsettled.add(number)
+        return run
+
+    def set_status(self, run_id: str, word: str, outputs: Facts | None) -> EmulatedRun:
+        """The run, whose status stays `word` from now on. Raises KeyError for an unknown run."""
+        run = self._runs[run_id]
+        run.pin(word, outputs)
+        if word in SETTLED_WORDS:
+            self._unsettled.discard(run.number)
+        else:
+            self._unsettled.add(run.number)
+        return run
+
+    def unsettled(self) -> int:
+        """How many runs hold a place in the capacity now."""
+        now = self._clock.now()
+        while self._settling and self._settling[0][0] <= now:
+            run = self._run_list[heapq.heappop(self._settling)[1]]
+            if not run.pinned and run.settles_in in SETTLED_WORDS:
+                self._unsettled.discard(run.number)
+        return len(self._unsettled)
+
+    def is_full(self) -> bool:
+        """Whether the organization runs as many runs as it may."""
+        return self.capacity is not None and self.unsettled() >= self.capacity
+
+    def runs_named(self, name: str) -> list[EmulatedRun]:
+        """The runs that carry this name, in order of creation."""
+        return list(self._names.get(name, ()))
+
+    def duplicates(self) -> dict[str, int]:
+        """How many runs carry each name that more than one carries."""
+        return {name: len(runs) for name, runs in self._names.items() if len(runs) > 1}
+
+    def run_page(
+        self, agent_id: str, process_id: str, stage: str | None, after: Key | None, limit: int
+    ) -> tuple[list[EmulatedRun], Key | None]:
+        """One page, and the key behind which the next one goes on (None at the end)."""
+        keys, more = self._shelf(agent_id, process_id, stage).after(after, limit)
+        return [self._run_list[number] for _, number in keys], keys[-1] if more else None
+
+    def _shelf(self, agent_id: str, process_id: str, stage: str | None) -> Shelf:
+        key = (agent_id, process_id, stage)
+        shelf = self._run_shelves.get(key)
+        if shelf is None:
+            shelf = self._run_shelves[key] = Shelf(backwards=self._order == "newest")
+        return shelf
+
+    def _rank(self, run: EmulatedRun) -> float:
+        if self._order != "shuffled":
+            return run.created_at.timestamp()
+        digest = hashlib.blake2b(f"{self._seed}:{run.id}".encode(), digest_size=6).digest()
+        return float(int.from_bytes(digest))
+
+
+def as_pairs(facts: Facts) -> tuple[tuple[str, Scalar], ...]:
+    """Inputs or outputs as (name, value) pairs, from either of their two forms."""
+    if isinstance(facts, Mapping):
+        return tuple(facts.items())
+    return tuple((str(fact["name"]), fact["value"]) for fact in facts)

@@ -1,0 +1,1 @@
+"""Uploads: sources, the multipart form, and the file store's answers."""

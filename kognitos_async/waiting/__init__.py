@@ -1,0 +1,1 @@
+"""Waiting for runs: schedules, shared polls, and following a list."""

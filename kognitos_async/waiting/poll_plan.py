@@ -1,0 +1,43 @@
+"""Which poll method is cheaper: a sweep over list pages or single reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_EXPLORED_FREELY = 50
+
+
+_PAGES_A_RUN = 0.6
+"""What looking for runs in a list may cost: one page, and 0.6 more for each run missing beyond 50."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A sweep: `depth` pages to read in any case, then `explore` pages in a row without a find."""
+
+    depth: int
+    explore: int
+
+
+def plan_sweep(located: Iterable[int], unlocated: float) -> Plan | None:
+    """The sweep that is cheaper than reading each run, None if there is none.
+
+    `located` are the page numbers (from 0) where pending runs were last met, `unlocated` counts those not
+    looked for yet; one looked for in vain counts less each time.
+    """
+    depth = best = answered = 0
+    for page, met in sorted(Counter(located).items()):
+        answered += met
+        if answered - (page + 1) > best:
+            best, depth = answered - (page + 1), page + 1
+    looking = unlocated >= 2 or (unlocated >= 1 and depth > 0)
+    if not depth and not looking:
+        return None
+    explore = 1 + int(_PAGES_A_RUN * max(0.0, unlocated - _EXPLORED_FREELY)) if looking else 0
+    return Plan(depth, explore)
