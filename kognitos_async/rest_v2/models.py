@@ -1,16 +1,19 @@
-"""What REST API v2 speaks of, as frozen structs with the API's own field names."""
+"""Models of REST API v2: frozen structs with the API's own field names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from kognitos_async.errors import RunExceptionError, RunFailedError, RunStoppedError
 from kognitos_async.open_enum import Word
+
+T = TypeVar("T", str, int, float)
 
 Value = str | int | float
 """What an input or output holds: the API knows text and numbers only."""
@@ -54,13 +57,13 @@ ENDED = SETTLED - {RunStatus.EXCEPTION}
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The API's word on itself."""
+    """The health status of the API."""
 
     status: str
 
     @property
     def ok(self) -> bool:
-        """Whether the word is OK."""
+        """Whether the status is OK, in any case."""
         return self.status.upper() == "OK"
 
 
@@ -87,22 +90,47 @@ class RunOutput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     value: Value
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
+if TYPE_CHECKING:
+    FileIds = tuple[str, ...]
+    Outputs = tuple[RunOutput, ...]
+else:
+    # The API may send null. `Run.__post_init__` replaces it, so that readers never see it.
+    FileIds = tuple[str, ...] | None
+    Outputs = tuple[RunOutput, ...] | None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as it was when read.
 
-    `created_at` is aware and in UTC; `file_ids` and `outputs` are empty where the API says null. Items of a
-    list may lack outputs that `runs.get` gives.
+    Items of a list may lack outputs that `runs.get` returns.
     """
 
     id: str
+    """The id, unique in the organization."""
     name: str
+    """The name it was started with, 1 to 100 characters."""
     agent_id: str
+    """The agent that the process belongs to."""
     process_id: str
+    """The process that runs."""
     stage: Stage
+    """The version of the process: Draft or Published."""
     status: RunStatus
+    """The status; an unknown word of the API is a member that carries it."""
     created_at: datetime
-    file_ids: tuple[str, ...] = ()
-    outputs: tuple[RunOutput, ...] = ()
+    """When the run was created, timezone-aware and in UTC whatever offset the API writes."""
+    file_ids: FileIds = ()
+    """The ids of the files it was started with, empty where the API says null."""
+    outputs: Outputs = ()
+    """Its named outputs, empty where the API says null and until it has succeeded."""
+
+    def __post_init__(self) -> None:
+        if self.created_at.tzinfo is not UTC:
+            force_setattr(self, "created_at", _in_utc(self.created_at))
+        if self.file_ids is None:
+            force_setattr(self, "file_ids", ())
+        if self.outputs is None:
+            force_setattr(self, "outputs", ())
 
     @property
     def settled(self) -> bool:
@@ -130,18 +158,28 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
         kind, advice = _FAILURES[self.status]
         raise kind(f"run {self.id} ({self.name!r}) settled as {self.status}: {advice}", run=self)
 
-    # Written out because the slots may hold null and times without a zone: see _convert_when_read.
+    def output(self, name: str, kind: type[T]) -> T:
+        """The output of that name, if it is a `kind` (str, int or float; an int passes for float).
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Run):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
+        Raises `KeyError` naming the outputs there are, `TypeError` for an output of another type.
+        """
+        outputs = self.outputs_by_name
+        if name not in outputs:
+            known = ", ".join(map(repr, outputs)) or "none"
+            raise KeyError(f"run {self.id} has no output {name!r}; it has {known}")
+        value: object = outputs[name]
+        if kind is float and isinstance(value, int):
+            value = float(value)
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"output {name!r} of run {self.id} must be {kind.__name__}, got {type(value).__name__}"
+            )
+        return value
 
-    def __hash__(self) -> int:
-        return hash((self.id, self.status))
-
-    def __repr__(self) -> str:
-        return f"Run({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__struct_fields__)})"
+    def to_dict(self) -> dict[str, Any]:
+        """The run as JSON-ready values, under the API's field names: times as ISO text, tuples as lists."""
+        as_json: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return as_json
 
 
 _FAILURES = {
@@ -153,41 +191,17 @@ _FAILURES = {
 }
 
 
-def _convert_when_read(model: type[msgspec.Struct], **conversions: Callable[[Any], Any]) -> None:
-    """Put each conversion before its field, and let the decoder take null for the tuples.
-
-    msgspec writes into the slots, past these properties: decoding a page stays in C, which a
-    `__post_init__` for each run would make three times as slow. The slots stay as `_FIELD`.
-    """
-    for field, convert in conversions.items():
-        setattr(model, f"_{field}", model.__dict__[field])
-        setattr(model, field, property(convert))
-
-
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the naive twin of the next
 _EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 
 
-def _created_at(run: Any) -> datetime:
-    time: datetime = run._created_at  # noqa: SLF001 - put there by _convert_when_read
-    zone = time.tzinfo
-    if zone is None:
-        return _EPOCH_UTC + (time - _EPOCH)  # a tenth of what replace() takes
-    if zone is UTC:
-        return time
+def _in_utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        return _EPOCH_UTC + (time - _EPOCH)  # a tenth of the cost of replace()
     try:
         return time.astimezone(UTC)
     except OverflowError:  # within hours of the calendar's first or last day
         return time.replace(tzinfo=UTC)
-
-
-Run.__annotations__.update(file_ids="tuple[str, ...] | None", outputs="tuple[RunOutput, ...] | None")
-_convert_when_read(
-    Run,
-    created_at=_created_at,
-    file_ids=lambda run: run._file_ids or (),  # noqa: SLF001
-    outputs=lambda run: run._outputs or (),  # noqa: SLF001
-)
 
 
 class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

@@ -278,3 +278,43 @@ def test_a_run_without_a_required_field_is_refused(missing):
     half = {name: value for name, value in run().items() if name != missing}
     with pytest.raises(msgspec.ValidationError, match=missing):
         msgspec.convert(half, Run)
+
+
+WRITTEN = [
+    run("Running", file_ids=None, outputs=None),
+    run("Succeeded", created_at="2021-01-01T12:00:00-05:30", outputs=[{"name": "a", "value": 1.5}]),
+    run("Paused", created_at="2021-01-01T12:00:00Z", file_ids=["f-1"], outputs=[]),
+]
+
+
+@pytest.mark.parametrize("fields", WRITTEN)
+def test_all_ways_out_of_a_run_agree_with_its_attributes(fields):
+    """asdict, astuple, to_builtins, JSON, to_dict, ==, !=, copies and rich show what the attributes hold."""
+    one, twin = (msgspec.json.decode(msgspec.json.encode(fields), type=Run) for _ in range(2))
+    attributes = {name: getattr(one, name) for name in Run.__struct_fields__}
+    assert msgspec.structs.asdict(one) == attributes
+    assert msgspec.structs.astuple(one) == tuple(attributes.values())
+    assert (one == twin, one != twin) == (True, False)
+    written = msgspec.json.decode(msgspec.json.encode(one))
+    assert written == one.to_dict()
+    assert msgspec.json.encode(msgspec.to_builtins(one)) == msgspec.json.encode(one)
+    assert datetime.fromisoformat(written["created_at"]) == one.created_at
+    assert datetime.fromisoformat(written["created_at"]).tzinfo is not None
+    assert isinstance(written["file_ids"], list)
+    assert isinstance(written["outputs"], list)
+    assert dict(Run.__rich_repr__(one)) == attributes
+    for again in (copy.copy(one), pickle.loads(pickle.dumps(one)), msgspec.convert(written, Run)):
+        assert msgspec.structs.astuple(again) == msgspec.structs.astuple(one)
+
+
+def test_an_output_is_checked_and_narrowed():
+    """The type asked for, or an error that says what there is."""
+    outputs = [{"name": "total", "value": 2}, {"name": "vendor", "value": "Acme"}]
+    one = decoded("Succeeded", outputs=outputs)
+    assert one.output("vendor", str) == "Acme"
+    assert (one.output("total", int), one.output("total", float)) == (2, 2.0)
+    assert type(one.output("total", float)) is float
+    with pytest.raises(TypeError, match="output 'vendor' of run r-1 must be int, got str"):
+        one.output("vendor", int)
+    with pytest.raises(KeyError, match="no output 'due'.*'total', 'vendor'"):
+        one.output("due", str)
