@@ -316,5 +316,5 @@ def test_an_output_is_checked_and_narrowed():
     assert type(one.output("total", float)) is float
     with pytest.raises(TypeError, match="output 'vendor' of run r-1 must be int, got str"):
         one.output("vendor", int)
-    with pytest.raises(KeyError, match="no output 'due'.*'total', 'vendor'"):
+    with pytest.raises(KeyError, match=r"no output 'due'.*'total', 'vendor'"):
         one.output("due", str)
