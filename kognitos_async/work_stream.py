@@ -1,91 +1,110 @@
-"""Work in tasks behind an async iterator: leaving the block ends all of it."""
+"""Background work behind an async iterator; leaving the block ends the work."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
-
-    from anyio.abc import TaskGroup
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 T = TypeVar("T")
 
 
-class WorkStream(Generic[T]):
-    """An async context manager that runs `work` and iterates over what it emits.
+class _Item(Generic[T]):
+    """An emitted value, and the future that its emitter waits for."""
 
-    `work` is given a function to emit with, which waits until the reader takes the item, unless `buffered`.
-    What `work` raises is raised by the iterator once all that was emitted has been read. Leaving the block
-    cancels the work; an error of the block itself passes as it is.
+    __slots__ = ("taken", "value")
+
+    def __init__(self, value: T, taken: asyncio.Future[None] | None) -> None:
+        self.value = value
+        self.taken = taken
+
+
+class WorkStream(Generic[T]):
+    """An async context manager that runs `work` in a task and iterates over what it emits.
+
+    `work` receives a function to emit with, which returns once the item was read, or at once if `buffered`.
+    An exception of `work` is raised by the iterator after everything emitted before it. Leaving the block
+    cancels the work and waits until it has ended; an exception of the block itself passes unchanged.
+
+    The work runs in its own task, in the context (contextvars) of the task that enters the block. The block
+    may be left in any task, as happens when an async generator that holds it is garbage collected. An item
+    leaves the queue only as `__anext__` returns it, so cancelling a read loses nothing.
     """
 
     def __init__(
-        self, work: Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]], *, buffered: bool = False
+        self,
+        work: Callable[[Callable[[T], Awaitable[None]]], Coroutine[Any, Any, None]],
+        *,
+        buffered: bool = False,
     ) -> None:
         self._work = work
         self._buffered = buffered
-        self._problem: Exception | None = None
-        self._tasks: TaskGroup | None = None
-        self._emitter: MemoryObjectSendStream[T] | None = None
-        self._results: MemoryObjectReceiveStream[T] | None = None
+        self._problem: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._left = False
+        self._queue: asyncio.Queue[_Item[T] | None] = asyncio.Queue()  # None marks the end
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None:
+        if self._task is not None:
             raise RuntimeError("this was entered before: make another one")
-        streams: Any = anyio.create_memory_object_stream(math.inf if self._buffered else 0)
-        self._emitter, self._results = streams
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._run)
+        self._task = asyncio.create_task(self._work(self._emit), name=f"kognitos_async {type(self).__name__}")
+        self._task.add_done_callback(self._ended)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tasks is None or self._results is None:
+        if self._task is None:
             return
-        self._tasks.cancel_scope.cancel()
-        host = asyncio.current_task()
-        cancellations = 0 if host is None else host.cancelling()
-        try:
-            # Without the block's own error, which the group would wrap in another.
-            await self._tasks.__aexit__(None, None, None)
-        finally:
-            self._results.close()
-        if host is not None and host.cancelling() > cancellations:
-            # The group took a cancellation that came meanwhile for its own.
-            raise asyncio.CancelledError
+        self._left = True
+        self._task.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        # The shield keeps a cancelled scope of anyio around the block from cancelling every await again.
+        with anyio.CancelScope(shield=True):
+            while not self._task.done():
+                try:
+                    await asyncio.wait([self._task])
+                except asyncio.CancelledError as cancellation:  # raised again once the work has ended
+                    cancelled = cancellation
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+        if cancelled is not None:
+            raise cancelled
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        if self._results is None:
+        if self._task is None:
             raise RuntimeError("iterate inside `async with`")
-        try:
-            return await self._results.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            problem, self._problem = self._problem, None
-            if problem is not None:
-                raise problem from None
-            raise StopAsyncIteration from None
+        item = await self._queue.get()
+        # From here on nothing awaits: a cancellation finds the item either in the queue or returned.
+        if item is not None:
+            if item.taken is not None and not item.taken.done():
+                item.taken.set_result(None)
+            return item.value
+        self._queue.put_nowait(None)  # for the next read, which ends as well
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
+        raise StopAsyncIteration
 
-    async def _run(self) -> None:
-        if self._emitter is None:
-            return
-        with self._emitter:
-            try:
-                await self._work(self._emit)
-            except Exception as problem:  # noqa: BLE001 - whatever it is, the iterator raises it
-                self._problem = problem
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        problem = RuntimeError("the work was cancelled") if work.cancelled() else work.exception()
+        if not self._left:  # an error that nobody is left to read is dropped
+            self._problem = problem
+            self._queue.put_nowait(None)
 
     async def _emit(self, item: T) -> None:
-        if self._emitter is not None:
-            await self._emitter.send(item)
+        if self._buffered:
+            self._queue.put_nowait(_Item(item, None))
+            return
+        taken = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Item(item, taken))
+        await taken

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 
+import anyio
 import pytest
 
 from kognitos_async.work_stream import WorkStream
@@ -156,5 +159,200 @@ def test_a_cancellation_while_leaving_is_not_lost(turns):
         with pytest.raises(asyncio.CancelledError):
             await task
         assert asyncio.get_running_loop().time() == 1
+
+    run_virtually(main())
+
+
+async def lazily(emit):
+    """Work that emits a number each second."""
+    for n in range(5):
+        await asyncio.sleep(1)
+        await emit(n)
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("limit", [0.1, 0.25, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("way", ["timeout", "wait_for", "anyio"])
+def test_a_time_limit_around_a_step_loses_nothing(buffered, limit, way):
+    """Also when the limit ends in the same turn of the loop in which the item comes."""
+
+    async def step(stream):
+        if way == "wait_for":
+            return await asyncio.wait_for(anext(stream), limit)
+        if way == "anyio":
+            with anyio.fail_after(limit):
+                return await anext(stream)
+        async with asyncio.timeout(limit):
+            return await anext(stream)
+
+    async def main():
+        seen = []
+        async with WorkStream(lazily, buffered=buffered) as stream:
+            while True:
+                try:
+                    seen.append(await step(stream))
+                except TimeoutError:
+                    continue
+                except StopAsyncIteration:
+                    break
+        assert seen == [0, 1, 2, 3, 4]
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_read_cancelled_at_any_moment_loses_nothing(turns):
+    """The item comes out of the next read."""
+
+    async def main():
+        go = asyncio.Event()
+
+        async def work(emit):
+            await go.wait()
+            for n in range(3):
+                await emit(n)
+
+        async with WorkStream(work) as stream:
+            seen = []
+
+            async def read():
+                seen.append(await anext(stream))
+
+            reader = asyncio.create_task(read())
+            await asyncio.sleep(1)
+            go.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reader.cancel()
+            await asyncio.wait([reader])
+            assert reader.cancelled() == (not seen)
+            seen += [n async for n in stream]
+            assert seen == [0, 1, 2]
+
+    run_virtually(main())
+
+
+def test_two_readers_share_the_items():
+    """Each item goes to one of them, and both come to the end."""
+
+    async def main():
+        async with WorkStream(lazily) as stream:
+
+            async def read():
+                return [n async for n in stream]
+
+            first, second = await asyncio.gather(read(), read())
+            assert sorted(first + second) == [0, 1, 2, 3, 4]
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("how", ["break", "drop", "collect", "close elsewhere"])
+def test_leaving_a_generator_that_holds_the_block_ends_the_work_only(how):
+    """The task that used the generator goes on, whoever closes it, and nothing is reported."""
+
+    async def main():
+        log, reports = [], []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
+
+        async def mine():
+            async with WorkStream(counting(log)) as stream:
+                async for n in stream:
+                    yield n
+
+        async def use():
+            if how == "break":
+                async for n in mine():
+                    assert n == 0
+                    break
+            else:
+                generator = mine()
+                assert await anext(generator) == 0
+                if how == "close elsewhere":
+                    await asyncio.create_task(generator.aclose())
+                elif how == "collect":
+                    loop = [generator]
+                    loop.append(loop)
+                    del loop
+                del generator
+            gc.collect()
+            await asyncio.sleep(1)
+            return asyncio.current_task().cancelling()
+
+        assert await asyncio.create_task(use()) == 0
+        assert log[-1] == "cancelled"
+        assert reports == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(main())
+
+
+def test_a_block_may_be_entered_in_one_task_and_left_in_another():
+    """With items read in a third."""
+
+    async def main():
+        stream = WorkStream(lazily)
+        await asyncio.create_task(stream.__aenter__())
+        assert await asyncio.create_task(read_one(stream)) == 0
+        await asyncio.create_task(stream.__aexit__(None, None, None))
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(main())
+
+
+async def read_one(stream):
+    return await anext(stream)
+
+
+def test_the_work_runs_in_the_context_of_its_caller():
+    """What the caller has set in contextvars is seen by the work; what the work sets stays there."""
+    who = contextvars.ContextVar("who", default="nobody")
+
+    async def main():
+        async def work(emit):
+            await emit(who.get())
+            who.set("work")
+            await emit(who.get())
+
+        who.set("caller")
+        async with WorkStream(work) as stream:
+            assert [name async for name in stream] == ["caller", "work"]
+        assert who.get() == "caller"
+
+    run_virtually(main())
+
+
+def test_a_cancelled_scope_around_the_block_waits_for_the_end_of_the_work():
+    """A scope of anyio cancels every await anew; the work ends in peace all the same."""
+
+    async def main():
+        log = []
+
+        async def slow_to_end(emit):
+            try:
+                await emit(1)
+            finally:
+                await asyncio.sleep(5)
+                log.append("ended")
+
+        with anyio.move_on_after(1):
+            async with WorkStream(slow_to_end):
+                await asyncio.sleep(3600)
+        assert log == ["ended"]
+        assert asyncio.get_running_loop().time() == 6
+
+    run_virtually(main())
+
+
+def test_work_that_somebody_cancels_is_no_end_of_the_items():
+    """A reader is told, for what it read is not all."""
+
+    async def main():
+        async with WorkStream(lazily) as stream:
+            assert await anext(stream) == 0
+            [work] = asyncio.all_tasks() - {asyncio.current_task()}
+            work.cancel()
+            with pytest.raises(RuntimeError, match="cancelled"):
+                await anext(stream)
 
     run_virtually(main())
