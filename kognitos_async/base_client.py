@@ -9,7 +9,7 @@ import msgspec
 
 from kognitos_async import settings
 from kognitos_async.errors import ConfigurationError
-from kognitos_async.messages import NORMAL, START, Redactor, Request, decoder_for, with_query
+from kognitos_async.messages import Redactor, Request, decoder_for, with_query
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
 from kognitos_async.transport import Transport
@@ -152,7 +152,7 @@ class BaseClient:
                 with_query(path, params or {}),
                 None if json is None else msgspec.json.encode(json),
                 repeatable=verb in ("GET", "HEAD", "OPTIONS"),
-                priority=START if starts else NORMAL,
+                starts_run=starts,
                 confidential=self._confidential.fullmatch(path) is not None,
             ),
             decoder_for(response_type),

@@ -32,9 +32,6 @@ T = TypeVar("T")
 QueryValue = str | int | float | bool | list[str] | tuple[str, ...] | None
 """What a parameter of a query may be."""
 
-START, NORMAL = 0, 1
-"""Priorities at the gate: when the rate is short, starts go first."""
-
 _BODY_KEPT = 64 * 1024
 _WORDS_KEPT = 500
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "apigw-requestid", "x-amzn-trace-id")
@@ -47,28 +44,32 @@ _FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request to the API.
+    """One request to the API; as a str its method and path.
 
-    `target` is the percent-encoded path below the base URL, with its query. `repeatable` says that doing
-    it twice is harmless. An answer to a `confidential` request is never shown in an error. With
-    `waits_for_room` a `CapacityError` is retried like a 429, else raised at once.
+    `target` is the percent-encoded path below the base URL, with its query. A `repeatable` request may be
+    sent again after a lost answer. One that `starts_run` goes first when the rate is short, and its refusal
+    may mean that the organization is at capacity: with `waits_for_capacity` it is then retried like after a
+    429, else `CapacityError` is raised at once. The answer to a `confidential` request is never shown.
     """
 
     method: str
     target: str
     body: bytes | None = None
     repeatable: bool = True
-    priority: int = NORMAL
+    starts_run: bool = False
     confidential: bool = False
-    waits_for_room: bool = True
+    waits_for_capacity: bool = True
 
     @property
     def path(self) -> str:
         """The path without the query: tokens and filters stay out of messages."""
         return self.target.partition("?")[0]
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
     def __repr__(self) -> str:
-        return f"Request({self.method} {self.path})"  # a body may hold credentials
+        return f"Request({self})"  # a body may hold credentials
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -232,7 +233,7 @@ _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
 
 
 def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatusError], str]:
-    if request.priority == START and _means_capacity(status, words):
+    if request.starts_run and _means_capacity(status, words):
         return CapacityError, "Nothing was started. Start again when some runs have settled."
     if status in _BY_STATUS:
         return _BY_STATUS[status]

@@ -93,12 +93,13 @@ def backoff(policy: RetryPolicy, attempt: int, random: Random) -> float:
 
 
 def decide(
-    policy: RetryPolicy, failure: KognitosError, attempt: int, *, repeatable: bool, random: Random
+    policy: RetryPolicy, failure: KognitosError, attempt: int, *, retryable: bool, random: Random
 ) -> float | None:
-    """Seconds to sleep before sending again, or None to raise `failure`."""
-    if attempt >= policy.max_attempts or not (
-        _may_repeat(failure) if repeatable else certainly_not_done(failure)
-    ):
+    """Seconds to sleep after attempt number `attempt` (from 1), or None if there is to be no other.
+
+    `retryable` says whether sending again is harmless and may help; see `is_retryable`.
+    """
+    if not retryable or attempt >= policy.max_attempts:
         return None
     delay = backoff(policy, attempt, random)
     if isinstance(failure, APIStatusError) and failure.retry_after is not None:
@@ -106,6 +107,19 @@ def decide(
             return None
         return max(failure.retry_after, delay)
     return delay
+
+
+def is_retryable(failure: KognitosError, *, repeatable: bool) -> bool:
+    """Whether a request that failed may be sent again.
+
+    One that is `repeatable` after any failure that may pass, another only when it certainly was not carried
+    out.
+    """
+    if not repeatable:
+        return certainly_not_done(failure)
+    if isinstance(failure, APIStatusError):
+        return failure.status in RETRYABLE_STATUSES or isinstance(failure, CapacityError)
+    return isinstance(failure, NotSentError | OutcomeUnknownError)
 
 
 def certainly_not_done(failure: KognitosError) -> bool:
@@ -117,12 +131,6 @@ def certainly_not_done(failure: KognitosError) -> bool:
         and failure.status == SERVICE_UNAVAILABLE
         and failure.retry_after is not None
     )
-
-
-def _may_repeat(failure: KognitosError) -> bool:
-    if isinstance(failure, APIStatusError):
-        return failure.status in RETRYABLE_STATUSES or isinstance(failure, CapacityError)
-    return isinstance(failure, NotSentError | OutcomeUnknownError)
 
 
 class RetryQuota:
@@ -145,7 +153,7 @@ class RetryQuota:
 
     def take(self, failure: KognitosError) -> int:
         """The tokens taken for a retry after `failure`, 0 when there are not enough."""
-        cost = 10 if isinstance(failure, OutcomeUnknownError) and failure.timed_out else 5
+        cost = 10 if _timed_out(failure) or _timed_out(failure.__cause__) else 5
         if cost > self._tokens:
             return 0
         self._tokens -= cost
@@ -155,3 +163,7 @@ class RetryQuota:
         """Note a success whose last retry took `taken` tokens."""
         if self._tokens < self._capacity:
             self._tokens = min(self._capacity, self._tokens + (taken or 1))
+
+
+def _timed_out(failure: BaseException | None) -> bool:
+    return isinstance(failure, OutcomeUnknownError) and failure.timed_out

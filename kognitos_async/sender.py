@@ -1,16 +1,16 @@
-"""The one loop around an attempt: gate, attempt, decision, sleep."""
+"""One request on its way: the gate, an attempt, the decision, and the next attempt."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 from kognitos_async import messages, retry
+from kognitos_async.attempts import Attempts
 from kognitos_async.errors import (
     APIStatusError,
     CapacityError,
@@ -22,7 +22,7 @@ from kognitos_async.messages import Response
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     import msgspec
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from kognitos_async.transport import Streamed, Transport
 
 T = TypeVar("T")
-
-logger = logging.getLogger("kognitos_async")
 
 
 class Sender:
@@ -111,108 +109,135 @@ class Sender:
         if self._closed.is_set():
             raise ClientClosedError("the client is closed")
 
-    @overload
-    async def send(self, request: Request, decoder: msgspec.json.Decoder[T]) -> T: ...
-
-    @overload
-    async def send(self, request: Request, decoder: None, upload: Upload) -> Response: ...
+    def attempts(self) -> Attempts:
+        """The attempts of one piece of work, none made yet."""
+        return Attempts(self.policy, self.quota, chance=self.chance, sleep=self.sleep)
 
     async def send(
-        self, request: Request, decoder: msgspec.json.Decoder[T] | None, upload: Upload | None = None
-    ) -> T | Response:
-        """The decoded 2xx answer to `request`; without a decoder the answer as it came.
+        self,
+        request: Request,
+        decoder: msgspec.json.Decoder[T],
+        *,
+        before_send: Callable[[], Awaitable[object]] | None = None,
+        attempts: Attempts | None = None,
+    ) -> T:
+        """The decoded 2xx answer to `request`.
 
-        `upload` is a body sent piece by piece.
+        `before_send` is awaited right before each attempt, when the slot and the rate are there: what it
+        raises passes through, and then the attempt certainly was not made. `attempts` are those of the work
+        that the request is part of; they succeed when their owner says so.
 
         Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
         the connection in use.
         """
         gate = self.gate
-        attempt = taken = 0
+        tries = attempts or self.attempts()
         while True:
-            attempt += 1
-            sent_at = await gate.enter(request.priority)
+            sent_at = await gate.enter(starts_run=request.starts_run)
             try:
-                response = await (
-                    self.transport.attempt(request)
-                    if upload is None
-                    else self.transport.attempt_with(request, upload)
-                )
-            except TransportError as error:
-                failure: TransportError | APIStatusError = error
-                failure.attempts = attempt
-                self._note_attempt(request, attempt, sent_at, type(error).__name__)
-            else:
-                self._note_attempt(request, attempt, sent_at, response.status)
-                self.server_date = response.headers.get("Date")
-                if 200 <= response.status < 300:
-                    gate.succeeded()
-                    self.quota.give_back(taken)
-                    if decoder is None:
-                        return response
-                    return messages.decode(decoder, request, response, self.redactor)
-                failure = self._refusal(request, response, attempt)
-                if isinstance(failure, RateLimitError):
-                    # Before the place is given back: nobody who waits for it may slip out.
-                    self._pause_everybody(gate, sent_at, failure)
+                if before_send is not None:
+                    await before_send()
+                tries.begin(sent_at)
+                try:
+                    response = await self.transport.attempt(request)
+                except TransportError as error:
+                    failure: TransportError | APIStatusError | None = error
+                    tries.record(request, type(error).__name__)
+                else:
+                    failure = self._refusal(request, response, tries, sent_at)
             finally:
                 gate.leave()
-            taken = await self._before_next(request, failure, attempt)
+            if failure is None:
+                if attempts is None:
+                    tries.succeeded()
+                return messages.decode(decoder, request, response, self.redactor)
+            await self._back_off(request, failure, tries)
+
+    async def send_upload(self, request: Request, upload: Upload) -> Response:
+        """The 2xx answer to `request`, whose body is sent piece by piece. Raises what `send` raises."""
+        gate = self.gate
+        tries = self.attempts()
+        while True:
+            sent_at = await gate.enter(starts_run=request.starts_run)
+            tries.begin(sent_at)
+            try:
+                response = await self.transport.attempt_with(request, upload)
+            except TransportError as error:
+                failure: TransportError | APIStatusError | None = error
+                tries.record(request, type(error).__name__)
+            else:
+                failure = self._refusal(request, response, tries, sent_at)
+            finally:
+                gate.leave()
+            if failure is None:
+                tries.succeeded()
+                return response
+            await self._back_off(request, failure, tries)
 
     @asynccontextmanager
-    async def stream(self, request: Request, *, accept: str) -> AsyncGenerator[Streamed]:
-        """The beginning of a 2xx answer, to be read in the block; its place counts as taken until then.
+    async def stream(
+        self, request: Request, *, accept: str, attempts: Attempts | None = None
+    ) -> AsyncGenerator[Streamed]:
+        """The beginning of a 2xx answer, to be read in the block; it holds its slot until then.
 
-        Raises what `send` raises. What breaks in the block is not tried again.
+        Raises what `send` raises. What breaks in the block is raised, for the owner of `attempts` to decide.
         """
         gate = self.gate
-        attempt = 0
+        tries = attempts or self.attempts()
         begun = False
         while True:
-            attempt += 1
-            sent_at = await gate.enter(request.priority)
+            sent_at = await gate.enter(starts_run=request.starts_run)
+            tries.begin(sent_at)
             try:
                 async with self.transport.stream(request, accept=accept) as answer:
-                    self._note_attempt(request, attempt, sent_at, answer.status)
-                    self.server_date = answer.headers.get("Date")
-                    if 200 <= answer.status < 300:
-                        gate.succeeded()
+                    body = b"" if 200 <= answer.status < 300 else await answer.read()
+                    response = Response(answer.status, answer.headers, body)
+                    failure: TransportError | APIStatusError | None = self._refusal(
+                        request, response, tries, sent_at
+                    )
+                    if failure is None:
                         begun = True
+                        if attempts is None:
+                            tries.succeeded()
                         yield answer
                         return
-                    response = Response(answer.status, answer.headers, await answer.read())
-                    failure: TransportError | APIStatusError = self._refusal(request, response, attempt)
-                if isinstance(failure, RateLimitError):
-                    self._pause_everybody(gate, sent_at, failure)
             except TransportError as error:
-                if begun:
+                if begun:  # recorded as answered
+                    error.attempts = tries.number
                     raise
                 failure = error
-                failure.attempts = attempt
+                tries.record(request, type(error).__name__)
             finally:
                 gate.leave()
-            await self._before_next(request, failure, attempt)
+            await self._back_off(request, failure, tries)
 
-    async def _before_next(
-        self, request: Request, failure: TransportError | APIStatusError, attempt: int
-    ) -> int:
-        """Sleep before the next try and return what it takes of the quota, or raise the failure."""
-        delay = retry.decide(self.policy, failure, attempt, repeatable=request.repeatable, random=self.chance)
-        if self._closed is not None and self._closed.is_set() and request.repeatable:
-            raise ClientClosedError("the client was closed during the call") from failure
-        if isinstance(failure, CapacityError) and not request.waits_for_room:
-            raise failure
-        if delay is None or not (taken := self.quota.take(failure)):
-            raise failure
-        logger.warning(
-            "%s; sending again in %.2f s, attempt %d of %d",
-            failure,
-            delay,
-            attempt + 1,
-            self.policy.max_attempts,
+    def _refusal(
+        self, request: Request, response: Response, attempts: Attempts, sent_at: float
+    ) -> APIStatusError | None:
+        """What an answer other than 2xx means; None for a 2xx. Called while the slot is held."""
+        attempts.record(request, response.status)
+        self.server_date = response.headers.get("Date")
+        if 200 <= response.status < 300:
+            self.gate.succeeded()
+            return None
+        failure = messages.error_of(
+            request, response, self.redactor, now=datetime.now(UTC), attempts=attempts.number
         )
-        await self.sleep(delay)
-        return taken
+        if isinstance(failure, RateLimitError):
+            # A 429 concerns the key, so all requests; one that asks for too long concerns only its caller.
+            # Paused before the slot is released: no request that waits for it may go out first.
+            self.gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
+        return failure
+
+    async def _back_off(
+        self, request: Request, failure: TransportError | APIStatusError, attempts: Attempts
+    ) -> None:
+        """Sleep before the next attempt, or raise the failure."""
+        if request.repeatable and self._closed is not None and self._closed.is_set():
+            raise ClientClosedError("the client was closed during the call") from failure
+        waits = request.waits_for_capacity or not isinstance(failure, CapacityError)
+        retryable = waits and retry.is_retryable(failure, repeatable=request.repeatable)
+        await attempts.back_off(failure, retryable=retryable)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
@@ -223,17 +248,3 @@ class Sender:
                 await self._closed.wait()
         if self._closed.is_set():
             raise ClientClosedError("the client was closed during the call")
-
-    def _refusal(self, request: Request, response: Response, attempt: int) -> APIStatusError:
-        return messages.error_of(request, response, self.redactor, now=datetime.now(UTC), attempts=attempt)
-
-    def _pause_everybody(self, gate: Gate, sent_at: float, failure: RateLimitError) -> None:
-        """A 429 concerns the key, so all requests; one that asks for too long concerns only its caller."""
-        gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
-
-    def _note_attempt(self, request: Request, attempt: int, sent_at: float, result: int | str) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            elapsed = asyncio.get_running_loop().time() - sent_at
-            logger.debug(
-                "%s %s: %s in %.3f s, attempt %d", request.method, request.path, result, elapsed, attempt
-            )

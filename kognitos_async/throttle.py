@@ -7,7 +7,6 @@ from collections import deque
 
 from kognitos_async.errors import ClientClosedError
 from kognitos_async.event_loop import due_by
-from kognitos_async.messages import START
 
 _STARTS_IN_A_ROW = 9
 """So many starts go before one waiting request of another kind, so that none of those starves."""
@@ -64,10 +63,10 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def enter(self, priority: int) -> float:
+    async def enter(self, *, starts_run: bool) -> float:
         """Wait for admission; the loop time of it. Every `enter` that returns needs one `leave`.
 
-        Raises `ClientClosedError` when the client is closed first.
+        Starts are admitted before other requests. Raises `ClientClosedError` when the client is closed first.
         """
         now = self._loop.time()
         if self._closed:
@@ -77,7 +76,7 @@ class Gate:
             self._admit(now, late=0.0)
             return now
         place = self._loop.create_future()
-        self._waiting[0 if priority == START else 1].append(place)
+        self._waiting[0 if starts_run else 1].append(place)
         self._pump()
         try:
             await place

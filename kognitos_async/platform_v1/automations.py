@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kognitos_async.messages import START, Request, decoder_for
+from kognitos_async.messages import Request, decoder_for
 from kognitos_async.platform_v1.arguments import instance, instances, texts
 from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
 from kognitos_async.platform_v1.filters import filter_text
@@ -73,8 +73,8 @@ class Automations(Resource):
                 f"{invocation.automation.path}:invoke",
                 invocation.body,
                 repeatable=False,
-                priority=START,
-                waits_for_room=wait_for_room,
+                starts_run=True,
+                waits_for_capacity=wait_for_room,
             ),
             _INVOKED,
         )

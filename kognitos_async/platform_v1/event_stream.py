@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async import messages, retry
+from kognitos_async import messages
 from kognitos_async.errors import DecodeError, TransportError
 from kognitos_async.messages import Request, Response
 from kognitos_async.platform_v1.models.generated.exceptions import Event
@@ -19,6 +19,7 @@ from kognitos_async.work_stream import WorkStream
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from kognitos_async.attempts import Attempts
     from kognitos_async.sender import Sender
 
 _LONGEST_LINE = 16 * 1024 * 1024
@@ -36,24 +37,24 @@ class EventStream(WorkStream[Event]):
         self._sender = sender
         self._request = Request("GET", path)
         self._patience = patience
-        self._tries = 0  # in a row that told nothing new
         self._seen: OrderedDict[str, bytes] = OrderedDict()
 
     async def _follow(self, emit: Callable[[Event], Awaitable[None]]) -> None:
+        attempts = self._sender.attempts()
         while True:
-            self._tries += 1
             try:
-                await self._connected(emit)
+                await self._connected(emit, attempts)
             except TransportError as failure:
-                if self._tries >= self._sender.policy.max_attempts or not self._sender.quota.take(failure):
-                    raise
+                await attempts.back_off(failure, retryable=True)
             else:
+                attempts.succeeded()
                 return
-            await self._sender.sleep(retry.backoff(self._sender.policy, self._tries, self._sender.chance))
 
-    async def _connected(self, emit: Callable[[Event], Awaitable[None]]) -> None:
-        """Emit the events of one connection that were not yet told."""
-        async with self._sender.stream(self._request, accept="application/x-ndjson") as answer:
+    async def _connected(self, emit: Callable[[Event], Awaitable[None]], attempts: Attempts) -> None:
+        """Emit the new events of one connection."""
+        async with self._sender.stream(
+            self._request, accept="application/x-ndjson", attempts=attempts
+        ) as answer:
             number = 0
             async with aclosing(_lines(answer.pieces(self._patience), self._request.path)) as lines:
                 async for line in lines:
@@ -62,7 +63,7 @@ class EventStream(WorkStream[Event]):
                         continue  # only there to keep the connection alive
                     event = self._event(line, number)
                     if self._is_new(event, line):
-                        self._tries = 1
+                        attempts.start_over()
                         await emit(event)
 
     def _event(self, line: bytes, number: int) -> Event:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import anyio.to_thread
 import msgspec
 
-from kognitos_async import checks, messages, retry
+from kognitos_async import checks, messages
 from kognitos_async.errors import DecodeError, TransportError, UploadError
 from kognitos_async.messages import Request, Response, Upload, decoder_for
 from kognitos_async.platform_v1.models.base import Model
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from io import BufferedWriter
 
+    from kognitos_async.attempts import Attempts
     from kognitos_async.platform_v1.names import Name, Named
     from kognitos_async.transport import Streamed
     from kognitos_async.uploads.sources import FileSource
@@ -91,7 +92,7 @@ class Files(Resource):
 
             request = Request("POST", path, repeatable=False)
             size = len(form.head) + content.size + len(form.tail)
-            answer = await self._sender.send(request, None, Upload(form.content_type, size, pieces))
+            answer = await self._sender.send_upload(request, Upload(form.content_type, size, pieces))
         if answer.body:
             stored = messages.decode(_UPLOADED, request, answer, self._sender.redactor).metadata
             return given(stored, "metadata")
@@ -131,25 +132,30 @@ class Files(Resource):
         """
         target = Path(os.fspath(path))
         checks.callback("on_progress", on_progress)
-        address = f"{self._name(file, organization_id).path}:download"
-        attempt = 0
+        request = Request("GET", f"{self._name(file, organization_id).path}:download")
+        attempts = self._sender.attempts()
         while True:
-            attempt += 1
             try:
-                return await self._download_once(address, target, on_progress)
+                await self._download_once(request, target, on_progress, attempts)
             except TransportError as failure:
-                if attempt >= self._sender.policy.max_attempts or not self._sender.quota.take(failure):
-                    raise
-            await self._sender.sleep(retry.backoff(self._sender.policy, attempt, self._sender.chance))
+                await attempts.back_off(failure, retryable=True)
+            else:
+                attempts.succeeded()
+                return target
 
     async def _download_once(
-        self, address: str, target: Path, on_progress: Callable[[int, int | None], object] | None
-    ) -> Path:
+        self,
+        request: Request,
+        target: Path,
+        on_progress: Callable[[int, int | None], object] | None,
+        attempts: Attempts,
+    ) -> None:
         in_thread = anyio.to_thread.run_sync
         # Not in a thread: a cancelled call would not learn of the file that it opens.
         beside = _open_beside(target)
         try:
-            async with self._download(address) as download:
+            async with self._sender.stream(request, accept="*/*", attempts=attempts) as answer:
+                download = Download(answer, self._sender.transport.request_timeout)
                 received = 0
                 async for piece in download:
                     await in_thread(beside.write, piece)
@@ -159,7 +165,6 @@ class Files(Resource):
             await in_thread(_finish, beside, target)
         finally:
             _discard(beside)
-        return target
 
     async def metadata(
         self, file: str | Named | FileRef, *, organization_id: str | None = None

@@ -8,7 +8,7 @@ import msgspec
 
 from kognitos_async import checks
 from kognitos_async.errors import DecodeError
-from kognitos_async.messages import NORMAL, Request, decoder_for, with_query
+from kognitos_async.messages import Request, decoder_for, with_query
 from kognitos_async.paging import Page, Pager
 from kognitos_async.platform_v1.arguments import page_size_or_none
 
@@ -48,7 +48,6 @@ class Resource:
         query: Mapping[str, QueryValue] | None = None,
         body: object = None,
         repeatable: bool | None = None,
-        priority: int = NORMAL,
         confidential: bool = False,
     ) -> Coroutine[Any, Any, T]:
         """The answer decoded. Sent again after a lost answer if `repeatable`, which a GET is by itself.
@@ -61,7 +60,6 @@ class Resource:
                 with_query(path, query) if query else path,
                 None if body is None else _encode(body),
                 repeatable=method == "GET" if repeatable is None else repeatable,
-                priority=priority,
                 confidential=confidential,
             ),
             decoder_for(answer, strict=False),

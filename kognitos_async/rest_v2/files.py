@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from kognitos_async import checks, retry
-from kognitos_async.errors import NotSentError, OutcomeUnknownError, TransportError, UploadError
+from kognitos_async.errors import NotSentError, OutcomeUnknownError, UploadError
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
 from kognitos_async.uploads.file_store import allowed_headers, objection_to, refusal
@@ -19,14 +18,13 @@ from kognitos_async.uploads.sources import Source, name_of, open_source
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from kognitos_async.attempts import Attempts
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
     from kognitos_async.uploads.sources import FileSource
 
-logger = logging.getLogger("kognitos_async")
-
 _FORM = decoder_for(FileUpload)
-_MENDED_BY_A_FRESH_FORM = frozenset(
+_TRANSIENT_CODES = frozenset(
     {
         "InternalError",
         "ServiceUnavailable",
@@ -50,13 +48,15 @@ class Files:
 
         The agent may be left out where the key belongs to one agent. (create_file)
         """
+        return await self._create(file_name, agent_id, None)
+
+    async def _create(self, file_name: str, agent_id: str | None, attempts: Attempts | None) -> FileUpload:
         body: dict[str, Any] = {"file_name": checks.text("file_name", file_name, longest=256)}
         if (agent := agent_id if agent_id is not None else self._scope.agent_id) is not None:
             body["agent_id"] = checks.identifier("agent_id", agent)
         # A second form does no harm, so a lost answer may be asked for again.
-        return await self._sender.send(
-            Request("POST", "/files", msgspec.json.encode(body), confidential=True), _FORM
-        )
+        request = Request("POST", "/files", msgspec.json.encode(body), confidential=True)
+        return await self._sender.send(request, _FORM, attempts=attempts)
 
     async def upload(
         self,
@@ -83,23 +83,16 @@ class Files:
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
         async with open_source(source, size) as content:
-            attempt = taken = 0
+            attempts = self._sender.attempts()
             while True:
-                attempt += 1
-                form = await self.create(name, agent_id=agent_id)
+                form = await self._create(name, agent_id, attempts)
                 failure = await self._send(form, name, content, on_progress)
-                logger.debug("upload to the file store: %s, attempt %d", failure or "stored", attempt)
+                attempts.record("upload to the file store", failure or "stored")
                 if failure is None:
-                    self._sender.quota.give_back(taken)
+                    attempts.succeeded()
                     return UploadedFile(id=form.id, file_name=form.file_name, size=content.size)
-                delay = self._delay_after(failure, content, attempt)
-                lost = failure.__cause__
-                if delay is None or not (
-                    taken := self._sender.quota.take(lost if isinstance(lost, TransportError) else failure)
-                ):
-                    raise failure
-                logger.warning("%s; sending again with a fresh form in %.2f s", failure, delay)
-                await self._sender.sleep(delay)
+                readable = content.rewindable or not content.touched
+                await attempts.back_off(failure, retryable=readable and _is_transient(failure))
 
     async def _send(
         self,
@@ -141,17 +134,15 @@ class Files:
             code=code,
         )
 
-    def _delay_after(self, failure: UploadError, content: Source, attempt: int) -> float | None:
-        policy = self._sender.policy
-        if attempt >= policy.max_attempts or (content.touched and not content.rewindable):
-            return None
-        mendable = (
-            failure.status is None
-            or failure.status in retry.RETRYABLE_STATUSES
-            or failure.code in _MENDED_BY_A_FRESH_FORM
-            or (failure.status == 403 and b"expired" in failure.body.lower())
-        )
-        return retry.backoff(policy, attempt, self._sender.chance) if mendable else None
+
+def _is_transient(failure: UploadError) -> bool:
+    """Whether sending again with a fresh form may help."""
+    return (
+        failure.status is None
+        or failure.status in retry.RETRYABLE_STATUSES
+        or failure.code in _TRANSIENT_CODES
+        or (failure.status == 403 and b"expired" in failure.body.lower())
+    )
 
 
 def _checked(form: FileUpload) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.checks import check_since
-from kognitos_async.messages import START, Request, decoder_for, segment
+from kognitos_async.messages import Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
@@ -109,7 +109,9 @@ class Runs:
         """`start`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
         body = encode_start(request, self._scope.agent(request.agent_id))
         sending = self._sender.send(
-            Request("POST", "/runs", body, repeatable=False, priority=START, waits_for_room=wait_for_room),
+            Request(
+                "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
+            ),
             _RUN,
         )
         run = await started(sending, repr(request.name), request)

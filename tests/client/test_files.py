@@ -210,7 +210,7 @@ async def test_the_stores_own_words(serve, connect):
 async def test_an_error_that_quotes_the_form(client, server):
     """Presigned values that the store's error quotes are taken out of text, body and arguments."""
     form = {}
-    create = client.files.create
+    create = client.files._create
 
     async def remember(*args, **kwargs):
         made = await create(*args, **kwargs)
@@ -220,7 +220,7 @@ async def test_an_error_that_quotes_the_form(client, server):
         server.misbehave("upload_file", faults.answer(403, body.encode()))
         return made
 
-    client.files.create = remember
+    client.files._create = remember
     with pytest.raises(UploadError) as caught:
         await client.files.upload(b"x", file_name="a.txt")
     shown = f"{caught.value!s} {caught.value!r} {caught.value.body!r} {vars(caught.value)}"

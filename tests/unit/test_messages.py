@@ -27,7 +27,6 @@ from kognitos_async import (
     ServerError,
 )
 from kognitos_async.messages import (
-    START,
     Redactor,
     Request,
     Response,
@@ -41,7 +40,7 @@ from kognitos_async.messages import (
 NOW = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 KEY = "sk-Very/Secret+Key=="
 GET = Request("GET", "/runs/r-1?continuation_token=secret-token")
-START_REQUEST = Request("POST", "/runs", b"{}", repeatable=False, priority=START)
+START_REQUEST = Request("POST", "/runs", b"{}", repeatable=False, starts_run=True)
 
 
 def answer(status, body=b"", **headers):

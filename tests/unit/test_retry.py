@@ -25,8 +25,16 @@ from kognitos_async import (
     RateLimitError,
     RetryPolicy,
     ServerError,
+    UploadError,
 )
-from kognitos_async.retry import RetryQuota, backoff, certainly_not_done, decide, parse_retry_after
+from kognitos_async.retry import (
+    RetryQuota,
+    backoff,
+    certainly_not_done,
+    decide,
+    is_retryable,
+    parse_retry_after,
+)
 
 NOW = datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -73,6 +81,12 @@ def nothing_was_done(failure):
     return failure.status == 429 or (failure.status == 503 and failure.retry_after is not None)
 
 
+def decision(policy, failure, attempt, *, repeatable, random):
+    """The decision about a request that may be repeated, or may not."""
+    retryable = is_retryable(failure, repeatable=repeatable)
+    return decide(policy, failure, attempt, retryable=retryable, random=random)
+
+
 def may_be_read_again(failure):
     """The contract's list for reads: lost or missing connections, 408, 429, 500, 502, 503, 504, capacity."""
     if isinstance(failure, APIStatusError):
@@ -85,7 +99,7 @@ def test_what_must_not_happen_twice_is_sent_again_only_when_it_certainly_did_not
     policy, failure, attempt, chance
 ):
     """A start is repeated for the refusals and missing connections of the contract, nothing else."""
-    delay = decide(policy, failure, attempt, repeatable=False, random=chance)
+    delay = decision(policy, failure, attempt, repeatable=False, random=chance)
     assert certainly_not_done(failure) == nothing_was_done(failure)
     if delay is not None:
         assert nothing_was_done(failure)
@@ -94,7 +108,7 @@ def test_what_must_not_happen_twice_is_sent_again_only_when_it_certainly_did_not
 @given(policies, failures, attempts, chances, st.booleans())
 def test_every_decision_keeps_to_the_policy(policy, failure, attempt, chance, repeatable):
     """Attempts and jitter are bounded; Retry-After is never shortened, and above the limit raised."""
-    delay = decide(policy, failure, attempt, repeatable=repeatable, random=chance)
+    delay = decision(policy, failure, attempt, repeatable=repeatable, random=chance)
     asked = getattr(failure, "retry_after", None)
     allowed = may_be_read_again(failure) if repeatable else nothing_was_done(failure)
     expected_none = (
@@ -224,6 +238,14 @@ def test_a_fresh_quota_pays_for_100_retries_or_50_after_timeouts():
     assert [quota.take(LATE) for _ in range(51)] == [10] * 50 + [0]
 
 
+def test_a_failure_caused_by_a_timeout_costs_like_a_timeout():
+    """An upload error wraps what happened to its connection."""
+    failure = UploadError("not stored")
+    assert RetryQuota().take(failure) == 5
+    failure.__cause__ = LATE
+    assert RetryQuota().take(failure) == 10
+
+
 def test_a_timeout_needs_ten_tokens_where_five_are_left():
     """A refused retry takes nothing."""
     quota = RetryQuota()
@@ -275,7 +297,7 @@ def test_a_retry_after_is_obeyed_up_to_the_limit_and_raised_just_above_it(status
     policy = RetryPolicy()
 
     def delay(asked):
-        return decide(policy, refused(status, asked), 1, repeatable=repeatable, random=Longest())
+        return decision(policy, refused(status, asked), 1, repeatable=repeatable, random=Longest())
 
     assert delay(120.0) == 120.0
     assert delay(120.5) is None
@@ -286,6 +308,6 @@ def test_the_sleep_is_the_longer_of_jitter_and_retry_after():
     policy = RetryPolicy(base_delay=8, max_delay=20)
 
     def delay(asked):
-        return decide(policy, refused(503, asked), 1, repeatable=True, random=Longest())
+        return decision(policy, refused(503, asked), 1, repeatable=True, random=Longest())
 
     assert [delay(None), delay(0.0), delay(3.0), delay(9.0)] == [8, 8, 8, 9]

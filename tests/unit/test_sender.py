@@ -22,14 +22,14 @@ from kognitos_async import (
     RetryPolicy,
     ServerError,
 )
-from kognitos_async.messages import START, Redactor, Request, decoder_for
+from kognitos_async.messages import Redactor, Request, decoder_for
 from kognitos_async.sender import Sender
 from tests.unit.fakes import Scripted, answer
 from tests.virtual_time import run_virtually
 
 OK = answer(200, {"status": "OK"})
 GET = Request("GET", "/health")
-POST = Request("POST", "/runs", b"{}", repeatable=False, priority=START)
+POST = Request("POST", "/runs", b"{}", repeatable=False, starts_run=True)
 DOWN = answer(500, {"message": "down"})
 HEALTH = decoder_for(Health)
 
@@ -358,7 +358,7 @@ def test_no_record_holds_a_secret(caplog):
     """Neither a key that an answer echoes, nor a query, nor a body that was sent."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
     echo = answer(503, {"message": "the key test-key is busy"}, {"Retry-After": "1"})
-    start = Request("POST", "/runs?token=hidden", b'{"inputs": "private"}', repeatable=False, priority=START)
+    start = Request("POST", "/runs?token=hidden", b'{"inputs": "private"}', repeatable=False, starts_run=True)
     outcome, times, _ = send(Scripted(echo), start)
     assert len(times) == 4
     assert isinstance(outcome, ServerError)
@@ -375,7 +375,7 @@ def test_a_full_organization_is_waited_for_or_raised_as_the_request_says():
     outcome, times, _ = send(Scripted(full, full, OK), POST)
     assert outcome.ok
     assert times == pytest.approx([0, 0.25, 0.75])
-    impatient = Request("POST", "/runs", b"{}", repeatable=False, priority=START, waits_for_room=False)
+    impatient = Request("POST", "/runs", b"{}", repeatable=False, starts_run=True, waits_for_capacity=False)
     outcome, times, _ = send(Scripted(full, OK), impatient)
     assert isinstance(outcome, CapacityError)
     assert times == [0]
@@ -439,6 +439,80 @@ def test_a_retry_that_succeeds_gives_its_tokens_back(lost):
         await one.open()
         await one.send(GET, HEALTH)
         assert one.quota.tokens == 500
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_before_send_comes_last_and_before_each_attempt():
+    """When the slot and the rate are there; a retry asks again."""
+    log = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport = Scripted(
+            answer(429, None, {"Retry-After": "7"}), answer(503, None, {"Retry-After": "3"}), OK, latency=1
+        )
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+
+        async def note():
+            log.append((loop.time(), len(transport.sent)))
+
+        other = asyncio.create_task(one.send(GET, HEALTH))
+        await asyncio.sleep(0.5)
+        await one.send(POST, HEALTH, before_send=note)
+        await other
+        await one.close()
+
+    run_virtually(main())
+    # The GET is refused at 1 and pauses all until 8; the start is refused at 9, then the GET goes first.
+    assert [sent for _, sent in log] == [1, 3]
+    assert log[0][0] >= 8
+    assert log[1][0] >= log[0][0] + 4
+
+
+class TakenOverError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "problem", [TakenOverError, asyncio.CancelledError, NotSentError("of somebody else")]
+)
+def test_what_before_send_raises_passes_through_and_nothing_is_sent(problem):
+    """The slot is free again, and the failure is nobody's reason for a retry."""
+
+    async def main():
+        transport = Scripted(OK)
+        one = sender(transport, max_concurrent=1)
+        await one.open()
+
+        async def refuse():
+            raise problem
+
+        with pytest.raises(problem if isinstance(problem, type) else type(problem)):
+            await one.send(POST, HEALTH, before_send=refuse)
+        assert transport.sent == []
+        async with asyncio.timeout(1):
+            assert (await one.send(GET, HEALTH)).ok
+        await one.close()
+
+    run_virtually(main())
+
+
+def test_attempts_handed_in_are_shared_and_succeed_for_their_owner_alone():
+    """Two requests of one piece of work have the attempts of one."""
+
+    async def main():
+        transport = Scripted(DOWN, OK, DOWN)
+        one = sender(transport, policy=RetryPolicy(max_attempts=3))
+        await one.open()
+        attempts = one.attempts()
+        assert (await one.send(GET, HEALTH, attempts=attempts)).ok
+        assert one.quota.tokens == 495
+        with pytest.raises(ServerError) as caught:
+            await one.send(GET, HEALTH, attempts=attempts)
+        assert caught.value.attempts == len(transport.sent) == 3
         await one.close()
 
     run_virtually(main())

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kognitos_async import ClientClosedError
-from kognitos_async.messages import NORMAL, START
 from kognitos_async.throttle import Gate, recovering_rate
 from tests.virtual_time import run_virtually
 
@@ -18,9 +17,9 @@ def gate(*, max_concurrent=100, requests_per_second=None):
     return Gate(max_concurrent=max_concurrent, requests_per_second=requests_per_second)
 
 
-async def admitted(entrance, priority, log, label, *, hold=0.0):
+async def admitted(entrance, starts_run, log, label, *, hold=0.0):
     """Pass the gate, write it down, stay inside for `hold` seconds."""
-    when = await entrance.enter(priority)
+    when = await entrance.enter(starts_run=starts_run)
     log.append((round(when, 6), label))
     if hold:
         await asyncio.sleep(hold)
@@ -32,7 +31,7 @@ def test_nobody_waits_at_an_open_gate():
 
     async def main():
         entrance, log = gate(), []
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n, hold=1) for n in range(100)))
+        await asyncio.gather(*(admitted(entrance, False, log, n, hold=1) for n in range(100)))
         assert {time for time, _ in log} == {0.0}
 
     run_virtually(main())
@@ -43,7 +42,7 @@ def test_no_more_than_max_concurrent_are_inside():
 
     async def main():
         entrance, log = gate(max_concurrent=2), []
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n, hold=1) for n in range(6)))
+        await asyncio.gather(*(admitted(entrance, False, log, n, hold=1) for n in range(6)))
         assert log == [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
 
     run_virtually(main())
@@ -55,7 +54,7 @@ def test_requests_per_second_spaces_requests_evenly(rate, count):
 
     async def main():
         entrance, log = gate(requests_per_second=rate), []
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(count)))
+        await asyncio.gather(*(admitted(entrance, False, log, n) for n in range(count)))
         assert [time for time, _ in log] == pytest.approx([n / rate for n in range(count)], abs=1e-4)
         assert [label for _, label in log] == list(range(count))
 
@@ -67,9 +66,9 @@ def test_idle_seconds_are_not_saved_up_for_a_burst():
 
     async def main():
         entrance, log = gate(requests_per_second=2), []
-        await admitted(entrance, NORMAL, log, "first")
+        await admitted(entrance, False, log, "first")
         await asyncio.sleep(60)
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(10)))
+        await asyncio.gather(*(admitted(entrance, False, log, n) for n in range(10)))
         times = [time for time, _ in log[1:]]
         assert times[-1] - times[0] >= 9 / 2 - 0.25
 
@@ -81,9 +80,9 @@ def test_starts_go_first_when_the_rate_is_short():
 
     async def main():
         entrance, log = gate(requests_per_second=1), []
-        polls = [asyncio.create_task(admitted(entrance, NORMAL, log, "poll")) for _ in range(5)]
+        polls = [asyncio.create_task(admitted(entrance, False, log, "poll")) for _ in range(5)]
         await asyncio.sleep(0.5)
-        start = asyncio.create_task(admitted(entrance, START, log, "start"))
+        start = asyncio.create_task(admitted(entrance, True, log, "start"))
         await asyncio.gather(start, *polls)
         assert [label for _, label in log] == ["poll", "start", "poll", "poll", "poll", "poll"]
 
@@ -95,8 +94,8 @@ def test_polls_do_not_starve_behind_starts():
 
     async def main():
         entrance, log = gate(requests_per_second=10), []
-        waiting = [asyncio.create_task(admitted(entrance, START, log, "start")) for _ in range(100)]
-        waiting += [asyncio.create_task(admitted(entrance, NORMAL, log, "poll")) for _ in range(5)]
+        waiting = [asyncio.create_task(admitted(entrance, True, log, "start")) for _ in range(100)]
+        waiting += [asyncio.create_task(admitted(entrance, False, log, "poll")) for _ in range(5)]
         await asyncio.gather(*waiting)
         places = [n for n, (_, label) in enumerate(log) if label == "poll"]
         assert len(places) == 5
@@ -111,7 +110,7 @@ def test_a_429_pauses_everybody_for_as_long_as_it_asks(asked):
 
     async def main():
         entrance, log = gate(), []
-        sent = await entrance.enter(NORMAL)
+        sent = await entrance.enter(starts_run=False)
         entrance.throttled(sent, asked)
         entrance.leave()
         await asyncio.gather(*(admitted(entrance, n % 2, log, n) for n in range(4)))
@@ -127,11 +126,11 @@ def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
         loop = asyncio.get_running_loop()
         entrance, pauses = gate(), []
         for _ in range(7):
-            sent = await entrance.enter(NORMAL)
+            sent = await entrance.enter(starts_run=False)
             entrance.throttled(loop.time(), None)
             entrance.leave()
             began = loop.time()
-            await entrance.enter(NORMAL)
+            await entrance.enter(starts_run=False)
             entrance.leave()
             pauses.append(loop.time() - began)
             assert sent <= began
@@ -139,14 +138,14 @@ def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
         assert pauses[:6] == pytest.approx([0.25, 0.5, 1, 2, 2, 2], rel=0.15)
         assert pauses[6] == pytest.approx(2, rel=0.15)
         await asyncio.sleep(100)
-        await entrance.enter(NORMAL)
+        await entrance.enter(starts_run=False)
         entrance.succeeded()
         entrance.leave()
-        sent = await entrance.enter(NORMAL)
+        sent = await entrance.enter(starts_run=False)
         entrance.throttled(sent, None)
         entrance.leave()
         began = loop.time()
-        await entrance.enter(NORMAL)
+        await entrance.enter(starts_run=False)
         assert loop.time() - began == pytest.approx(0.25, rel=0.01)
 
     run_virtually(main())
@@ -158,13 +157,13 @@ def test_429s_to_one_burst_count_as_one():
     async def main():
         loop = asyncio.get_running_loop()
         entrance = gate()
-        sent = [await entrance.enter(NORMAL) for _ in range(50)]
+        sent = [await entrance.enter(starts_run=False) for _ in range(50)]
         for moment in sent:
             await asyncio.sleep(0.001)
             entrance.throttled(moment, None)
             entrance.leave()
         began = loop.time()
-        await entrance.enter(NORMAL)
+        await entrance.enter(starts_run=False)
         assert loop.time() - began <= 0.3
 
     run_virtually(main())
@@ -175,7 +174,7 @@ def requests_in(entrance, log, seconds, *, clients=50):
 
     async def keep_sending():
         while asyncio.get_running_loop().time() < seconds:
-            await admitted(entrance, NORMAL, log, "x", hold=0.05)
+            await admitted(entrance, False, log, "x", hold=0.05)
             entrance.succeeded()
 
     return asyncio.gather(*(keep_sending() for _ in range(clients)))
@@ -218,8 +217,8 @@ def test_a_cancelled_waiter_loses_no_place(when):
 
     async def main():
         entrance = gate(max_concurrent=1)
-        await entrance.enter(NORMAL)
-        waiter = asyncio.create_task(entrance.enter(NORMAL))
+        await entrance.enter(starts_run=False)
+        waiter = asyncio.create_task(entrance.enter(starts_run=False))
         await asyncio.sleep(1)
         if when == "admitted":
             entrance.leave()
@@ -231,7 +230,7 @@ def test_a_cancelled_waiter_loses_no_place(when):
         with pytest.raises(asyncio.CancelledError):
             await waiter
         async with asyncio.timeout(1):
-            await entrance.enter(NORMAL)
+            await entrance.enter(starts_run=False)
 
     run_virtually(main())
 
@@ -241,8 +240,8 @@ def test_closing_wakes_everybody_who_waits():
 
     async def main():
         entrance = gate(requests_per_second=0.001)
-        await entrance.enter(NORMAL)
-        waiting = [asyncio.create_task(entrance.enter(n % 2)) for n in range(4)]
+        await entrance.enter(starts_run=False)
+        waiting = [asyncio.create_task(entrance.enter(starts_run=n % 2 == 0)) for n in range(4)]
         await asyncio.sleep(1)
         assert not any(task.done() for task in waiting)
         waiting[0].cancel()
@@ -251,7 +250,7 @@ def test_closing_wakes_everybody_who_waits():
         assert isinstance(results[0], asyncio.CancelledError)
         assert all(isinstance(result, ClientClosedError) for result in results[1:])
         with pytest.raises(ClientClosedError):
-            await entrance.enter(START)
+            await entrance.enter(starts_run=True)
         assert all(task.done() for task in waiting)
 
     run_virtually(main())
@@ -262,15 +261,15 @@ def test_a_minute_after_a_429_no_limit_is_left():
 
     async def main():
         entrance, log = gate(), []
-        sent = await entrance.enter(NORMAL)
+        sent = await entrance.enter(starts_run=False)
         entrance.throttled(sent, 1.0)
         entrance.leave()
         await asyncio.sleep(3)
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(3)))
+        await asyncio.gather(*(admitted(entrance, False, log, n) for n in range(3)))
         assert log[-1][0] > 3
         await asyncio.sleep(31)
         began = asyncio.get_running_loop().time()
-        await asyncio.gather(*(admitted(entrance, NORMAL, log, n) for n in range(50)))
+        await asyncio.gather(*(admitted(entrance, False, log, n) for n in range(50)))
         assert asyncio.get_running_loop().time() == began
 
     run_virtually(main())

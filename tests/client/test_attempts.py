@@ -1,0 +1,119 @@
+"""Work of several requests: its attempts counted, charged and logged; the way to the socket."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+import kognitos_async
+from kognitos_async import OutcomeUnknownError, RetryPolicy, TransportError, UploadError
+from kognitos_async.testing import faults
+
+PACKAGE = str(Path(kognitos_async.__file__).parent)
+MOST = 3
+QUICK = RetryPolicy(max_attempts=MOST, base_delay=0.001, max_delay=0.001)
+
+
+async def read(client, server, tmp_path):
+    file = server.platform.add_file("a.bin", b"x" * 5000)
+    await client.files.metadata(file.name)
+
+
+async def download(client, server, tmp_path):
+    file = server.platform.add_file("a.bin", b"x" * 5000)
+    await client.files.download_to(file.name, tmp_path / "a")
+
+
+async def stream(client, server, tmp_path):
+    run = server.platform.add_run(state="completed")
+    server.platform.add_event(run.id, "an event")
+    async with client.exceptions.stream(run.name) as events:
+        async for _ in events:
+            pass
+
+
+WORK = {"GetFileMetadata": read, "DownloadFile": download, "StreamEvents": stream}
+
+
+@pytest.mark.parametrize("operation", WORK)
+@pytest.mark.parametrize("fault", ["never answered", "unavailable", "cut"])
+async def test_max_attempts_bounds_the_work_and_every_attempt_is_logged(
+    operation, fault, server, tmp_path, caplog
+):
+    """Also where a loop of its own begins again what was opened well; one WARNING before each retry."""
+    misbehaviour = {
+        "never answered": faults.hang,
+        "unavailable": faults.unavailable,
+        "cut": faults.cut_body,
+    }[fault]()
+    caplog.set_level(logging.DEBUG, "kognitos_async")
+    async with server.platform_client(retry=QUICK, request_timeout=0.2) as client:
+        server.misbehave(operation, misbehaviour, times=None)
+        with pytest.raises(kognitos_async.KognitosError) as caught:
+            await WORK[operation](client, server, tmp_path)
+    assert server.count(operation) == MOST
+    assert caught.value.attempts == MOST
+    levels = [record.levelname for record in caplog.records if record.name == "kognitos_async"]
+    assert levels.count("WARNING") == MOST - 1
+    assert levels.count("DEBUG") == MOST
+
+
+@pytest.mark.parametrize("operation", ["DownloadFile", "StreamEvents"])
+async def test_work_that_needed_a_retry_gives_back_what_it_was_charged(operation, server, tmp_path):
+    """Or a hundred downloads that each needed one leave none for the next."""
+    async with server.platform_client(retry=QUICK) as client:
+        for fault in (faults.cut_body(), faults.unavailable()):
+            server.misbehave(operation, fault)
+            await WORK[operation](client, server, tmp_path)
+        assert client._sender.quota.tokens == 500
+    assert server.count(operation) == 4
+
+
+async def test_an_upload_and_its_form_share_their_attempts(server):
+    """A form that needed two attempts leaves one for the file store."""
+    async with server.client(retry=QUICK) as client:
+        server.misbehave("create_file", faults.server_error(500), times=2)
+        server.misbehave("upload_file", faults.server_error(503), times=None)
+        with pytest.raises(UploadError):
+            await client.files.upload(b"abc", file_name="a")
+    assert server.count("create_file") == MOST
+    assert server.count("upload_file") == 1
+
+
+async def test_a_download_that_breaks_tells_its_attempts(server):
+    """The opening was tried again, the reading is not."""
+    file = server.platform.add_file("a.bin", b"x" * 5000)
+    async with server.platform_client(retry=QUICK) as client:
+        server.misbehave("DownloadFile", faults.unavailable())
+        server.misbehave("DownloadFile", faults.cut_body())
+        with pytest.raises(TransportError) as caught:
+            async with client.files.download(file.name) as pieces:
+                async for _ in pieces:
+                    pass
+    assert isinstance(caught.value, OutcomeUnknownError)
+    assert caught.value.attempts == 2
+
+
+async def test_three_frames_lead_from_a_resource_to_the_socket(server):
+    """Layers that only forward would show here."""
+    seen = []
+
+    async def began(*_):
+        frame = sys._getframe()
+        files = []
+        while frame is not None:
+            files.append((frame.f_code.co_filename, frame.f_code.co_name))
+            frame = frame.f_back
+        seen.append([name for file, name in files if file.startswith(PACKAGE)])
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_start.append(began)
+    run = server.add_run()
+    async with server.client(trace_configs=[tracing]) as client:
+        await client.runs.get(run.id)
+        await client.health()
+    assert seen == [["attempt", "send", "get"], ["attempt", "send", "health"]]
