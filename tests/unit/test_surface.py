@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -354,7 +355,7 @@ def test_every_public_class_is_of_this_package_and_documented():
 def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
     """Nor what only they and bulk jobs need: nobody else pays for that."""
     program = (
-        "import sys, kognitos_async;"
+        "import sys; from kognitos_async import KognitosClient;"
         "print([m for m in sys.modules if m.startswith(('kognitos_async.testing', 'kognitos_async.cli'))"
         " or m in ('typer', 'rich', 'jsonschema', 'pytest', 'sqlite3')])"
     )
@@ -368,10 +369,41 @@ def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
     assert ast.literal_eval(found.stdout) == []
 
 
+def test_importing_the_package_alone_loads_nothing_else():
+    """pytest imports it in every run of whoever has it installed."""
+    program = (
+        "import sys; before = set(sys.modules); import kognitos_async.testing.pytest_plugin;"
+        "new = set(sys.modules) - before - {'pytest'};"
+        "print([m for m in sys.modules if m.startswith('kognitos_async')], 'aiohttp' in new, 'msgspec' in new)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=unmeasured.environ(), capture_output=True, text=True, check=True
+    )
+    ours = ["kognitos_async", "kognitos_async.testing", "kognitos_async.testing.pytest_plugin"]
+    assert found.stdout == f"{ours} False False\n"
+
+
+def test_every_public_name_is_where_type_checkers_look_for_it():
+    """What is loaded on first use and what is declared for static analysis are the same objects."""
+    tree = ast.parse(Path(kognitos_async.__file__).read_text())
+    (declared,) = [part for part in tree.body if isinstance(part, ast.If)]
+    homes = {
+        alias.asname or alias.name: part.module
+        for part in declared.body
+        if isinstance(part, ast.ImportFrom)
+        for alias in part.names
+    }
+    assert set(homes) == set(kognitos_async.__all__)
+    for name, module in homes.items():
+        if name != "__version__":
+            assert getattr(importlib.import_module(module), name) is getattr(kognitos_async, name)
+
+
 def test_the_platform_api_is_loaded_when_it_is_first_used():
     """Its models are many, and nobody else's business."""
     program = (
         "import sys, kognitos_async;"
+        "kognitos_async.KognitosClient('x');"
         "before = [m for m in sys.modules if m.startswith('kognitos_async.platform_v1')];"
         "kognitos_async.PlatformClient('kgn_pat_x');"
         "print((before, 'kognitos_async.platform_v1.client' in sys.modules))"
