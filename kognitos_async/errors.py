@@ -83,12 +83,16 @@ class NotSentError(TransportError):
 class OutcomeUnknownError(TransportError):
     """The request was sent and its answer lost: it may have been carried out.
 
-    `timed_out` tells an attempt that ran out of time from a broken connection.
+    `timed_out` tells an attempt that ran out of time from a broken connection, `too_large` an answer beyond
+    the 64 MiB that are read: asking again would not make it smaller.
     """
 
-    def __init__(self, message: str, *, attempts: int = 1, timed_out: bool = False) -> None:
+    def __init__(
+        self, message: str, *, attempts: int = 1, timed_out: bool = False, too_large: bool = False
+    ) -> None:
         super().__init__(message, attempts=attempts)
         self.timed_out = timed_out
+        self.too_large = too_large
 
 
 class APIStatusError(KognitosError):
@@ -160,14 +164,25 @@ class DecodeError(KognitosError):
     """A 2xx answer that is not what the API documents.
 
     `path` is the field at fault (`$.items[0].id`), `$` when the body is not JSON at all, which is what
-    `malformed` says; `body` is the start of the body with secrets removed.
+    `malformed` says; `body` is the start of the body with secrets removed. `undecoded` holds the JSON of the
+    items of a page that could not be decoded, where the others could: then `continuation_token` leads behind
+    that page (None if it was the last). It is empty for lists whose items may hold credentials.
     """
 
-    def __init__(self, text: str, *, path: str, body: bytes, malformed: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        path: str,
+        body: bytes,
+        malformed: bool = False,
+        undecoded: tuple[bytes, ...] = (),
+    ) -> None:
         super().__init__(text)
         self.path = path
         self.body = body
         self.malformed = malformed
+        self.undecoded = undecoded
 
 
 class PaginationError(KognitosError):

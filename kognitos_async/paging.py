@@ -1,14 +1,15 @@
-"""Lists that follow their continuation tokens by themselves, one page ahead of the reader."""
+"""Listings that follow their continuation tokens, one page ahead of the reader."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import msgspec
 
-from kognitos_async.errors import KognitosError, PaginationError
+from kognitos_async.errors import DecodeError, KognitosError, PaginationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -27,15 +28,25 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     total_size: int | None = None
 
 
+class PartialPage(Page[T], Generic[T], frozen=True, kw_only=True):
+    """A page some of whose items could not be decoded: `items` holds the others."""
+
+    error: DecodeError
+
+
 class Pager(Generic[T]):
     """A listing that has not been fetched yet.
 
     `async for item in pager` walks all items, `pager.pages()` all pages, `await pager` fetches the first
     page, `await pager.collect()` makes a list. While one page is consumed the next is fetched, never more
-    than one ahead; leaving the loop ends that. It may be iterated again, from the start.
+    than one ahead; leaving the loop ends that. Each iteration begins at the start.
 
-    Whatever the listing's requests raise ends the iteration, with `continuation_token` on the error;
-    `PaginationError` when the API repeats a token.
+    Cancelling one step of an iteration, by a time limit for instance, loses nothing: the next step of the
+    same iterator continues where it was. So does the step after an exception.
+
+    Whatever the requests of the listing raise ends the loop, with `continuation_token` on the error.
+    `DecodeError` with `undecoded` follows the items of a page that holds others which cannot be decoded; its
+    token leads behind that page (None if it was the last). `PaginationError` when the API repeats a token.
     """
 
     def __init__(
@@ -44,118 +55,227 @@ class Pager(Generic[T]):
         self._fetch = fetch
         self._start = continuation_token
         self.continuation_token = continuation_token
-        """The token that fetches what has not been yielded: pass it to `list(...)` to go on later.
+        """The token that fetches what has not been yielded: pass it to `list(...)` to continue later.
 
         It moves page by page: inside a page it is that page's own, so nothing is skipped and the page's
         first items come again. None before the first page and after the last."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: iterate with `async for`, or await it for the first page>"
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first().__await__()
 
     async def _first(self) -> Page[T]:
-        walk = _Walk(self, look_ahead=False)
-        page = await walk.next_page()
-        self.continuation_token = walk.following
+        """The first page, without fetching ahead."""
+        walk = _Walk(self._fetch, self._start)
+        self.continuation_token = self._start
+        page = _whole(await walk.fetch())
+        self.continuation_token = page.continuation_token
         return page
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        walk = _Walk(self)
-        try:
-            while not walk.ended:
-                items = (await walk.next_page()).items
-                for item in items[:-1]:
-                    yield item
-                # With its last item a page has been yielded whole.
-                self.continuation_token = walk.following
-                if items:
-                    yield items[-1]
-        finally:
-            walk.leave()
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self, self._fetch, self._start)
 
-    async def pages(self) -> AsyncIterator[Page[T]]:
+    def pages(self) -> AsyncIterator[Page[T]]:
         """The pages one after the other, empty ones too."""
-        walk = _Walk(self)
-        try:
-            while not walk.ended:
-                page = await walk.next_page()
-                self.continuation_token = walk.following
-                yield page
-        finally:
-            walk.leave()
+        return _Pages(self, self._fetch, self._start)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
-        """The items as a list, `max_items` at the most; no page is fetched beyond what that needs."""
+        """The items as a list, at most `max_items`; no page is fetched beyond what that needs."""
         if max_items is not None and (isinstance(max_items, bool) or not isinstance(max_items, int)):
-            raise TypeError(f"max_items is an int or None, not {type(max_items).__name__}")
+            raise TypeError(f"max_items must be an int or None, got {type(max_items).__name__}")
         if max_items is not None and max_items < 0:
-            raise ValueError(f"max_items is 0 or more, not {max_items}")
+            raise ValueError(f"max_items must be 0 or more, got {max_items}")
         items: list[T] = []
-        # Nothing happens between two pages that a page fetched ahead could hide behind.
-        walk = _Walk(self, look_ahead=False)
+        # Without fetching ahead: no work of the caller's between two pages could hide it.
+        walk = _Walk(self._fetch, self._start)
         while not walk.ended and (max_items is None or len(items) < max_items):
-            page = await walk.next_page()
+            self.continuation_token = walk.token
+            page = await walk.fetch()
             if max_items is not None and len(items) + len(page.items) > max_items:
                 items.extend(page.items[: max_items - len(items)])
                 break
-            items.extend(page.items)
-            self.continuation_token = walk.following
+            items.extend(_whole(page).items)
+            self.continuation_token = page.continuation_token
         return items
 
 
 class _Walk(Generic[T]):
-    """One way through the pages of a pager: where it is, what it has seen, what it fetches ahead."""
+    """The position of one iteration: the token of the next page, and which tokens it has used."""
 
-    def __init__(self, pager: Pager[T], *, look_ahead: bool = True) -> None:
-        self._pager = pager
-        self._fetch = pager._fetch  # noqa: SLF001 - the pager's other half
-        self._look_ahead = look_ahead
-        self._seen: set[bytes] = set()
+    def __init__(self, fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None) -> None:
+        self._fetch = fetch
+        self._used: set[bytes] = set()
+        self._fingerprint = _fingerprint(start)
         self._ahead: asyncio.Task[Page[T] | KognitosError] | None = None
-        self.following: str | None = pager._start  # noqa: SLF001
-        self._mark = _fingerprint(self.following)
+        self.token = start
         self.ended = False
 
-    async def next_page(self) -> Page[T]:
-        token = self.following
-        self._pager.continuation_token = token
+    async def fetch(self) -> Page[T]:
+        """The next page, fetched in the task of the caller."""
+        self._refuse_repetition()
+        return self._advance(await _outcome(self._fetch, self.token))
+
+    async def fetch_in_task(self) -> Page[T]:
+        """The next page. After a cancellation the next call finds it, or its request still under way."""
         self._refuse_repetition()
         if self._ahead is None:
-            outcome = await self._outcome(token)
-        else:
-            outcome, self._ahead = await self._ahead, None
+            self.fetch_ahead()
+        while self._ahead is not None:
+            await asyncio.wait([self._ahead])
+            task, self._ahead = self._ahead, None
+            if not task.cancelled():
+                return self._advance(task.result())
+            self.fetch_ahead()  # somebody cancelled all tasks there were
+        raise AssertionError("fetch_ahead always starts a task")  # pragma: no cover
+
+    def fetch_ahead(self) -> bool:
+        """Start fetching the next page; whether there is one to fetch."""
+        if self.ended or self._fingerprint in self._used:
+            return False
+        if self._ahead is None:
+            self._ahead = asyncio.create_task(_outcome(self._fetch, self.token))
+        return True
+
+    def close(self) -> None:
+        """Cancel the request under way, if there is one. Callable from any thread."""
+        if self._ahead is not None and not self._ahead.done():
+            with suppress(RuntimeError):  # the loop was closed, and ended its tasks before
+                self._ahead.get_loop().call_soon_threadsafe(self._ahead.cancel)
+        self._ahead = None
+
+    def _advance(self, outcome: Page[T] | KognitosError) -> Page[T]:
         if isinstance(outcome, KognitosError):
-            outcome.continuation_token = token
+            outcome.continuation_token = self.token
             raise outcome
-        self.following = outcome.continuation_token or None
-        self.ended = self.following is None
-        self._mark = _fingerprint(self.following)
-        if self._look_ahead and not self.ended and self._mark not in self._seen:
-            self._ahead = asyncio.create_task(self._outcome(self.following))
-            # Its request goes out now: a reader that never awaits would keep it waiting.
-            await asyncio.sleep(0)
+        self._used.add(self._fingerprint)
+        self.token = outcome.continuation_token or None
+        self._fingerprint = _fingerprint(self.token)
+        self.ended = self.token is None
+        if isinstance(outcome, PartialPage):
+            outcome.error.continuation_token = self.token
+        if outcome.continuation_token == "":
+            outcome = msgspec.structs.replace(outcome, continuation_token=None)
         return outcome
 
-    def leave(self) -> None:
-        """End the fetch ahead, if one is under way."""
-        if self._ahead is not None:
-            self._ahead.cancel()
-
-    async def _outcome(self, token: str | None) -> Page[T] | KognitosError:
-        """The page or its error: a task that is abandoned must not end in an exception nobody reads."""
-        try:
-            return await self._fetch(token)
-        except KognitosError as error:
-            return error
-
     def _refuse_repetition(self) -> None:
-        if self._mark in self._seen:
+        if self._fingerprint in self._used:
             error = PaginationError(
-                f"the API repeated a continuation token after {len(self._seen)} pages; following it would "
+                f"the API repeated a continuation token after {len(self._used)} pages; following it would "
                 "never end. What was yielded is valid; report this to Kognitos"
             )
-            error.continuation_token = self.following
+            error.continuation_token = self.token
             raise error
-        self._seen.add(self._mark)
+
+
+class _PageIterator(Generic[T]):
+    """What both iterations share. Collecting it as garbage ends the request under way.
+
+    The task of that request knows nothing of the iterator, which would otherwise never be garbage.
+    """
+
+    def __init__(
+        self, pager: Pager[T], fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None
+    ) -> None:
+        self._pager = pager
+        self._walk = _Walk(fetch, start)
+        self._error: DecodeError | None = None
+        self._reading = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __del__(self) -> None:
+        self._walk.close()
+
+    async def aclose(self) -> None:
+        """End the iteration and the request under way."""
+        self._walk.close()
+        self._walk.ended = True
+        self._error = None
+
+    async def _next_page(self) -> Page[T]:
+        """The next page; `StopAsyncIteration` after the last. The caller has to keep it at once."""
+        if self._reading:
+            raise RuntimeError("another task waits for the next page of this iterator")
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self._walk.ended:
+            raise StopAsyncIteration
+        self._pager.continuation_token = self._walk.token
+        self._reading = True
+        try:
+            page = await self._walk.fetch_in_task()
+        finally:
+            self._reading = False
+        if isinstance(page, PartialPage):
+            self._error = page.error
+            return Page(page.items, page.continuation_token, page.total_size)
+        return page
+
+
+class _Items(_PageIterator[T]):
+    """`async for item in pager`."""
+
+    _items: tuple[T, ...] = ()
+    _index = 0
+
+    async def __anext__(self) -> T:
+        while self._index >= len(self._items):
+            self._items, self._index = (await self._next_page()).items, 0
+            if not self._items:
+                self._pager.continuation_token = self._walk.token
+            if self._walk.fetch_ahead():
+                # Lets the request go out now: a reader that never awaits would keep it waiting.
+                await asyncio.sleep(0)
+        item = self._items[self._index]
+        self._index += 1
+        if self._index == len(self._items):
+            # With its last item a page has been yielded whole.
+            self._pager.continuation_token = self._walk.token
+        return item
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._items = ()
+
+
+class _Pages(_PageIterator[T]):
+    """`pager.pages()`."""
+
+    _page: Page[T] | None = None
+
+    async def __anext__(self) -> Page[T]:
+        if self._page is None:
+            self._page = await self._next_page()
+            if self._walk.fetch_ahead():
+                await asyncio.sleep(0)
+        page, self._page = self._page, None
+        self._pager.continuation_token = self._walk.token
+        return page
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._page = None
+
+
+async def _outcome(
+    fetch: Callable[[str | None], Awaitable[Page[T]]], token: str | None
+) -> Page[T] | KognitosError:
+    """The page or its error: an abandoned task must not end in an exception that nobody retrieves."""
+    try:
+        return await fetch(token)
+    except KognitosError as error:
+        return error
+
+
+def _whole(page: Page[T]) -> Page[T]:
+    """`page`, unless some of its items could not be decoded."""
+    if isinstance(page, PartialPage):
+        raise page.error
+    return page
 
 
 def _fingerprint(token: str | None) -> bytes:

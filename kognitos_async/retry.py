@@ -119,7 +119,9 @@ def is_retryable(failure: KognitosError, *, repeatable: bool) -> bool:
         return certainly_not_done(failure)
     if isinstance(failure, APIStatusError):
         return failure.status in RETRYABLE_STATUSES or isinstance(failure, CapacityError)
-    return isinstance(failure, NotSentError | OutcomeUnknownError)
+    if isinstance(failure, OutcomeUnknownError):
+        return not failure.too_large  # it would be no smaller the next time
+    return isinstance(failure, NotSentError)
 
 
 def certainly_not_done(failure: KognitosError) -> bool:

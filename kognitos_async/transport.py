@@ -289,7 +289,9 @@ class Transport:
             return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
         if isinstance(problem, _TooLargeError):
             return OutcomeUnknownError(
-                f"{what}: the answer is larger than {problem.limit} bytes, not read on"
+                f"{what}: the answer is larger than {problem.limit} bytes, and was not read. Ask for less, "
+                "smaller pages for instance",
+                too_large=True,
             )
         if isinstance(problem, TimeoutError):
             return OutcomeUnknownError(

@@ -9,7 +9,8 @@ import msgspec
 from kognitos_async import checks
 from kognitos_async.errors import DecodeError
 from kognitos_async.messages import Request, decoder_for, with_query
-from kognitos_async.paging import Page, Pager
+from kognitos_async.page_decoder import page_decoder, undecoded
+from kognitos_async.paging import Page, Pager, PartialPage
 from kognitos_async.platform_v1.arguments import page_size_or_none
 
 if TYPE_CHECKING:
@@ -82,14 +83,16 @@ class Resource:
             checks.text("page_token", page_token)
 
         async def fetch(token: str | None) -> Page[Any]:
-            answer = await self._send(
-                "GET", path, response, query={**fixed, "page_token": token}, confidential=confidential
+            request = Request(
+                "GET", with_query(path, {**fixed, "page_token": token}), confidential=confidential
             )
-            return Page(
-                tuple(getattr(answer, items) or ()),
-                answer.next_page_token or None,
-                getattr(answer, "total_size", None),
-            )
+            answer, bad = await self._sender.send(request, page_decoder(response, items, strict=False))
+            found = tuple(getattr(answer, items) or ())
+            following, total = answer.next_page_token or None, getattr(answer, "total_size", None)
+            if bad:
+                error = undecoded(request, items, bad, self._sender.redactor)
+                return PartialPage(found, following, total, error=error)
+            return Page(found, following, total)
 
         return Pager(fetch, page_token)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from kognitos_async.errors import DecodeError
 from kognitos_async.messages import Request, decoder_for, with_query
+from kognitos_async.page_decoder import page_decoder
 from kognitos_async.paging import Page
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.filters import F
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from kognitos_async.waiting.recent_starts import RecentStarts
 
 _RUN = decoder_for(PlatformRun, strict=False)
-_PAGE = decoder_for(ListRunsResponse, strict=False)
+_PAGE = page_decoder(ListRunsResponse, "runs", strict=False)
 _WIDE_MARGIN = timedelta(seconds=60)
 """How much earlier than its start a run may seem created, where a wider window costs nothing."""
 
@@ -50,7 +51,8 @@ class RunReader:
             "page_token": token,
         }
         path = parse_name("automation", group, AUTOMATION).path
-        answer = await self._sender.send(Request("GET", with_query(f"{path}/runs", query)), _PAGE)
+        # Runs that cannot be decoded are missing here: whoever waits for one reads it alone, and is told.
+        answer, _ = await self._sender.send(Request("GET", with_query(f"{path}/runs", query)), _PAGE)
         runs = answer.runs
         if runs and not runs[0].name.startswith("organizations/"):
             runs = tuple(msgspec.structs.replace(run, name=f"{group}/runs/{run.id}") for run in runs)

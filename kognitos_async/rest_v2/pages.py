@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from kognitos_async import checks
-from kognitos_async.messages import Request, decoder_for, segment, with_query
-from kognitos_async.paging import Page, Pager
+from kognitos_async.messages import Request, segment, with_query
+from kognitos_async.page_decoder import page_decoder, undecoded
+from kognitos_async.paging import Page, Pager, PartialPage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,12 @@ async def fetch_page(sender: Sender, item: type[T], target: str, token: str | No
     page_type: type[_ListResponse[T]] = _ListResponse[item]  # type: ignore[valid-type]  # made at run time
     if token is not None:
         target = f"{target}&continuation_token={segment(token)}"
-    answer = await sender.send(Request("GET", target), decoder_for(page_type))
-    return Page(answer.items or (), answer.continuation_token or None)
+    request = Request("GET", target)
+    answer, bad = await sender.send(request, page_decoder(page_type, "items"))
+    items, following = answer.items or (), answer.continuation_token or None
+    if bad:
+        return PartialPage(items, following, error=undecoded(request, "items", bad, sender.redactor))
+    return Page(items, following)
 
 
 def pager(

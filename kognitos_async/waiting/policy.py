@@ -11,6 +11,7 @@ from kognitos_async.errors import (
     ConfigurationError,
     DecodeError,
     KognitosError,
+    OutcomeUnknownError,
     RateLimitError,
     ServerError,
     TransportError,
@@ -67,7 +68,12 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_transient(error: KognitosError) -> bool:
-    """Whether polling on may help: lost connections, 5xx, 408, 429, a page that is not the API's."""
+    """Whether polling again may help: lost connections, 5xx, 408, 429, a page that is not the API's.
+
+    An answer that is too large will be no smaller the next time.
+    """
+    if isinstance(error, OutcomeUnknownError):
+        return not error.too_large
     if isinstance(error, APIStatusError):
         return isinstance(error, RateLimitError | ServerError) or error.status == _REQUEST_TIMEOUT
     return isinstance(error, TransportError) or (isinstance(error, DecodeError) and error.malformed)

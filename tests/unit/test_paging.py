@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import pickle
+import threading
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kognitos_async import KognitosError, Page, Pager, PaginationError, ServerError
+from kognitos_async import DecodeError, KognitosError, Page, Pager, PaginationError, ServerError
+from kognitos_async.paging import PartialPage
 from tests.virtual_time import run_virtually
 
 
@@ -374,5 +378,198 @@ def test_collect_refuses_a_senseless_maximum(wrong, error):
         with pytest.raises(error, match="max_items"):
             await book.pager().collect(wrong)
         assert book.asked == []
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+@pytest.mark.parametrize("limit", [0.1, 0.25, 0.5, 1.0, 1.3, 2.0])
+@pytest.mark.parametrize("kind", ["timeout", "wait_for", "anyio"])
+def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
+    """Each step goes on where the one before was cut, a page slower than the limit included."""
+
+    async def step(walk):
+        if kind == "wait_for":
+            return await asyncio.wait_for(anext(walk), limit)
+        if kind == "anyio":
+            with anyio.fail_after(limit):
+                return await anext(walk)
+        async with asyncio.timeout(limit):
+            return await anext(walk)
+
+    async def main():
+        book = Book(numbered([2, 0, 3, 1]), slow=1.0)
+        pager = book.pager()
+        walk = aiter(pager) if way == "items" else pager.pages()
+        seen, cut = [], 0
+        while True:
+            try:
+                found = await step(walk)
+            except TimeoutError:
+                cut += 1
+                continue
+            except StopAsyncIteration:
+                break
+            seen += [found] if way == "items" else found.items
+            await asyncio.sleep(0.1)
+        assert seen == list(range(6))
+        assert book.asked == book.tokens
+        assert cut or limit > 1
+        assert pager.continuation_token is None
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+@pytest.mark.parametrize("turns", range(12))
+def test_a_step_cancelled_at_any_moment_loses_nothing(way, turns):
+    """Neither a page nor an item, whichever turn of the loop the cancellation comes in."""
+
+    async def main():
+        book = Book(numbered([1, 2, 1]))
+        pager = book.pager()
+        walk = aiter(pager) if way == "items" else pager.pages()
+        seen = []
+
+        async def read():
+            async for found in walk:
+                seen.append(found)  # noqa: PERF401 - the task is cancelled
+
+        reader = asyncio.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        async for found in walk:
+            seen.append(found)  # noqa: PERF401
+        assert seen == ([0, 1, 2, 3] if way == "items" else [book.pages[token] for token in book.tokens])
+        assert book.asked == book.tokens
+        assert not tasks()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+def test_an_iterator_that_is_dropped_while_cut_leaves_no_task(way):
+    """The request under way ends with the iterator, in silence, also from the garbage collector's thread."""
+
+    async def main():
+        reports = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
+        for collected_in_thread in (False, True):
+            book = Book(numbered([1, 1]), slow=5.0)
+            pager = book.pager()
+            walk = [aiter(pager) if way == "items" else pager.pages()]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await anext(walk[0])
+            assert book.under_way == 1
+            if collected_in_thread:
+                thread = threading.Thread(target=walk.clear)
+                thread.start()
+                thread.join()
+            walk.clear()
+            await asyncio.sleep(0.1)
+            assert book.under_way == 0
+            assert not tasks()
+        assert reports == []
+
+    run_virtually(main())
+
+
+def test_a_step_after_an_error_tries_the_page_again():
+    """An iterator outlives the error, and so does its place."""
+
+    async def main():
+        book = Book(numbered([2, 2, 2]))
+        whole, book.pages["t1"] = book.pages["t1"], ServerError("down", status=500)
+        walk = aiter(book.pager())
+        seen = [await anext(walk), await anext(walk)]
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                await anext(walk)
+        book.pages["t1"] = whole
+        seen += [item async for item in walk]
+        assert seen == list(range(6))
+        with pytest.raises(StopAsyncIteration):
+            await anext(walk)
+
+    run_virtually(main())
+
+
+def test_two_tasks_cannot_fetch_for_one_iterator():
+    """RuntimeError instead of an item that comes twice or never."""
+
+    async def main():
+        walk = aiter(Book(numbered([1]), slow=1.0).pager())
+        first, second = await asyncio.gather(anext_of(walk), anext_of(walk), return_exceptions=True)
+        assert first == 0
+        assert isinstance(second, RuntimeError)
+
+    run_virtually(main())
+
+
+async def anext_of(walk):
+    return await anext(walk)
+
+
+def partial(page, *undecoded):
+    error = DecodeError("bad", path="$.items[1].id", body=b"{}", undecoded=undecoded)
+    return PartialPage(page.items, page.continuation_token, error=error)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_items_that_cannot_be_decoded_come_as_an_error_after_those_of_their_page(place):
+    """The token of the error leads behind the page, and the iterator goes on there."""
+
+    async def main():
+        book = Book(numbered([2, 2, 2]))
+        token = book.tokens[place]
+        book.pages[token] = partial(book.pages[token], b"{}")
+        following = book.pages[token].continuation_token
+        pager = book.pager()
+        seen = []
+        walk = aiter(pager)
+        with pytest.raises(DecodeError) as caught:
+            async for item in walk:
+                seen.append(item)  # noqa: PERF401
+        assert seen == list(range(2 * place + 2))
+        assert caught.value.undecoded == (b"{}",)
+        assert caught.value.continuation_token == pager.continuation_token == following
+        seen += [item async for item in walk]
+        assert seen == list(range(6))
+
+        seen = []
+        with pytest.raises(DecodeError):
+            async for page in pager.pages():
+                assert type(page) is Page
+                seen += page.items
+        assert seen == list(range(2 * place + 2))
+        with pytest.raises(DecodeError) as caught:
+            await pager.collect()
+        assert caught.value.continuation_token == following
+        assert await pager.collect(2 * place + 1) == list(range(2 * place + 1))
+        if place == 0:
+            with pytest.raises(DecodeError):
+                await pager
+
+    run_virtually(main())
+
+
+def test_requests_run_in_the_context_of_the_reader():
+    """What the reader has set in contextvars is there when a page is fetched, ahead or not."""
+    who = contextvars.ContextVar("who", default="nobody")
+
+    async def main():
+        book = Book(numbered([1, 1, 1]))
+        seen = []
+
+        async def fetch(token):
+            seen.append(who.get())
+            return await book.fetch(token)
+
+        who.set("reader")
+        assert [item async for item in Pager(fetch, None)] == [0, 1, 2]
+        assert seen == ["reader"] * 3
 
     run_virtually(main())

@@ -197,7 +197,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 LAYERS = [
     "errors open_enum event_loop",
     "checks settings retry",
-    "messages paging work_stream",
+    "messages paging page_decoder work_stream",
     "attempts throttle transport",
     "sender uncertain_start",
     "uploads.sources uploads.file_store uploads.multipart",

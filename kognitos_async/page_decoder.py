@@ -1,0 +1,97 @@
+"""Pages are decoded whole; where that fails, item by item, so that one item does not hide the others."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import msgspec
+
+from kognitos_async.errors import DecodeError
+from kognitos_async.messages import decoder_for
+
+if TYPE_CHECKING:
+    from kognitos_async.messages import Redactor, Request
+
+T = TypeVar("T")
+
+_FIELD = re.compile(r" - at `(?:key in )?\$([^`]*)`")
+
+
+class BadItem(msgspec.Struct, frozen=True):
+    """An item that could not be decoded: where it stands, its JSON, the field at fault and why."""
+
+    index: int
+    json: bytes
+    field: str
+    reason: str
+
+
+class PageDecoder(Generic[T]):
+    """Decodes pages of type `response`, whose items are in `member`.
+
+    `decode` returns the page and the items that could not be decoded, which the page then lacks. It raises
+    what `msgspec.json.Decoder.decode` raises where something else than single items is wrong.
+    """
+
+    def __init__(self, response: type[T], member: str, *, strict: bool) -> None:
+        self._whole = decoder_for(response, strict=strict)
+        self._member = member
+
+    def decode(self, body: bytes) -> tuple[T, tuple[BadItem, ...]]:
+        """The page and its bad items."""
+        try:
+            return self._whole.decode(body), ()
+        except msgspec.ValidationError:
+            found = self._item_by_item(body)
+            if found is None:
+                raise
+            return found
+
+    def _item_by_item(self, body: bytes) -> tuple[T, tuple[BadItem, ...]] | None:
+        """The page without its bad items; None where they are not what is wrong."""
+        page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        listed = page.get(self._member)
+        if listed is None or bytes(listed).lstrip()[:1] != b"[":
+            return None
+        good: list[msgspec.Raw] = []
+        bad: list[BadItem] = []
+        for index, item in enumerate(msgspec.json.decode(listed, type=list[msgspec.Raw])):
+            try:
+                self._whole.decode(self._page_of(page, [item]))
+            except (msgspec.ValidationError, RecursionError) as problem:
+                at = _FIELD.search(str(problem))
+                field = at[1].removeprefix(f".{self._member}[0]") if at else ""
+                bad.append(BadItem(index, bytes(item), field, _FIELD.sub("", str(problem))))
+            else:
+                good.append(item)
+        if not bad:
+            return None
+        return self._whole.decode(self._page_of(page, good)), tuple(bad)
+
+    def _page_of(self, page: dict[str, msgspec.Raw], items: list[msgspec.Raw]) -> bytes:
+        return msgspec.json.encode({**page, self._member: items})
+
+
+@functools.lru_cache(maxsize=128)
+def page_decoder(
+    response: type[T], member: str, *, strict: bool = True
+) -> msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]:
+    """The `PageDecoder` of a type, made once; it decodes wherever a decoder of msgspec does."""
+    made: Any = PageDecoder(response, member, strict=strict)
+    return cast("msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]", made)
+
+
+def undecoded(request: Request, member: str, bad: tuple[BadItem, ...], redactor: Redactor) -> DecodeError:
+    """The error for the items of a page that could not be decoded. It shows no secret."""
+    first = bad[0]
+    path = f"$.{member}[{first.index}]{first.field}"
+    reason = redactor.clean(first.reason.encode("utf-8", "replace")).decode("utf-8", "replace")
+    return DecodeError(
+        f"{request.method} {request.path}: {len(bad)} of the items of a page are not as documented, the "
+        f"first at {path}: {reason}. `undecoded` of this error holds them, `continuation_token` leads on",
+        path=path,
+        body=b"" if request.confidential else redactor.clean(first.json),
+        undecoded=() if request.confidential else tuple(redactor.remove(item.json) for item in bad),
+    )
