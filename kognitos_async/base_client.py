@@ -59,7 +59,7 @@ class BaseClient:
             settings.positive("requests_per_second", requests_per_second)
         for name, value, kind in (("retry", retry, RetryPolicy), ("poll", poll, PollPolicy)):
             if not isinstance(value, kind):
-                raise ConfigurationError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
+                raise ConfigurationError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
         self._base_url = base_url
         self._poll = poll
         self._sender = Sender(
@@ -138,12 +138,13 @@ class BaseClient:
         out. Raises what `runs.get` raises, `OutcomeUnknownError` when the answer to one of those was lost.
         """
         if not isinstance(method, str) or (verb := method.upper()) not in _METHODS:
-            raise ValueError(f"method is one of {', '.join(sorted(_METHODS))}, not {method!r}")
+            raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}, got {method!r}")
         if not isinstance(path, str):
-            raise TypeError(f"path is a str, not {type(path).__name__}")
+            raise TypeError(f"path must be a str, got {type(path).__name__}")
         if not _PATH.fullmatch(path) or path.startswith("//") or {".", ".."} & set(path.split("/")):
             raise ValueError(
-                "path starts with one / and is a percent-encoded path; the query goes into params"
+                "path must be a percent-encoded path that starts with one /, got something else; "
+                "the query goes into params"
             )
         starts = verb == "POST" and self._starts.fullmatch(path) is not None
         return await self._sender.send(

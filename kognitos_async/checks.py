@@ -10,14 +10,14 @@ from datetime import datetime
 def text(name: str, value: object, *, longest: int | None = None) -> str:
     """A str of 1 to `longest` characters, else `TypeError` or `ValueError`."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} is a str, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a str, got {type(value).__name__}")
     if not value or (longest is not None and len(value) > longest):
         allowed = f"1 to {longest} characters" if longest else "at least 1 character"
-        raise ValueError(f"{name} is a str of {allowed}, not {len(value)}")
+        raise ValueError(f"{name} must be a str of {allowed}, got {len(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} is a str that UTF-8 can hold; this one has lone surrogates") from None
+        raise ValueError(f"{name} must be text that UTF-8 can encode, got lone surrogates") from None
     return value
 
 
@@ -25,16 +25,16 @@ def identifier(name: str, value: object) -> str:
     """An id: a non-empty str that can stand as one segment of a path."""
     word = text(name, value)
     if word in (".", ".."):  # dot segments: servers take them as another path even when encoded
-        raise ValueError(f"{name} is an id, not {word!r}")
+        raise ValueError(f"{name} must be an id, got {word!r}")
     return word
 
 
 def page_limit(value: object, *, largest: int, name: str = "limit") -> int:
     """A whole number from 1 to `largest`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if not 1 <= value <= largest:
-        raise ValueError(f"{name} is from 1 to {largest}, not {value}")
+        raise ValueError(f"{name} must be 1 to {largest}, got {value}")
     return value
 
 
@@ -43,9 +43,9 @@ def seconds_or_none(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds or None, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number of seconds or None, got {type(value).__name__}")
     if math.isnan(value) or value < 0:
-        raise ValueError(f"{name} is 0 or more seconds, not {value}")
+        raise ValueError(f"{name} must be 0 or more seconds, got {value}")
     return None if math.isinf(value) else float(value)
 
 
@@ -54,15 +54,17 @@ def callback(name: str, value: object) -> None:
     if value is None:
         return
     if not callable(value):
-        raise TypeError(f"{name} is a callable, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a callable, got {type(value).__name__}")
     if inspect.iscoroutinefunction(value):
-        raise TypeError(f"{name} is a plain function, not a coroutine function: nobody would await it")
+        raise TypeError(
+            f"{name} must be a plain function, got a coroutine function, which nobody would await"
+        )
 
 
 def check_since(since: object) -> datetime:
     """An aware datetime; `TypeError` or `ValueError` for anything else."""
     if not isinstance(since, datetime):
-        raise TypeError(f"since is a datetime, not {type(since).__name__}")
+        raise TypeError(f"since must be a datetime, got {type(since).__name__}")
     if since.tzinfo is None:
-        raise ValueError("since is a datetime with a time zone; this one has none")
+        raise ValueError("since must be a datetime with a time zone, got one without")
     return since

@@ -51,7 +51,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if type(self.max_attempts) is not int or self.max_attempts < 1:
             raise ConfigurationError(
-                f"RetryPolicy.max_attempts is an int of at least 1, not {self.max_attempts!r}"
+                f"RetryPolicy.max_attempts must be an int of at least 1, got {self.max_attempts!r}"
             )
         for name in ("base_delay", "max_delay", "retry_after_limit"):
             check_seconds(f"RetryPolicy.{name}", getattr(self, name))
@@ -60,7 +60,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def check_seconds(name: str, value: object) -> None:
     """Raise `ConfigurationError` unless `value` is a finite number of seconds, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigurationError(f"{name} is a finite number of seconds, 0 or more, not {value!r}")
+        raise ConfigurationError(f"{name} must be a finite number of seconds, at least 0, got {value!r}")
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -19,9 +19,11 @@ def setting(name: str, value: object, variable: str) -> str | None:
     if value is None:
         return os.environ.get(variable) or None
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} is a str, not {type(value).__name__}")
+        raise ConfigurationError(f"{name} must be a str, got {type(value).__name__}")
     if not value:
-        raise ConfigurationError(f"{name} is an empty str; leave it out to use {variable}")
+        raise ConfigurationError(
+            f"{name} must be a non-empty str, got an empty one; leave it out to use {variable}"
+        )
     return value
 
 
@@ -38,7 +40,7 @@ def api_key(
     if key is None:
         raise ConfigurationError(f"no {name.replace('api_', 'API ')}: pass {name} or set {variable}")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"{name} is printable ASCII without spaces; this one has other characters")
+        raise ConfigurationError(f"{name} must be printable ASCII without spaces, got other characters")
     if foreign_prefix is not None and key.startswith(foreign_prefix):
         raise ConfigurationError(
             f"a key that starts with {foreign_prefix} belongs to the other Kognitos API: use {other_client}"
@@ -58,7 +60,7 @@ def api_url(
     area = setting("region", region, "KOGNITOS_REGION") or default_region
     area = next((host for host in hosts if host in (area, area.removesuffix("-1"), f"{area}-1")), area)
     if area not in hosts:
-        raise ConfigurationError(f"region (KOGNITOS_REGION) is one of {', '.join(hosts)}, not {area!r}")
+        raise ConfigurationError(f"region (KOGNITOS_REGION) must be one of {', '.join(hosts)}, got {area!r}")
     url = (
         setting("base_url", base_url, "KOGNITOS_BASE_URL") if region is None or base_url is not None else None
     )
@@ -68,17 +70,22 @@ def api_url(
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it checks it
     except ValueError as problem:
-        raise ConfigurationError(f"base_url (KOGNITOS_BASE_URL) is not a URL: {problem}") from None
+        raise ConfigurationError(
+            f"base_url (KOGNITOS_BASE_URL) must be a URL, got one that does not parse: {problem}"
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("base_url (KOGNITOS_BASE_URL) starts with https:// and a host")
+        raise ConfigurationError(
+            "base_url (KOGNITOS_BASE_URL) must be https:// and a host, got another scheme or no host"
+        )
     odd = not url.isascii() or not url.isprintable() or bool(set(url) & set(" \\"))
     if parts.username is not None or parts.query or parts.fragment or odd:
         raise ConfigurationError(
-            "base_url (KOGNITOS_BASE_URL) is scheme, host, port and path, percent-encoded, nothing else"
+            "base_url (KOGNITOS_BASE_URL) must be scheme, host, port and path, percent-encoded, got more"
         )
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
-            f"base_url (KOGNITOS_BASE_URL) would send the key unencrypted to {parts.hostname}: use https://"
+            "base_url (KOGNITOS_BASE_URL) must be https:// except for loopback, got http:// to "
+            f"{parts.hostname}, which would send the key unencrypted"
         )
     path = parts.path.rstrip("/")
     for ending in _SUFFIXES:
@@ -99,4 +106,4 @@ def positive(name: str, value: object, *, whole: bool = False) -> None:
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or value <= 0:
         kind = "whole number of at least 1" if whole else "finite number above 0"
-        raise ConfigurationError(f"{name} is a {kind}, not {value!r}")
+        raise ConfigurationError(f"{name} must be a {kind}, got {value!r}")

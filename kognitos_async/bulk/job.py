@@ -190,11 +190,11 @@ async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q
 def check_requests(requests: Any, max_in_flight: Any) -> None:
     """Raise `TypeError` or `ValueError` for what `run_many` cannot work with."""
     if not isinstance(requests, Iterable | AsyncIterable) or isinstance(requests, str | bytes):
-        raise TypeError(f"requests is an iterable or async iterable, not {type(requests).__name__}")
+        raise TypeError(f"requests must be an iterable or async iterable, got {type(requests).__name__}")
     if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
-        raise TypeError(f"max_in_flight is an int, not {type(max_in_flight).__name__}")
+        raise TypeError(f"max_in_flight must be an int, got {type(max_in_flight).__name__}")
     if max_in_flight < 1:
-        raise ValueError(f"max_in_flight is at least 1, not {max_in_flight}")
+        raise ValueError(f"max_in_flight must be at least 1, got {max_in_flight}")
 
 
 def run_many(
@@ -210,7 +210,7 @@ def run_many(
     check_requests(requests, max_in_flight)
     delay = checks.seconds_or_none("absence_delay", absence_delay)
     if delay is None:
-        raise ValueError("absence_delay is a finite number of seconds")
+        raise ValueError(f"absence_delay must be a finite number of seconds, got {absence_delay}")
     job = BulkJob(jobs, sender, requests, max_in_flight=max_in_flight, journal=journal, absence_delay=delay)
 
     async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:

@@ -134,13 +134,13 @@ class Analytics(Resource):
 
 def _time(name: str, moment: datetime) -> str:
     if not isinstance(moment, datetime):
-        raise TypeError(f"{name} is a datetime, not {type(moment).__name__}")
+        raise TypeError(f"{name} must be a datetime, got {type(moment).__name__}")
     if moment.tzinfo is None:
-        raise ValueError(f"{name} is a datetime with a time zone; this one has none")
+        raise ValueError(f"{name} must be a datetime with a time zone, got one without")
     return rfc3339(moment)
 
 
 def _metrics(metrics: Sequence[str]) -> list[str]:
     if not (names := texts("metrics", metrics)):
-        raise ValueError("metrics names one at least")
+        raise ValueError("metrics must be at least one name, got none")
     return names

@@ -19,7 +19,7 @@ LARGEST_PAGE = 1000
 def texts(name: str, values: object) -> list[str]:
     """A list of ids or names; `TypeError` or `ValueError` for anything else."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is several str, not {type(values).__name__}")
+        raise TypeError(f"{name} must be a sequence of str, got {type(values).__name__}")
     return [checks.text(f"an item of {name}", value) for value in values]
 
 
@@ -30,9 +30,9 @@ def search_body(query: str, top_k: int | None, max_distance: float | None) -> di
         body["top_k"] = checks.page_limit(top_k, largest=10_000, name="top_k")
     if max_distance is not None:
         if isinstance(max_distance, bool) or not isinstance(max_distance, int | float):
-            raise TypeError(f"max_distance is a number, not {type(max_distance).__name__}")
+            raise TypeError(f"max_distance must be a number, got {type(max_distance).__name__}")
         if not math.isfinite(max_distance):
-            raise ValueError(f"max_distance is a finite number, not {max_distance}")
+            raise ValueError(f"max_distance must be a finite number, got {max_distance}")
         body["max_distance"] = float(max_distance)
     return body
 
@@ -40,14 +40,14 @@ def search_body(query: str, top_k: int | None, max_distance: float | None) -> di
 def instance(name: str, value: object, kind: type[T]) -> T:
     """A model of that kind; `TypeError` for anything else."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is {kind.__name__}, not {type(value).__name__}")
+        raise TypeError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
     return value
 
 
 def instances(name: str, values: object, kind: type[T]) -> list[T]:
     """Several models of that kind; `TypeError` for anything else."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is several {kind.__name__}, not {type(values).__name__}")
+        raise TypeError(f"{name} must be a sequence of {kind.__name__}, got {type(values).__name__}")
     return [instance(f"each of {name}", value, kind) for value in values]
 
 
@@ -56,12 +56,12 @@ def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
     if word is None:
         return None
     if not isinstance(word, str):
-        raise TypeError(f"{name} is a str, not {type(word).__name__}")
+        raise TypeError(f"{name} must be a str, got {type(word).__name__}")
     for member in kind:
         if str(word) in (member.value, member.name) or str(word).upper() == member.name:
             return member.value
     known = ", ".join(member.name for member in kind if member.name != "UNSPECIFIED")
-    raise ValueError(f"{name} is one of {known}, not {str(word)!r}")
+    raise ValueError(f"{name} must be one of {known}, got {str(word)!r}")
 
 
 def page_size_or_none(page_size: int | None) -> int | None:

@@ -47,7 +47,7 @@ class InvocationJobs:
     def encode(self, request: InvokeRequest) -> tuple[str, bytes]:
         """The request's name and what a journal keeps of it."""
         if not isinstance(request, InvokeRequest):
-            raise TypeError(f"requests gives InvokeRequest, not {type(request).__name__}")
+            raise TypeError(f"requests must yield InvokeRequest, got {type(request).__name__}")
         invocation = encode_invocation(request, self._scope)
         return request.name or invocation.mark, invocation.record
 

@@ -375,7 +375,7 @@ def _setup(
 
 def _values(name: str, values: Mapping[str, models.BookValue]) -> dict[str, models.BookValue]:
     if not isinstance(values, Mapping):
-        raise TypeError(f"{name} is a mapping of names to BookValue, not {type(values).__name__}")
+        raise TypeError(f"{name} must be a mapping of names to BookValue, got {type(values).__name__}")
     return {key: instance(f"{name}[{key!r}]", value, models.BookValue) for key, value in values.items()}
 
 
@@ -383,7 +383,7 @@ def _whole(name: str, value: int | None) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if value < 0:
-        raise ValueError(f"{name} is 0 or more, not {value}")
+        raise ValueError(f"{name} must be at least 0, got {value}")
     return value

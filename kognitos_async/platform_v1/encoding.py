@@ -95,8 +95,8 @@ def request_of(record: bytes, name: str | None) -> InvokeRequest:
 def stage_word(stage: object) -> str:
     """DRAFT or PUBLISHED as the API writes it, from that, the bare word in any case, or `Stage`."""
     if not isinstance(stage, str):
-        raise TypeError(f"stage is an AutomationStage or str, not {type(stage).__name__}")
+        raise TypeError(f"stage must be an AutomationStage or str, got {type(stage).__name__}")
     word = str(stage).upper().removeprefix("AUTOMATION_STAGE_")
     if word not in ("DRAFT", "PUBLISHED"):
-        raise ValueError(f"stage is DRAFT or PUBLISHED, not {str(stage)!r}")
+        raise ValueError(f"stage must be DRAFT or PUBLISHED, got {str(stage)!r}")
     return f"AUTOMATION_STAGE_{word}"

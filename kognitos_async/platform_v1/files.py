@@ -273,7 +273,7 @@ class Files(Resource):
     def _name(self, file: str | Named | FileRef, organization_id: str | None) -> Name:
         if isinstance(file, FileRef):
             if file.remote is None:
-                raise ValueError("file is in Kognitos; this FileRef holds its content itself")
+                raise ValueError("file must be one in Kognitos, got a FileRef that holds its content itself")
             file = file.remote
         return self._scope.resolve("file", file, FILE, organization_id=organization_id)
 
@@ -297,9 +297,9 @@ def file_ref(file: models.FileMetadata) -> FileRef:
 
 def _checked(url: PresignedUrl | str) -> str:
     if not isinstance(url, PresignedUrl | str):
-        raise TypeError(f"url is a PresignedUrl or str, not {type(url).__name__}")
+        raise TypeError(f"url must be a PresignedUrl or str, got {type(url).__name__}")
     if (objection := objection_to(str(url))) is not None:
-        raise ValueError(f"url is {objection}")
+        raise ValueError(f"url must be https:// (or http:// on this machine), got {objection}")
     return str(url)
 
 
@@ -315,7 +315,7 @@ def _expiry(expire: timedelta | float | None) -> dict[str, str]:
     seconds = expire.total_seconds() if isinstance(expire, timedelta) else expire
     checked = checks.seconds_or_none("expire", seconds)
     if checked is not None and checked < 1:
-        raise ValueError("expire is at least a second")
+        raise ValueError(f"expire must be at least 1 second, got {checked:g}")
     return {} if checked is None else {"expire_duration": f"{int(checked)}s"}
 
 

@@ -61,7 +61,7 @@ class Field:
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"a field is letters, digits, _ and -, with dots between its parts, not {name!r}"
+                f"name must be letters, digits, _ and -, with dots between its parts, got {name!r}"
             )
         self._name = name
 
@@ -126,9 +126,9 @@ def filter_text(filter: Filter | str | None) -> str | None:
     if filter is None or isinstance(filter, Filter):
         return None if filter is None else str(filter)
     if not isinstance(filter, str):
-        raise TypeError(f"filter is a Filter or str, not {type(filter).__name__}")
+        raise TypeError(f"filter must be a Filter or str, got {type(filter).__name__}")
     if not filter:
-        raise ValueError("filter is empty; leave it out to get everything")
+        raise ValueError("filter must be a condition, got an empty one; leave it out to get everything")
     return str(filter)
 
 
@@ -139,22 +139,22 @@ def _written(value: object) -> str:
         return _quoted(str(value))
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("a time in a filter has a zone; this datetime has none")
+            raise ValueError("value must be a datetime with a time zone, got one without")
         return f'"{rfc3339(value)}"'
     if isinstance(value, date):
         return f'"{value.isoformat()}"'
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a number in a filter is finite, not {value}")
+        raise ValueError(f"value must be a finite number, got {value}")
     if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError(f"a number in a filter is finite, not {value}")
+        raise ValueError(f"value must be a finite number, got {value}")
     if isinstance(value, int | float | Decimal):
         return f"{value:f}" if isinstance(value, Decimal) else repr(value)
-    raise TypeError(f"{type(value).__name__} has no form in a filter")
+    raise TypeError(f"value must be what a filter can hold, got {type(value).__name__}")
 
 
 def _quoted(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("text in a filter is printable; this holds control characters or lone surrogates")
+        raise ValueError("value must be printable text, got control characters or lone surrogates")
     return f'"{text.translate(_ESCAPES)}"'
 
 

@@ -170,7 +170,7 @@ def parse_name(argument: str, value: object, kind: tuple[str, ...]) -> Name:
     """The name that a full resource name from the API is; `ValueError` if it is not of that kind."""
     found = _parse(argument, value, kind)
     if len(found) != len(kind):
-        raise ValueError(f"{argument} is a full name of {kind[-1]}, not {value!r}")
+        raise ValueError(f"{argument} must be a full name of {kind[-1]}, got {value!r}")
     return Name(tuple(found.items()))
 
 
@@ -179,7 +179,7 @@ def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str
     text = value if isinstance(value, str) else getattr(value, "name", value)
     if not isinstance(text, str):
         raise TypeError(
-            f"{argument} is an id, a resource name or what carries one, not {type(text).__name__}"
+            f"{argument} must be an id, a resource name or what carries one, got {type(text).__name__}"
         )
     words = checks.text(argument, text).split("/")
     if len(words) == 1:
@@ -187,7 +187,7 @@ def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str
     collections = tuple(words[::2])
     if len(words) % 2 or len(collections) > len(kind) or collections != kind[-len(collections) :]:
         form = "/".join(f"{collection}/…" for collection in kind)
-        raise ValueError(f"{argument} is an id or a name like {form}, not {text!r}")
+        raise ValueError(f"{argument} must be an id or a name like {form}, got {text!r}")
     return {
         collection: checks.identifier(argument, identifier)
         for collection, identifier in zip(collections, words[1::2], strict=True)

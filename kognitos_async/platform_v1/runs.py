@@ -237,5 +237,5 @@ def _dotted(name: str, day: date | None) -> dict[str, int]:
     if day is None:
         return {}
     if not isinstance(day, date) or isinstance(day, datetime):
-        raise TypeError(f"{name.removesuffix('_date')} is a date, not {type(day).__name__}")
+        raise TypeError(f"{name.removesuffix('_date')} must be a date, got {type(day).__name__}")
     return {f"{name}.year": day.year, f"{name}.month": day.month, f"{name}.day": day.day}

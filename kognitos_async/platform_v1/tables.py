@@ -70,7 +70,7 @@ def write_table(table: Any) -> dict[str, Any]:
     elif table.columns is not None:
         table = Table(_arrow_bytes(table.to_arrow()))
     if (table.data is None) == (table.url is None):
-        raise ValueError("a Table has either data or a url")
+        raise ValueError("Table must be either data or a url, got both or neither")
     if table.data is None:
         return {"remote": table.url}
     return {"inline": base64.b64encode(table.data).decode()}

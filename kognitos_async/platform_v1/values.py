@@ -77,14 +77,14 @@ def from_value(value: Mapping[str, Any]) -> object:
     for what is no JSON object.
     """
     if not isinstance(value, Mapping):
-        raise TypeError(f"value is a mapping with one member, not {type(value).__name__}")
+        raise TypeError(f"value must be a mapping with one member, got {type(value).__name__}")
     return _read(value, 0)
 
 
 def to_values(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
     """Named values, such as the inputs of an automation; errors name the one at fault."""
     if not isinstance(values, Mapping):
-        raise TypeError(f"inputs is a mapping of names to values, not {type(values).__name__}")
+        raise TypeError(f"inputs must be a mapping of names to values, got {type(values).__name__}")
     written = {}
     for name, value in values.items():
         checks.text("an input's name", name)
@@ -108,7 +108,7 @@ def from_values(values: Mapping[str, Any]) -> dict[str, object]:
 
 def _write(obj: object, depth: int) -> dict[str, Any]:
     if depth > _DEEPEST:
-        raise ValueError(f"a value is nested at most {_DEEPEST} levels deep")
+        raise ValueError(f"value must be nested at most {_DEEPEST} levels deep, got more")
     if isinstance(obj, UnknownValue):
         return dict(obj.raw)
     for kind, write in _WRITERS:
@@ -152,12 +152,12 @@ def _write_hashable(obj: object) -> dict[str, Any]:
         return {"date": {"year": obj.year, "month": obj.month, "day": obj.day}}
     if isinstance(obj, time):
         if obj.tzinfo is not None:
-            raise ValueError("a time of day has no zone; give a datetime")
+            raise ValueError("value must be a time without a zone, got one with: give a datetime")
         return {"timeofday": _write_time(obj)}
     if isinstance(obj, timedelta):
         return {"duration": _write_duration(obj)}
     advice = "; give a file as FileRef" if isinstance(obj, bytes | bytearray) else ""
-    raise TypeError(f"{type(obj).__name__} has no form here{advice}")
+    raise TypeError(f"value must be what a Kognitos value can hold, got {type(obj).__name__}{advice}")
 
 
 def _write_number(number: float | Decimal) -> dict[str, int]:
@@ -165,7 +165,7 @@ def _write_number(number: float | Decimal) -> dict[str, int]:
     exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
     sign, digits, exponent = exact.as_tuple()
     if not isinstance(exponent, int):
-        raise ValueError(f"a number is finite, not {exact}")  # noqa: TRY004 - of the right type
+        raise ValueError(f"value must be a finite number, got {exact}")  # noqa: TRY004 - of the right type
     if digits == (0,) and not -_LARGEST_SCALE <= exponent <= 0:
         exponent = 0
     fits = len(digits) <= 2 * _LARGEST_SCALE + 2 and exponent <= _LARGEST_SCALE + 1
@@ -176,8 +176,8 @@ def _write_number(number: float | Decimal) -> dict[str, int]:
         mantissa, exponent = mantissa // 10, exponent + 1
     if mantissa >> _BITS or exponent < -_LARGEST_SCALE:
         raise ValueError(
-            f"{exact} does not fit: a number has at most {_BITS} bits and {_LARGEST_SCALE} decimal places, "
-            "and is never rounded"
+            f"value must be a number of at most {_BITS} bits and {_LARGEST_SCALE} decimal places, "
+            f"got {exact}, which does not fit and is never rounded"
         )
     parts = {
         "lo": mantissa & 0xFFFFFFFF,
@@ -213,14 +213,14 @@ def _write_datetime(moment: datetime) -> dict[str, Any]:
         written["time_zone"] = {"id": _key_of(zone)}
     elif (offset := moment.utcoffset()) is not None:
         if offset % timedelta(seconds=1) or abs(offset) > _LONGEST_OFFSET:
-            raise ValueError("an offset from UTC has whole seconds and is within 18 hours")
+            raise ValueError("value must be of a UTC offset in whole seconds within 18 hours, got another")
         written["utc_offset"] = _write_duration(offset)
     return written
 
 
 def _key_of(zone: ZoneInfo) -> str:
     if not zone.key:
-        raise ValueError("a time zone needs its key, such as Europe/Berlin")
+        raise ValueError("value must be of a time zone with a key, such as Europe/Berlin, got one without")
     return str(zone.key)
 
 
@@ -233,7 +233,7 @@ def _write_duration(span: timedelta) -> str:
 
 def _write_file(file: FileRef) -> dict[str, Any]:
     if (file.remote is None) == (file.content is None):
-        raise ValueError("a FileRef has either a remote name or a content")
+        raise ValueError("FileRef must be either a remote name or a content, got both or neither")
     if file.content is None:
         return {"remote": checks.text("FileRef.remote", file.remote)}
     inline = {"content": base64.b64encode(file.content).decode()}

@@ -52,7 +52,7 @@ class RunJobs:
     def encode(self, request: RunRequest) -> tuple[str, bytes]:
         """The request's name and the body that starts it."""
         if not isinstance(request, RunRequest):
-            raise TypeError(f"requests gives RunRequest, not {type(request).__name__}")
+            raise TypeError(f"requests must yield RunRequest, got {type(request).__name__}")
         return request.name, encode_start(request, self._scope.agent(request.agent_id))
 
     def decode(self, name: str, content: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it

@@ -39,9 +39,9 @@ def encode_start(request: RunRequest, agent_id: str) -> bytes:
 def stage_word(stage: object) -> str:
     """Draft or Published, as the API writes it."""
     if not isinstance(stage, str):
-        raise TypeError(f"stage is a Stage or str, not {type(stage).__name__}")
+        raise TypeError(f"stage must be a Stage or str, got {type(stage).__name__}")
     if stage not in (Stage.DRAFT, Stage.PUBLISHED):
-        raise ValueError(f"stage is {Stage.DRAFT} or {Stage.PUBLISHED}, not {str(stage)!r}")
+        raise ValueError(f"stage must be {Stage.DRAFT} or {Stage.PUBLISHED}, got {str(stage)!r}")
     return str(stage)
 
 
@@ -53,7 +53,9 @@ def encode_inputs(inputs: object) -> list[dict[str, Any]]:
     elif isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
         for item in inputs:
             if not isinstance(item, RunInput):
-                raise TypeError(f"inputs is a sequence of RunInput; one item is {type(item).__name__}")
+                raise TypeError(
+                    f"inputs must be a sequence of RunInput, got an item of type {type(item).__name__}"
+                )
         pairs = [(item.name, item.value) for item in inputs]
     else:
         raise _wrong_inputs(inputs)
@@ -61,7 +63,7 @@ def encode_inputs(inputs: object) -> list[dict[str, Any]]:
 
 
 def _wrong_inputs(inputs: object) -> TypeError:
-    return TypeError(f"inputs is a mapping or a sequence of RunInput, not {type(inputs).__name__}")
+    return TypeError(f"inputs must be a mapping or a sequence of RunInput, got {type(inputs).__name__}")
 
 
 def _input_name(name: object) -> str:
@@ -70,19 +72,19 @@ def _input_name(name: object) -> str:
 
 def _input_value(name: object, value: object) -> str | int | float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError(f"inputs[{name!r}] is a str, int or float, not {type(value).__name__}")
+        raise TypeError(f"inputs[{name!r}] must be a str, int or float, got {type(value).__name__}")
     if isinstance(value, str):
         if value:
             checks.text(f"inputs[{name!r}]", value)
         return str(value)  # the text of a str subclass such as StrEnum
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"inputs[{name!r}] is a finite number, not {value}")
+            raise ValueError(f"inputs[{name!r}] must be a finite number, got {value}")
         return float(value)
     return int(value)
 
 
 def _file_ids(file_ids: object) -> list[str]:
     if isinstance(file_ids, str | bytes) or not isinstance(file_ids, Sequence):
-        raise TypeError(f"file_ids is a sequence of str, not {type(file_ids).__name__}")
+        raise TypeError(f"file_ids must be a sequence of str, got {type(file_ids).__name__}")
     return [checks.text("an item of file_ids", item) for item in file_ids]

@@ -180,4 +180,4 @@ def check_run(run: object) -> None:
     if isinstance(run, str):
         checks.identifier("run", run)
     elif not isinstance(run, Run):
-        raise TypeError(f"run is a Run or the id of one, not {type(run).__name__}")
+        raise TypeError(f"run must be a Run or the id of one, got {type(run).__name__}")

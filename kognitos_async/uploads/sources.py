@@ -41,14 +41,14 @@ class Source:
         sent = 0
         async for piece in self._read():
             if not isinstance(piece, bytes | bytearray | memoryview):
-                raise TypeError(f"source gives bytes, not {type(piece).__name__}")
+                raise TypeError(f"source must yield bytes, got {type(piece).__name__}")
             sent += len(piece)
             if sent > self.size:
-                raise ValueError(f"source gives more than its {self.size} bytes")
+                raise ValueError(f"source must be {self.size} bytes, got more")
             if piece:
                 yield bytes(piece) if isinstance(piece, bytearray) else piece
         if sent < self.size:
-            raise ValueError(f"source ended after {sent} of {self.size} bytes")
+            raise ValueError(f"source must be {self.size} bytes, got {sent}")
 
 
 def name_of(source: FileSource, file_name: str | None) -> str:
@@ -56,7 +56,7 @@ def name_of(source: FileSource, file_name: str | None) -> str:
     if file_name is None:
         own = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
         if not isinstance(own, str | os.PathLike):
-            raise ValueError("file_name is needed: the source has no name of its own")
+            raise ValueError("file_name must be given: the source has no name of its own")
         file_name = Path(own).name
     return checks.text("file_name", file_name, longest=256)
 
@@ -70,9 +70,9 @@ async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[So
     opened.
     """
     if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
-        raise TypeError(f"size is an int or None, not {type(size).__name__}")
+        raise TypeError(f"size must be an int or None, got {type(size).__name__}")
     if size is not None and size < 0:
-        raise ValueError(f"size is 0 or more bytes, not {size}")
+        raise ValueError(f"size must be at least 0 bytes, got {size}")
     if isinstance(source, bytes | bytearray | memoryview):
         content = memoryview(source).cast("B")
         yield Source(_agreed(size, len(content)), lambda: _slices(content), rewindable=True)
@@ -87,7 +87,7 @@ async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[So
                 await _spool(source, spool)
                 yield _seekable(spool, 0, None)
     elif isinstance(source, io.TextIOBase):
-        raise TypeError("source is a file opened in text mode; open it with 'rb'")
+        raise TypeError("source must be a binary file, got one opened in text mode: open it with 'rb'")
     elif callable(getattr(source, "read", None)):
         file: BinaryIO = source
         if _can_seek(file):
@@ -100,14 +100,14 @@ async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[So
                 yield _seekable(spool, 0, None)
     else:
         raise TypeError(
-            "source is a path, bytes, a binary file or an async iterable of bytes, "
-            f"not {type(source).__name__}"
+            "source must be a path, bytes, a binary file or an async iterable of bytes, "
+            f"got {type(source).__name__}"
         )
 
 
 def _agreed(size: int | None, actual: int) -> int:
     if size is not None and size != actual:
-        raise ValueError(f"size says {size} bytes, but the source has {actual}")
+        raise ValueError(f"size must be the source's {actual} bytes, got {size}")
     return actual
 
 
@@ -141,5 +141,5 @@ async def _slices(content: memoryview) -> AsyncIterator[bytes]:
 async def _spool(pieces: AsyncIterable[bytes], spool: BinaryIO) -> None:
     async for piece in pieces:
         if not isinstance(piece, bytes | bytearray | memoryview):
-            raise TypeError(f"source gives bytes, not {type(piece).__name__}")
+            raise TypeError(f"source must yield bytes, got {type(piece).__name__}")
         await anyio.to_thread.run_sync(spool.write, piece)

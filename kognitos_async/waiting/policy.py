@@ -51,11 +51,12 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
             check_seconds(f"PollPolicy.{name}", getattr(self, name))
         if self.initial == 0 or self.factor < 1 or self.maximum < self.initial or self.jitter >= 1:
             raise ConfigurationError(
-                "PollPolicy needs initial > 0, factor >= 1, maximum >= initial and 0 <= jitter < 1"
+                "PollPolicy must be initial > 0, factor >= 1, maximum >= initial and 0 <= jitter < 1, "
+                f"got {self!r}"
             )
         if self.unknown_status not in ("raise", "wait"):
             raise ConfigurationError(
-                f"PollPolicy.unknown_status is 'raise' or 'wait', not {self.unknown_status!r}"
+                f"PollPolicy.unknown_status must be 'raise' or 'wait', got {self.unknown_status!r}"
             )
 
     def delay(self, poll: int, random: Random) -> float:

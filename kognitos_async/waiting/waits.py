@@ -52,11 +52,11 @@ def checked_wait(
     """The arguments of a wait, checked."""
     checks.callback("on_update", on_update)
     if isinstance(until, str) or not isinstance(until, Collection):
-        raise TypeError(f"until is a collection of status words, not {type(until).__name__}")
+        raise TypeError(f"until must be a collection of status words, got {type(until).__name__}")
     if not until:
-        raise ValueError("until is empty: the wait would never end")
+        raise ValueError("until must be at least one status word, got none: the wait would never end")
     if poll is not None and not isinstance(poll, PollPolicy):
-        raise TypeError(f"poll is a PollPolicy or None, not {type(poll).__name__}")
+        raise TypeError(f"poll must be a PollPolicy or None, got {type(poll).__name__}")
     return Patience(checks.seconds_or_none(name, timeout), until, poll)
 
 

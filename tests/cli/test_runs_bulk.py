@@ -202,7 +202,7 @@ BAD_CSV = [
     ('name,a\none,"x"y\n', "row 2: is not CSV: "),
     ("name,a\n,1\n", "row 2: "),
     ("name,stage\none,Final\n", "row 2 (one): "),
-    ("name,,a\none,1,2\n", "row 2 (one): an input's name is a str of 1 to 100 characters"),
+    ("name,,a\none,1,2\n", "row 2 (one): an input's name must be a str of 1 to 100 characters"),
     (f"name,file\none,{'f' * 5000}\n", "row 2 (one): the file cannot be read: "),
 ]
 
@@ -277,10 +277,10 @@ async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--run-timeout", "-1"], "run_timeout is 0 or more seconds, not -1.0"),
-        (["--run-timeout", "nan"], "run_timeout is 0 or more seconds, not nan"),
-        (["--stage", "Final"], "stage is Draft or Published, not 'Final'"),
-        (["--process", ""], "process_id is a str of at least 1 character"),
+        (["--run-timeout", "-1"], "run_timeout must be 0 or more seconds, got -1.0"),
+        (["--run-timeout", "nan"], "run_timeout must be 0 or more seconds, got nan"),
+        (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
+        (["--process", ""], "process_id must be a str of at least 1 character"),
     ],
 )
 async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, told):

@@ -167,8 +167,8 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capsys, stage):
     [
         (["--format", "parquet"], "parquet needs a file"),
         (["--format", "parquet", "--output", "-"], "parquet needs a file"),
-        (["--stage", "Final"], "stage is Draft or Published, not 'Final'"),
-        (["--process", ""], "process_id is a str of at least 1 character"),
+        (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
+        (["--process", ""], "process_id must be a str of at least 1 character"),
         (["--since", "yesterday"], "is no ISO 8601 time: 'yesterday'"),
         (["--format", "xlsx"], "xlsx"),
     ],
@@ -279,8 +279,8 @@ async def test_a_wrong_key_ends_the_wait_at_once(server, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--timeout", "-1", "a"], "timeout is 0 or more seconds, not -1.0"),
-        ([""], "run is a str of at least 1 character"),
+        (["--timeout", "-1", "a"], "timeout must be 0 or more seconds, got -1.0"),
+        ([""], "run must be a str of at least 1 character"),
     ],
 )
 async def test_a_wait_that_cannot_be_is_refused(server, capsys, options, told):

@@ -211,7 +211,7 @@ async def test_another_organization_only_on_purpose():
         await resource.invoke(theirs)
     with pytest.raises(ValueError, match="contradictory"):
         await resource.get(AUTOMATION, workspace_id="w2")
-    with pytest.raises(ValueError, match="automation is an id or a name like"):
+    with pytest.raises(ValueError, match="automation must be an id or a name like"):
         await resource.get("organizations/o1/workspaces/w1/exceptions/x")
     assert not recorder.requests
     await resource.get(theirs, organization_id="o2")

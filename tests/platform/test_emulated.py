@@ -164,7 +164,7 @@ async def test_files_by_presigned_addresses(client, server, tmp_path):
             pass
     assert str(down).partition("?")[2] not in str(refused.value)
     for wrong in ("http://example.com/x", "no url", "https://[x"):
-        with pytest.raises(ValueError, match="url is"):
+        with pytest.raises(ValueError, match="url must be"):
             await client.files.upload_presigned(wrong, b"")
 
 

@@ -48,8 +48,8 @@ def test_ids_are_percent_encoded_in_paths_and_plain_in_names():
         ("automations/a1/runs", "a name like"),
         ("/a1", "a name like"),
         ("", "at least 1 character"),
-        ("..", "is an id"),
-        ("automations/..", "is an id"),
+        ("..", "must be an id"),
+        ("automations/..", "must be an id"),
     ],
 )
 def test_what_is_not_an_automation_of_ours_is_refused(given, says):
@@ -112,5 +112,5 @@ def test_full_names_from_the_api_are_checked():
         str(parse_name("run", f"{FULL}/runs/r1", RUN).parent(WORKSPACE)) == "organizations/o1/workspaces/w1"
     )
     for wrong in ("r1", "runs/r1", FULL):
-        with pytest.raises(ValueError, match="run is"):
+        with pytest.raises(ValueError, match="run must be"):
             parse_name("run", wrong, RUN)

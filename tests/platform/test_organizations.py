@@ -81,7 +81,7 @@ async def test_a_list_walks_its_pages():
 @pytest.mark.parametrize("call", [lambda o: o.list(page_size=0), lambda o: o.list_roles(page_size=1001)])
 def test_page_sizes_are_checked_at_once(call):
     """Before anything is sent."""
-    with pytest.raises(ValueError, match="page_size is from 1 to 1000"):
+    with pytest.raises(ValueError, match="page_size must be 1 to 1000"):
         call(Organizations(Recorder(), SCOPE))
 
 

@@ -49,14 +49,14 @@ def test_one_address_serves_both_clients(monkeypatch, path):
     ("settings", "says"),
     [
         ({"token": None}, "no token: pass token or set KOGNITOS_TOKEN"),
-        ({"token": "a b"}, "token is printable"),
+        ({"token": "a b"}, "token must be printable"),
         ({"region": "mars"}, "us-1, eu-1"),
         ({"base_url": "http://example.com"}, "unencrypted"),
-        ({"organization_id": ""}, "organization_id is an empty"),
+        ({"organization_id": ""}, "organization_id must be a non-empty"),
         ({"organization_id": "o", "workspace_id": "organizations/p/workspaces/w"}, "contradictory"),
-        ({"workspace_id": "automations/x"}, "workspace_id is an id or a name"),
+        ({"workspace_id": "automations/x"}, "workspace_id must be an id or a name"),
         ({"request_timeout": 0}, "request_timeout"),
-        ({"poll": 3}, "poll is a PollPolicy"),
+        ({"poll": 3}, "poll must be a PollPolicy"),
     ],
     ids=str,
 )

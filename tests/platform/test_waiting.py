@@ -130,7 +130,7 @@ def test_a_bare_id_needs_its_automation():
         async with platform.client() as client:
             with pytest.raises(ValueError, match="give its full name, or its automation"):
                 await client.wait_for_run("run0")
-            with pytest.raises(TypeError, match="run is"):
+            with pytest.raises(TypeError, match="run must be"):
                 await client.wait_for_run(3)
             assert (await client.wait_for_run("run0", automation="a")).state == "completed"
             with pytest.raises(NotFoundError, match="no such run"):

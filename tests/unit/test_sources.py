@@ -99,8 +99,8 @@ async def test_a_file_is_read_from_where_it_stands_and_left_open():
 @pytest.mark.parametrize(
     ("make", "size", "words"),
     [
-        (lambda: b"abc", 4, "4 bytes, but the source has 3"),
-        (lambda: io.BytesIO(b"abc"), 2, "2 bytes, but the source has 3"),
+        (lambda: b"abc", 4, "3 bytes, got 4"),
+        (lambda: io.BytesIO(b"abc"), 2, "3 bytes, got 2"),
     ],
 )
 async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, words):
@@ -110,7 +110,7 @@ async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, w
             pass
 
 
-@pytest.mark.parametrize(("size", "words"), [(5, "more than its 5"), (7, "after 6 of 7")])
+@pytest.mark.parametrize(("size", "words"), [(5, "5 bytes, got more"), (7, "7 bytes, got 6")])
 @pytest.mark.parametrize("make", [lambda: stream(b"abc", b"def"), lambda: Pipe(b"abcdef")])
 async def test_a_size_that_proves_wrong_is_an_error_never_a_cut_file(make, size, words):
     """Too much or too little: ValueError."""
@@ -124,7 +124,7 @@ async def test_a_file_that_shrinks_meanwhile_is_an_error(tmp_path):
     path = file_at(tmp_path / "f")
     async with open_source(path, None) as source:
         os.truncate(path, 10)
-        with pytest.raises(ValueError, match="ended after 10"):
+        with pytest.raises(ValueError, match="bytes, got 10"):
             await content(source)
 
 
@@ -151,7 +151,7 @@ async def test_what_cannot_be_read_is_refused(source, size, error):
 @pytest.mark.parametrize("size", [None, 3])
 async def test_text_from_a_stream_is_refused(size):
     """It has no bytes until it is encoded."""
-    with pytest.raises(TypeError, match="bytes, not str"):
+    with pytest.raises(TypeError, match="bytes, got str"):
         async with open_source(stream("abc"), size) as source:
             await content(source)
 
