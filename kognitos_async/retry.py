@@ -60,7 +60,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def check_seconds(name: str, value: object) -> None:
     """Raise `ConfigurationError` unless `value` is a finite number of seconds, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigurationError(f"{name} must be a finite number of seconds, at least 0, got {value!r}")
+        raise ConfigurationError(f"{name} must be a finite number of seconds, 0 or more, got {value!r}")
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

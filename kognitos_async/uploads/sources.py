@@ -72,7 +72,7 @@ async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[So
     if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
         raise TypeError(f"size must be an int or None, got {type(size).__name__}")
     if size is not None and size < 0:
-        raise ValueError(f"size must be at least 0 bytes, got {size}")
+        raise ValueError(f"size must be 0 or more bytes, got {size}")
     if isinstance(source, bytes | bytearray | memoryview):
         content = memoryview(source).cast("B")
         yield Source(_agreed(size, len(content)), lambda: _slices(content), rewindable=True)
