@@ -80,7 +80,8 @@ def api_url(
     odd = not url.isascii() or not url.isprintable() or bool(set(url) & set(" \\"))
     if parts.username is not None or parts.query or parts.fragment or odd:
         raise ConfigurationError(
-            "base_url (KOGNITOS_BASE_URL) must be scheme, host, port and path, percent-encoded, and nothing else, got more"
+            "base_url (KOGNITOS_BASE_URL) must be scheme, host, port and path, percent-encoded, "
+            "and nothing else, got more"
         )
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
