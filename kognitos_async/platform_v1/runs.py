@@ -12,6 +12,7 @@ from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.filters import F, filter_text
 from kognitos_async.platform_v1.models.generated import runs as generated
+from kognitos_async.platform_v1.models.generated.automations import Automation, ListAutomationsResponse
 from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun
 from kognitos_async.platform_v1.resource import Resource
 from kognitos_async.waiting.follow import Follower
@@ -19,13 +20,16 @@ from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncIterator
+    import os
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from kognitos_async.mirror.rows import SyncResult
+    from kognitos_async.mirror.store import RunStore
     from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.models.runs import InvokeRequest
-    from kognitos_async.platform_v1.names import Named, Scope
+    from kognitos_async.platform_v1.names import Name, Named, Scope
     from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
     from kognitos_async.waiting.policy import PollPolicy
@@ -231,6 +235,59 @@ class Runs(Resource):
             clock=self._sender,
         )
         return WorkStream(follower.work)
+
+    async def sync(
+        self,
+        store: RunStore | str | os.PathLike[str],
+        *,
+        automation: str | Named | None = None,
+        workspace_id: str | None = None,
+        organization_id: str | None = None,
+        on_progress: Callable[[SyncResult], object] | None = None,
+    ) -> SyncResult:
+        """What one pass over the history has changed in a local mirror. (ListRuns, GetRun)
+
+        `store` is a `RunStore` or a path: `*.duckdb`, a folder (of Parquet files), else a SQLite file.
+        Mirrors the runs of one automation, or of all the workspace's automations without `automation`. A
+        pass reads what is new, and reads again every run that had not ended, so that no change of state is
+        missed. Each page is on disk before the next is asked for: an interrupted pass goes on where it was.
+        Memory stays flat. `on_progress` is called with the `SyncResult` so far.
+
+        Raises `MirrorError` when the store cannot be used or written, `ModuleNotFoundError` when its extra
+        (`sync`) is missing, and what `list` and `get` raise.
+        """
+        # Loaded with the first pass: it brings SQLite.
+        from kognitos_async.mirror.sync import sync_lists  # noqa: PLC0415
+        from kognitos_async.platform_v1.mirror import mirrored  # noqa: PLC0415
+
+        checks.callback("on_progress", on_progress)
+        if automation is not None:
+            groups = self._one_list(self._scope.automation(automation, workspace_id, organization_id))
+        else:
+            groups = self._all_lists(self._scope.workspace(workspace_id, organization_id))
+        return await sync_lists(
+            store,
+            "platform_v1",
+            self._reader,
+            mirrored,
+            groups,
+            filters_by_time=True,
+            on_progress=on_progress,
+        )
+
+    async def _one_list(self, automation: Name) -> AsyncIterator[str]:
+        yield str(automation)
+
+    async def _all_lists(self, workspace: Name) -> AsyncIterator[str]:
+        automations: Pager[Automation] = self._list(
+            f"{workspace.path}/automations",
+            ListAutomationsResponse,
+            "automations",
+            page_size=LARGEST_PAGE,
+            page_token=None,
+        )
+        async for automation in automations:
+            yield f"{workspace}/automations/{automation.id}"
 
 
 def _dotted(name: str, day: date | None) -> dict[str, int]:

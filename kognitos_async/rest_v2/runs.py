@@ -9,7 +9,7 @@ from kognitos_async import checks
 from kognitos_async.checks import check_since
 from kognitos_async.messages import Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
-from kognitos_async.rest_v2.models import ENDED, Run, RunRequest, Stage
+from kognitos_async.rest_v2.models import ENDED, Process, Run, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
 from kognitos_async.uncertain_start import started
 from kognitos_async.waiting.follow import Follower
@@ -19,9 +19,12 @@ from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    import os
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from kognitos_async.mirror.rows import SyncResult
+    from kognitos_async.mirror.store import RunStore
     from kognitos_async.paging import Pager
     from kognitos_async.rest_v2.models import RunInput, Value
     from kognitos_async.rest_v2.run_reader import RunReader
@@ -173,6 +176,54 @@ class Runs:
             clock=self._sender,
         )
         return WorkStream(follower.work)
+
+    async def sync(
+        self,
+        store: RunStore | str | os.PathLike[str],
+        *,
+        process_id: str | None = None,
+        agent_id: str | None = None,
+        on_progress: Callable[[SyncResult], object] | None = None,
+    ) -> SyncResult:
+        """What one pass over the history has changed in a local mirror. (list_runs, get_run)
+
+        `store` is a `RunStore` or a path: `*.duckdb`, a folder (of Parquet files), else a SQLite file.
+        Mirrors the runs of one process, or of all the agent's processes without `process_id`. A pass reads
+        what is new, and reads again every run that had not ended, so that no change of status is missed.
+        Each page is on disk before the next is asked for: an interrupted pass goes on where it was. Memory
+        stays flat. `on_progress` is called with the `SyncResult` so far.
+
+        Raises `MirrorError` when the store cannot be used or written, `ModuleNotFoundError` when its extra
+        (`sync`) is missing, and what `list` and `get` raise.
+        """
+        # Loaded with the first pass: it brings SQLite.
+        from kognitos_async.mirror.sync import sync_lists  # noqa: PLC0415
+        from kognitos_async.rest_v2.mirror import mirrored  # noqa: PLC0415
+
+        checks.callback("on_progress", on_progress)
+        agent = self._scope.agent(agent_id)
+        if process_id is not None:
+            checks.identifier("process_id", process_id)
+        return await sync_lists(
+            store,
+            "rest_v2",
+            self._reader,
+            mirrored,
+            self._lists(agent, process_id),
+            filters_by_time=False,
+            on_progress=on_progress,
+        )
+
+    async def _lists(self, agent: str, process_id: str | None) -> AsyncIterator[tuple[str, str]]:
+        if process_id is not None:
+            yield agent, process_id
+            return
+        seen: set[str] = set()
+        processes = pager(self._sender, Process, "/processes", {"agent_id": agent}, LARGEST_PAGE, None)
+        async for process in processes:
+            if process.id not in seen:  # Draft and Published are separate items
+                seen.add(process.id)
+                yield agent, process.id
 
 
 def check_run(run: object) -> None:

@@ -1,0 +1,196 @@
+"""A mirror in a DuckDB file (extra `sync`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async.errors import MirrorError
+from kognitos_async.mirror.rows import MirroredRun, Progress
+
+try:
+    import duckdb
+    import pyarrow as pa
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        f"a mirror in DuckDB needs {missing.name}: pip install 'kognitos-async[sync]'", name=missing.name
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+_SCHEMA = """
+CREATE TABLE mirror (api TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE progress (scope TEXT PRIMARY KEY, content TEXT NOT NULL);
+CREATE TABLE runs (
+    key TEXT PRIMARY KEY, scope TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL,
+    stage TEXT NOT NULL, status TEXT NOT NULL, settled BOOLEAN NOT NULL, ended BOOLEAN NOT NULL,
+    needs_person BOOLEAN NOT NULL, created_at TIMESTAMPTZ NOT NULL, settled_at TIMESTAMPTZ,
+    outputs JSON NOT NULL, content JSON NOT NULL, read_in BIGINT NOT NULL, missing_since BIGINT
+);
+"""
+_VERSION = 1
+_COLUMNS = (
+    "key, scope, id, name, parent, stage, status, settled, ended, needs_person, created_at, settled_at, "
+    "outputs, content, read_in, missing_since"
+)
+_ROWS_AT_ONCE = 1000
+
+_encode = msgspec.json.Encoder().encode
+_PROGRESS = msgspec.json.Decoder(Progress)
+_OUTPUTS = msgspec.json.Decoder(dict[str, Any])
+_TIME = pa.timestamp("us", tz="UTC")
+_ARROW = pa.schema(
+    [
+        *((name, pa.string()) for name in ("key", "scope", "id", "name", "parent", "stage", "status")),
+        *((name, pa.bool_()) for name in ("settled", "ended", "needs_person")),
+        *((name, _TIME) for name in ("created_at", "settled_at")),
+        *((name, pa.string()) for name in ("outputs", "content")),
+        *((name, pa.int64()) for name in ("read_in", "missing_since")),
+    ]
+)
+
+
+class DuckDBStore:
+    """A mirror in a DuckDB file: table `runs` with timestamps, and outputs as JSON."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._database: duckdb.DuckDBPyConnection | None = None
+
+    def open(self, api: str) -> None:
+        """Open or create the file; `MirrorError` if it is no mirror, or one of the other API."""
+        try:
+            database = duckdb.connect(str(self.file))
+            try:
+                database.execute("SET TimeZone = 'UTC'")
+                self._check_or_create(database, api)
+            except BaseException:
+                database.close()
+                raise
+        except duckdb.Error as problem:
+            raise MirrorError(f"mirror {self.file} cannot be opened: {problem}") from problem
+        self._database = database
+
+    def _check_or_create(self, database: duckdb.DuckDBPyConnection, api: str) -> None:
+        tables = {name for (name,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        if not tables:
+            database.execute("BEGIN")
+            database.execute(_SCHEMA)
+            database.execute("INSERT INTO mirror VALUES (?, ?)", [api, _VERSION])
+            database.execute("COMMIT")
+            return
+        if not {"mirror", "progress", "runs"} <= tables:
+            raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was left as it is")
+        known, version = database.execute("SELECT api, version FROM mirror").fetchall()[0]
+        if version != _VERSION:
+            raise MirrorError(
+                f"mirror {self.file} is of version {version}, this kognitos-async reads {_VERSION}"
+            )
+        if api and known != api:
+            raise MirrorError(f"mirror {self.file} holds runs of the API {known}, not {api}: use another")
+
+    @property
+    def _db(self) -> duckdb.DuckDBPyConnection:
+        if self._database is None:
+            raise MirrorError(f"mirror {self.file} is not open")
+        return self._database
+
+    def progress(self, scope: str) -> Progress:
+        """How far the list `scope` has been mirrored."""
+        row = self._db.execute("SELECT content FROM progress WHERE scope = ?", [scope]).fetchone()
+        return _PROGRESS.decode(row[0]) if row else Progress()
+
+    def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
+        """Keep the runs and the progress in one transaction: how many were new, and how many changed."""
+        latest = {run.key: run for run in runs}
+        database = self._db
+        try:
+            database.execute("BEGIN")
+            try:
+                before = self._contents(list(latest))
+                if latest:
+                    batch = pa.Table.from_pylist(
+                        [_values(scope, run, progress.number) for run in latest.values()], schema=_ARROW
+                    )
+                    database.register("batch", batch)
+                    database.execute(f"INSERT OR REPLACE INTO runs SELECT {_COLUMNS} FROM batch")  # noqa: S608 - constants
+                    database.unregister("batch")
+                database.execute(
+                    "INSERT OR REPLACE INTO progress VALUES (?, ?)", [scope, _encode(progress).decode()]
+                )
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+        except duckdb.Error as problem:
+            raise MirrorError(f"mirror {self.file} cannot be written: {problem}") from problem
+        return (
+            sum(key not in before for key in latest),
+            sum(key in before and before[key] != run.content.decode() for key, run in latest.items()),
+        )
+
+    def _contents(self, keys: Sequence[str]) -> dict[str, str]:
+        if not keys:
+            return {}
+        rows = self._db.execute("SELECT key, content FROM runs WHERE key IN (SELECT unnest(?))", [list(keys)])
+        return dict(rows.fetchall())
+
+    def known(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that the mirror holds."""
+        return set(self._contents(list(keys)))
+
+    def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
+        """Keys of runs that had not ended and were not read in pass `number`, `limit` at most."""
+        rows = self._db.execute(
+            "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
+            [scope, number, limit],
+        )
+        return [key for (key,) in rows.fetchall()]
+
+    def mark_missing(self, keys: Collection[str], number: int) -> None:
+        """Note runs that the API no longer has, read in pass `number`."""
+        self._db.execute(
+            "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) "
+            "WHERE key IN (SELECT unnest(?))",
+            [number, number, list(keys)],
+        )
+
+    def publish(self) -> None:
+        """Write what is in memory to the file."""
+        self._db.execute("CHECKPOINT")
+
+    def rows(self) -> Iterator[MirroredRun]:
+        """All runs, the oldest first, read as they are asked for."""
+        cursor = self._db.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        result = cursor.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY created_at, key")  # noqa: S608 - constants
+        while rows := result.fetchmany(_ROWS_AT_ONCE):
+            for row in rows:
+                yield _run_of(dict(zip(_COLUMNS.split(", "), row, strict=True)))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _values(scope: str, run: MirroredRun, number: int) -> dict[str, Any]:
+    return {
+        **msgspec.structs.asdict(run),
+        "scope": scope,
+        "outputs": _encode(run.outputs).decode(),
+        "content": run.content.decode(),
+        "read_in": number,
+        "missing_since": None,
+    }
+
+
+def _run_of(row: dict[str, Any]) -> MirroredRun:
+    kept = {name: row[name] for name in MirroredRun.__struct_fields__}
+    kept["outputs"] = _OUTPUTS.decode(row["outputs"])
+    kept["content"] = row["content"].encode()
+    return MirroredRun(**kept)

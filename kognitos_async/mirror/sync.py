@@ -1,0 +1,261 @@
+"""One pass over the history: read what is new, and read again what had not ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+import msgspec
+
+from kognitos_async.errors import BadRequestError, NotFoundError
+from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
+from kognitos_async.mirror.store import store_of
+from kognitos_async.waiting.reader import Waitable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Sequence
+
+    from kognitos_async.mirror.store import RunStore
+    from kognitos_async.paging import Page
+    from kognitos_async.waiting.reader import RunReader
+
+R = TypeVar("R", bound=Waitable)
+
+_LATE = 300.0
+"""Seconds after its creation within which a run may still appear in the list."""
+_READS_AT_ONCE = 10
+_BATCH = 200
+_PROBES = 5
+"""Single reads that find out whether list items leave outputs out."""
+
+
+class StoreThread:
+    """A store, called in one thread, so that a slow disk never blocks the event loop."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kognitos-mirror")
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, store: RunStore, api: str) -> AsyncGenerator[StoreThread]:
+        """The store, open for the block and closed after it, however the block ends."""
+        self = cls(store)
+        try:
+            await self.call(store.open, api)
+            yield self
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self.call(store.close)
+                finally:
+                    self._thread.shutdown(wait=False)
+
+    async def call(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of a call of the store."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def progress(self, scope: str) -> Progress:
+        """How far the list has been mirrored."""
+        found: Progress = await self.call(self._store.progress, scope)
+        return found
+
+    async def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> SyncResult:
+        """Keep the runs and the progress; what was new and what changed."""
+        new, changed = await self.call(self._store.write, scope, runs, progress)
+        return SyncResult(new=new, changed=changed)
+
+    async def known(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that the mirror holds."""
+        found: set[str] = await self.call(self._store.known, keys)
+        return found
+
+    async def open_unread(self, scope: str, number: int) -> list[str]:
+        """Keys of runs still to be read in this pass."""
+        found: list[str] = await self.call(self._store.open_unread, scope, number, _BATCH)
+        return found
+
+    async def mark_missing(self, keys: Collection[str], number: int) -> None:
+        """Note runs that the API no longer has."""
+        await self.call(self._store.mark_missing, keys, number)
+
+    async def publish(self) -> None:
+        """Make the pass visible."""
+        await self.call(self._store.publish)
+
+
+class HistorySync(Generic[R]):
+    """Mirrors one list of runs.
+
+    A pass reads list pages until everything on them is known and older than the last pass, then reads each
+    run that had not ended and was not met. That needs a list sorted newest first (small inversions are
+    allowed for) or a filter by time; a list sorted oldest first is read from its last page on, and one in no
+    order is read whole. Each page is on disk, with the token of the next, before that is asked for: an
+    interrupted pass goes on where it was.
+    """
+
+    def __init__(
+        self,
+        reader: RunReader[R],
+        store: StoreThread,
+        row_of: Callable[[R], MirroredRun],
+        group: Any,
+        *,
+        filters_by_time: bool,
+        on_progress: Callable[[SyncResult], object] | None = None,
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._row_of = row_of
+        self._group = group
+        self._scope = group if isinstance(group, str) else "/".join(group)
+        self._filters_by_time = filters_by_time
+        self._on_progress = on_progress
+        self._result = SyncResult()
+        self._lists_outputs: bool | None = None
+        self._probes = 0
+
+    async def run(self) -> SyncResult:
+        """What the pass did. Raises what the requests raise and `MirrorError`."""
+        progress = await self._store.progress(self._scope)
+        if progress.complete:
+            progress = msgspec.structs.replace(
+                progress, number=progress.number + 1, complete=False, resume=None
+            )
+        progress = await self._read_list(progress)
+        await self._read_open(progress.number)
+        await self._store.write(
+            self._scope, [], msgspec.structs.replace(progress, complete=True, resume=None)
+        )
+        return self._result
+
+    async def _read_list(self, progress: Progress) -> Progress:
+        """Read the pages that may hold what is new; the progress to keep when the pass is complete."""
+        stop_at = None
+        if progress.horizon is not None and (progress.slack is not None or self._filters_by_time):
+            stop_at = progress.horizon - timedelta(seconds=_LATE + 2 * (progress.slack or 0.0))
+        since = stop_at if self._filters_by_time else None
+        token = progress.resume or progress.tail
+        seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
+        while True:
+            try:
+                page = await self._reader.read_page(self._group, token, since)
+            except BadRequestError:
+                if token is None:
+                    raise
+                # The token has expired: begin at the start of the list.
+                token, seen = None, ListSeen(from_start=True)
+                continue
+            self._result += SyncResult(pages=1)
+            times = [self._reader.created(run) for run in page.items]
+            if stop_at is not None and not seen.count and times and max(times) < stop_at and since is None:
+                stop_at = None  # the newest run is not on the first page: the list is sorted otherwise now
+            seen = seen.after(times)
+            keys = {self._reader.key(run) for run in page.items}
+            nothing_new = stop_at is not None and len(await self._store.known(keys)) == len(keys)
+            last_token, token = token, page.continuation_token
+            progress = msgspec.structs.replace(progress, resume=token, seen=seen)
+            await self._keep(page, progress)
+            old = stop_at is not None and bool(times) and min(times) < stop_at
+            if token is None or (nothing_new and old and since is None):
+                break
+        whole = seen.from_start and token is None and since is None
+        horizons = [time for time in (progress.horizon, seen.newest) if time is not None]
+        return msgspec.structs.replace(
+            progress,
+            horizon=max(horizons, default=None),
+            slack=seen.slack if whole else progress.slack,
+            tail=last_token if token is None and since is None and seen.oldest_first else None,
+            seen=ListSeen(),
+        )
+
+    async def _keep(self, page: Page[R], progress: Progress) -> None:
+        runs = list(page.items)
+        if self._lists_outputs is None and any(self._row_of(run).outputs for run in runs):
+            self._lists_outputs = True
+        short = [index for index, run in enumerate(runs) if self._reader.incomplete(run)]
+        while short and self._lists_outputs is None and self._probes < _PROBES:
+            index = short.pop(0)
+            self._probes += 1
+            [whole] = await self._read_each([self._reader.key(runs[index])])
+            if whole is not None:
+                runs[index] = whole
+                if not self._reader.incomplete(whole):
+                    self._lists_outputs = False
+        if self._lists_outputs is False:
+            wholes = await self._read_each([self._reader.key(runs[index]) for index in short])
+            for index, whole in zip(short, wholes, strict=True):
+                runs[index] = whole if whole is not None else runs[index]
+        await self._write(runs, progress)
+
+    async def _read_open(self, number: int) -> None:
+        while keys := await self._store.open_unread(self._scope, number):
+            found = await self._read_each(keys)
+            progress = await self._store.progress(self._scope)
+            await self._write([run for run in found if run is not None], progress)
+            gone = [key for key, run in zip(keys, found, strict=True) if run is None]
+            if gone:
+                await self._store.mark_missing(gone, number)
+                self._result += SyncResult(missing=len(gone))
+
+    async def _write(self, runs: list[R], progress: Progress) -> None:
+        self._result += await self._store.write(self._scope, [self._row_of(run) for run in runs], progress)
+        if self._on_progress is not None:
+            self._on_progress(self._result)
+
+    async def _read_each(self, keys: list[str]) -> list[R | None]:
+        """The runs, read one by one; None for each that the API no longer has."""
+        found: list[R | None] = [None] * len(keys)
+        slots = anyio.Semaphore(_READS_AT_ONCE)
+
+        async def read(index: int) -> None:
+            async with slots:
+                try:
+                    found[index] = await self._reader.read(keys[index])
+                except NotFoundError:
+                    found[index] = None
+
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                for index in range(len(keys)):
+                    tasks.start_soon(read, index)
+        except ExceptionGroup as group:
+            failure = group.exceptions[0]
+        if failure is not None:
+            raise failure
+        self._result += SyncResult(reads=len(keys))
+        return found
+
+
+async def sync_lists(
+    store: RunStore | str | os.PathLike[str],
+    api: str,
+    reader: RunReader[R],
+    row_of: Callable[[R], MirroredRun],
+    groups: AsyncIterable[Any],
+    *,
+    filters_by_time: bool,
+    on_progress: Callable[[SyncResult], object] | None,
+) -> SyncResult:
+    """Mirror each list of `groups` into a store of the API, one pass."""
+    total = SyncResult()
+
+    def so_far(result: SyncResult) -> None:
+        if on_progress is not None:
+            on_progress(total + result)
+
+    opened = store_of(store) if isinstance(store, str | os.PathLike) else store
+    async with StoreThread.opened(opened, api) as kept:
+        async for group in groups:
+            sync = HistorySync(
+                reader, kept, row_of, group, filters_by_time=filters_by_time, on_progress=so_far
+            )
+            total += await sync.run()
+        await kept.publish()
+    return total
