@@ -20,7 +20,6 @@ if _TYPE_CHECKING:
         DecodeError,
         JournalError,
         KognitosError,
-        MirrorError,
         NotFoundError,
         NotSentError,
         OutcomeUnknownError,
@@ -38,6 +37,7 @@ if _TYPE_CHECKING:
         UploadError,
         WaitTimeoutError,
     )
+    from kognitos_async.mirror.rows import MirrorError, SyncResult
     from kognitos_async.paging import Page, Pager
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.files import Download, PresignedUrl, file_ref
@@ -129,6 +129,7 @@ __all__ = [
     "Stage",
     "StartUncertainError",
     "StartedRun",
+    "SyncResult",
     "Table",
     "TransportError",
     "UnknownStatusError",
@@ -155,7 +156,8 @@ _HOMES = {
     "DecodeError": "errors",
     "JournalError": "errors",
     "KognitosError": "errors",
-    "MirrorError": "errors",
+    "MirrorError": "mirror.rows",
+    "SyncResult": "mirror.rows",
     "NotFoundError": "errors",
     "NotSentError": "errors",
     "OutcomeUnknownError": "errors",

@@ -20,7 +20,6 @@
     ├── StartUncertainError                a run that may or may not have been started
     ├── UploadError                        the file store refused or lost a file
     ├── JournalError                       a journal that cannot be used
-    ├── MirrorError                        a local mirror of the history that cannot be used
     ├── RunError                           a run that did not succeed
     │   ├── RunExceptionError              needs a person
     │   ├── RunStoppedError                was stopped
@@ -219,10 +218,6 @@ class UploadError(KognitosError):
 
 class JournalError(KognitosError):
     """A journal cannot be used: of another job, corrupt, in use, or not writable."""
-
-
-class MirrorError(KognitosError):
-    """A local mirror of the history cannot be used: no mirror, of the other API, or not writable."""
 
 
 class RunError(KognitosError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.errors import MirrorError
+from kognitos_async.mirror.rows import MirrorError
 from kognitos_async.mirror.sqlite_store import SQLiteStore
 
 try:

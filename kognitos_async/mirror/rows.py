@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kognitos_async.errors import KognitosError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class MirrorError(KognitosError):
+    """A mirror cannot be used: the file is none, is of the other API, or cannot be written."""
 
 
 class MirroredRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async.errors import MirrorError
-from kognitos_async.mirror.rows import MirroredRun, Progress
+from kognitos_async.mirror.rows import MirroredRun, MirrorError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -34,7 +34,7 @@ PUBLIC = """
     SETTLED FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
     Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus Runs Stage UploadedFile
     APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
-    ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
+    ConfigurationError ConflictError DecodeError MirrorError NotFoundError SyncResult NotSentError OutcomeUnknownError
     PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
     RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
     WaitTimeoutError __version__
