@@ -34,7 +34,8 @@ PUBLIC = """
     SETTLED FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
     Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus Runs Stage UploadedFile
     APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
-    ConfigurationError ConflictError DecodeError MirrorError NotFoundError SyncResult NotSentError OutcomeUnknownError
+    ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
+    MirrorError SyncResult
     PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
     RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
     WaitTimeoutError __version__
