@@ -1,7 +1,7 @@
 """Invoke an automation of the platform API, answer it if it needs a person, and print its outputs.
 
 Set KOGNITOS_TOKEN, KOGNITOS_ORGANIZATION_ID, KOGNITOS_WORKSPACE_ID and KOGNITOS_AUTOMATION_ID
-(`kognitos serve --platform` prints values to try), then
+(`kognitos serve` prints values to try), then
 
     python examples/invoke_and_answer.py "Use the second line"
 """

@@ -26,8 +26,16 @@ class Order(StrEnum):
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 0,
-    host: Annotated[str, typer.Option(help="A loopback address; no other is served.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback only with --allow-remote.")
+    ] = "127.0.0.1",
+    allow_remote: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote", help="Accept a --host that other machines reach, as containers need it."
+        ),
+    ] = False,
     api_key: Annotated[str, typer.Option(help="The key that clients must send.")] = "test-key",
     agent: Annotated[str, typer.Option(help="The id of the agent.")] = "agent-1",
     capacity: Annotated[int, typer.Option(min=1, help="Runs at once; more are refused with 403.")] = 150,
@@ -40,13 +48,13 @@ def serve(
         str, typer.Option(metavar="SECONDS|LOW-HIGH", help="How long runs take to settle.")
     ] = "2-10",
     seed: Annotated[int, typer.Option(help="The same seed gives the same ids and outcomes.")] = 0,
-    platform: Annotated[
-        bool, typer.Option("--platform", help="Print the environment for the platform API; both are served.")
-    ] = False,
 ) -> None:
-    """Run the emulator until Ctrl-C, and print the environment that leads clients to it."""
-    if not is_loopback(host):
-        raise typer.BadParameter(f"{host} is not a loopback address", param_hint="--host")
+    """Run the emulator until Ctrl-C, and print the environment that leads clients of both APIs to it."""
+    if not allow_remote and not is_loopback(host):
+        raise typer.BadParameter(
+            f"{host} is not a loopback address; other machines may reach it: add --allow-remote",
+            param_hint="--host",
+        )
     low, high = _seconds(duration)
     testing = emulator()
     server: KognitosServer = testing.KognitosServer(
@@ -61,25 +69,24 @@ def serve(
         host=host,
         port=port,
     )
-    run_command(_until_interrupted(server, platform=platform))
+    run_command(_until_interrupted(server))
 
 
-async def _until_interrupted(server: KognitosServer, *, platform: bool) -> int:
+async def _until_interrupted(server: KognitosServer) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with server:
         for name in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows: there Ctrl-C cancels the wait below
                 loop.add_signal_handler(name, stop.set)
-        api = server.platform if platform else server
-        kind, item = ("automation", server.platform.automation) if platform else ("process", server.process)
-        for variable, value in api.environ.items():
+        for variable, value in server.environ.items():
             print(f"export {variable}={value}")
-        print(f"export KOGNITOS_{kind.upper()}_ID={item.id}")
-        print(f"# {kind}: {item.id}", flush=True)
+        print(f"# both APIs are served at {server.url}", flush=True)
         with suppress(asyncio.CancelledError):
             await stop.wait()
-    print(f"requests {server.count()}, runs {len(api.runs)}, files {len(api.files)}")
+    runs = len(server.runs) + len(server.platform.runs)
+    files = len(server.files) + len(server.platform.files)
+    print(f"requests {server.count()}, runs {runs}, files {files}")
     return 0
 
 
@@ -93,6 +100,6 @@ def _seconds(duration: str) -> tuple[float, float]:
         shortest, longest = 1.0, 0.0
     if not 0 <= shortest <= longest < float("inf"):
         raise typer.BadParameter(
-            f"{duration!r} is neither seconds nor low-high, such as 2-10", param_hint="--duration"
+            f"must be seconds or low-high, such as 2-10, got {duration!r}", param_hint="--duration"
         )
     return shortest, longest

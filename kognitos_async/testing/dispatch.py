@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,7 @@ from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, Request
 from kognitos_async.testing.routing import Api, Call, Reply, Route, Router
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kognitos_async.testing.clock import Clock
 
@@ -32,16 +35,28 @@ class Dispatcher:
     """Answers the requests of one server. The first API speaks for paths outside every prefix."""
 
     def __init__(
-        self, apis: tuple[Api, ...], clock: Clock, *, latency: float, log_limit: int, seed: int
+        self,
+        apis: tuple[Api, ...],
+        clock: Clock,
+        *,
+        latency: float,
+        log_limit: int,
+        seed: int,
+        date: Callable[[datetime], datetime] | None,
+        worker_header: str,
     ) -> None:
         self.router = Router(apis)
         self.log = RequestLog(log_limit)
         self.faults = FaultQueue(seed)
+        self.lock = threading.Lock()
+        """Held while faults are chosen and requests counted: tests ask and arm from other threads."""
         self.delivery: Delivery | None = None
         """Set while the server runs."""
         self.latency = latency
         self._default_api = apis[0]
         self._clock = clock
+        self._date = date
+        self._worker_header = worker_header
         self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
         self._requests = 0
 
@@ -60,8 +75,10 @@ class Dispatcher:
                 for name, value in request.headers.items()
             },
             time=self._clock.now(),
+            worker=request.headers.get(self._worker_header, request.headers.get("User-Agent", "")),
         )
-        self.log.arrive(seen)
+        with self.lock:
+            self.log.arrive(seen)
         status: int | None = None
         try:
             response = await self._respond(request, route, methods, path, seen)
@@ -71,7 +88,8 @@ class Dispatcher:
             # The peer went away: there is nobody left to answer.
             response = web.Response(status=499)
         finally:
-            self.log.finish(seen, status)
+            with self.lock:
+                self.log.finish(seen, status)
         return response
 
     async def _respond(
@@ -89,7 +107,8 @@ class Dispatcher:
         call, reply = await self._read(api, route, request, path, seen)
         if reply is not None:
             return plain(self._stamp(reply))
-        handle = self.faults.next(route.operation) if self.faults else None
+        with self.lock:
+            handle = self.faults.next(seen) if self.faults else None
         fault = None if handle is None else handle.fault
         seen.fault = None if fault is None else fault.name
         if self.latency and not await delivery.pause(self.latency, request):
@@ -137,7 +156,7 @@ class Dispatcher:
                 return plain(self._stamp(refusal))
             case kinds.Answer() as fault:
                 body = fault.body if isinstance(fault.body, bytes) else await asyncio.to_thread(fault.body)
-                return plain(Reply(fault.status, body=body, headers=dict(fault.headers)))
+                return plain(self._dated(Reply(fault.status, body=body, headers=dict(fault.headers))))
             case kinds.Rewrite() as fault:
                 rewritten = self._rewrite(fault, reply)
                 if rewritten is None:
@@ -179,6 +198,12 @@ class Dispatcher:
     def _stamp(self, reply: Reply) -> Reply:
         self._requests += 1
         reply.headers = {**reply.headers, "x-request-id": f"emulated-{self._requests}"}
+        return self._dated(reply)
+
+    def _dated(self, reply: Reply) -> Reply:
+        if self._date is not None:
+            date = format_datetime(self._date(datetime.now(UTC)).astimezone(UTC), usegmt=True)
+            reply.headers = {"Date": date, **reply.headers}
         return reply
 
 

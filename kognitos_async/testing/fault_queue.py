@@ -1,4 +1,4 @@
-"""The faults a server was told to show, and which of them is next."""
+"""The faults that are armed, and which of them hits a request."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kognitos_async.testing.faults import Fault
+    from kognitos_async.testing.request_log import SeenRequest
 
 
 class FaultHandle:
-    """One `misbehave` call: how often it bit, and how to end it."""
+    """One `misbehave` call: how often it hit, and how to end it."""
 
     def __init__(
-        self, operation: str, fault: Fault, *, times: int | None, skip: int, probability: float
+        self,
+        operation: str,
+        fault: Fault,
+        *,
+        times: int | None,
+        skip: int,
+        probability: float,
+        worker: str | None = None,
     ) -> None:
+        if times is not None and times < 1:
+            message = f"times must be at least 1 or None, got {times}"
+            raise ValueError(message)
+        if skip < 0:
+            message = f"skip must be at least 0, got {skip}"
+            raise ValueError(message)
+        if not 0 <= probability <= 1:
+            message = f"probability must be between 0 and 1, got {probability}"
+            raise ValueError(message)
         self.operation = operation
         self.fault = fault
         self.times = times
+        self.worker = worker
         self.hits = 0
         """How many answers it spoiled so far."""
         self._skip = skip
@@ -25,31 +43,37 @@ class FaultHandle:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Let it bite no more."""
+        """Spoil no further answer."""
         self._cancelled = True
 
     @property
     def live(self) -> bool:
-        """Whether it may still bite."""
+        """Whether it may still hit."""
         return not self._cancelled and (self.times is None or self.hits < self.times)
 
     def __repr__(self) -> str:
         return f"<FaultHandle {self.fault.name} on {self.operation}: {self.hits} of {self.times or 'all'}>"
 
-    def passes(self) -> bool:
-        """Whether this request is one of those to skip."""
+    def concerns(self, request: SeenRequest) -> bool:
+        """Whether it may hit this request: its operation, its worker."""
+        return (
+            self.live and self.operation in {request.operation, "*"} and self.worker in {None, request.worker}
+        )
+
+    def skips(self) -> bool:
+        """Whether this request is one of those to skip, which is then counted."""
         if self._skip > 0:
             self._skip -= 1
             return True
         return False
 
-    def chosen(self, chance: random.Random) -> bool:
+    def drawn(self, chance: random.Random) -> bool:
         """Whether chance says yes."""
         return self._probability >= 1 or chance.random() < self._probability
 
 
 class FaultQueue:
-    """Faults in the order they were armed; each request meets the first live one for its operation.
+    """Faults in the order they were armed; each request meets the first live one that concerns it.
 
     A fault that still skips holds back the ones behind it. One that chance passes over does not, so that
     several faults with a probability can be armed at once.
@@ -68,14 +92,14 @@ class FaultQueue:
         self._handles.append(handle)
         return handle
 
-    def next(self, operation: str) -> FaultHandle | None:
-        """The handle that bites this request, counted as a hit; None when none does."""
+    def next(self, request: SeenRequest) -> FaultHandle | None:
+        """The handle that hits this request, counted as a hit; None for none."""
         for handle in self._handles:
-            if not handle.live or handle.operation not in {operation, "*"}:
+            if not handle.concerns(request):
                 continue
-            if handle.passes():
+            if handle.skips():
                 return None
-            if handle.chosen(self._chance):
+            if handle.drawn(self._chance):
                 handle.hits += 1
                 return handle
         return None

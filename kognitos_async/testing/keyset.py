@@ -1,33 +1,61 @@
-"""An ordered list of keys, read page by page."""
+"""Keyset pagination: keys in order, and the page that follows a key."""
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left, bisect_right, insort
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from kognitos_async.testing.tokens import Key
 
+Order = Literal["newest", "oldest", "shuffled"]
+"""How a list of runs is sorted. `shuffled` is one random order for all pages, the same for the same seed."""
 
-class Shelf:
-    """Keys in order, read page by page from either end."""
 
-    __slots__ = ("_backwards", "_keys")
+class Keyset:
+    """Sorted keys, read page by page from either end."""
 
-    def __init__(self, *, backwards: bool) -> None:
+    __slots__ = ("_descending", "_keys")
+
+    def __init__(self, *, descending: bool) -> None:
         self._keys: list[Key] = []
-        self._backwards = backwards
+        self._descending = descending
 
-    def put(self, key: Key) -> None:
-        """Keep one more key."""
+    def add(self, key: Key) -> None:
+        """Insert a key."""
         insort(self._keys, key)
 
     def after(self, key: Key | None, limit: int) -> tuple[list[Key], bool]:
         """Up to `limit` keys behind `key` (None: from the start), and whether more follow."""
         keys = self._keys
-        if self._backwards:
+        if self._descending:
             end = len(keys) if key is None else bisect_left(keys, key)
             start = max(0, end - limit)
             return keys[start:end][::-1], start > 0
         start = 0 if key is None else bisect_right(keys, key)
         return keys[start : start + limit], start + limit < len(keys)
+
+
+class Ranking:
+    """The rank that sorts runs in one order.
+
+    `jitter` seconds move each run by up to that much within an order by time, so that neighbours may stand
+    the wrong way round; the same run always by the same amount.
+    """
+
+    def __init__(self, order: Order, *, jitter: float, seed: int) -> None:
+        self.descending = order == "newest"
+        self.by_time = order == "newest" and not jitter
+        """Whether a run that is older than another certainly comes after it."""
+        self._shuffled = order == "shuffled"
+        self._jitter = jitter
+        self._seed = seed
+
+    def rank(self, run_id: str, created: float) -> float:
+        """The rank of a run created at `created`, in seconds."""
+        if not self._shuffled and not self._jitter:
+            return created
+        digest = hashlib.blake2b(f"{self._seed}:{run_id}".encode(), digest_size=6).digest()
+        number = int.from_bytes(digest)
+        return float(number) if self._shuffled else created + self._jitter * (number / 2**47 - 1)

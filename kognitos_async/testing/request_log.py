@@ -18,7 +18,7 @@ class SeenRequest:
     """One request. `status` is None while it is under way, and stays None when nothing was answered."""
 
     operation: str
-    """The operationId, `upload_file` for the file store, `unknown` for a route there is not."""
+    """The operationId, `upload_file` and the like for the file stores, `unknown` for an unknown route."""
     method: str
     path: str
     query: Mapping[str, str]
@@ -26,11 +26,13 @@ class SeenRequest:
     """Keys and tokens left out."""
     time: float
     """The server's clock when it came in, in seconds."""
+    worker: str = ""
+    """Who sent it: the server's `worker_header`, else User-Agent."""
     body: Any = None
     """The parsed JSON body, if any."""
     status: int | None = None
     fault: str | None = None
-    """The name of the fault that bit."""
+    """The name of the fault that hit it."""
     finished: bool = field(default=False)
 
 
@@ -39,25 +41,31 @@ class RequestLog:
 
     def __init__(self, limit: int) -> None:
         self.seen: deque[SeenRequest] = deque(maxlen=limit)
-        self._arrived: Counter[str] = Counter()
-        self._answered: Counter[tuple[str, int]] = Counter()
+        self._arrived: Counter[tuple[str, str]] = Counter()
+        self._answered: Counter[tuple[str, str, int]] = Counter()
 
     def arrive(self, seen: SeenRequest) -> None:
         """Count a request that came in."""
         self.seen.append(seen)
-        self._arrived[seen.operation] += 1
+        self._arrived[seen.operation, seen.worker] += 1
 
     def finish(self, seen: SeenRequest, status: int | None) -> None:
         """Count its answer; None when there was none."""
         seen.status = status
         seen.finished = True
         if status is not None:
-            self._answered[seen.operation, status] += 1
+            self._answered[seen.operation, seen.worker, status] += 1
 
-    def count(self, operation: str | None, status: int | None) -> int:
-        """Requests that came in; with a status, those answered with it."""
+    def count(self, operation: str | None, status: int | None, worker: str | None) -> int:
+        """How many requests came in; with a status, how many were answered with it. None stands for any."""
         if status is None:
-            return self._arrived.total() if operation is None else self._arrived[operation]
-        if operation is not None:
-            return self._answered[operation, status]
-        return sum(count for (_, answered), count in self._answered.items() if answered == status)
+            return sum(
+                count
+                for (name, sender), count in self._arrived.items()
+                if operation in {None, name} and worker in {None, sender}
+            )
+        return sum(
+            count
+            for (name, sender, answered), count in self._answered.items()
+            if operation in {None, name} and worker in {None, sender} and answered == status
+        )

@@ -1,53 +1,76 @@
-"""KognitosServer: a real HTTP server on loopback that behaves, or misbehaves, as the Kognitos APIs do."""
+"""`KognitosServer`: a real HTTP server on loopback that behaves, or misbehaves, as the Kognitos APIs do."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from aiohttp import web
-
 from kognitos_async.testing.clock import Clock
-from kognitos_async.testing.delivery import Delivery
 from kognitos_async.testing.dispatch import Dispatcher
 from kognitos_async.testing.fault_queue import FaultHandle
-from kognitos_async.testing.platform_v1.api import PlatformV1
-from kognitos_async.testing.platform_v1.control import EmulatedPlatform
-from kognitos_async.testing.platform_v1.exceptions import ExceptionHandlers
+from kognitos_async.testing.faults import CAPACITY_MESSAGE
+from kognitos_async.testing.keyset import Order, Ranking
+from kognitos_async.testing.listener import Listener
+from kognitos_async.testing.platform_v1.control import EmulatedPlatform, platform_api
 from kognitos_async.testing.platform_v1.files import PlatformFiles
-from kognitos_async.testing.platform_v1.handling import Pages
-from kognitos_async.testing.platform_v1.reports import ReportHandlers
-from kognitos_async.testing.platform_v1.runs import RunHandlers, RunIdForm
-from kognitos_async.testing.platform_v1.sample import SampleHandler
 from kognitos_async.testing.platform_v1.world import PlatformWorld
 from kognitos_async.testing.rate import TokenBucket
 from kognitos_async.testing.rest_v2.api import RestV2, TimeFormat
-from kognitos_async.testing.rest_v2.file_store import FileStore, StoredFile
-from kognitos_async.testing.rest_v2.world import EmulatedProcess, EmulatedRun, Facts, Order, World
+from kognitos_async.testing.rest_v2.control import EmulatedRestV2
+from kognitos_async.testing.rest_v2.file_store import FileStore
+from kognitos_async.testing.rest_v2.world import World
 from kognitos_async.testing.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from datetime import datetime
     from types import TracebackType
 
     from kognitos_async import KognitosClient, PlatformClient
     from kognitos_async.testing import faults as kinds
+    from kognitos_async.testing.platform_v1.runs import RunIdForm
     from kognitos_async.testing.request_log import SeenRequest
 
-_GRACE = 1.0
-"""Seconds that a request under way has to end when the server stops."""
 
+class KognitosServer(EmulatedRestV2):
+    """An emulated Kognitos organization, with both APIs at one address.
 
-class KognitosServer:
-    """An emulated Kognitos organization, which both APIs serve at one address.
+    The REST API v2 has one process, `server.process`, published and as a draft; what belongs to the platform
+    API is at `server.platform`. The two know nothing of each other's runs and files, and each has its own
+    capacity and rate limit.
 
-    The REST API v2 has one process, `server.process`, published and as a draft; what belongs to the current
-    platform API is at `server.platform`. The two know nothing of each other's runs and files, and each has
-    its own capacity and rate limit.
+    `with server:` serves in a thread of its own: for synchronous tests, subprocesses, and fixtures of any
+    scope. `async with server:`, or `await start()` and `await stop()`, serves in the running event loop.
+    Either way all attributes and methods may be used from any thread. A server may be started again, and
+    then has the same port and the same runs. All times are seconds. Raises ValueError for settings out of
+    range.
 
-    Usable inside `async with`, or between `await start()` and `await stop()`; it may be started again, with
-    the same port and the same world. All times are seconds. Raises ValueError for settings out of range.
+    Args:
+        schedule: How runs move; `Schedule.fixed(0.2)` unless given.
+        order: How run lists are sorted.
+        order_jitter: Largest error of that order, in seconds: neighbours may stand the wrong way round.
+        list_lag: Age at which a new run first appears in lists.
+        capacity: Unsettled runs at once, above which a start is refused; None for no limit.
+        capacity_message: The message of that refusal; `{capacity}` stands for the number.
+        rate_limit: Requests a second for each API, above which 429 is answered; None for no limit.
+        rate_burst: Requests at once within that limit; `rate_limit` unless given.
+        retry_after: The Retry-After of those 429s; None for none.
+        form_lifetime: How long an upload form is valid.
+        time_format: How the REST API v2 writes `created_at`.
+        created_at: From the time of a start to the `created_at` it is stamped with, for a clock that is wrong
+            or a local time written without its offset.
+        date: From the time of an answer to its Date header, for a clock that is wrong or a cache in between.
+        stored_name: From the name in a start to the name that the run carries, such as `str.strip`.
+        list_outputs: Whether runs in lists carry their outputs.
+        strict_files: Whether a start with an unknown file id is refused.
+        run_id_form: How an invocation names the new run.
+        max_file_size: Largest upload, in bytes.
+        keep_content_limit: Largest file whose content is kept, in bytes.
+        latency: Seconds before each answer.
+        log_limit: Requests kept in `log`.
+        worker_header: The header that tells workers apart; User-Agent where a request has none.
+        seed: The same seed gives the same ids, outcomes and chances.
+        host: Where to listen.
+        port: 0 for a free port.
     """
 
     def __init__(
@@ -60,12 +83,18 @@ class KognitosServer:
         workspace_id: str = "emulated-workspace",
         schedule: Schedule | None = None,
         order: Order = "newest",
+        order_jitter: float = 0.0,
+        list_lag: float = 0.0,
         capacity: int | None = 150,
+        capacity_message: str = CAPACITY_MESSAGE,
         rate_limit: float | None = None,
         rate_burst: float | None = None,
         retry_after: float | None = None,
         form_lifetime: float = 300.0,
         time_format: TimeFormat = "naive",
+        created_at: Callable[[datetime], datetime] | None = None,
+        date: Callable[[datetime], datetime] | None = None,
+        stored_name: Callable[[str], str] = str,
         list_outputs: bool = True,
         strict_files: bool = True,
         run_id_form: RunIdForm = "name",
@@ -73,112 +102,91 @@ class KognitosServer:
         keep_content_limit: int = 1024 * 1024,
         latency: float = 0.0,
         log_limit: int = 10_000,
+        worker_header: str = "X-Worker",
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.api_key = api_key
-        self.agent_id = agent_id
-        self._host = host
-        self._port = port
-        self._clock = Clock()
-        self._world = World(
-            clock=self._clock,
-            schedule=schedule or Schedule.fixed(0.2),
-            order=order,
-            capacity=capacity,
-            seed=seed,
-        )
-        self._store = FileStore(
-            self._clock, lifetime=form_lifetime, max_size=max_file_size, keep_limit=keep_content_limit
-        )
-        self.process = self._world.add_process(
-            "Process invoice", process_id=None, stage="Published", agent_id=agent_id
-        )
-        """The published process every server starts with; its draft has the same id."""
-        self._world.add_process(
-            "Process invoice", process_id=self.process.id, stage="Draft", agent_id=agent_id
-        )
+        self._clock = clock = Clock()
+        schedule = schedule or Schedule.fixed(0.2)
+        ranking = Ranking(order, jitter=order_jitter, seed=seed)
 
         def bucket() -> TokenBucket | None:
             if rate_limit is None:
                 return None
             burst = max(1.0, rate_limit or 0.0) if rate_burst is None else rate_burst
-            return TokenBucket(self._clock, rate_limit, burst)
+            return TokenBucket(clock, rate_limit, burst)
 
+        world = World(
+            clock=clock,
+            schedule=schedule,
+            ranking=ranking,
+            capacity=capacity,
+            seed=seed,
+            list_lag=list_lag,
+            created_at=created_at,
+        )
+        store = FileStore(
+            clock, lifetime=form_lifetime, max_size=max_file_size, keep_limit=keep_content_limit
+        )
+        super().__init__(world, store, agent_id=agent_id)
         rest_v2 = RestV2(
-            self._world,
-            self._store,
+            world,
+            store,
             api_key=api_key,
             bucket=bucket(),
             retry_after=retry_after,
             time_format=time_format,
             list_outputs=list_outputs,
             strict_files=strict_files,
+            stored_name=stored_name,
+            capacity_message=capacity_message,
         )
-        world = PlatformWorld(
-            clock=self._clock,
-            schedule=self._world.schedule,
-            order=order,
+        platform_world = PlatformWorld(
+            clock=clock,
+            schedule=schedule,
+            ranking=ranking,
             capacity=capacity,
             seed=seed,
             organization_id=organization_id,
             workspace_id=workspace_id,
+            list_lag=list_lag,
+            created_at=created_at,
         )
-        self._objects = PlatformFiles(world, max_size=max_file_size, keep_limit=keep_content_limit)
-        self.platform = EmulatedPlatform(world, self._objects, token=token, url=lambda: self.url)
-        """What belongs to the current platform API."""
-        pages = Pages()
-        platform_v1 = PlatformV1(
-            world,
-            {
-                **RunHandlers(world, pages, list_outputs=list_outputs, run_id_form=run_id_form).handlers,
-                **ExceptionHandlers(world, pages).handlers,
-                **ReportHandlers(world).handlers,
-                **self._objects.handlers,
-            },
-            SampleHandler(pages),
+        self._objects = PlatformFiles(platform_world, max_size=max_file_size, keep_limit=keep_content_limit)
+        self.platform = EmulatedPlatform(platform_world, self._objects, token=token, url=lambda: self.url)
+        """What belongs to the platform API."""
+        platform_v1 = platform_api(
+            platform_world,
+            self._objects,
             token=token,
             bucket=bucket(),
             retry_after=retry_after,
+            list_outputs=list_outputs,
+            run_id_form=run_id_form,
+            capacity_message=capacity_message,
         )
         self._dispatcher = Dispatcher(
-            (rest_v2, platform_v1, self._store, self._objects),
-            self._clock,
+            (rest_v2, platform_v1, store, self._objects),
+            clock,
             latency=latency,
             log_limit=log_limit,
             seed=seed,
+            date=date,
+            worker_header=worker_header,
         )
-        self._runner: web.ServerRunner | None = None
+        self._listener = Listener(self._dispatcher, clock, host=host, port=port)
 
     # Life cycle
 
     async def start(self) -> None:
         """Listen. Raises RuntimeError when it does already, OSError when the port is taken."""
-        if self._runner is not None:
-            message = "the server is running already"
-            raise RuntimeError(message)
-        self._clock.follow(asyncio.get_running_loop().time)
-        self._dispatcher.delivery = Delivery()
-        runner = web.ServerRunner(
-            web.Server(self._dispatcher.handle, access_log=None), shutdown_timeout=_GRACE
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port, backlog=1024).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self._port = runner.addresses[0][1]
+        await self._listener.start()
 
     async def stop(self) -> None:
-        """Stop listening and end every request under way; nothing happens when it is stopped already."""
-        runner, self._runner = self._runner, None
-        if runner is None or self._dispatcher.delivery is None:
-            return
-        self._dispatcher.delivery.stop()
-        await runner.cleanup()
+        """Stop listening and end every request under way; does nothing when stopped already."""
+        await self._listener.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -189,14 +197,19 @@ class KognitosServer:
     ) -> None:
         await self.stop()
 
+    def __enter__(self) -> Self:
+        self._listener.start_thread()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.stop_thread()
+
     @property
     def url(self) -> str:
         """`http://host:port`. Raises RuntimeError before a start has found a free port."""
-        if not self._port:
-            message = "the server has no address before it is started"
-            raise RuntimeError(message)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return self._listener.url
 
     @property
     def base_url(self) -> str:
@@ -205,23 +218,25 @@ class KognitosServer:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that lead a client here."""
+        """The environment variables that lead clients of both APIs, and the examples, here."""
         return {
+            **self.platform.environ,
             "KOGNITOS_BASE_URL": self.base_url,
             "KOGNITOS_API_KEY": self.api_key,
             "KOGNITOS_AGENT_ID": self.agent_id,
+            "KOGNITOS_PROCESS_ID": self.process.id,
+            "KOGNITOS_AUTOMATION_ID": self.platform.automation.id,
         }
 
     def client(self, **options: Any) -> KognitosClient:
-        """A client of this server, not opened yet; `options` go to KognitosClient."""
+        """A client of this server that polls fast, not opened yet; `options` go to KognitosClient."""
         from kognitos_async import KognitosClient  # noqa: PLC0415 - the server alone needs no client
 
-        return KognitosClient(
-            **{"api_key": self.api_key, "base_url": self.base_url, "agent_id": self.agent_id, **options}
-        )
+        given = {"api_key": self.api_key, "base_url": self.base_url, "agent_id": self.agent_id}
+        return KognitosClient(**{**given, "poll": _fast_polls(), **options})
 
     def platform_client(self, **options: Any) -> PlatformClient:
-        """A client of the platform API of this server, not opened yet; `options` go to PlatformClient."""
+        """A client of the platform API that polls fast, not opened yet; `options` go to PlatformClient."""
         from kognitos_async import PlatformClient  # noqa: PLC0415 - the server alone needs no client
 
         platform = self.platform
@@ -231,89 +246,20 @@ class KognitosServer:
             "workspace_id": platform.workspace_id,
             "base_url": platform.base_url,
         }
-        return PlatformClient(**{**given, **options})
-
-    # The world
-
-    @property
-    def runs(self) -> Mapping[str, EmulatedRun]:
-        """All runs by id, in order of creation."""
-        return self._world.runs
-
-    @property
-    def files(self) -> Mapping[str, StoredFile]:
-        """All uploaded files by id."""
-        return self._store.files
+        return PlatformClient(**{**given, "poll": _fast_polls(), **options})
 
     @property
     def leaks(self) -> int:
-        """Requests that gave an API key or a token to a file store."""
+        """How many requests gave an API key or a token to a file store."""
         return self._store.leaks + self._objects.leaks
 
-    def add_process(
-        self, name: str, *, id: str | None = None, stage: str = "Published", agent_id: str | None = None
-    ) -> EmulatedProcess:
-        """A new process item; with a new `agent_id`, a new agent too. Raises ValueError when it exists."""
-        return self._world.add_process(name, process_id=id, stage=stage, agent_id=agent_id or self.agent_id)
-
-    def add_run(
-        self,
-        process_id: str | None = None,
-        *,
-        name: str = "Earlier run",
-        status: str | None = None,
-        created_at: datetime | None = None,
-        inputs: Facts | None = None,
-        outputs: Facts | None = None,
-        file_ids: tuple[str, ...] = (),
-        stage: str = "Published",
-        agent_id: str | None = None,
-        id: str | None = None,
-        schedule: Schedule | None = None,
-    ) -> EmulatedRun:
-        """A run that was there before. With a `status` it stays so; else it moves from `created_at` on.
-
-        Raises ValueError for a process or stage there is not, an id that is taken, a `created_at` without
-        an offset, and a status together with a schedule.
-        """
-        if status is not None and schedule is not None:
-            message = "a run with a status stays as it is: give a status or a schedule, not both"
-            raise ValueError(message)
-        process = self._world.process(agent_id or self.agent_id, process_id or self.process.id, stage)
-        if process is None:
-            message = f"no process {process_id} with a {stage} stage"
-            raise ValueError(message)
-        return self._world.add_run(
-            process,
-            name=name,
-            inputs=inputs,
-            file_ids=file_ids,
-            run_id=id,
-            created_at=created_at,
-            status=status,
-            outputs=outputs,
-            schedule=schedule,
-        )
-
-    def add_file(self, file_name: str, content: bytes = b"", *, id: str | None = None) -> StoredFile:
-        """A file that was uploaded before; its `.id` goes into `file_ids`."""
-        return self._store.put(file_name, content, id)
-
-    def runs_named(self, name: str) -> list[EmulatedRun]:
-        """The runs that carry this name, in order of creation."""
-        return self._world.runs_named(name)
-
-    def duplicates(self) -> dict[str, int]:
-        """The names that more than one run carries, and how many do."""
-        return self._world.duplicates()
-
-    def set_status(self, run_id: str, status: str, outputs: Facts | None = None) -> EmulatedRun:
-        """The run, whose status is any word you like from now on. Raises KeyError for an unknown run."""
-        return self._world.set_status(run_id, status, outputs)
-
     def advance(self, seconds: float) -> None:
-        """Move schedules, upload forms and the rate limit forward; `created_at` keeps the real time."""
-        self._clock.advance(seconds)
+        """Move runs, upload forms and rate limits `seconds` ahead; `created_at` keeps the real time.
+
+        Raises ValueError when negative.
+        """
+        with self._world.lock, self.platform.lock:
+            self._clock.advance(seconds)
 
     # Faults, log and counters
 
@@ -325,32 +271,43 @@ class KognitosServer:
         times: int | None = 1,
         skip: int = 0,
         probability: float = 1.0,
+        worker: str | None = None,
     ) -> FaultHandle:
-        """Spoil the next `times` answers (None: all) of an operationId, of `upload_file`, or of any: `*`.
+        """Spoil the next `times` answers (None: all) of an operation, and return the handle to cancel that.
 
-        The first `skip` requests are served well, and each one after them with `1 - probability`. Raises
-        ValueError for an operation there is not and for numbers out of range.
+        `operation` is an operationId, `upload_file`, `put_object` or `get_object` for the file stores, or `*`
+        for any. The first `skip` requests are served well, and each later one with `1 - probability`. With
+        `worker`, only requests of that worker count: see `worker_header`. Raises ValueError for an unknown
+        operation and numbers out of range.
         """
         known = self._dispatcher.router.operations
         if operation != "*" and operation not in known:
-            message = f"no operation {operation!r}; there are {', '.join(sorted(known))} and *"
+            message = f"operation must be one of {', '.join(sorted(known))} or *, got {operation!r}"
             raise ValueError(message)
-        if (times is not None and times < 1) or skip < 0 or not 0 <= probability <= 1:
-            message = f"times >= 1, skip >= 0, 0 <= probability <= 1, not {times}, {skip}, {probability}"
-            raise ValueError(message)
-        return self._dispatcher.faults.arm(
-            FaultHandle(operation, fault, times=times, skip=skip, probability=probability)
-        )
+        handle = FaultHandle(operation, fault, times=times, skip=skip, probability=probability, worker=worker)
+        with self._dispatcher.lock:
+            return self._dispatcher.faults.arm(handle)
 
     def behave(self) -> None:
         """Cancel every fault."""
-        self._dispatcher.faults.clear()
+        with self._dispatcher.lock:
+            self._dispatcher.faults.clear()
 
-    def count(self, operation: str | None = None, *, status: int | None = None) -> int:
-        """How many requests came in; with a status, how many were answered with it."""
-        return self._dispatcher.log.count(operation, status)
+    def count(
+        self, operation: str | None = None, *, status: int | None = None, worker: str | None = None
+    ) -> int:
+        """How many requests came in: of an operation, of a worker; with a status, how many it answered."""
+        with self._dispatcher.lock:
+            return self._dispatcher.log.count(operation, status, worker)
 
     @property
     def log(self) -> list[SeenRequest]:
         """The last `log_limit` requests, oldest first."""
-        return list(self._dispatcher.log.seen)
+        with self._dispatcher.lock:
+            return list(self._dispatcher.log.seen)
+
+
+def _fast_polls() -> Any:
+    from kognitos_async import PollPolicy  # noqa: PLC0415 - the server alone needs no client
+
+    return PollPolicy(initial=0.02, factor=1.5, maximum=0.2)

@@ -42,9 +42,10 @@ class Command:
         """The started emulator, and the environment that it prints."""
         started = self.start("serve", *options)
         assert started.stdout
-        *lines, comment = [started.stdout.readline() for _ in range(5)]
-        assert all(line.startswith("export KOGNITOS_") for line in lines), lines
-        assert comment.startswith("# process: "), comment
+        lines = []
+        while not (line := started.stdout.readline()).startswith("#"):
+            assert line.startswith("export KOGNITOS_"), lines
+            lines.append(line)
         pairs = (line.removeprefix("export ").rstrip("\n").partition("=") for line in lines)
         return started, {name: value for name, _, value in pairs}
 

@@ -31,6 +31,10 @@ async def test_it_prints_a_usable_environment_and_ends_cleanly(command, ending):
         "KOGNITOS_API_KEY",
         "KOGNITOS_AGENT_ID",
         "KOGNITOS_PROCESS_ID",
+        "KOGNITOS_TOKEN",
+        "KOGNITOS_ORGANIZATION_ID",
+        "KOGNITOS_WORKSPACE_ID",
+        "KOGNITOS_AUTOMATION_ID",
     }
     assert await use(environ) in {"Succeeded", "Exception", "Stopped"}
     started.send_signal(ending)
@@ -39,18 +43,26 @@ async def test_it_prints_a_usable_environment_and_ends_cleanly(command, ending):
     assert re.fullmatch(r"requests [2-9], runs 1, files 0\n", out)
 
 
-async def test_it_prints_the_platform_s_environment_where_that_is_wanted(command, monkeypatch):
-    started = command.start("serve", "--platform", "--duration", "0.1")
-    *lines, comment = [started.stdout.readline() for _ in range(6)]
-    assert comment.startswith("# automation: ")
-    for line in lines:
-        name, _, value = line.removeprefix("export ").rstrip("\n").partition("=")
+async def test_clients_of_both_apis_take_that_environment_as_it_is(command, monkeypatch):
+    started, environ = command.serve("--duration", "0.1")
+    for name, value in environ.items():
         monkeypatch.setenv(name, value)
     async with PlatformClient(poll=PollPolicy(initial=0.05)) as client:
         run = await client.run_and_wait(os.environ["KOGNITOS_AUTOMATION_ID"], timeout=20)
     assert run.settled
+    async with KognitosClient(poll=PollPolicy(initial=0.05)) as client:
+        process_id = os.environ["KOGNITOS_PROCESS_ID"]
+        assert (await client.run_and_wait(process_id, name="a run", timeout=20)).settled
     started.send_signal(signal.SIGTERM)
-    assert re.fullmatch(r"requests [2-9], runs 1, files 0\n", started.communicate(timeout=20)[0])
+    assert re.fullmatch(r"requests ([4-9]|1\d), runs 2, files 0\n", started.communicate(timeout=20)[0])
+
+
+async def test_all_addresses_are_served_where_that_is_allowed(command):
+    started, environ = command.serve("--host", "0.0.0.0", "--allow-remote", "--duration", "0.1")
+    assert environ["KOGNITOS_BASE_URL"].startswith("http://127.0.0.1:")
+    assert await use(environ)
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(timeout=20) == 0
 
 
 async def test_options_reach_the_emulator(command):
@@ -78,17 +90,17 @@ def test_a_port_in_use_is_one_line(command, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("kognitos: ")
-    assert "address already in use" in err
+    assert "already in use" in err
     assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--host", "0.0.0.0"], "not a loopback address"),
-        (["--duration", "fast"], "neither seconds nor low-high"),
-        (["--duration", "5-2"], "neither seconds nor low-high"),
-        (["--duration", "1-inf"], "neither seconds nor low-high"),
+        (["--host", "0.0.0.0"], "add --allow-remote"),
+        (["--duration", "fast"], "must be seconds or low-high"),
+        (["--duration", "5-2"], "must be seconds or low-high"),
+        (["--duration", "1-inf"], "must be seconds or low-high"),
         (["--capacity", "0"], "--capacity"),
         (["--rate-limit", "0"], "--rate-limit"),
         (["--order", "best"], "--order"),

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kognitos_async.testing.clock import Clock
+from kognitos_async.testing.keyset import Ranking
 from kognitos_async.testing.rate import TokenBucket
 from kognitos_async.testing.rest_v2.world import World
 from kognitos_async.testing.schedule import Schedule
@@ -16,7 +17,8 @@ from kognitos_async.testing.tokens import InvalidTokenError, Tokens
 def world(schedule: Schedule, capacity: int | None = 150) -> tuple[World, Clock]:
     clock = Clock()
     clock.follow(lambda: 0.0)
-    return World(clock=clock, schedule=schedule, order="newest", capacity=capacity, seed=0), clock
+    ranking = Ranking("newest", jitter=0.0, seed=0)
+    return World(clock=clock, schedule=schedule, ranking=ranking, capacity=capacity, seed=0), clock
 
 
 def test_a_fixed_course_is_created_running_settled():

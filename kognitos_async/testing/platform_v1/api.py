@@ -87,8 +87,9 @@ class PlatformV1:
                 problems = problems or found.body(call.body)
                 if problems:
                     raise invalid(problems)
-                self._check_path(operation, call.path)
-                reply = handler(Ask(operation, call, values))
+                with self._world.lock:
+                    self._check_path(operation, call.path)
+                    reply = handler(Ask(operation, call, values))
                 return await reply if isawaitable(reply) else reply
             except ApiError as error:
                 refusal = status_reply(error.status, str(error), error.problems, error.code)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kognitos_async.testing.platform_v1.model import DRAFT, PUBLISHED
+from kognitos_async.testing.platform_v1.api import PlatformV1
+from kognitos_async.testing.platform_v1.exceptions import ExceptionHandlers
+from kognitos_async.testing.platform_v1.handling import Pages
+from kognitos_async.testing.platform_v1.model import DRAFT, MANUAL, PUBLISHED, USER
+from kognitos_async.testing.platform_v1.reports import ReportHandlers
+from kognitos_async.testing.platform_v1.runs import RunHandlers, RunIdForm
+from kognitos_async.testing.platform_v1.sample import SampleHandler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     )
     from kognitos_async.testing.platform_v1.values import Values
     from kognitos_async.testing.platform_v1.world import PlatformWorld
+    from kognitos_async.testing.rate import TokenBucket
     from kognitos_async.testing.schedule import Schedule
 
 
@@ -34,6 +41,8 @@ class EmulatedPlatform:
         self._world = world
         self._store = store
         self._url = url
+        self.lock = world.lock
+        """Held while the world is read or changed."""
         self.automation = self.add_automation("Process invoice")
         """The published automation every server starts with."""
 
@@ -84,9 +93,10 @@ class EmulatedPlatform:
 
         Raises ValueError for an id that is taken and for another stage than DRAFT and PUBLISHED.
         """
-        return self._world.add_automation(
-            display_name, automation_id=id, stage=stage, input_specs=input_specs
-        )
+        with self.lock:
+            return self._world.add_automation(
+                display_name, automation_id=id, stage=stage, input_specs=input_specs
+            )
 
     def add_run(
         self,
@@ -98,29 +108,36 @@ class EmulatedPlatform:
         created_at: datetime | None = None,
         id: str | None = None,
         schedule: Schedule | None = None,
+        user: str = USER,
+        source: str = MANUAL,
     ) -> EmulatedPlatformRun:
-        """A run that was there before. With a `state` it stays so; else it moves from `created_at` on.
+        """The new run, as if invoked earlier. With a `state` it stays so; else it moves from `created_at` on.
 
-        Values are plain Python ones or the API's own objects. Raises ValueError for an automation there is
-        not, an id that is taken, a `created_at` without an offset, and a state together with a schedule.
+        Values are plain Python ones or the API's own objects. `user` and `source` are its
+        `invocation_details`, such as `users/other` and `INVOCATION_SOURCE_SCHEDULE`. Raises ValueError for an
+        unknown automation, an id that is taken, a `created_at` without an offset, and a state together with a
+        schedule.
         """
         if state is not None and schedule is not None:
-            message = "a run with a state stays as it is: give a state or a schedule, not both"
+            message = "give a state or a schedule, not both: a run with a state does not move"
             raise ValueError(message)
         automation = self.automations.get(automation_id or self.automation.id)
         if automation is None:
             message = f"no automation {automation_id}"
             raise ValueError(message)
-        return self._world.add_run(
-            automation,
-            stage=PUBLISHED if automation.published else DRAFT,
-            inputs=inputs,
-            outputs=outputs,
-            run_id=id,
-            created_at=created_at,
-            state=state,
-            schedule=schedule,
-        )
+        with self.lock:
+            return self._world.add_run(
+                automation,
+                stage=PUBLISHED if automation.published else DRAFT,
+                inputs=inputs,
+                outputs=outputs,
+                run_id=id,
+                created_at=created_at,
+                state=state,
+                schedule=schedule,
+                user=user,
+                source=source,
+            )
 
     def set_state(self, run_id: str, state: str, **members: Any) -> EmulatedPlatformRun:
         """The run, whose state is any word you like from now on, with `members` below it.
@@ -128,7 +145,8 @@ class EmulatedPlatform:
         `outputs` belong to completed, `id` and `description` to failed, `exception` and `description` to
         awaiting_guidance, `reason` to stopped. Raises KeyError for an unknown run.
         """
-        return self._world.set_state(run_id, state, members)
+        with self.lock:
+            return self._world.set_state(run_id, state, members)
 
     def add_event(
         self,
@@ -143,15 +161,45 @@ class EmulatedPlatform:
 
         Raises KeyError for an unknown run.
         """
-        self._world.catch_up()
-        return self._world.add_event(
-            self._world.runs[run_id], kind, payload or {"content": content}, agent_id=agent_id
-        )
+        with self.lock:
+            self._world.catch_up()
+            return self._world.add_event(
+                self._world.runs[run_id], kind, payload or {"content": content}, agent_id=agent_id
+            )
 
     def add_file(self, filename: str, content: bytes = b"") -> EmulatedFile:
         """A file that was uploaded before."""
-        return self._store.add(filename, content)
+        with self.lock:
+            return self._store.add(filename, content)
 
     def duplicates(self) -> dict[str, int]:
         """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
-        return self._world.duplicates()
+        with self.lock:
+            return self._world.duplicates()
+
+
+def platform_api(
+    world: PlatformWorld,
+    store: PlatformFiles,
+    *,
+    token: str,
+    bucket: TokenBucket | None,
+    retry_after: float | None,
+    list_outputs: bool,
+    run_id_form: RunIdForm,
+    capacity_message: str,
+) -> PlatformV1:
+    """The API over this world and store, with every handler in its place."""
+    pages = Pages()
+    runs = RunHandlers(
+        world, pages, list_outputs=list_outputs, run_id_form=run_id_form, capacity_message=capacity_message
+    )
+    handlers = {
+        **runs.handlers,
+        **ExceptionHandlers(world, pages).handlers,
+        **ReportHandlers(world).handlers,
+        **store.handlers,
+    }
+    return PlatformV1(
+        world, handlers, SampleHandler(pages), token=token, bucket=bucket, retry_after=retry_after
+    )

@@ -18,8 +18,8 @@ from kognitos_async.testing.platform_v1.handling import (
     invalid,
     not_found,
 )
+from kognitos_async.testing.platform_v1.model import USER
 from kognitos_async.testing.platform_v1.rendering import (
-    USER,
     event_json,
     exception_json,
     group_json,

@@ -10,11 +10,11 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import BodyPartReader
 
+from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.platform_v1.handling import ApiError, Ask, Handler, invalid, not_found
 from kognitos_async.testing.platform_v1.values import timestamp, to_nanoseconds
 from kognitos_async.testing.rest_v2.file_store import BROKEN_MULTIPART, drain, go_ahead, s3_error
@@ -63,7 +63,7 @@ class PlatformFiles:
         self._keep_limit = keep_limit
         self._secret = secrets.token_bytes(20)
         self._files: dict[str, EmulatedFile] = {}
-        self.files: Mapping[str, EmulatedFile] = MappingProxyType(self._files)
+        self.files: Mapping[str, EmulatedFile] = LiveView(self._files)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:

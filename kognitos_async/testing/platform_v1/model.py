@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DRAFT = "AUTOMATION_STAGE_DRAFT"
 PUBLISHED = "AUTOMATION_STAGE_PUBLISHED"
+USER = "users/emulated-user"
+"""The user whose token the server accepts."""
+MANUAL = "INVOCATION_SOURCE_MANUAL"
 ENDED = frozenset({"completed", "failed"})
 """The states a run never leaves by itself or by a request."""
 IDLE = frozenset({*ENDED, "stopped", "awaiting_guidance"})
@@ -123,7 +126,10 @@ class EmulatedPlatformRun:
     stage_version: str
     inputs: Mapping[str, Any]
     """`user_inputs` as the API writes them."""
-    source: str = "INVOCATION_SOURCE_MANUAL"
+    user: str = USER
+    """Who invoked it, in `invocation_details`."""
+    source: str = MANUAL
+    """What triggered it, in `invocation_details`."""
     number: int = field(repr=False)
     """0 for the first run of the server."""
     created_ns: int = field(repr=False)
@@ -164,7 +170,7 @@ class EmulatedPlatformRun:
     def threads(self) -> Mapping[str, Sequence[EmulatedEvent]]:
         """The events of each agent so far, oldest first."""
         self.catch_up()
-        return self.said
+        return dict(self.said)
 
     @property
     def state(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kognitos_async.testing.platform_v1.model import PUBLISHED
+from kognitos_async.testing.platform_v1.model import PUBLISHED, USER
 from kognitos_async.testing.platform_v1.values import timestamp
 from kognitos_async.testing.platform_v1.world import GROUPS
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     )
     from kognitos_async.testing.platform_v1.world import PlatformWorld
 
-USER = "users/emulated-user"
 CODE = "set_output('total', sum_of(inputs))"
 _GRAINS = (1_000_000_000, 1_000_000, 1_000, 1)
 _STAMP = "2025-01-31T12:00:00Z"
@@ -50,7 +49,7 @@ def run_json(
             "inputs": run.inputs,
             "executables": [{"code": CODE, "phase_type": "AUTOMATION_PHASE_TYPE_MAIN"}],
         },
-        "invocation_details": {"user_id": USER, "invocation_source": "INVOCATION_SOURCE_MANUAL"},
+        "invocation_details": {"user_id": run.user, "invocation_source": run.source},
     }
     if run.inputs:
         shown["user_inputs"] = run.inputs

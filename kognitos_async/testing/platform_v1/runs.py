@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from kognitos_async.testing.faults import CAPACITY_MESSAGE
 from kognitos_async.testing.platform_v1 import aip160
 from kognitos_async.testing.platform_v1.handling import (
     FAILED_PRECONDITION,
@@ -57,11 +56,18 @@ class RunHandlers:
     """Organizations, workspaces, automations and runs."""
 
     def __init__(
-        self, world: PlatformWorld, pages: Pages, *, list_outputs: bool, run_id_form: RunIdForm
+        self,
+        world: PlatformWorld,
+        pages: Pages,
+        *,
+        list_outputs: bool,
+        run_id_form: RunIdForm,
+        capacity_message: str,
     ) -> None:
         self._world = world
         self._pages = pages
         self._list_outputs = list_outputs
+        self._capacity_message = capacity_message
         self._run_id_form: RunIdForm = run_id_form
         self._invocations = count()
 
@@ -174,7 +180,7 @@ class RunHandlers:
         if problems:
             raise invalid(problems)
         if self._world.is_full():
-            raise ApiError(403, CAPACITY_MESSAGE.format(capacity=self._world.capacity))
+            raise ApiError(403, self._capacity_message.format(capacity=self._world.capacity))
         run = self._world.add_run(automation, stage=stage, inputs=inputs)
         number = next(self._invocations)
         bare = self._run_id_form == "id" or (self._run_id_form == "alternate" and number % 2 == 1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import math
 import random
 import string
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async.testing.keyset import Shelf
+from kognitos_async.testing.keyset import Keyset
+from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.platform_v1.model import (
     LOCATION,
+    MANUAL,
+    USER,
     EmulatedAutomation,
     EmulatedEvent,
     EmulatedException,
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.keyset import Ranking
     from kognitos_async.testing.platform_v1.values import Values
-    from kognitos_async.testing.rest_v2.world import Order
     from kognitos_async.testing.schedule import Schedule
     from kognitos_async.testing.tokens import Key
 
@@ -69,12 +72,16 @@ class PlatformWorld:
         *,
         clock: Clock,
         schedule: Schedule,
-        order: Order,
+        ranking: Ranking,
         capacity: int | None,
         seed: int,
         organization_id: str,
         workspace_id: str,
+        list_lag: float = 0.0,
+        created_at: Callable[[datetime], datetime] | None = None,
     ) -> None:
+        self.lock = threading.RLock()
+        """Held by whoever reads or changes the world: requests and tests may come from two threads."""
         self.organization = f"organizations/{organization_id}"
         self.workspace = f"{self.organization}/workspaces/{workspace_id}"
         self.organization_id = organization_id
@@ -82,15 +89,16 @@ class PlatformWorld:
         self.capacity = capacity
         self.schedule = schedule
         self.clock = clock
-        self._order: Order = order
-        self._seed = seed
+        self._ranking = ranking
+        self._list_lag = list_lag
+        self._created_at = created_at
         self._random = random.Random(f"platform:{seed}")  # noqa: S311 - ids of a test double, nothing secret
         self._automations: dict[str, EmulatedAutomation] = {}
-        self.automations: Mapping[str, EmulatedAutomation] = MappingProxyType(self._automations)
+        self.automations: Mapping[str, EmulatedAutomation] = LiveView(self._automations)
         self._runs: dict[str, EmulatedPlatformRun] = {}
-        self.runs: Mapping[str, EmulatedPlatformRun] = MappingProxyType(self._runs)
+        self.runs: Mapping[str, EmulatedPlatformRun] = LiveView(self._runs)
         self._run_list: list[EmulatedPlatformRun] = []
-        self._shelves: dict[str, Shelf] = {}
+        self._keysets: dict[str, Keyset] = {}
         self._exceptions: dict[str, EmulatedException] = {}
         self._due: list[tuple[float, int, int]] = []
         """When a run's next step comes, its number, and which of its plans this was for."""
@@ -147,6 +155,8 @@ class PlatformWorld:
         created_at: datetime | None = None,
         state: str | None = None,
         schedule: Schedule | None = None,
+        user: str = USER,
+        source: str = MANUAL,
     ) -> EmulatedPlatformRun:
         """The new run. Raises ValueError for an id that is taken and for a `created_at` without an offset."""
         self.catch_up()
@@ -165,6 +175,8 @@ class PlatformWorld:
             stage_version=automation.version(stage),
             inputs=to_values(inputs or {}),
             given_outputs=None if outputs is None else to_values(outputs),
+            user=user,
+            source=source,
             number=number,
             created_ns=created_ns,
             started=started,
@@ -173,7 +185,7 @@ class PlatformWorld:
         )
         self._runs[run.id] = run
         self._run_list.append(run)
-        self._shelf(automation.id).put((self._rank(run), number))
+        self._keyset(automation.id).add((self._ranking.rank(run.id, run.created_ns / 1e9), number))
         if state is not None:
             self._move(run, Step(started, state, default_members(state)))
         else:
@@ -186,6 +198,8 @@ class PlatformWorld:
         wall = datetime.now(UTC)
         if created_at is None:
             grain = _GRAIN[number % len(_GRAIN)]
+            if self._created_at is not None:
+                return to_nanoseconds(self._created_at(wall)), self.clock.now()
             earliest = max(to_nanoseconds(wall) + number % 1000, self._last_created + 1000)
             # Rounded up, for no run is older than the one before it.
             self._last_created = -(-earliest // grain) * grain
@@ -241,13 +255,14 @@ class PlatformWorld:
 
     def catch_up(self) -> None:
         """Take every step that is due by now."""
-        now = self.clock.now()
-        while self._due and self._due[0][0] <= now:
-            _, number, planned = heapq.heappop(self._due)
-            run = self._run_list[number]
-            if run.planned == planned:
-                self._enter(run, run.plan.popleft())
-                self._await_next(run)
+        with self.lock:
+            now = self.clock.now()
+            while self._due and self._due[0][0] <= now:
+                _, number, planned = heapq.heappop(self._due)
+                run = self._run_list[number]
+                if run.planned == planned:
+                    self._enter(run, run.plan.popleft())
+                    self._await_next(run)
 
     def _move(self, run: EmulatedPlatformRun, first: Step, *later: Step) -> None:
         """Enter a state at once, and plan the next ones instead of those planned before."""
@@ -285,7 +300,7 @@ class PlatformWorld:
     def exceptions(self) -> Mapping[str, EmulatedException]:
         """All exceptions by id, in order of creation."""
         self.catch_up()
-        return MappingProxyType(self._exceptions)
+        return LiveView(self._exceptions)
 
     def _ask(self, run: EmulatedPlatformRun, step: Step) -> Step:
         """The step with its exception, which is made unless there is one already."""
@@ -356,15 +371,16 @@ class PlatformWorld:
         """One page of the runs that match, none of which was created before `least`."""
         self.catch_up()
         found: list[EmulatedPlatformRun] = []
-        shelf = self._shelf(automation_id)
+        keyset = self._keyset(automation_id)
+        latest = self.clock.now() - self._list_lag if self._list_lag else math.inf
         more = True
         while more:
-            keys, more = shelf.after(after, limit + 1)
+            keys, more = keyset.after(after, limit + 1)
             for key in keys:
                 run = self._run_list[key[1]]
-                if run.created_ns < least and self._order == "newest":
+                if run.created_ns < least and self._ranking.by_time:
                     return found, None
-                if matches(run):
+                if run.started <= latest and matches(run):
                     if len(found) == limit:
                         return found, after
                     found.append(run)
@@ -376,11 +392,5 @@ class PlatformWorld:
         texts = (msgspec.json.encode(run.inputs, order="sorted").decode() for run in self._run_list)
         return {text: count for text, count in Counter(texts).items() if count > 1}
 
-    def _shelf(self, automation_id: str) -> Shelf:
-        return self._shelves.setdefault(automation_id, Shelf(backwards=self._order == "newest"))
-
-    def _rank(self, run: EmulatedPlatformRun) -> float:
-        if self._order != "shuffled":
-            return run.created_ns / 1e9
-        digest = hashlib.blake2b(f"{self._seed}:{run.id}".encode(), digest_size=6).digest()
-        return float(int.from_bytes(digest))
+    def _keyset(self, automation_id: str) -> Keyset:
+        return self._keysets.setdefault(automation_id, Keyset(descending=self._ranking.descending))

@@ -6,12 +6,11 @@ import hmac
 from typing import TYPE_CHECKING, Any, Literal
 
 from kognitos_async.testing import schema
-from kognitos_async.testing.faults import CAPACITY_MESSAGE
 from kognitos_async.testing.routing import Call, PageMarks, Reply, Route
 from kognitos_async.testing.tokens import InvalidTokenError, Key, Query, Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import web
@@ -41,6 +40,8 @@ class RestV2:
         time_format: TimeFormat,
         list_outputs: bool,
         strict_files: bool,
+        stored_name: Callable[[str], str],
+        capacity_message: str,
     ) -> None:
         self.api_key = api_key
         self._world = world
@@ -50,6 +51,8 @@ class RestV2:
         self._time_format: TimeFormat = time_format
         self._list_outputs = list_outputs
         self._strict_files = strict_files
+        self._stored_name = stored_name
+        self._capacity_message = capacity_message
         self._tokens = Tokens()
         self._schemas = schema.load("rest_v2.openapi.json")
 
@@ -57,14 +60,21 @@ class RestV2:
     def routes(self) -> Sequence[Route]:
         """The seven operations."""
         return (
-            Route("get_health", "GET", "/v2/health", self._get_health),
-            Route("list_processes", "GET", "/v2/processes", self._list_processes),
-            Route("get_process", "GET", "/v2/processes/{process_id}", self._get_process),
-            Route("list_runs", "GET", "/v2/runs", self._list_runs),
-            Route("create_run", "POST", "/v2/runs", self._create_run, reads_json=True),
-            Route("get_run", "GET", "/v2/runs/{run_id}", self._get_run),
-            Route("create_file", "POST", "/v2/files", self._create_file, reads_json=True),
+            self._route("get_health", "GET", "/v2/health", self._get_health),
+            self._route("list_processes", "GET", "/v2/processes", self._list_processes),
+            self._route("get_process", "GET", "/v2/processes/{process_id}", self._get_process),
+            self._route("list_runs", "GET", "/v2/runs", self._list_runs),
+            self._route("create_run", "POST", "/v2/runs", self._create_run),
+            self._route("get_run", "GET", "/v2/runs/{run_id}", self._get_run),
+            self._route("create_file", "POST", "/v2/files", self._create_file),
         )
+
+    def _route(self, operation: str, method: str, template: str, handler: Callable[[Call], Reply]) -> Route:
+        def locked(call: Call) -> Reply:
+            with self._world.lock:
+                return handler(call)
+
+        return Route(operation, method, template, locked, reads_json=method == "POST")
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """An ErrorModel."""
@@ -158,9 +168,9 @@ class RestV2:
                 if file_id not in self._store.files:
                     return self.refuse(404, f"File {file_id} not found or not uploaded")
         if self._world.is_full():
-            return self.refuse(403, CAPACITY_MESSAGE.format(capacity=self._world.capacity))
+            return self.refuse(403, self._capacity_message.format(capacity=self._world.capacity))
         run = self._world.add_run(
-            process, name=body["name"], inputs=body.get("inputs") or (), file_ids=file_ids
+            process, name=self._stored_name(body["name"]), inputs=body.get("inputs") or (), file_ids=file_ids
         )
         return Reply(201, {**self._run(run), "status": "Created", "outputs": None})
 

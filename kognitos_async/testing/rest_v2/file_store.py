@@ -11,7 +11,6 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from xml.sax.saxutils import escape
 
@@ -19,6 +18,7 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.routing import Call, Reply, Route
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class FileStore:
         self._secret = secrets.token_bytes(20)
         self._forms: dict[str, tuple[str, str]] = {}
         self._files: dict[str, StoredFile] = {}
-        self.files: Mapping[str, StoredFile] = MappingProxyType(self._files)
+        self.files: Mapping[str, StoredFile] = LiveView(self._files)
 
     @property
     def routes(self) -> Sequence[Route]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.testing.keyset import Shelf
+from kognitos_async.testing.keyset import Keyset, Ranking
+from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.schedule import REST_V2_WORDS, SETTLED_WORDS, Course, Schedule
 
 if TYPE_CHECKING:
     from kognitos_async.testing.clock import Clock
     from kognitos_async.testing.tokens import Key
 
-Order = Literal["newest", "oldest", "shuffled"]
 Scalar = str | int | float
 Facts = Mapping[str, Scalar] | Sequence[Mapping[str, Scalar]]
 """Inputs or outputs: `{name: value}`, or the API's own list of `{"name", "value"}`."""
@@ -56,7 +57,7 @@ class EmulatedRun:
     number: int = field(repr=False)
     """0 for the first run of the server."""
     _clock: Clock = field(repr=False)
-    _started: float = field(repr=False)
+    started: float = field(repr=False)
     _course: Course = field(repr=False)
     _word: str | None = field(default=None, repr=False)
     _outputs: tuple[tuple[str, Scalar], ...] | None = field(default=None, repr=False)
@@ -66,13 +67,13 @@ class EmulatedRun:
         """The status word now."""
         if self._word is not None:
             return self._word
-        word = self._course.status(self._clock.now() - self._started)
+        word = self._course.status(self._clock.now() - self.started)
         return REST_V2_WORDS.get(word, word)
 
     @property
     def settles_at(self) -> float:
         """When the schedule settles it, on the server's clock, in seconds."""
-        return self._started + self._course.settled_after
+        return self.started + self._course.settled_after
 
     @property
     def settles_in(self) -> str:
@@ -113,24 +114,35 @@ class World:
     """All processes and runs of one emulated organization."""
 
     def __init__(
-        self, *, clock: Clock, schedule: Schedule, order: Order, capacity: int | None, seed: int
+        self,
+        *,
+        clock: Clock,
+        schedule: Schedule,
+        ranking: Ranking,
+        capacity: int | None,
+        seed: int,
+        list_lag: float = 0.0,
+        created_at: Callable[[datetime], datetime] | None = None,
     ) -> None:
+        self.lock = threading.RLock()
+        """Held by whoever reads or changes the world: requests and tests may come from two threads."""
         self.schedule = schedule
         self.capacity = capacity
         self._clock = clock
-        self._order: Order = order
-        self._seed = seed
+        self._ranking = ranking
+        self._list_lag = list_lag
+        self._created_at = created_at
         self._ids = random.Random(seed)  # noqa: S311 - a test double, nothing secret
         self._processes: dict[tuple[str, str, str], EmulatedProcess] = {}
         self._process_list: list[EmulatedProcess] = []
-        self._process_shelves: dict[str, Shelf] = {}
+        self._process_keysets: dict[str, Keyset] = {}
         self._runs: dict[str, EmulatedRun] = {}
         self._run_list: list[EmulatedRun] = []
-        self._run_shelves: dict[tuple[str, str, str | None], Shelf] = {}
+        self._run_keysets: dict[tuple[str, str, str | None], Keyset] = {}
         self._names: dict[str, list[EmulatedRun]] = {}
         self._unsettled: set[int] = set()
         self._settling: list[tuple[float, int]] = []
-        self.runs: Mapping[str, EmulatedRun] = MappingProxyType(self._runs)
+        self.runs: Mapping[str, EmulatedRun] = LiveView(self._runs)
 
     def new_id(self) -> str:
         """An id as the vendor's: 25 lower-case letters and digits, the same ones for the same seed."""
@@ -149,13 +161,13 @@ class World:
             message = f"process {process.id} of agent {agent_id} has a {stage} stage already"
             raise ValueError(message)
         self._processes[key] = process
-        self._process_shelves.setdefault(agent_id, Shelf(backwards=False)).put((0, len(self._process_list)))
+        self._process_keysets.setdefault(agent_id, Keyset(descending=False)).add((0, len(self._process_list)))
         self._process_list.append(process)
         return process
 
     def has_agent(self, agent_id: str) -> bool:
         """Whether any process belongs to this agent."""
-        return agent_id in self._process_shelves
+        return agent_id in self._process_keysets
 
     def process(self, agent_id: str, process_id: str, stage: str | None = None) -> EmulatedProcess | None:
         """The process in that stage; without a stage, the published one before the draft."""
@@ -169,7 +181,7 @@ class World:
         self, agent_id: str, after: Key | None, limit: int
     ) -> tuple[list[EmulatedProcess], Key | None]:
         """One page, and the key behind which the next one goes on (None at the end)."""
-        keys, more = self._process_shelves[agent_id].after(after, limit)
+        keys, more = self._process_keysets[agent_id].after(after, limit)
         return [self._process_list[number] for _, number in keys], keys[-1] if more else None
 
     # Runs
@@ -192,7 +204,7 @@ class World:
         started = self._clock.now()
         wall = datetime.now(UTC)
         if created_at is None:
-            created_at = wall
+            created_at = wall if self._created_at is None else self._created_at(wall)
         elif created_at.tzinfo is None:
             message = "created_at needs an offset: datetime(..., tzinfo=UTC)"
             raise ValueError(message)
@@ -210,7 +222,7 @@ class World:
             created_at=created_at,
             number=number,
             _clock=self._clock,
-            _started=started,
+            started=started,
             _course=(schedule or self.schedule).plan(number),
             _word=status,
             _outputs=None if outputs is None else as_pairs(outputs),
@@ -221,9 +233,9 @@ class World:
         self._runs[run.id] = run
         self._run_list.append(run)
         self._names.setdefault(name, []).append(run)
-        key = (self._rank(run), number)
-        self._shelf(process.agent_id, process.id, None).put(key)
-        self._shelf(process.agent_id, process.id, process.stage).put(key)
+        key = (self._ranking.rank(run.id, run.created_at.timestamp()), number)
+        self._keyset(process.agent_id, process.id, None).add(key)
+        self._keyset(process.agent_id, process.id, process.stage).add(key)
         if status is None:
             self._unsettled.add(number)
             heapq.heappush(self._settling, (run.settles_at, number))
@@ -266,21 +278,27 @@ class World:
         self, agent_id: str, process_id: str, stage: str | None, after: Key | None, limit: int
     ) -> tuple[list[EmulatedRun], Key | None]:
         """One page, and the key behind which the next one goes on (None at the end)."""
-        keys, more = self._shelf(agent_id, process_id, stage).after(after, limit)
-        return [self._run_list[number] for _, number in keys], keys[-1] if more else None
+        keyset = self._keyset(agent_id, process_id, stage)
+        latest = self._clock.now() - self._list_lag if self._list_lag else math.inf
+        found: list[EmulatedRun] = []
+        more = True
+        while more:
+            keys, more = keyset.after(after, limit + 1)
+            for key in keys:
+                run = self._run_list[key[1]]
+                if run.started <= latest:
+                    if len(found) == limit:
+                        return found, after
+                    found.append(run)
+                after = key
+        return found, None
 
-    def _shelf(self, agent_id: str, process_id: str, stage: str | None) -> Shelf:
+    def _keyset(self, agent_id: str, process_id: str, stage: str | None) -> Keyset:
         key = (agent_id, process_id, stage)
-        shelf = self._run_shelves.get(key)
-        if shelf is None:
-            shelf = self._run_shelves[key] = Shelf(backwards=self._order == "newest")
-        return shelf
-
-    def _rank(self, run: EmulatedRun) -> float:
-        if self._order != "shuffled":
-            return run.created_at.timestamp()
-        digest = hashlib.blake2b(f"{self._seed}:{run.id}".encode(), digest_size=6).digest()
-        return float(int.from_bytes(digest))
+        keyset = self._run_keysets.get(key)
+        if keyset is None:
+            keyset = self._run_keysets[key] = Keyset(descending=self._ranking.descending)
+        return keyset
 
 
 def as_pairs(facts: Facts) -> tuple[tuple[str, Scalar], ...]:

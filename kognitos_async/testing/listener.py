@@ -1,0 +1,114 @@
+"""Where the server listens: in the caller's event loop, or in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from kognitos_async.testing.delivery import Delivery
+from kognitos_async.testing.loop_thread import LoopThread
+
+if TYPE_CHECKING:
+    from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.dispatch import Dispatcher
+
+_GRACE = 1.0
+"""Seconds that a request under way has to end when the server stops."""
+
+
+class Listener:
+    """Serves one dispatcher at one address. It may be started again, and then has the same port.
+
+    Between `start_thread` and `stop_thread`, `start` and `stop` act in that thread, from whatever event loop
+    they are awaited in.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock, *, host: str, port: int) -> None:
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._host = host
+        self._port = port
+        self._runner: web.ServerRunner | None = None
+        self._listening: socket.socket | None = None
+        self._thread: LoopThread | None = None
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`. Raises RuntimeError before a start has found a free port."""
+        if not self._port:
+            message = "the server has no address before it is started"
+            raise RuntimeError(message)
+        # A wildcard address is where to listen, not where to connect to.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - only read
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen. Raises RuntimeError when it does already, OSError when the port is taken."""
+        await (self._listen() if self._thread is None else self._thread.run(self._listen()))
+
+    async def stop(self) -> None:
+        """Stop listening and end every request under way; does nothing when stopped already."""
+        await (self._close() if self._thread is None else self._thread.run(self._close()))
+
+    def start_thread(self) -> None:
+        """Listen in a thread of its own. Raises what `start` raises."""
+        if self._thread is not None or self._runner is not None:
+            raise _running()
+        thread = LoopThread("KognitosServer")
+        thread.start()
+        try:
+            thread.call(self._listen())
+        except BaseException:
+            thread.close()
+            raise
+        self._thread = thread
+
+    def stop_thread(self) -> None:
+        """Stop, and end the thread; does nothing without one."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            thread.call(self._close())
+        finally:
+            thread.close()
+
+    async def _listen(self) -> None:
+        if self._runner is not None:
+            raise _running()
+        self._clock.follow(asyncio.get_running_loop().time)
+        self._dispatcher.delivery = Delivery()
+        runner = web.ServerRunner(
+            web.Server(self._dispatcher.handle, access_log=None), shutdown_timeout=_GRACE
+        )
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        try:
+            await runner.setup()
+            await web.SockSite(runner, listening, backlog=1024).start()
+        except BaseException:
+            listening.close()
+            await runner.cleanup()
+            raise
+        self._runner, self._listening = runner, listening
+        self._port = listening.getsockname()[1]
+
+    async def _close(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is None or self._listening is None or self._dispatcher.delivery is None:
+            return
+        # asyncio drops, unclosed, a connection it has accepted but not set up when its server closes.
+        with suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().remove_reader(self._listening)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._dispatcher.delivery.stop()
+        await runner.cleanup()
+
+
+def _running() -> RuntimeError:
+    return RuntimeError("the server is running already")
