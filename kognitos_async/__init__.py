@@ -71,6 +71,7 @@ if _TYPE_CHECKING:
     from kognitos_async.rest_v2.runs import Runs
     from kognitos_async.retry import RetryPolicy
     from kognitos_async.settings import VERSION as __version__
+    from kognitos_async.uploads.sources import FileSource
     from kognitos_async.waiting.policy import PollPolicy
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "Download",
     "F",
     "FileRef",
+    "FileSource",
     "FileUpload",
     "Files",
     "Filter",
@@ -209,6 +211,7 @@ _HOMES = {
     "Processes": "rest_v2.processes",
     "Runs": "rest_v2.runs",
     "RetryPolicy": "retry",
+    "FileSource": "uploads.sources",
     "PollPolicy": "waiting.policy",
 }
 """The module of each public name."""

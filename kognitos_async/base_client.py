@@ -67,7 +67,6 @@ class BaseClient:
                 base_url,
                 {**authorization, "Accept": "application/json", "User-Agent": settings.USER_AGENT},
                 request_timeout=request_timeout,
-                max_connections=max_connections,
                 session=session,
                 trace_configs=trace_configs,
             ),

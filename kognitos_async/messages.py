@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -77,7 +77,7 @@ class Upload(msgspec.Struct, frozen=True):
 
     content_type: str
     size: int
-    pieces: Callable[[], AsyncIterator[bytes]]
+    pieces: Callable[[], AsyncGenerator[bytes | memoryview]]
 
 
 class Response(msgspec.Struct, frozen=True):

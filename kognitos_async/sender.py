@@ -56,6 +56,7 @@ class Sender:
         self._requests_per_second = requests_per_second
         self._gate: Gate | None = None
         self._closed: asyncio.Event | None = None
+        self._upload_slots = asyncio.Semaphore(max_concurrent)
 
     async def open(self) -> None:
         """Make ready for use; once."""
@@ -153,12 +154,35 @@ class Sender:
                 return messages.decode(decoder, request, response, self.redactor)
             await self._back_off(request, failure, tries)
 
+    @asynccontextmanager
+    async def until_closed(self) -> AsyncGenerator[None]:
+        """Raise `ClientClosedError` in the block as soon as the client is closed."""
+        self.check_open()
+        try:
+            async with self.transport.deadline(None) as deadline:
+                yield
+        except TimeoutError:
+            if deadline.expired():
+                raise ClientClosedError("the client was closed during the call") from None
+            raise
+
+    @asynccontextmanager
+    async def upload_slot(self) -> AsyncGenerator[None]:
+        """One of `max_connections` slots that uploads have to themselves."""
+        async with self._upload_slots:
+            yield
+
     async def send_upload(self, request: Request, upload: Upload) -> Response:
-        """The 2xx answer to `request`, whose body is sent piece by piece. Raises what `send` raises."""
+        """The 2xx answer to `request`, whose body is sent piece by piece.
+
+        It waits for the rate like any request, but keeps no slot of theirs: uploads have their own. Raises
+        what `send` raises.
+        """
         gate = self.gate
         tries = self.attempts()
         while True:
             sent_at = await gate.enter(starts_run=request.starts_run)
+            gate.leave()
             tries.begin(sent_at)
             try:
                 response = await self.transport.attempt_with(request, upload)
@@ -167,8 +191,6 @@ class Sender:
                 tries.record(request, type(error).__name__)
             else:
                 failure = self._refusal(request, response, tries, sent_at)
-            finally:
-                gate.leave()
             if failure is None:
                 tries.succeeded()
                 return response

@@ -6,7 +6,7 @@ import asyncio
 import os
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,9 +21,10 @@ from kognitos_async.errors import (
 )
 from kognitos_async.event_loop import keep_receive_buffers
 from kognitos_async.messages import Response
+from kognitos_async.upload_body import UploadBody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from kognitos_async.messages import Request, Upload
@@ -54,7 +55,6 @@ class Transport:
         headers: Mapping[str, str],
         *,
         request_timeout: float,
-        max_connections: int,
         session: aiohttp.ClientSession | None,
         trace_configs: Sequence[aiohttp.TraceConfig],
     ) -> None:
@@ -63,7 +63,6 @@ class Transport:
         self._headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
         self._store_headers = {"User-Agent": headers["User-Agent"]}
         self.request_timeout = request_timeout
-        self._max_connections = max_connections
         self._given = session
         self._trace_configs = list(trace_configs)
         # The connection's share is always shorter than the whole, so that a plain timeout means: sent.
@@ -104,7 +103,7 @@ class Transport:
         body = request.body
         try:
             async with (
-                _NO_DEADLINE if session is not self._given else self._deadline(None),
+                _NO_DEADLINE if session is not self._given else self.deadline(None),
                 session.request(
                     request.method,
                     URL(self._base_url + request.target, encoded=True),
@@ -126,19 +125,20 @@ class Transport:
         url: str,
         method: str,
         headers: Mapping[str, str],
-        body: Callable[[], AsyncIterator[bytes]],
+        pieces: AsyncGenerator[bytes | memoryview],
     ) -> Response:
         """The file store's answer to a body sent piece by piece, without any key.
 
-        `request_timeout` bounds every stretch without progress, not the whole upload. Raises as `attempt`
-        does, and what iterating `body` raises.
+        `headers` holds its Content-Length. `request_timeout` bounds each stretch in which no byte moves, not
+        the whole upload. `pieces` is closed in the end. Raises what `attempt` raises, `OutcomeUnknownError`
+        for a 2xx that came before the whole body was sent, and what iterating `pieces` raises.
         """
         return await self._send_body(
             self._store_session(),
             method,
             url,
             {**self._store_headers, **headers},
-            body,
+            pieces,
             f"{method} to the file store",
             _LARGEST_STORE_ANSWER,
         )
@@ -153,7 +153,7 @@ class Transport:
         what = f"{request.method} {request.path}"
         url = self._base_url + request.target
         return await self._send_body(
-            session, request.method, url, headers, upload.pieces, what, LARGEST_ANSWER
+            session, request.method, url, headers, upload.pieces(), what, LARGEST_ANSWER
         )
 
     async def _send_body(
@@ -162,28 +162,36 @@ class Transport:
         method: str,
         url: str,
         headers: Mapping[str, str],
-        body: Callable[[], AsyncIterator[bytes]],
+        pieces: AsyncGenerator[bytes | memoryview],
         what: str,
         largest: int,
     ) -> Response:
-        source_failed: list[BaseException] = []
+        body = UploadBody(pieces, int(headers["Content-Length"]))
         try:
             async with (
-                self._deadline(self.request_timeout) as deadline,
+                self.deadline(None) as deadline,
+                body.watched(self.request_timeout, partial(_move, deadline)),
                 session.request(
                     method,
                     URL(url, encoded=True),
-                    data=_watched(body(), deadline, self.request_timeout, source_failed),
+                    data=_Payload(body),
                     headers=headers,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
+                    # Not `connect`, which counts the wait for a connection of a small pool.
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.connect),
                 ) as answer,
             ):
+                if 200 <= answer.status < 300 and not body.complete:
+                    raise OutcomeUnknownError(
+                        f"{what}: answered {answer.status} before the whole body was sent; it does not count"
+                    )
                 return Response(answer.status, answer.headers, await _read(answer, largest))
         except _AIOHTTP_FAILURES as problem:
-            if source_failed:
-                raise source_failed[0] from None
+            if body.source_error is not None:
+                raise body.source_error from None
             failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
+        finally:
+            await body.aclose()
         raise failure from cause
 
     def stream(self, request: Request, *, accept: str) -> AbstractAsyncContextManager[Streamed]:
@@ -220,7 +228,7 @@ class Transport:
         streamed: Streamed | None = None
         deadline: asyncio.Timeout | None = None
         try:
-            async with self._deadline(limit) as deadline:
+            async with self.deadline(limit) as deadline:
                 try:
                     answer = await session.request(
                         method,
@@ -234,6 +242,7 @@ class Transport:
                     raise failure from cause
                 try:
                     streamed = Streamed(answer, deadline, partial(self._broken, what, session))
+                    streamed.wait_at_most(None)  # the block may do something else first
                     yield streamed
                 finally:
                     answer.close()
@@ -260,7 +269,7 @@ class Transport:
         return None if problem is None else self._translate(problem, what, self.request_timeout, session)
 
     @asynccontextmanager
-    async def _deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
+    async def deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
         """A time limit that closing the client brings forward to now."""
         async with asyncio.timeout(patience) as deadline:
             self._deadlines.add(deadline)
@@ -271,7 +280,8 @@ class Transport:
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections),
+            # The gate and the slots of uploads bound them: a pool would let a request wait in silence.
+            connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs or None,
         )
@@ -326,7 +336,7 @@ class Streamed:
         """The body as it comes, at most `patience` seconds apart; the reader's own time does not count."""
         size = 0
         while True:
-            self._wait_at_most(patience)
+            self.wait_at_most(patience)
             try:
                 piece = await self._answer.content.readany()
                 size += len(piece)
@@ -335,18 +345,36 @@ class Streamed:
             except _AIOHTTP_FAILURES as problem:
                 failure, cause = self._broken(problem, patience) or problem, _shown(problem)
                 raise failure from cause
-            self._wait_at_most(None)
+            self.wait_at_most(None)
             if not piece:
                 return
             yield piece
 
-    def _wait_at_most(self, patience: float | None) -> None:
+    def wait_at_most(self, patience: float | None) -> None:
+        """Bound the wait for the next bytes, from now on."""
         # Closing the client has set the deadline to now, and that stands.
         if (closed := self._broken(None, None)) is not None:
             raise closed
         self.patience = patience
         when = None if patience is None else asyncio.get_running_loop().time() + patience
         _move(self._deadline, when)
+
+
+class _Payload(aiohttp.Payload):
+    """What aiohttp has to see in the body of an upload."""
+
+    _autoclose = True  # its owner closes it
+
+    def __init__(self, body: UploadBody) -> None:
+        super().__init__(None)
+        self._size = body.size
+        self._body = body
+
+    async def write(self, writer: Any) -> None:
+        await self._body.write(writer)
+
+    def decode(self, *_: str, **__: str) -> str:
+        raise TypeError("the body of an upload is read once, as it is sent")
 
 
 class _TooLargeError(aiohttp.ClientError):
@@ -386,18 +414,3 @@ async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 def _move(deadline: asyncio.Timeout, when: float | None) -> None:
     if not deadline.expired():  # one that has run out cannot be moved any more
         deadline.reschedule(when)
-
-
-async def _watched(
-    body: AsyncIterator[bytes], deadline: asyncio.Timeout, patience: float, failed: list[BaseException]
-) -> AsyncIterator[bytes]:
-    """`body`, moving the deadline with every piece taken; keeps the source's error, which aiohttp hides."""
-    loop = asyncio.get_running_loop()
-    try:
-        async for piece in body:
-            _move(deadline, loop.time() + patience)
-            yield piece
-            _move(deadline, loop.time() + patience)
-    except Exception as error:  # whatever the user's source raises, to be raised as it is
-        failed.append(error)
-        raise

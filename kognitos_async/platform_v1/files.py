@@ -1,4 +1,4 @@
-"""Files of an organization: upload, download, presigned addresses."""
+"""Files of an organization: upload, download, presigned URLs."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ import re
 import secrets
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
 import msgspec
 
 from kognitos_async import checks, messages
-from kognitos_async.errors import DecodeError, TransportError, UploadError
+from kognitos_async.errors import DecodeError, KognitosError, TransportError, UploadError
 from kognitos_async.messages import Request, Response, Upload, decoder_for
 from kognitos_async.platform_v1.models.base import Model
 from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
-from kognitos_async.uploads.file_store import objection_to, refusal
-from kognitos_async.uploads.multipart import encode_form, framed
-from kognitos_async.uploads.sources import name_of, open_source
+from kognitos_async.uploads.file_store import refused, unsafe_url
+from kognitos_async.uploads.multipart import Form, encode_form, framed
+from kognitos_async.uploads.reading import opened
+from kognitos_async.uploads.sources import name_of, opened_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
-    from io import BufferedWriter
 
     from kognitos_async.attempts import Attempts
     from kognitos_async.platform_v1.names import Name, Named
     from kognitos_async.transport import Streamed
-    from kognitos_async.uploads.sources import FileSource
+    from kognitos_async.uploads.sources import UploadSource
 
 _FILE_NAME = re.compile(r"organizations/[^/]+/files/[^/:]+")
 _UPLOADED = decoder_for(models.UploadFileResponse, strict=False)
+_METADATA = decoder_for(models.FileMetadata, strict=False)
 
 
 class Download:
-    """A file as it comes: `async for piece in download`, once. `size` is in bytes, None if not told."""
+    """A file being downloaded: `async for piece in download`, once. `size` in bytes, None if unknown."""
 
     def __init__(self, answer: Streamed, patience: float) -> None:
         length = answer.headers.get("Content-Length", "")
@@ -58,54 +60,78 @@ class Files(Resource):
 
     async def upload(
         self,
-        source: FileSource,
+        source: UploadSource,
         *,
         file_name: str | None = None,
         size: int | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
         organization_id: str | None = None,
     ) -> models.FileMetadata:
-        """The file just uploaded; `file_ref(it)` goes into the inputs of an automation. (UploadFile)
+        """The metadata of the stored file; `file_ref(it)` goes into the inputs of an automation. (UploadFile)
 
-        `source` is a path, bytes, a binary file (read from where it stands) or an async iterable of bytes, in
-        constant memory. `file_name` defaults to the name of a path or file. `size` in bytes is only needed to
-        stream a source of unknown size without writing it to disk first. `on_progress` is told the bytes sent
-        so far and the size.
+        `source` is a path (a FIFO or /dev/stdin too), bytes, a binary file (read from where it stands and
+        left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an async
+        iterable of bytes (an async generator is closed in the end) or a `FileSource`. `file_name` (1 to 256
+        characters) defaults to the name of the source. A source of unknown size is written to a temporary
+        file first, unless `size` gives it in bytes. `on_progress` is called with the bytes sent so far and
+        the size. Memory stays constant.
 
-        It is sent again only when the first try certainly stored nothing: after `OutcomeUnknownError` there
-        may be a file more than you know of. `request_timeout` bounds every stretch without progress. Raises
-        what `metadata` raises, `OSError` when the source cannot be read, `UploadError` when it would have to
-        be read twice and cannot.
+        At most `max_connections` uploads are under way at once, and a source is opened when its turn comes.
+        `request_timeout` bounds each stretch in which no byte moves, not the upload. It is sent again only
+        when the first try certainly stored nothing: after `OutcomeUnknownError` there may be a file more
+        than you know of.
+
+        Raises what `metadata` raises, with the file's name in a note once it is stored; `OSError` when the
+        source cannot be read; `UploadError` when it would have to be read twice and cannot; `TypeError` and
+        `ValueError` for arguments and a wrong `size`; `DecodeError` when the answer does not name the file.
         """
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
         path = f"{self._scope.organization(organization_id).path}/files:upload"
-        async with open_source(source, size) as content:
+        async with opened_in_turn(self._sender, source, size) as content:
             form = encode_form({"filename": name}, name, part="content")
 
-            def pieces() -> AsyncIterator[bytes]:
+            def pieces() -> AsyncGenerator[bytes | memoryview]:
                 if content.touched and not content.rewindable:
                     raise UploadError(
                         f"upload of {name!r}: the source was read already and cannot be rewound"
                     )
-                return framed(content, form.head, form.tail, on_progress)
+                return framed(content, form, on_progress)
 
             request = Request("POST", path, repeatable=False)
-            size = len(form.head) + content.size + len(form.tail)
-            answer = await self._sender.send_upload(request, Upload(form.content_type, size, pieces))
-        if answer.body:
-            stored = messages.decode(_UPLOADED, request, answer, self._sender.redactor).metadata
-            return given(stored, "metadata")
-        # A 201 may say no more than where the file is.
-        return await self.metadata(_name_in(answer.headers.get("Location", "")))
+            upload = Upload(str(form.content_type), form.size_with(content), pieces)
+            answer = await self._sender.send_upload(request, upload)
+        return await self._stored(request, answer)
+
+    async def _stored(self, request: Request, answer: Response) -> models.FileMetadata:
+        """The file that an upload has stored. The body of a 201 may say less than its Location."""
+        for decoder in (_UPLOADED, _METADATA):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found = decoder.decode(answer.body)
+                stored = found.metadata if isinstance(found, models.UploadFileResponse) else found
+                if stored is not None and stored.name:
+                    return stored
+        name = _name_in(answer.headers.get("Location", ""))
+        if name is None:
+            raise DecodeError(
+                f"{request.method} {request.path}: the file is stored, but the answer does not name it",
+                path="$.metadata.name",
+                body=self._sender.redactor.clean(answer.body),
+            )
+        try:
+            return await self.metadata(name)
+        except KognitosError as error:
+            error.add_note(f"The file is stored as {name}.")
+            raise
 
     def download(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
     ) -> AbstractAsyncContextManager[Download]:
         """An async context manager over a `Download`: the file piece by piece, in constant memory.
 
-        Nothing is sent before the block. `request_timeout` bounds every stretch without a byte. What breaks
-        while the file is read is raised by the loop, and not tried again. (DownloadFile)
+        The request is sent when the block is entered. `request_timeout` bounds each stretch of reading
+        without a byte. A connection that breaks while the file is read is not retried. Raises what `metadata`
+        raises, in the loop `OutcomeUnknownError` for a broken transfer. (DownloadFile)
         """
         path = f"{self._name(file, organization_id).path}:download"
         return self._download(path)
@@ -125,10 +151,11 @@ class Files(Resource):
     ) -> Path:
         """The path, once the whole file is there. (DownloadFile)
 
-        It is written beside, under a name of its own, and renamed when it is complete and on disk: nobody
-        ever sees half of it, and what was there before stays until then. A transfer that breaks begins again
-        under the client's `RetryPolicy`. `on_progress` is told the bytes received so far and the size.
-        Raises `OSError` when the file cannot be written, and what `download` raises.
+        The content goes to a temporary file in the same folder, which replaces `path` when it is complete and
+        on disk: `path` never holds half a file, and nothing is left behind by a failure. A broken transfer
+        begins again under the client's `RetryPolicy`. `on_progress` is called with the bytes received so far
+        and the size, None if unknown. Raises `OSError` when the file cannot be written, and what `download`
+        raises.
         """
         target = Path(os.fspath(path))
         checks.callback("on_progress", on_progress)
@@ -151,20 +178,21 @@ class Files(Resource):
         attempts: Attempts,
     ) -> None:
         in_thread = anyio.to_thread.run_sync
-        # Not in a thread: a cancelled call would not learn of the file that it opens.
-        beside = _open_beside(target)
+        beside = target.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            async with self._sender.stream(request, accept="*/*", attempts=attempts) as answer:
-                download = Download(answer, self._sender.transport.request_timeout)
-                received = 0
-                async for piece in download:
-                    await in_thread(beside.write, piece)
-                    received += len(piece)
-                    if on_progress is not None:
-                        on_progress(received, download.size)
-            await in_thread(_finish, beside, target)
+            async with opened(lambda: cast("BinaryIO", beside.open("xb"))) as file:
+                async with self._sender.stream(request, accept="*/*", attempts=attempts) as answer:
+                    download = Download(answer, self._sender.transport.request_timeout)
+                    received = 0
+                    async for piece in download:
+                        await file.call(file.file.write, piece)
+                        received += len(piece)
+                        if on_progress is not None:
+                            on_progress(received, download.size)
+                await file.call(_sync, file.file)
+            await in_thread(beside.replace, target)
         finally:
-            _discard(beside)
+            await in_thread(partial(beside.unlink, missing_ok=True))
 
     async def metadata(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
@@ -174,13 +202,13 @@ class Files(Resource):
         return await self._send("GET", f"{name.path}/metadata", models.FileMetadata)
 
     async def delete(self, file: str | Named | FileRef, *, organization_id: str | None = None) -> None:
-        """Nothing; the file is gone. (DeleteFile)"""
+        """Delete the file. Raises `NotFoundError` if there is none. (DeleteFile)"""
         await self._send("DELETE", self._name(file, organization_id).path, Model)
 
     async def generate_upload_url(
         self, *, expire: timedelta | float | None = None, organization_id: str | None = None
     ) -> PresignedUrl:
-        """An address to which whoever has it may PUT one file, for an hour or `expire` seconds.
+        """A URL to which its holder may PUT one file, for an hour or `expire` seconds.
 
         (GenerateUploadUrl)
         """
@@ -202,7 +230,7 @@ class Files(Resource):
         expire: timedelta | float | None = None,
         organization_id: str | None = None,
     ) -> PresignedUrl:
-        """An address at which whoever has it may GET the file, for an hour or `expire` seconds.
+        """A URL from which its holder may GET the file, for an hour or `expire` seconds.
 
         (GenerateDownloadUrl)
         """
@@ -219,50 +247,44 @@ class Files(Resource):
     async def upload_presigned(
         self,
         url: PresignedUrl | str,
-        source: FileSource,
+        source: UploadSource,
         *,
         size: int | None = None,
         content_type: str = "application/octet-stream",
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> None:
-        """Nothing; the file is at the address that `generate_upload_url` gave, here or elsewhere.
+        """Upload a file to a URL that `generate_upload_url` gave, to this client or another one.
 
-        Sources and `size` are those of `upload`. It needs no token and carries none; it is sent once, and may
-        be sent again by whoever has the address. Raises `UploadError` when the store refuses it, the errors
-        of a lost answer, `OSError` when the source cannot be read, `ValueError` for an address without https.
+        `source`, `size`, the slots and `request_timeout` are those of `upload`. No token is needed or sent.
+        It is sent once; its caller may send it again. Raises `UploadError` when the store refuses the file,
+        `TransportError` when the answer was lost or came before the whole file was sent, `OSError` when the
+        source cannot be read, `TypeError` and `ValueError` for arguments, a URL without https among them.
         """
         address = _checked(url)
         checks.callback("on_progress", on_progress)
-        async with open_source(source, size) as content:
+        if not checks.text("content_type", content_type).isprintable():
+            raise ValueError(f"content_type must be printable, got {content_type!r}")
+        async with opened_in_turn(self._sender, source, size) as content:
+            headers = {"Content-Type": content_type, "Content-Length": str(content.size)}
             answer = await self._sender.transport.send_form(
-                address,
-                "PUT",
-                {"Content-Type": content_type, "Content-Length": str(content.size)},
-                lambda: framed(content, b"", b"", on_progress),
+                address, "PUT", headers, framed(content, Form(), on_progress)
             )
         if not 200 <= answer.status < 300:
-            code, message, body = refusal(answer.body, [address])
-            raise UploadError(
-                f"upload to a presigned address: {answer.status} "
-                f"{': '.join(filter(None, (code, message))) or 'without an explanation'}",
-                status=answer.status,
-                body=body,
-                code=code,
-            )
+            raise refused("upload to a presigned URL: the file store answered", answer, [address])
 
     @asynccontextmanager
     async def download_presigned(self, url: PresignedUrl | str) -> AsyncGenerator[Download]:
-        """An async context manager over a `Download` from the address that `generate_download_url` gave.
+        """An async context manager over a `Download` from a URL that `generate_download_url` gave.
 
-        It needs no token and carries none. Raises the error of its status when the store refuses, the errors
-        of a lost answer, `ValueError` for an address without https.
+        No token is needed or sent. Raises the `APIStatusError` of the store's status, `TransportError`,
+        `TypeError` and `ValueError` for a URL that is not https.
         """
         address = _checked(url)
         transport = self._sender.transport
         async with transport.stream_from_store(address) as answer:
             if not 200 <= answer.status < 300:
                 raise messages.error_of(
-                    Request("GET", "a presigned address", confidential=True),
+                    Request("GET", "a presigned URL", confidential=True),
                     Response(answer.status, answer.headers, b""),
                     self._sender.redactor,
                     now=datetime.now(UTC),
@@ -279,7 +301,7 @@ class Files(Resource):
 
 
 class PresignedUrl(msgspec.Struct, frozen=True):
-    """An address that needs no token: whoever has it may use it, so its query stays out of reprs."""
+    """A URL that its holder may use without a token. Its query, the signature, stays out of reprs."""
 
     url: str
 
@@ -289,26 +311,27 @@ class PresignedUrl(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"PresignedUrl({self.url.partition('?')[0]!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", self.url.partition("?")[0])]
+
 
 def file_ref(file: models.FileMetadata) -> FileRef:
-    """The value that stands for a file in the inputs of an automation."""
+    """The value for a stored file among the inputs of an automation."""
     return FileRef(given(file.name, "name"))
 
 
 def _checked(url: PresignedUrl | str) -> str:
     if not isinstance(url, PresignedUrl | str):
         raise TypeError(f"url must be a PresignedUrl or str, got {type(url).__name__}")
-    if (objection := objection_to(str(url))) is not None:
-        raise ValueError(f"url must be https:// (or http:// on this machine), got {objection}")
+    if (problem := unsafe_url(str(url))) is not None:
+        raise ValueError(f"url must be https:// (or http:// on this machine), got {problem}")
     return str(url)
 
 
-def _name_in(location: str) -> str:
-    """The resource name at the end of an address; `DecodeError` if there is none."""
+def _name_in(location: str) -> str | None:
+    """The resource name at the end of a URL."""
     found = _FILE_NAME.search(urlsplit(location).path)
-    if found is None:
-        raise DecodeError("the file is stored, but the answer does not name it", path="Location", body=b"")
-    return unquote(found[0])
+    return None if found is None else unquote(found[0])
 
 
 def _expiry(expire: timedelta | float | None) -> dict[str, str]:
@@ -319,19 +342,6 @@ def _expiry(expire: timedelta | float | None) -> dict[str, str]:
     return {} if checked is None else {"expire_duration": f"{int(checked)}s"}
 
 
-def _open_beside(target: Path) -> BufferedWriter:
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part").open("xb")
-
-
-def _discard(beside: BufferedWriter) -> None:
-    """Leave nothing behind; where all went well there is nothing any more."""
-    beside.close()
-    with suppress(FileNotFoundError):
-        Path(beside.name).unlink()
-
-
-def _finish(beside: BufferedWriter, target: Path) -> None:
-    beside.flush()
-    os.fsync(beside.fileno())
-    beside.close()
-    Path(beside.name).replace(target)
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

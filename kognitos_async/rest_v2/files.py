@@ -1,4 +1,4 @@
-"""Files: a presigned form from the API, the content straight to the file store."""
+"""Files of REST API v2: a presigned form from the API, the content straight to the file store."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from kognitos_async import checks, retry
 from kognitos_async.errors import NotSentError, OutcomeUnknownError, UploadError
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
-from kognitos_async.uploads.file_store import allowed_headers, objection_to, refusal
-from kognitos_async.uploads.multipart import encode_form, framed
-from kognitos_async.uploads.sources import Source, name_of, open_source
+from kognitos_async.uploads.file_store import allowed_headers, refused, unsafe_url
+from kognitos_async.uploads.multipart import Form, encode_form, framed
+from kognitos_async.uploads.sources import Source, name_of, opened_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from kognitos_async.attempts import Attempts
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
-    from kognitos_async.uploads.sources import FileSource
+    from kognitos_async.uploads.sources import UploadSource
 
 _FORM = decoder_for(FileUpload)
 _TRANSIENT_CODES = frozenset(
@@ -44,9 +44,10 @@ class Files:
         self._scope = scope
 
     async def create(self, file_name: str, *, agent_id: str | None = None) -> FileUpload:
-        """A presigned form for one upload of `file_name` (1 to 256 characters); `upload` does both steps.
+        """A presigned form for one upload of `file_name` (1 to 256 characters), valid for about 5 minutes.
 
-        The agent may be left out where the key belongs to one agent. (create_file)
+        `upload` does both steps. `agent_id` may be left out where the key belongs to one agent. Raises
+        `TypeError` and `ValueError` for arguments, `APIStatusError`, `TransportError`. (create_file)
         """
         return await self._create(file_name, agent_id, None)
 
@@ -60,29 +61,34 @@ class Files:
 
     async def upload(
         self,
-        source: FileSource,
+        source: UploadSource,
         *,
         file_name: str | None = None,
         size: int | None = None,
         agent_id: str | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> UploadedFile:
-        """The uploaded file; its `id` goes into `file_ids`. Files up to 1 GB, in constant memory.
+        """The uploaded file, whose `id` goes into `file_ids`. Files up to 1 GB, in constant memory.
 
-        `source` is a path, bytes, a binary file (read from where it stands) or an async iterable of bytes.
-        `file_name` defaults to the name of a path or file. `size` in bytes is only needed to stream a
-        source of unknown size without writing it to disk first. `on_progress` is told the bytes sent so
-        far and the size; a retry starts from 0 again.
+        `source` is a path (a FIFO or /dev/stdin too), bytes, a binary file (read from where it stands and
+        left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an async
+        iterable of bytes (an async generator is closed in the end) or a `FileSource`. `file_name` (1 to 256
+        characters) defaults to the name of the source. A source of unknown size is written to a temporary
+        file first, unless `size` gives it in bytes. `on_progress` is called with the bytes sent so far and
+        the size; a retry starts again from 0.
 
-        A failure that a fresh form may mend is tried again under the client's `RetryPolicy`, unless the
-        source cannot be read twice. `request_timeout` bounds every stretch without progress.
+        At most `max_connections` uploads are under way at once, and a source is opened when its turn comes.
+        `request_timeout` bounds each stretch in which no byte moves, not the upload. Transient failures are
+        retried under the client's `RetryPolicy`, each time with a fresh form and the source from its start;
+        a source that cannot be rewound is sent once.
 
-        Raises `UploadError` when the file store refuses or does not answer, what `create` raises, `OSError`
-        when the source cannot be read, `TypeError` and `ValueError` for arguments and a wrong `size`.
+        Raises `UploadError` when the file store refuses the file, does not answer, or answers before it had
+        all of it; what `create` raises; `OSError` when the source cannot be read; `TypeError` and
+        `ValueError` for arguments and a wrong `size`; `ClientClosedError`. (create_file)
         """
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
-        async with open_source(source, size) as content:
+        async with opened_in_turn(self._sender, source, size) as content:
             attempts = self._sender.attempts()
             while True:
                 form = await self._create(name, agent_id, attempts)
@@ -104,35 +110,25 @@ class Files:
         """None once the file is stored, else why it is not."""
         method = _checked(form)
         headers = allowed_headers(form.upload_http_headers)
-        head = tail = b""
         if form.upload_fields or method == "POST":
-            encoded = encode_form(form.upload_fields, name)
-            head, tail = encoded.head, encoded.tail
-            headers["Content-Type"] = encoded.content_type
-        elif kind := _header(form.upload_http_headers, "Content-Type"):
-            headers["Content-Type"] = kind
+            body = encode_form(form.upload_fields, name)
+        else:
+            body = Form(_header(form.upload_http_headers, "Content-Type"))
+        if body.content_type is not None:
+            headers["Content-Type"] = body.content_type
         # The store refuses bodies of unknown length.
-        headers["Content-Length"] = str(len(head) + content.size + len(tail))
-
-        def body() -> AsyncIterator[bytes]:
-            return framed(content, head, tail, on_progress)
-
+        headers["Content-Length"] = str(body.size_with(content))
         try:
-            answer = await self._sender.transport.send_form(form.upload_url, method, headers, body)
+            answer = await self._sender.transport.send_form(
+                form.upload_url, method, headers, framed(content, body, on_progress)
+            )
         except (NotSentError, OutcomeUnknownError) as lost:
             failure = UploadError(f"upload of {name!r}: {lost}")
             failure.__cause__ = lost
             return failure
         if 200 <= answer.status < 300:
             return None
-        code, message, shown = refusal(answer.body, _presigned(form))
-        return UploadError(
-            f"upload of {name!r}: the file store answered {answer.status} "
-            f"{': '.join(filter(None, (code, message))) or 'without an explanation'}",
-            status=answer.status,
-            body=shown,
-            code=code,
-        )
+        return refused(f"upload of {name!r}: the file store answered", answer, _presigned(form))
 
 
 def _is_transient(failure: UploadError) -> bool:
@@ -146,9 +142,9 @@ def _is_transient(failure: UploadError) -> bool:
 
 
 def _checked(form: FileUpload) -> str:
-    """The method of a form that may be followed; `UploadError` for one that may not."""
-    if (objection := objection_to(form.upload_url)) is not None:
-        raise UploadError(f"the API asks to upload to {objection}; nothing was sent")
+    """The form's method; `UploadError` for a form that must not be followed."""
+    if (problem := unsafe_url(form.upload_url)) is not None:
+        raise UploadError(f"the API asks to upload to {problem}; nothing was sent")
     method = form.upload_http_method.upper()
     if method not in ("POST", "PUT"):
         raise UploadError(f"the API asks to upload with {method[:20]!r}, not POST or PUT; nothing was sent")
@@ -158,7 +154,7 @@ def _checked(form: FileUpload) -> str:
 
 
 def _presigned(form: FileUpload) -> list[str]:
-    """Everything in a form that lets its holder upload."""
+    """All values of a form that let their holder upload."""
     query = [value for _, value in parse_qsl(urlsplit(form.upload_url).query)]
     return [*form.upload_fields.values(), *form.upload_http_headers.values(), form.upload_url, *query]
 

@@ -1,4 +1,4 @@
-"""The file store: which addresses are acceptable, and what its refusals say."""
+"""The file store: which URLs it may have, and what its answers mean."""
 
 from __future__ import annotations
 
@@ -6,50 +6,55 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kognitos_async.errors import UploadError
 from kognitos_async.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kognitos_async.messages import Response
 
 _CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
-
-
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
-
-
 _SIGNED = re.compile(
     rb"<(AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest(?:Bytes)?|Token-\d+)>.*?</\1>",
     re.DOTALL,
 )
-
-
 _SHORTEST_SECRET = 6
-
-
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type"})
 
 
 def allowed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers a presigned form asks for, less those that only the sender of the body can know."""
+    """The headers of a presigned form, without those that only the sender of the body can know."""
     return {name: value for name, value in headers.items() if name.lower() not in _OWN_HEADERS}
 
 
-def objection_to(url: str) -> str | None:
-    """Why no file goes to or comes from this address; None if it may: https, or http on this machine."""
+def unsafe_url(url: str) -> str | None:
+    """What is wrong with a URL to send a file to or take it from: not https, nor http on this machine.
+
+    None if nothing is.
+    """
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it checks it
+        host = parts.hostname or ""
+        host.encode("idna")  # as resolving it does
     except ValueError:
-        return "what is not a URL"
-    host = parts.hostname or ""
+        return "an address that is no URL"
     if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
-        return f"{parts.scheme}://{host}: files go to https:// only"
+        return f"{parts.scheme}://{host}, not https://"
     return None
 
 
+def refused(what: str, answer: Response, presigned: Iterable[str]) -> UploadError:
+    """The error that an answer of the file store other than 2xx means; `what` begins its message."""
+    code, message, body = refusal(answer.body, presigned)
+    reason = ": ".join(filter(None, (code, message))) or "without an explanation"
+    return UploadError(f"{what} {answer.status} {reason}", status=answer.status, body=body, code=code)
+
+
 def refusal(body: bytes, presigned: Iterable[str]) -> tuple[str, str, bytes]:
-    """Code, message and body of the file store's XML error, with what is presigned taken out."""
+    """Code, message and body of the file store's XML error, presigned values redacted."""
     import html  # noqa: PLC0415 - a large table that only an error needs
 
     shown = _SIGNED.sub(rb"<\1>[redacted]</\1>", body)

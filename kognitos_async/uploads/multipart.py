@@ -1,10 +1,11 @@
-"""The form that the file store takes: what goes before and after the file, and what its refusals say."""
+"""The multipart form around a file."""
 
 from __future__ import annotations
 
 import mimetypes
 import secrets
-from typing import TYPE_CHECKING
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,21 +14,33 @@ if TYPE_CHECKING:
 
     from kognitos_async.uploads.sources import Source
 
-_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+_SLICE = 64 * 1024
+_ESCAPES = str.maketrans({chr(code): f"%{code:02X}" for code in (*range(32), ord('"'), 127)})
+"""Quotes and line ends as browsers write them, and all other control characters: a NUL ends a C string."""
 
 
 class Form(msgspec.Struct, frozen=True):
-    """A multipart body around a file: `head`, the file's bytes, `tail`."""
+    """A body around a file: `head`, the file's bytes, `tail`. Presigned fields stay out of its reprs."""
 
-    content_type: str
-    head: bytes
-    tail: bytes
+    content_type: str | None = None
+    head: bytes = b""
+    tail: bytes = b""
+
+    def size_with(self, content: Source) -> int:
+        """The length of the whole body in bytes."""
+        return len(self.head) + content.size + len(self.tail)
+
+    def __repr__(self) -> str:
+        return f"Form(content_type={self.content_type!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("content_type", self.content_type)]
 
 
 def encode_form(
     fields: Mapping[str, str], file_name: str, boundary: str | None = None, *, part: str = "file"
 ) -> Form:
-    """The form: every field in the order given, then the file as its last part, of the name `part`."""
+    """Every field in the order given, then the file as the last part, named `part`."""
     boundary = boundary or secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPES)}"\r\n\r\n'
@@ -49,18 +62,22 @@ def encode_form(
 
 
 async def framed(
-    content: Source, head: bytes, tail: bytes, on_progress: Callable[[int, int | None], object] | None
-) -> AsyncGenerator[bytes]:
-    """`head`, the content and `tail`; `on_progress` is told how much of the content has been sent."""
-    if head:
-        yield head
+    content: Source, form: Form, on_progress: Callable[[int, int | None], object] | None
+) -> AsyncGenerator[bytes | memoryview]:
+    """The body; `on_progress` is called with the bytes of the content sent so far and its size."""
+    if form.head:
+        yield form.head
     sent = 0
     if on_progress is not None:
         on_progress(0, content.size)
-    async for piece in content.pieces():
-        yield piece
-        sent += len(piece)
-        if on_progress is not None:
-            on_progress(sent, content.size)
-    if tail:
-        yield tail
+    async with aclosing(content.pieces()) as pieces:
+        async for piece in pieces:
+            whole = memoryview(piece)
+            for start in range(0, len(whole), _SLICE):
+                part = whole[start : start + _SLICE]
+                yield part
+                sent += len(part)
+                if on_progress is not None:
+                    on_progress(sent, content.size)
+    if form.tail:
+        yield form.tail

@@ -1,145 +1,259 @@
-"""What can be uploaded, read piece by piece: paths, bytes, open files, async iterators."""
+"""What can be uploaded: paths, bytes, open files, async readers and iterators, read piece by piece."""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import io
 import os
-import tempfile
+import re
 from collections.abc import AsyncIterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import anyio.to_thread
+import msgspec
 
 from kognitos_async import checks
+from kognitos_async.uploads import reading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
-PIECE = 1024 * 1024
+    from kognitos_async.sender import Sender
 
-FileSource = str | os.PathLike[str] | bytes | BinaryIO | AsyncIterable[bytes]
+LONGEST_NAME = 256
+_SEPARATORS = re.compile(r"[\\/]")
+
+
+class FileSource(msgspec.Struct, frozen=True):
+    """A file to upload for a run: a path or the content itself, and the name it is to have.
+
+    `file_name` defaults to the last part of the path; content needs one. The file is opened when its upload
+    begins. Raises `TypeError` and `ValueError` for anything else.
+    """
+
+    source: str | os.PathLike[str] | bytes
+    file_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, bytearray | memoryview):
+            msgspec.structs.force_setattr(self, "source", bytes(self.source))
+        elif not isinstance(self.source, str | os.PathLike | bytes):
+            raise TypeError(f"source must be a path or bytes, got {type(self.source).__name__}")
+        name_of(self.source, self.file_name)
+
+    @property
+    def name(self) -> str:
+        """The name under which it is uploaded."""
+        return name_of(self.source, self.file_name)
+
+    async def content_hash(self) -> str:
+        """The SHA-256 of the content in hexadecimal digits, read in a thread.
+
+        Raises `OSError` when the file cannot be read, `ValueError` for a FIFO or a device, which can be read
+        only once.
+        """
+        return await anyio.to_thread.run_sync(_hash, self.source)
+
+    def __repr__(self) -> str:
+        shown = f"<{len(self.source)} bytes>" if isinstance(self.source, bytes) else repr(self.source)
+        return f"FileSource({shown}, file_name={self.name!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        shown = _Size(len(self.source)) if isinstance(self.source, bytes) else self.source
+        return [("source", shown), ("file_name", self.name)]
+
+
+class _Size(int):
+    def __repr__(self) -> str:
+        return f"<{int(self)} bytes>"
+
+
+class AsyncReader(Protocol):
+    """An async file, such as Starlette's `UploadFile` or `asyncio.StreamReader`."""
+
+    async def read(self, size: int, /) -> bytes: ...  # noqa: D102
+
+
+class ChunkReader(Protocol):
+    """A part of a multipart request as aiohttp's server gives it."""
+
+    async def read_chunk(self, size: int, /) -> bytes: ...  # noqa: D102
+
+
+UploadSource = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | AsyncIterable[bytes]
+    | AsyncReader
+    | ChunkReader
+    | FileSource
+)
+"""What an upload takes."""
+_KINDS = (FileSource, bytes, bytearray, memoryview, str, os.PathLike, AsyncIterable)
 
 
 class Source:
     """A file's content of known size. `rewindable` sources may be read more than once."""
 
-    def __init__(self, size: int, read: Callable[[], AsyncIterator[bytes]], *, rewindable: bool) -> None:
+    def __init__(self, size: int, read: Callable[[], AsyncGenerator[bytes]], *, rewindable: bool) -> None:
         self.size = size
         self.rewindable = rewindable
         self.touched = False
         self._read = read
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The content from its start, at most 1 MiB at a time.
+    async def pieces(self) -> AsyncGenerator[bytes | memoryview]:
+        """The content from its start, in pieces of at most 1 MiB or as large as the source gives them.
 
-        Raises `ValueError` when it turns out longer or shorter than `size`, `OSError` when it cannot be
-        read.
+        Raises `ValueError` when it turns out longer or shorter than `size`, `TypeError` when it is not bytes,
+        `OSError` when it cannot be read.
         """
         self.touched = True
         sent = 0
-        async for piece in self._read():
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                raise TypeError(f"source must yield bytes, got {type(piece).__name__}")
-            sent += len(piece)
-            if sent > self.size:
-                raise ValueError(f"source must be {self.size} bytes, got more")
-            if piece:
-                yield bytes(piece) if isinstance(piece, bytearray) else piece
-        if sent < self.size:
-            raise ValueError(f"source must be {self.size} bytes, got {sent}")
+        last: bytes | memoryview = b""  # kept back until the source has ended: no wrong file is ever complete
+        async with aclosing(self._read()) as pieces:
+            async for given in pieces:
+                piece = reading.checked_piece(given)
+                sent += len(piece)
+                if sent > self.size:
+                    raise ValueError(f"source must hold {self.size} bytes, got more")
+                if sent == self.size:
+                    last = last or piece
+                elif piece:
+                    yield piece
+            if sent < self.size:
+                raise ValueError(f"source must hold {self.size} bytes, got {sent}")
+            if last:
+                yield last
 
 
-def name_of(source: FileSource, file_name: str | None) -> str:
+def name_of(source: object, file_name: str | None) -> str:
     """The file name given, or else the source's own; `ValueError` if it has none."""
+    if file_name is None and isinstance(source, FileSource):
+        file_name = source.file_name
+        source = source.source
     if file_name is None:
-        own = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
-        if not isinstance(own, str | os.PathLike):
-            raise ValueError("file_name must be given: the source has no name of its own")
-        file_name = Path(own).name
-    return checks.text("file_name", file_name, longest=256)
+        file_name = _own_name(source)
+    if file_name is None:
+        raise ValueError("file_name must be given for a source without a name, got None")
+    return checks.text("file_name", file_name, longest=LONGEST_NAME)
 
 
-@asynccontextmanager
-async def open_source(source: FileSource, size: int | None) -> AsyncGenerator[Source]:
-    """A `Source` for the length of the block.
+def _own_name(source: object) -> str | None:
+    if isinstance(sent := getattr(source, "filename", None), str):
+        return _SEPARATORS.split(sent)[-1]  # as the sender of a form has it, whatever its system
+    own = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    if not isinstance(own, str | os.PathLike) or own == "<stdin>":
+        return None
+    return Path(own).name
 
-    A file object is read from where it stands, and left open. What has no known size goes to a temporary
-    file first. Raises `TypeError` for what cannot be read as bytes, `OSError` for a path that cannot be
-    opened.
-    """
+
+def check_source(source: object, size: object) -> None:
+    """Raise `TypeError` or `ValueError` for what no upload can take; nothing is opened."""
     if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
         raise TypeError(f"size must be an int or None, got {type(size).__name__}")
     if size is not None and size < 0:
-        raise ValueError(f"size must be 0 or more bytes, got {size}")
-    if isinstance(source, bytes | bytearray | memoryview):
-        content = memoryview(source).cast("B")
-        yield Source(_agreed(size, len(content)), lambda: _slices(content), rewindable=True)
-    elif isinstance(source, str | os.PathLike):
-        with await anyio.to_thread.run_sync(Path(source).open, "rb") as opened:
-            yield _seekable(cast("BinaryIO", opened), 0, size)
-    elif isinstance(source, AsyncIterable):
-        if size is not None:
-            yield Source(size, source.__aiter__, rewindable=False)
-        else:
-            with tempfile.TemporaryFile() as spool:
-                await _spool(source, spool)
-                yield _seekable(spool, 0, None)
-    elif isinstance(source, io.TextIOBase):
-        raise TypeError("source must be a binary file, got one opened in text mode: open it with 'rb'")
-    elif callable(getattr(source, "read", None)):
-        file: BinaryIO = source
-        if _can_seek(file):
-            yield _seekable(file, await anyio.to_thread.run_sync(file.tell), size)
-        elif size is not None:
-            yield Source(size, lambda: _file_pieces(file), rewindable=False)
-        else:
-            with tempfile.TemporaryFile() as spool:
-                await _spool(_file_pieces(file), spool)
-                yield _seekable(spool, 0, None)
-    else:
+        raise ValueError(f"size must be at least 0 bytes, got {size}")
+    if isinstance(source, io.TextIOBase):
+        raise TypeError("source must be a binary file, got one in text mode; open it with 'rb'")
+    if not isinstance(source, _KINDS) and not any(
+        callable(getattr(source, method, None)) for method in ("read", "read_chunk")
+    ):
         raise TypeError(
-            "source must be a path, bytes, a binary file or an async iterable of bytes, "
+            "source must be a path, bytes, a binary file, an async file or an async iterable of bytes, "
             f"got {type(source).__name__}"
         )
 
 
+@asynccontextmanager
+async def open_source(source: UploadSource, size: int | None) -> AsyncGenerator[Source]:
+    """A `Source` for the length of the block.
+
+    A file object is read from where it stands and left open; an async generator is closed. What has no known
+    size is written to a temporary file first. Raises what `check_source` raises, `ValueError` for a wrong
+    `size`, `OSError` for a path that cannot be opened.
+    """
+    check_source(source, size)
+    if isinstance(source, FileSource):
+        source = source.source
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = memoryview(source).cast("B")
+        yield Source(_agreed(size, len(content)), lambda: reading.read_memory(content), rewindable=True)
+    elif isinstance(source, str | os.PathLike):
+        path = source
+        async with reading.opened(lambda: reading.open_path(path)) as file, _from_file(file, size) as found:
+            yield found
+    elif (pieces := _async_pieces(source)) is not None:
+        async with _read_once(pieces, size) as found:
+            yield found
+    else:
+        given = reading.ThreadedFile(cast("BinaryIO", source))
+        try:
+            async with _from_file(given, size) as found:
+                yield found
+        finally:
+            await given.finish()
+
+
+@asynccontextmanager
+async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None) -> AsyncGenerator[Source]:
+    """A `Source`, opened once the upload has one of the client's slots, which it keeps for the block.
+
+    Raises what `open_source` raises, `ClientClosedError` when the client is closed before it is ready.
+    """
+    check_source(source, size)
+    async with AsyncExitStack() as stack:
+        async with sender.until_closed():
+            await stack.enter_async_context(sender.upload_slot())
+            content = await stack.enter_async_context(open_source(source, size))
+        yield content
+
+
+def _async_pieces(source: Any) -> AsyncGenerator[bytes] | None:
+    """The content of what is read with `await`, None for anything else."""
+    for method in ("read_chunk", "read"):
+        if inspect.iscoroutinefunction(read := getattr(source, method, None)):
+            return reading.read_async(read)
+    return reading.read_iterable(source) if isinstance(source, AsyncIterable) else None
+
+
+@asynccontextmanager
+async def _from_file(file: reading.ThreadedFile, size: int | None) -> AsyncGenerator[Source]:
+    if (span := await file.call(reading.measure, file.file)) is not None:
+        start, actual = span
+        yield Source(_agreed(size, actual), lambda: file.pieces(start), rewindable=True)
+    else:
+        async with _read_once(reading.read_file(file), size) as found:
+            yield found
+
+
+@asynccontextmanager
+async def _read_once(pieces: AsyncGenerator[bytes], size: int | None) -> AsyncGenerator[Source]:
+    """Streamed if its size is known, else by way of a temporary file."""
+    async with aclosing(pieces):
+        if size is not None:
+            yield Source(size, lambda: pieces, rewindable=False)
+        else:
+            async with reading.spooled(pieces) as spool, _from_file(spool, None) as found:
+                yield found
+
+
 def _agreed(size: int | None, actual: int) -> int:
     if size is not None and size != actual:
-        raise ValueError(f"size must be the source's {actual} bytes, got {size}")
+        raise ValueError(f"size must be the {actual} bytes of the source, got {size}")
     return actual
 
 
-def _can_seek(file: BinaryIO) -> bool:
-    seekable = getattr(file, "seekable", None)
-    return bool(seekable is not None and seekable())
-
-
-def _seekable(file: BinaryIO, start: int, size: int | None) -> Source:
-    actual = max(0, file.seek(0, os.SEEK_END) - start)
-    file.seek(start)
-
-    async def read() -> AsyncIterator[bytes]:
-        await anyio.to_thread.run_sync(file.seek, start)
-        async for piece in _file_pieces(file):
-            yield piece
-
-    return Source(_agreed(size, actual), read, rewindable=True)
-
-
-async def _file_pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await anyio.to_thread.run_sync(file.read, PIECE):
-        yield piece
-
-
-async def _slices(content: memoryview) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), PIECE):
-        yield bytes(content[start : start + PIECE])
-
-
-async def _spool(pieces: AsyncIterable[bytes], spool: BinaryIO) -> None:
-    async for piece in pieces:
-        if not isinstance(piece, bytes | bytearray | memoryview):
-            raise TypeError(f"source must yield bytes, got {type(piece).__name__}")
-        await anyio.to_thread.run_sync(spool.write, piece)
+def _hash(source: str | os.PathLike[str] | bytes) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    if reading.is_stream(source):
+        raise ValueError(f"source must be a file that can be read twice, got {os.fspath(source)!r}")
+    with Path(source).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,8 +99,8 @@ async def test_a_file_is_read_from_where_it_stands_and_left_open():
 @pytest.mark.parametrize(
     ("make", "size", "words"),
     [
-        (lambda: b"abc", 4, "3 bytes, got 4"),
-        (lambda: io.BytesIO(b"abc"), 2, "3 bytes, got 2"),
+        (lambda: b"abc", 4, "the 3 bytes of the source, got 4"),
+        (lambda: io.BytesIO(b"abc"), 2, "the 3 bytes of the source, got 2"),
     ],
 )
 async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, words):

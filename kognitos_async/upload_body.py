@@ -1,0 +1,124 @@
+"""The body of an upload on its way: how much of it the connection has taken, and when nothing moves."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+_LOOKS = 16
+"""How often, in each `patience`, the progress is looked at."""
+_LONGEST_BETWEEN_LOOKS = 1.0
+
+
+class BodyWriter(Protocol):
+    """What aiohttp gives to write a body with."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None: ...  # noqa: D102
+
+    async def write(self, chunk: bytes | memoryview, /) -> None: ...  # noqa: D102
+
+    async def drain(self) -> None: ...  # noqa: D102
+
+
+class UploadBody:
+    """A body of `size` bytes, written piece by piece, once."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes | memoryview], size: int) -> None:
+        self.size = size
+        self.source_error: Exception | None = None
+        """What reading the pieces raised."""
+        self.complete = size == 0
+        """Whether all of it has left for the socket."""
+        self._pieces = pieces
+        self._written = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    async def write(self, writer: BodyWriter) -> None:
+        """Write all pieces. They cannot be written twice: aiohttp may try where it repeats a request."""
+        if self._task is not None:
+            raise ConnectionError("the body of this request was sent before")
+        self._task = asyncio.current_task()
+        self._transport = writer.transport
+        while (piece := await self._next()) is not None:
+            await writer.write(piece)
+            self._written += len(piece)
+            if self._written == self.size and (transport := writer.transport) is not None:
+                # Until nothing is left in the transport's buffer, which `drain` alone does not wait for.
+                transport.set_write_buffer_limits(high=0)
+                await writer.drain()
+                transport.set_write_buffer_limits()
+                self.complete = True
+
+    async def _next(self) -> bytes | memoryview | None:
+        try:
+            return await anext(self._pieces, None)
+        except Exception as error:  # whatever the user's source raises, to be raised as it is
+            self.source_error = error
+            raise
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a connection for it."""
+        return self._task is not None
+
+    def taken(self) -> int:
+        """Bytes that have gone out: those the peer has acknowledged, where the system tells."""
+        if (transport := self._transport) is None:
+            return 0
+        queued = _queued_in_kernel(transport.get_extra_info("socket"))
+        return self._written - transport.get_write_buffer_size() - queued
+
+    @asynccontextmanager
+    async def watched(self, patience: float, extend: Callable[[float], None]) -> AsyncGenerator[None]:
+        """Call `extend` with a new deadline, `patience` seconds from now, whenever bytes have moved.
+
+        While there is no connection yet, nothing could move: the deadline is extended too.
+        """
+        loop = asyncio.get_running_loop()
+        before = -1
+        timer: asyncio.TimerHandle | None = None
+
+        def look() -> None:
+            nonlocal before, timer
+            now = self.taken() if self.started else -1
+            if now != before or not self.started:
+                before = now
+                extend(loop.time() + patience)
+            timer = loop.call_later(min(patience / _LOOKS, _LONGEST_BETWEEN_LOOKS), look)
+
+        look()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def aclose(self) -> None:
+        """End the writing and close the source, even when this is cancelled."""
+        await asyncio.shield(asyncio.ensure_future(self._aclose()))
+
+    async def _aclose(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self._pieces.aclose()
+
+
+def _queued_in_kernel(sock: Any) -> int:
+    """Bytes in the send queue of a socket, 0 where the system does not say."""
+    if sock is None:
+        return 0
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+        import termios  # noqa: PLC0415
+
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+    except (ImportError, AttributeError, OSError, ValueError):
+        return 0
