@@ -18,7 +18,6 @@ from kognitos_async.uploads.sources import Source, name_of, opened_in_turn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kognitos_async.attempts import Attempts
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
     from kognitos_async.uploads.sources import UploadSource
@@ -49,15 +48,14 @@ class Files:
         `upload` does both steps. `agent_id` may be left out where the key belongs to one agent. Raises
         `TypeError` and `ValueError` for arguments, `APIStatusError`, `TransportError`. (create_file)
         """
-        return await self._create(file_name, agent_id, None)
+        return await self._sender.send(self._form_request(file_name, agent_id), _FORM)
 
-    async def _create(self, file_name: str, agent_id: str | None, attempts: Attempts | None) -> FileUpload:
+    def _form_request(self, file_name: str, agent_id: str | None) -> Request:
         body: dict[str, Any] = {"file_name": checks.text("file_name", file_name, longest=256)}
         if (agent := agent_id if agent_id is not None else self._scope.agent_id) is not None:
             body["agent_id"] = checks.identifier("agent_id", agent)
         # A second form does no harm, so a lost answer may be asked for again.
-        request = Request("POST", "/files", msgspec.json.encode(body), confidential=True)
-        return await self._sender.send(request, _FORM, attempts=attempts)
+        return Request("POST", "/files", msgspec.json.encode(body), confidential=True)
 
     async def upload(
         self,
@@ -88,10 +86,11 @@ class Files:
         """
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
+        request = self._form_request(name, agent_id)
         async with opened_in_turn(self._sender, source, size) as content:
             attempts = self._sender.attempts()
             while True:
-                form = await self._create(name, agent_id, attempts)
+                form = await self._sender.send(request, _FORM, attempts=attempts)
                 failure = await self._send(form, name, content, on_progress)
                 attempts.record("upload to the file store", failure or "stored")
                 if failure is None:

@@ -31,7 +31,7 @@ from tests import unmeasured
 PACKAGE = Path(kognitos_async.__file__).parent
 
 PUBLIC = """
-    SETTLED FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
+    SETTLED FileSource FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
     Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus Runs Stage UploadedFile
     APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
     ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
