@@ -13,6 +13,7 @@ SIZE = 300 * 1024 * 1024
 PROBE = Path(__file__).with_name("upload_probe.py")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("how", ["path", "iterator"])

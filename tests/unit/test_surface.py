@@ -31,14 +31,13 @@ from tests import unmeasured
 PACKAGE = Path(kognitos_async.__file__).parent
 
 PUBLIC = """
-    SETTLED FileSource FileUpload Files Health JournalError KognitosClient KognitosError Page Pager PollPolicy Process
-    Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus Runs Stage UploadedFile
-    APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError CapacityError ClientClosedError
-    ConfigurationError ConflictError DecodeError NotFoundError NotSentError OutcomeUnknownError
-    MirrorError SyncResult
-    PaginationError PermissionDeniedError RateLimitError RunError RunExceptionError RunFailedError
-    RunStoppedError ServerError StartUncertainError TransportError UnknownStatusError UploadError
-    WaitTimeoutError __version__
+    SETTLED FileSource FileUpload Files Health JournalError KognitosClient KognitosError Page Pager
+    PollPolicy Process Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus
+    Runs Stage UploadedFile APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError
+    CapacityError ClientClosedError ConfigurationError ConflictError DecodeError NotFoundError
+    NotSentError OutcomeUnknownError MirrorError SyncResult PaginationError PermissionDeniedError
+    RateLimitError RunError RunExceptionError RunFailedError RunStoppedError ServerError
+    StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
     PlatformClient PlatformRun RunState SETTLED_STATES StartedRun InvokeRequest AutomationStage
     Download F Filter FileRef PresignedUrl file_ref Table UnknownValue from_value to_value
 """
