@@ -60,6 +60,7 @@ if _TYPE_CHECKING:
         Health,
         Process,
         Run,
+        RunHandle,
         RunInput,
         RunOutput,
         RunRequest,
@@ -71,6 +72,7 @@ if _TYPE_CHECKING:
     from kognitos_async.rest_v2.runs import Runs
     from kognitos_async.retry import RetryPolicy
     from kognitos_async.settings import VERSION as __version__
+    from kognitos_async.shared_clients import shared_client, shared_platform_client
     from kognitos_async.uploads.sources import FileSource
     from kognitos_async.waiting.policy import PollPolicy
 
@@ -119,6 +121,7 @@ __all__ = [
     "RunError",
     "RunExceptionError",
     "RunFailedError",
+    "RunHandle",
     "RunInput",
     "RunOutcome",
     "RunOutput",
@@ -142,6 +145,8 @@ __all__ = [
     "__version__",
     "file_ref",
     "from_value",
+    "shared_client",
+    "shared_platform_client",
     "to_value",
 ]
 
@@ -201,6 +206,7 @@ _HOMES = {
     "Health": "rest_v2.models",
     "Process": "rest_v2.models",
     "Run": "rest_v2.models",
+    "RunHandle": "rest_v2.models",
     "RunInput": "rest_v2.models",
     "RunOutput": "rest_v2.models",
     "RunRequest": "rest_v2.models",
@@ -211,6 +217,8 @@ _HOMES = {
     "Processes": "rest_v2.processes",
     "Runs": "rest_v2.runs",
     "RetryPolicy": "retry",
+    "shared_client": "shared_clients",
+    "shared_platform_client": "shared_clients",
     "FileSource": "uploads.sources",
     "PollPolicy": "waiting.policy",
 }

@@ -12,6 +12,7 @@ from kognitos_async.errors import ConfigurationError
 from kognitos_async.messages import Redactor, Request, decoder_for, with_query
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.sender import Sender
+from kognitos_async.server_clock import ServerClock
 from kognitos_async.transport import Transport
 from kognitos_async.waiting.policy import PollPolicy
 
@@ -74,6 +75,7 @@ class BaseClient:
             redactor=Redactor(secret),
             max_concurrent=max_connections,
             requests_per_second=requests_per_second,
+            clock=ServerClock(request_timeout=request_timeout),
         )
 
     def __repr__(self) -> str:

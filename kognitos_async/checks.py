@@ -49,6 +49,20 @@ def seconds_or_none(name: str, value: object) -> float | None:
     return None if math.isinf(value) else float(value)
 
 
+def seconds(name: str, value: object) -> float:
+    """A finite number of seconds, 0 or more."""
+    found = seconds_or_none(name, value)
+    if found is None:
+        raise ValueError(f"{name} must be a finite number of seconds, got {value}")
+    return found
+
+
+def hook(name: str, value: object) -> None:
+    """A callable whose result is awaited, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a callable that returns an awaitable, got {type(value).__name__}")
+
+
 def callback(name: str, value: object) -> None:
     """A plain callable or None: what it returns is not awaited."""
     if value is None:
@@ -61,10 +75,10 @@ def callback(name: str, value: object) -> None:
         )
 
 
-def check_since(since: object) -> datetime:
+def check_since(since: object, *, name: str = "since") -> datetime:
     """An aware datetime; `TypeError` or `ValueError` for anything else."""
     if not isinstance(since, datetime):
-        raise TypeError(f"since must be a datetime, got {type(since).__name__}")
+        raise TypeError(f"{name} must be a datetime, got {type(since).__name__}")
     if since.tzinfo is None:
-        raise ValueError("since must be a datetime with a time zone, got one without")
+        raise ValueError(f"{name} must be a datetime with a time zone, got one without")
     return since

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from kognitos_async.server_clock import StartWindow
+
 
 class KognitosError(Exception):
     """Base of every error of this library.
@@ -193,14 +195,17 @@ class StartUncertainError(KognitosError):
     """A start was sent and its outcome is not known: the run may exist.
 
     Look it up with `client.runs.find_started(error.request, since=error.since)` before starting again.
-    `request` is what was asked for, `since` the UTC time just before it was first sent; `__cause__` is what
-    went wrong.
+    `request` is what was asked for, `since` the UTC time just before it was sent; `__cause__` is what went
+    wrong. `window` holds what was known of the server's clock then, for the library's own look-ups.
     """
 
-    def __init__(self, text: str, *, request: Any, since: datetime) -> None:
+    def __init__(
+        self, text: str, *, request: Any, since: datetime, window: StartWindow | None = None
+    ) -> None:
         super().__init__(text)
         self.request = request
         self.since = since
+        self.window = window
 
 
 class UploadError(KognitosError):

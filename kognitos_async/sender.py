@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from kognitos_async import messages, retry
@@ -19,6 +18,7 @@ from kognitos_async.errors import (
     TransportError,
 )
 from kognitos_async.messages import Response
+from kognitos_async.server_clock import ServerClock
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
@@ -45,13 +45,14 @@ class Sender:
         max_concurrent: int,
         requests_per_second: float | None,
         chance: random.Random | None = None,
+        clock: ServerClock | None = None,
     ) -> None:
         self.transport = transport
         self.policy = policy
         self.redactor = redactor
         self.quota = retry.RetryQuota()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
-        self.server_date: str | None = None
+        self.clock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._requests_per_second = requests_per_second
         self._gate: Gate | None = None
@@ -81,18 +82,6 @@ class Sender:
         if self._gate is None:
             raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
         return self._gate
-
-    def clock_difference(self) -> timedelta:
-        """How far the server's clock is ahead of ours, by the Date of its last answer; 0 if it has none."""
-        try:
-            there = parsedate_to_datetime(self.server_date or "")
-        except ValueError:
-            return timedelta()
-        if there.tzinfo is None:
-            there = there.replace(tzinfo=UTC)
-        difference = there - datetime.now(UTC)
-        # Whole seconds and some travel: small differences say nothing.
-        return difference if abs(difference) > timedelta(seconds=2) else timedelta()
 
     @property
     def cuts(self) -> int:
@@ -238,7 +227,7 @@ class Sender:
     ) -> APIStatusError | None:
         """What an answer other than 2xx means; None for a 2xx. Called while the slot is held."""
         attempts.record(request, response.status)
-        self.server_date = response.headers.get("Date")
+        self.clock.note_date(response.headers.get("Date"), age=response.headers.get("Age"))
         if 200 <= response.status < 300:
             self.gate.succeeded()
             return None

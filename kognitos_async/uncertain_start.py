@@ -1,36 +1,109 @@
-"""Starts, whichever API they are of: when one is in doubt, and which runs were started just now."""
+"""A start whose answer was lost: when it is in doubt, and what proves that its run exists or does not."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+import unicodedata
+from collections import Counter
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from kognitos_async.errors import APIStatusError, DecodeError, OutcomeUnknownError, StartUncertainError
+import msgspec
+
+from kognitos_async.errors import (
+    APIStatusError,
+    DecodeError,
+    KognitosError,
+    OutcomeUnknownError,
+    StartUncertainError,
+)
 from kognitos_async.retry import certainly_not_done
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+
+    from kognitos_async.server_clock import ServerClock, Span, StartWindow
+
+    BeforeSend: TypeAlias = Callable[[], Awaitable[object]]
 
 T = TypeVar("T")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _REFUSED_LATE = frozenset({303, 408, 460, 499})
 """Statuses below 500 after which the work may have been done all the same."""
+_MOST_REMEMBERED = 10_000
+_EXPECTED_FOR = 900.0
+"""Seconds for which a run that was just started is expected in the list."""
+MOST_STARTS = 5
+"""Maximum starts of one request; each repeat only after the lost one proved absent."""
 
 
-async def started(sending: Awaitable[T], what: str, request: Any) -> T:
-    """What `sending` a start returns; `StartUncertainError` where the run may exist all the same."""
-    since = datetime.now(UTC)
+class Found(msgspec.Struct, Generic[R_co], frozen=True):
+    """The look-up's answer: the start made this run."""
+
+    run: R_co
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The look-up's answer: the start certainly made no run, and may be sent again."""
+
+
+class Undecided(msgspec.Struct, frozen=True):
+    """The look-up's answer: it cannot be told. `reason` is a clause for a message, `cause` what failed."""
+
+    reason: str
+    cause: KognitosError | None = None
+
+
+LookUp: TypeAlias = Found[R] | Absent | Undecided
+"""The three answers of a look-up."""
+
+
+class Answered(NamedTuple, Generic[T]):
+    """The answer to a start, and the moments of the monotonic clock between which it was processed."""
+
+    value: T
+    sent: float
+    received: float
+
+
+async def started(
+    clock: ServerClock,
+    send: Callable[[BeforeSend], Awaitable[T]],
+    *,
+    what: str,
+    asked: Any,
+    before_send: BeforeSend | None,
+) -> Answered[T]:
+    """What `send` returns for a start; `StartUncertainError` where the run may exist all the same.
+
+    `send` awaits what it is given right before each attempt. `what` names the start in the error, and
+    `asked` becomes its `request`.
+    """
+    window: StartWindow | None = None
+
+    async def about_to_send() -> None:
+        nonlocal window
+        window = None  # what `before_send` raises is no doubt: the attempt is not made
+        if before_send is not None:
+            await before_send()
+        window = clock.window()
+
     try:
-        return await sending
+        value = await send(about_to_send)
     except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
-        if not _may_have_started(problem):
+        if window is None or not _may_have_started(problem):
             raise
         raise StartUncertainError(
             f"the start of {what} was sent, but whether it runs is not known ({problem}). "
             "Look it up with runs.find_started(error.request, since=error.since) before starting again",
-            request=request,
-            since=since,
+            request=asked,
+            since=window.since,
+            window=window,
         ) from problem
+    received = clock.monotonic()
+    return Answered(value, received if window is None else window.moment, received)
 
 
 def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:
@@ -39,3 +112,132 @@ def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeErro
             return False
         return problem.status >= 500 or problem.status in _REFUSED_LATE
     return True
+
+
+def undecided(answer: Undecided, what: str, asked: Any, window: StartWindow) -> StartUncertainError:
+    """The error for a look-up that cannot tell."""
+    return StartUncertainError(
+        f"whether the start of {what} made a run cannot be told: {answer.reason}. "
+        "Look at the runs themselves before starting it again",
+        request=asked,
+        since=window.since,
+        window=window,
+    )
+
+
+class OwnStart(NamedTuple):
+    """A run that this client started: the list it belongs to, its name as sent, and when."""
+
+    group: Hashable
+    name: str | None
+    sent: float
+    received: float
+
+
+class OwnStarts:
+    """What one client has started itself, as far as look-ups need it; the last 10,000 are remembered."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, OwnStart] = {}
+        self._unseen: dict[str, OwnStart] = {}
+        self._under_way: Counter[Hashable] = Counter()
+
+    def note(self, run_id: str, start: OwnStart) -> None:
+        """Keep that a start made this run, as its answer said."""
+        _keep(self._unseen, run_id, start)
+        self.adopt(run_id, start)
+
+    def adopt(self, run_id: str, start: OwnStart) -> None:
+        """Keep that a start made this run, as a look-up found."""
+        _keep(self._known, run_id, start)
+
+    def unseen(self, run_id: str) -> OwnStart | None:
+        """The start that made the run, the first time that it is seen after its answer."""
+        return self._unseen.pop(run_id, None)
+
+    def get(self, run_id: str) -> OwnStart | None:
+        """The start that made the run, None if it is not known to be ours."""
+        return self._known.get(run_id)
+
+    def latest(self, count: int) -> list[str]:
+        """The runs started last."""
+        return list(islice(reversed(self._known), count))
+
+    @contextmanager
+    def under_way(self, key: Hashable) -> Iterator[None]:
+        """A start of this key is being sent or looked up in the block: whose a new run is cannot be told."""
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    def count_under_way(self, key: Hashable) -> int:
+        """How many starts of this key are under way."""
+        return self._under_way[key]
+
+    def expected(self, group: Hashable, *, began: float) -> set[str]:
+        """The runs that a list of the group, read from `began` on, has to show: those just made."""
+        expected = set()
+        for run_id, start in reversed(self._known.items()):
+            if start.received < began - _EXPECTED_FOR:
+                break
+            if start.group == group and start.received <= began:
+                expected.add(run_id)
+        return expected
+
+
+def _keep(starts: dict[str, OwnStart], run_id: str, start: OwnStart) -> None:
+    starts[run_id] = start
+    while len(starts) > _MOST_REMEMBERED:
+        del starts[next(iter(starts))]
+
+
+class Candidate(NamedTuple, Generic[R]):
+    """A run met in the list that may be the one: its id and stamp, and whether it fits in all but time."""
+
+    run: R
+    run_id: str
+    stamp: float
+    fits: bool
+
+
+def decide(
+    candidates: Sequence[Candidate[R]],
+    span: Span,
+    *,
+    absence: str | None,
+    unexplained_later: bool,
+) -> LookUp[R]:
+    """The answer that the runs met in a complete reading allow. Pure.
+
+    `candidates` are all runs that may be the one in the widest sense, those known to be another's left out.
+    `absence` says why their lack proves nothing, None where it does. `unexplained_later` are runs beyond
+    the likely time that forbid a choice.
+    """
+    possible = [one for one in candidates if one.stamp >= span.possible_from]
+    likely = [one for one in possible if one.fits and span.likely_from <= one.stamp <= span.likely_until]
+    if not unexplained_later:
+        possible = [one for one in possible if one.stamp <= span.likely_until]
+    if len(likely) == 1 and len(possible) == 1:
+        return Found(likely[0].run)
+    if not candidates:
+        return Absent() if absence is None else Undecided(f"no such run is listed, but {absence}")
+    if len(candidates) == 1:
+        [only] = candidates
+        if only.fits:
+            return Undecided(f"run {only.run_id} was created outside the time of this start")
+        return Undecided(f"run {only.run_id} resembles it, but may be another's")
+    return Undecided(f"{len(candidates)} runs may be it or others', such as {candidates[0].run_id}")
+
+
+def name_key(name: str) -> str:
+    """What is the same for names that a service may keep as one: blanks, case and Unicode forms folded."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    visible = "".join(
+        character if character.isspace() or not unicodedata.category(character).startswith("C") else ""
+        for character in folded
+    )
+    return " ".join(visible.split())

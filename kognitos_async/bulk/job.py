@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from kognitos_async.bulk.journal import Entry
     from kognitos_async.sender import Sender
+    from kognitos_async.server_clock import StartWindow
 
 
 class BulkJob(Generic[Q, R]):
@@ -171,6 +173,10 @@ class BulkJob(Generic[Q, R]):
         now = asyncio.get_running_loop().time()
         passed = now - self._opened if since_opening else 0.0
         await self._sender.sleep(max(0.0, self._absence_delay - passed))
+
+    def window_at(self, since: datetime) -> StartWindow:
+        """The window of a start of which only the time of sending is known."""
+        return self._sender.clock.window_at(since)
 
     @property
     def jobs(self) -> Jobs[Q, R]:

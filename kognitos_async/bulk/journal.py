@@ -20,7 +20,7 @@ from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 PLANNED, STARTING, STARTED, SETTLED = "planned", "starting", "started", "settled"
@@ -43,7 +43,7 @@ _COLUMNS = ", ".join(Entry._fields)
 
 
 class Others(NamedTuple):
-    """Of the runs looked up, those of other entries, and whether an equal entry's start is in doubt too."""
+    """The runs of other entries, and whether an equal entry's start is in doubt too."""
 
     runs: set[str]
     in_doubt: bool
@@ -139,24 +139,18 @@ class Journal:
         entry: Entry | None = await self._do(find)
         return entry
 
-    async def others(self, entry: Entry, run_ids: Sequence[str]) -> Others:
+    async def others(self, entry: Entry) -> Others:
         """What is recorded for other entries that a look-up for this one must not mistake for its own."""
 
         def find(database: sqlite3.Connection) -> Others:
-            elsewhere = "FROM runs WHERE position != ? AND"
-            taken = {
-                run_id
-                for run_id in run_ids
-                if database.execute(
-                    f"SELECT 1 {elsewhere} run_id = ?",
-                    (entry.position, run_id),
-                ).fetchone()
-            }
+            taken = database.execute(
+                "SELECT run_id FROM runs WHERE position != ? AND run_id IS NOT NULL", (entry.position,)
+            )
             doubt = database.execute(
-                f"SELECT 1 {elsewhere} request = ? AND state = 'starting' LIMIT 1",
+                "SELECT 1 FROM runs WHERE position != ? AND request = ? AND state = 'starting' LIMIT 1",
                 (entry.position, entry.request),
             ).fetchone()
-            return Others(taken, doubt is not None)
+            return Others({run_id for (run_id,) in taken}, doubt is not None)
 
         found: Others = await self._do(find)
         return found

@@ -13,14 +13,14 @@ from kognitos_async.errors import (
     StartUncertainError,
     WaitTimeoutError,
 )
+from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, undecided
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from kognitos_async.bulk.job import BulkJob
     from kognitos_async.bulk.journal import Entry
-
-
-_MOST_STARTS = 5
-"""So often a request whose start was lost is started, each time after it was certainly absent."""
+    from kognitos_async.server_clock import StartWindow
 
 
 class RequestRun(Generic[Q, R]):
@@ -63,28 +63,29 @@ class RequestRun(Generic[Q, R]):
             return self._begun
         if entry.state == STARTED and entry.run_id is not None:
             return entry.run_id
-        # Since the first start whose outcome was in doubt: a look-up that covers them all misses none.
-        since: datetime | None = None
+        # All starts in doubt at once: what the look-up for one came too early for is found by the next.
+        window: StartWindow | None = None
         if entry.state == STARTING and entry.since is not None:
-            since = datetime.fromtimestamp(entry.since, UTC)
+            window = self._job.window_at(datetime.fromtimestamp(entry.since, UTC))
             lost = StartUncertainError(
                 f"an earlier process was ended while it started {entry.name!r}; whether it runs is not known",
                 request=self._request,
-                since=since,
+                since=window.since,
             )
-            if (found := await self._look_up(lost, since, since_opening=True)) is not None:
+            if (found := await self._look_up(lost, window, since_opening=True)) is not None:
                 return await self._adopt(found)
         while True:
-            since = since or datetime.now(UTC)
+            since = datetime.now(UTC) if window is None else window.since
             self._attempts += 1
             await journal.starting(entry, since.timestamp())
             try:
                 self._begun = await self._job.start_when_room(self._request)
             except StartUncertainError as lost:
-                found = await self._look_up(lost, since, since_opening=False)
+                window = (lost.window or self._job.window_at(since)).joined(window)
+                found = await self._look_up(lost, window, since_opening=False)
                 if found is not None:
                     return await self._adopt(found)
-                if self._attempts >= _MOST_STARTS:
+                if self._attempts >= MOST_STARTS:
                     await journal.not_started(entry)
                     raise
             except JournalError:
@@ -101,19 +102,20 @@ class RequestRun(Generic[Q, R]):
             await self._journal.started(self._entry, self._jobs.id_of(run))
         return run
 
-    async def _look_up(self, lost: StartUncertainError, since: datetime, *, since_opening: bool) -> R | None:
-        """The run that a lost start made, None if certainly none; `lost` where that cannot be told."""
+    async def _look_up(
+        self, lost: StartUncertainError, window: StartWindow, *, since_opening: bool
+    ) -> R | None:
+        """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
         await self._job.until_absence_shows(since_opening)
-        try:
-            found = await self._jobs.find(self._request, since)
-        except KognitosError as problem:
-            raise lost from problem
+        known: Collection[str] = ()
+        in_doubt = False
         if self._journal is not None and self._entry is not None:
-            ids = [self._jobs.id_of(run) for run in found]
-            others = await self._journal.others(self._entry, ids)
-            found = [run for run in found if self._jobs.id_of(run) not in others.runs]
-            if others.in_doubt:
-                raise lost
-        if len(found) > 1 or not (found or self._jobs.absence_proves):
-            raise lost
-        return found[0] if found else None
+            known, in_doubt = await self._journal.others(self._entry)
+        answer = await self._jobs.look_up(self._request, window, known_ids=known, in_doubt_too=in_doubt)
+        if isinstance(answer, Found):
+            run: R = answer.run
+            return run
+        if isinstance(answer, Absent):
+            return None
+        name = "the request" if self._entry is None else repr(self._entry.name)
+        raise undecided(answer, name, self._request, window) from (answer.cause or lost)

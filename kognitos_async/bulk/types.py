@@ -11,8 +11,10 @@ from kognitos_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Collection
+
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import LookUp
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -36,11 +38,6 @@ class RunOutcome(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
 class Jobs(Protocol[Q, R]):
     """What a bulk job needs of a client."""
 
-    @property
-    def absence_proves(self) -> bool:
-        """Whether a lost start that cannot be found certainly started nothing, and may be sent again."""
-        ...
-
     def encode(self, request: Q) -> tuple[str, bytes]:
         """The request's name and its whole content; `TypeError` or `ValueError` if it cannot be sent."""
         ...
@@ -57,8 +54,19 @@ class Jobs(Protocol[Q, R]):
         """The settled run of a request."""
         ...
 
-    async def find(self, request: Q, since: datetime) -> Sequence[R]:
-        """The runs a lost start may have made."""
+    async def look_up(
+        self,
+        request: Q,
+        window: StartWindow,
+        *,
+        known_ids: Collection[str] = (),
+        in_doubt_too: bool = False,
+    ) -> LookUp[R]:
+        """What became of a lost start: its run, certainly none, or that it cannot be told.
+
+        `known_ids` are the runs of other requests, by `id_of`; `in_doubt_too` says that a start which could
+        have made the same run is in doubt too.
+        """
         ...
 
     def id_of(self, run: R) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kognitos_async import checks
+from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.platform_v1.arguments import instance, instances, texts
 from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
@@ -13,18 +15,20 @@ from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
 from kognitos_async.platform_v1.names import AUTOMATION, WORKSPACE
 from kognitos_async.platform_v1.resource import Resource, given
-from kognitos_async.uncertain_start import started
+from kognitos_async.uncertain_start import Found, Undecided, started, undecided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from kognitos_async.paging import Pager
-    from kognitos_async.platform_v1.encoding import Invocation
     from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.models.runs import StartedRun
     from kognitos_async.platform_v1.names import Named, Scope
     from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
+    from kognitos_async.uncertain_start import BeforeSend
 
 REVISION = (*AUTOMATION, "revisions")
 _INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
@@ -33,9 +37,10 @@ _INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
 class Automations(Resource):
     """`client.automations`."""
 
-    def __init__(self, sender: Sender, scope: Scope, reader: RunReader) -> None:
+    def __init__(self, sender: Sender, scope: Scope, reader: RunReader, look_ups: LookUps) -> None:
         super().__init__(sender, scope)
         self._reader = reader
+        self._look_ups = look_ups
 
     async def invoke(
         self,
@@ -45,40 +50,99 @@ class Automations(Resource):
         stage: AutomationStage | str = AutomationStage.PUBLISHED,
         workspace_id: str | None = None,
         organization_id: str | None = None,
+        before_send: BeforeSend | None = None,
+        wait_for_room: bool = True,
     ) -> StartedRun:
         """The run just started, to be given to `client.wait_for_run`. (InvokeAutomation)
 
         `inputs` are named Python values, converted by `to_value`: text, exact numbers, dates, tables, files.
-        It is sent again only when the first try certainly started nothing. Raises `StartUncertainError` when
-        it may have, which `runs.find_started` helps to resolve, `CapacityError` when there is still no room
-        after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and `TypeError` or `ValueError`
-        before sending.
+
+        `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
+        allow it: the place to record that the invocation is being sent. What it raises is raised, and then
+        the attempt certainly was not made. Without `wait_for_room` a `CapacityError` is raised at once.
+
+        The invocation is sent again only when the attempt before certainly started nothing. Raises
+        `StartUncertainError` when it may have, which `runs.find_started` helps to resolve, `CapacityError`
+        when there is still no room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and
+        `TypeError` or `ValueError` before sending.
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self.invoke_request(
-            InvokeRequest(
-                automation=str(name), inputs=inputs, stage=stage, organization_id=name.organization_id
-            )
+        request = InvokeRequest(
+            automation=str(name), inputs=inputs, stage=stage, organization_id=name.organization_id
         )
+        return await self.invoke_request(request, before_send=before_send, wait_for_room=wait_for_room)
 
-    async def invoke_request(self, request: InvokeRequest, *, wait_for_room: bool = True) -> StartedRun:
-        """`invoke`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
+    async def invoke_request(
+        self,
+        request: InvokeRequest,
+        *,
+        before_send: BeforeSend | None = None,
+        wait_for_room: bool = True,
+    ) -> StartedRun:
+        """`invoke`, with its arguments as one value."""
         invocation = encode_invocation(request, self._scope)
-        return await started(self._invoke(invocation, wait_for_room), str(invocation.automation), request)
-
-    async def _invoke(self, invocation: Invocation, wait_for_room: bool) -> StartedRun:
-        answer = await self._sender.send(
-            Request(
-                "POST",
-                f"{invocation.automation.path}:invoke",
-                invocation.body,
-                repeatable=False,
-                starts_run=True,
-                waits_for_capacity=wait_for_room,
-            ),
-            _INVOKED,
+        checks.hook("before_send", before_send)
+        sent = Request(
+            "POST",
+            f"{invocation.automation.path}:invoke",
+            invocation.body,
+            repeatable=False,
+            starts_run=True,
+            waits_for_capacity=wait_for_room,
         )
-        return self._reader.started(answer.run_id, invocation.automation)
+
+        async def send(about_to_send: BeforeSend) -> StartedRun:
+            answer = await self._sender.send(sent, _INVOKED, before_send=about_to_send)
+            return self._reader.started(answer.run_id, invocation.automation)
+
+        with self._look_ups.under_way(invocation):
+            answer = await started(
+                self._sender.clock,
+                send,
+                what=str(invocation.automation),
+                asked=request,
+                before_send=before_send,
+            )
+            self._look_ups.note(answer)
+        return answer.value
+
+    async def start_once(
+        self,
+        request: InvokeRequest,
+        *,
+        earlier: datetime | None = None,
+        before_send: BeforeSend | None = None,
+        absence_delay: float = 5.0,
+    ) -> StartedRun:
+        """The one run of `request`: invoked now, or found where an earlier attempt may have made it already.
+
+        `earlier` is the time, by this machine's clock, at which an attempt was sent whose outcome is not
+        known: the run is looked up, `absence_delay` seconds after the call, and nothing is sent. So it is
+        when the answer to the attempt of this call is lost. A run is taken for the one only when its
+        inputs, its time and who started it all allow it, and those of no other run do.
+
+        Nothing marks an invocation, so it can never be told that there is no run: raises
+        `StartUncertainError` then, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
+        """
+        invocation = encode_invocation(request, self._scope)
+        delay = checks.seconds("absence_delay", absence_delay)
+        lost: StartUncertainError | None = None
+        with self._look_ups.under_way(invocation):
+            if earlier is not None:
+                window = self._sender.clock.window_at(checks.check_since(earlier, name="earlier"))
+            else:
+                try:
+                    return await self.invoke_request(request, before_send=before_send)
+                except StartUncertainError as error:
+                    if error.window is None:
+                        raise
+                    lost, window = error, error.window
+            await self._sender.sleep(delay)
+            answer = await self._look_ups.look_up(request, window, own_under_way=1)
+            if isinstance(answer, Found):
+                return self._look_ups.adopt(answer.run)
+        reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
+        raise undecided(reason, str(invocation.automation), request, window) from (reason.cause or lost)
 
     def list(
         self,

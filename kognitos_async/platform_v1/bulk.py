@@ -10,15 +10,17 @@ from kognitos_async.messages import decoder_for
 from kognitos_async.platform_v1.encoding import encode_invocation, request_of
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
 from kognitos_async.platform_v1.names import RUN, parse_name
+from kognitos_async.uncertain_start import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Collection
 
     from kognitos_async.platform_v1.automations import Automations
+    from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.run_reader import RunReader
-    from kognitos_async.platform_v1.runs import Runs
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import LookUp
     from kognitos_async.waiting.reader import Waited
 
 _RUN = decoder_for(PlatformRun, strict=False)
@@ -27,19 +29,16 @@ _RUN = decoder_for(PlatformRun, strict=False)
 class InvocationJobs:
     """Invokes, waits for, looks up and stores the runs of one `run_many`."""
 
-    absence_proves = False
-    """Nothing marks an invocation, so one that is not found may exist all the same."""
-
     def __init__(
         self,
         automations: Automations,
-        runs: Runs,
+        look_ups: LookUps,
         reader: RunReader,
         scope: Scope,
         wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
     ) -> None:
         self._automations = automations
-        self._runs = runs
+        self._look_ups = look_ups
         self._reader = reader
         self._scope = scope
         self._wait = wait
@@ -68,9 +67,19 @@ class InvocationJobs:
         organization_id = parse_name("run", run, RUN).organization_id if isinstance(run, str) else None
         return await self._wait(self._reader.waited(run, organization_id=organization_id))
 
-    async def find(self, request: InvokeRequest, since: datetime) -> list[PlatformRun]:
-        """The runs a lost start may have made."""
-        return await self._runs.find_started(request, since=since)
+    async def look_up(
+        self,
+        request: InvokeRequest,
+        window: StartWindow,
+        *,
+        known_ids: Collection[str] = (),
+        in_doubt_too: bool = False,
+    ) -> LookUp[PlatformRun | StartedRun]:
+        """What became of a lost invocation; a run found is known as this request's from then on."""
+        answer = await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
+        if isinstance(answer, Found):
+            self._look_ups.adopt(answer.run)
+        return answer
 
     def id_of(self, run: PlatformRun | StartedRun) -> str:
         """The run's full name."""

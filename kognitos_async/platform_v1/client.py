@@ -14,6 +14,7 @@ from kognitos_async.platform_v1.books import Books
 from kognitos_async.platform_v1.bulk import InvocationJobs
 from kognitos_async.platform_v1.exceptions import Exceptions
 from kognitos_async.platform_v1.files import Files
+from kognitos_async.platform_v1.look_up import LookUps
 from kognitos_async.platform_v1.models.runs import (
     ENDED,
     SETTLED_STATES,
@@ -29,6 +30,7 @@ from kognitos_async.platform_v1.run_reader import RunReader
 from kognitos_async.platform_v1.runs import Runs
 from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
+from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
 from kognitos_async.waiting.waits import Waits, checked_wait
@@ -125,9 +127,11 @@ class PlatformClient(BaseClient):
         )
         self.organizations = Organizations(self._sender, scope)
         self.workspaces = Workspaces(self._sender, scope)
-        self._reader = RunReader(self._sender, scope, RecentStarts())
-        self.runs = Runs(self._sender, scope, poll, self._reader)
-        self.automations = Automations(self._sender, scope, self._reader)
+        own = OwnStarts()
+        self._reader = RunReader(self._sender, scope, RecentStarts(), own)
+        self._look_ups = LookUps(self._sender, scope, self._reader, own)
+        self.runs = Runs(self._sender, scope, poll, self._reader, self._look_ups)
+        self.automations = Automations(self._sender, scope, self._reader, self._look_ups)
         self.exceptions = Exceptions(self._sender, scope)
         self.files = Files(self._sender, scope)
         self.books = Books(self._sender, scope)
@@ -243,7 +247,7 @@ class PlatformClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            InvocationJobs(self.automations, self.runs, self._reader, self._scope, wait),
+            InvocationJobs(self.automations, self._look_ups, self._reader, self._scope, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kognitos_async.platform_v1.models.runs import (
     AutomationStage,
+    InvocationDetails,
     InvocationSource,
     InvokeRequest,
     PlatformRun,
@@ -17,10 +22,18 @@ from kognitos_async.platform_v1.names import AUTOMATION, Name, Scope, parse_name
 from kognitos_async.platform_v1.values import from_values, to_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _NOT_OURS = (InvocationSource.TRIGGER, InvocationSource.SCHEDULE)
+
+
+class Likeness(Enum):
+    """How a run compares with an invocation: nothing parts them, something is not told, it is another's."""
+
+    ALIKE = "alike"
+    UNCLEAR = "unclear"
+    OTHER = "other"
 
 
 class Invocation(msgspec.Struct, frozen=True):
@@ -45,15 +58,26 @@ class Invocation(msgspec.Struct, frozen=True):
         """A name for it where the user gives none."""
         return f"invocation {hashlib.sha256(self.record).hexdigest()[:32]}"
 
-    def made(self, run: PlatformRun) -> bool:
-        """Whether the run may be what this invocation made: inputs beyond ours may be defaults."""
-        details = run.invocation_details
-        if run.stage != self.stage or (details is not None and details.invocation_source in _NOT_OURS):
-            return False
+    def likeness(self, run: PlatformRun, users: Collection[str]) -> Likeness:
+        """Whether the run may be what this invocation made, its time apart.
+
+        `users` are the users that runs known to be ours were started by. Inputs beyond those given may be
+        defaults that the API has added, or somebody else's.
+        """
+        if run.stage != self.stage:
+            return Likeness.OTHER
+        details = run.invocation_details or InvocationDetails()
+        source, user = details.invocation_source, details.user_id
+        if details.trigger_id or source in _NOT_OURS or (user and users and user not in users):
+            return Likeness.OTHER
         theirs = run.user_inputs
-        return all(
-            name in theirs and _same(theirs[name], value) for name, value in from_values(self.inputs).items()
-        )
+        if not all(
+            name in theirs and same_value(theirs[name], value)
+            for name, value in from_values(self.inputs).items()
+        ):
+            return Likeness.OTHER
+        ours = user in users if user else source == InvocationSource.MANUAL
+        return Likeness.ALIKE if ours and len(theirs) == len(self.inputs) else Likeness.UNCLEAR
 
 
 def encode_invocation(request: InvokeRequest, scope: Scope) -> Invocation:
@@ -62,8 +86,22 @@ def encode_invocation(request: InvokeRequest, scope: Scope) -> Invocation:
     return Invocation(automation, stage_word(request.stage), _values(request.inputs))
 
 
-def _same(one: object, other: object) -> bool:
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def same_value(one: object, other: object) -> bool:
+    """Whether two values of the API are one: Python takes True for 1, and times of two zones for equal."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return len(one) == len(other) and all(
+            any(same_value(key, theirs) and same_value(value, other[theirs]) for theirs in other)
+            for key, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, AbstractSet) and isinstance(other, AbstractSet):
+        return len(one) == len(other) and all(any(same_value(a, b) for b in other) for a in one)
+    if isinstance(one, datetime) and isinstance(other, datetime) and one.utcoffset() != other.utcoffset():
+        return False
+    return bool(one == other)
 
 
 def _values(inputs: Mapping[str, object] | None) -> dict[str, dict[str, Any]]:

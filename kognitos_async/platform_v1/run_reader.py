@@ -19,8 +19,11 @@ from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 from kognitos_async.waiting.reader import Waited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kognitos_async.platform_v1.names import Name, Named, Scope
     from kognitos_async.sender import Sender
+    from kognitos_async.uncertain_start import OwnStarts
     from kognitos_async.waiting.recent_starts import RecentStarts
 
 _RUN = decoder_for(PlatformRun, strict=False)
@@ -32,14 +35,19 @@ _WIDE_MARGIN = timedelta(seconds=60)
 class RunReader:
     """Reads runs alone and by the page, and tells what is known of one before it is read."""
 
-    def __init__(self, sender: Sender, scope: Scope, recent: RecentStarts) -> None:
+    def __init__(self, sender: Sender, scope: Scope, recent: RecentStarts, own: OwnStarts) -> None:
         self._sender = sender
         self._scope = scope
         self._recent = recent
+        self._own = own
+        self.users: set[str] = set()
+        """The users that runs known to be ours were started by."""
 
     async def read(self, run_id: str) -> PlatformRun:
         """The run of a full name."""
-        return await self._sender.send(Request("GET", parse_name("run", run_id, RUN).path), _RUN)
+        run = await self._sender.send(Request("GET", parse_name("run", run_id, RUN).path), _RUN)
+        self._learn(run)
+        return run
 
     async def read_page(
         self, group: str, token: str | None, since: datetime | None = None
@@ -56,7 +64,22 @@ class RunReader:
         runs = answer.runs
         if runs and not runs[0].name.startswith("organizations/"):
             runs = tuple(msgspec.structs.replace(run, name=f"{group}/runs/{run.id}") for run in runs)
+        for run in runs:
+            self._learn(run)
         return Page(runs, answer.next_page_token or None)
+
+    def note_users(self, runs: Iterable[PlatformRun]) -> None:
+        """Take in by whom runs known to be ours were started."""
+        for run in runs:
+            if run.invocation_details is not None and run.invocation_details.user_id:
+                self.users.add(run.invocation_details.user_id)
+
+    def _learn(self, run: PlatformRun) -> None:
+        """What a run that this client started shows: who we are, and how the stamping clock goes."""
+        start = self._own.unseen(run.name)
+        if start is not None:
+            self.note_users([run])
+            self._sender.clock.note_stamp(run.create_time, sent=start.sent, received=start.received)
 
     def key(self, run: PlatformRun) -> str:
         """What a run is read by."""
@@ -85,15 +108,15 @@ class RunReader:
         name = self._scope.run(run, automation, workspace_id, organization_id)
         key, group = str(name), str(name.parent(AUTOMATION))
         age = self._recent.age(key)
-        server_now = datetime.now(UTC) + self._sender.clock_difference()
+        clock = self._sender.clock
         if isinstance(run, PlatformRun):
             if age is None:
-                age = max(0.0, (server_now - run.create_time).total_seconds())
+                age = max(0.0, (clock.now() - run.create_time).total_seconds())
             return Waited(key, run, group, age, fresh=age <= NOT_FOUND_GRACE, born=run.create_time)
         if isinstance(run, StartedRun):
             if age is None:
                 age = max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
-            born = run.started_at + self._sender.clock_difference() - _WIDE_MARGIN
+            born = run.started_at + clock.difference() - _WIDE_MARGIN
             return Waited(key, None, group, age, fresh=age <= NOT_FOUND_GRACE, born=born)
         return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
 

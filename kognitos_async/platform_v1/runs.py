@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
@@ -10,24 +10,26 @@ from kognitos_async.checks import check_since
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.encoding import encode_invocation
-from kognitos_async.platform_v1.filters import F, filter_text
+from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import runs as generated
 from kognitos_async.platform_v1.models.generated.automations import Automation, ListAutomationsResponse
 from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun
 from kognitos_async.platform_v1.resource import Resource
+from kognitos_async.shared_reading import gathered
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
     import os
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from kognitos_async.mirror.rows import SyncResult
     from kognitos_async.mirror.store import RunStore
     from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.filters import Filter
+    from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.models.runs import InvokeRequest
     from kognitos_async.platform_v1.names import Name, Named, Scope
     from kognitos_async.platform_v1.run_reader import RunReader
@@ -35,17 +37,18 @@ if TYPE_CHECKING:
     from kognitos_async.waiting.policy import PollPolicy
 
 _RUN = decoder_for(PlatformRun, strict=False)
-_MARGIN = timedelta(seconds=5)
-"""How much earlier than its start a run may seem created: clocks that differ."""
 
 
 class Runs(Resource):
     """`client.runs`."""
 
-    def __init__(self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader) -> None:
+    def __init__(
+        self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader, look_ups: LookUps
+    ) -> None:
         super().__init__(sender, scope)
         self._poll = poll
         self._reader = reader
+        self._look_ups = look_ups
 
     def list(
         self,
@@ -188,24 +191,33 @@ class Runs(Resource):
 
     async def find_started(self, request: InvokeRequest, *, since: datetime) -> builtins.list[PlatformRun]:
         """The runs that a lost invocation may have made: its automation, stage and inputs, created at `since`
-        or later by no trigger or schedule; oldest first.
+        or later by no trigger or schedule, nor by another user than the one that runs of this client show;
+        oldest first.
 
-        Nothing marks an invocation: one that somebody else made with the same inputs is found as well, and
-        runs with inputs beyond those given are, for the API may add defaults. Five seconds before `since`
-        count too, by the server's clock where it says what it is. (ListRuns)
+        Nothing marks an invocation: one that the same user made elsewhere with the same inputs is found as
+        well, and runs with inputs beyond those given are, for the API may add defaults. `since` is by this
+        machine's clock; runs created earlier count too as far as the clocks that were seen may differ, at
+        least five seconds. Calls under way at once share readings of the list. (ListRuns)
         """
         check_since(since)
-        invocation = encode_invocation(request, self._scope)
-        earliest = since + self._sender.clock_difference() - _MARGIN
-        automation = invocation.automation
-        listing = self.list(
-            str(automation),
-            filter=F.create_time >= earliest,
-            page_size=LARGEST_PAGE,
-            organization_id=automation.organization_id,
-        )
-        found = {run.id: run async for run in listing if run.create_time >= earliest and invocation.made(run)}
-        return sorted(found.values(), key=lambda run: run.create_time)
+        return await self._look_ups.find(request, since)
+
+    async def find_many(
+        self, requests: Iterable[InvokeRequest], *, since: datetime
+    ) -> dict[str, builtins.list[PlatformRun]]:
+        """What `find_started` finds for each of `requests`, in one reading of each list.
+
+        The keys are the requests' names, and for those without one the name that a journal gives them.
+        Raises `ValueError` when two have one name, and what `find_started` raises.
+        """
+        check_since(since)
+        asked: dict[str, InvokeRequest] = {}
+        for request in requests:
+            name = request.name or encode_invocation(request, self._scope).mark
+            if asked.setdefault(name, request) is not request:
+                raise ValueError(f"requests must have unique names, got {name!r} twice")
+        found = await gathered([self._look_ups.find(request, since) for request in asked.values()])
+        return dict(zip(asked, found, strict=True))
 
     def follow(
         self,

@@ -9,13 +9,16 @@ import msgspec
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, Stage
+from kognitos_async.uncertain_start import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Collection
 
+    from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.runs import Runs
     from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import LookUp
 
 
 class _StartBody(msgspec.Struct, frozen=True):
@@ -36,17 +39,16 @@ _RUN = decoder_for(Run)
 class RunJobs:
     """Starts, waits for, looks up and stores the runs of one `run_many`."""
 
-    absence_proves = True
-    """Names are unique: one that no run carries was not started."""
-
     def __init__(
         self,
         runs: Runs,
         scope: Scope,
+        look_ups: LookUps,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
         self._runs = runs
         self._scope = scope
+        self._look_ups = look_ups
         self._follow = follow
 
     def encode(self, request: RunRequest) -> tuple[str, bytes]:
@@ -75,9 +77,19 @@ class RunJobs:
         """The settled run of a request."""
         return await self._follow(run, (self._scope.agent(request.agent_id), request.process_id))
 
-    async def find(self, request: RunRequest, since: datetime) -> list[Run]:
-        """The runs a lost start may have made."""
-        return await self._runs.find_started(request, since=since)
+    async def look_up(
+        self,
+        request: RunRequest,
+        window: StartWindow,
+        *,
+        known_ids: Collection[str] = (),
+        in_doubt_too: bool = False,
+    ) -> LookUp[Run]:
+        """What became of a lost start; a run found is known as this request's from then on."""
+        answer = await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
+        if isinstance(answer, Found):
+            self._look_ups.adopt(request, answer.run)
+        return answer
 
     def id_of(self, run: Run) -> str:
         """The run's id."""

@@ -11,12 +11,14 @@ from kognitos_async.base_client import BaseClient
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.rest_v2.files import Files
+from kognitos_async.rest_v2.look_up import LookUps
 from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
 from kognitos_async.rest_v2.processes import Processes
 from kognitos_async.rest_v2.run_reader import RunReader
 from kognitos_async.rest_v2.runs import Runs, check_run
 from kognitos_async.rest_v2.scope import Scope
 from kognitos_async.retry import RetryPolicy
+from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
 from kognitos_async.waiting.waits import Waits, checked_wait
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kognitos_async.bulk.types import RunOutcome
-    from kognitos_async.rest_v2.models import RunInput, Value
+    from kognitos_async.rest_v2.models import RunHandle, RunInput, Value
 
 HOSTS = {
     "us": "rest-api.app.kognitos.com",
@@ -106,7 +108,8 @@ class KognitosClient(BaseClient):
         self._scope = scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
         recent = RecentStarts()
         self._reader = RunReader(self._sender, recent)
-        self.runs = Runs(self._sender, scope, poll, self._reader, recent)
+        self._look_ups = LookUps(self._sender, scope, self._reader, OwnStarts())
+        self.runs = Runs(self._sender, scope, poll, self._reader, recent, self._look_ups)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
         self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
@@ -117,7 +120,7 @@ class KognitosClient(BaseClient):
 
     async def wait_for_run(
         self,
-        run: Run | str,
+        run: Run | RunHandle | str,
         *,
         timeout: float | None = None,
         until: Collection[RunStatus] = SETTLED,
@@ -141,7 +144,7 @@ class KognitosClient(BaseClient):
 
     def wait_for_runs(
         self,
-        runs: Iterable[Run | str],
+        runs: Iterable[Run | RunHandle | str],
         *,
         timeout: float | None = None,
         until: Collection[RunStatus] = SETTLED,
@@ -187,14 +190,14 @@ class KognitosClient(BaseClient):
         """
         patience = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
 
-        async def wait(run: Run | str, group: tuple[str, str]) -> Run:
+        async def wait(run: Run | RunHandle | str, group: tuple[str, str]) -> Run:
             return await self._waits.one(self._reader.waited(run, group), patience)
 
         # Loaded with the first bulk job: it brings SQLite.
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            RunJobs(self.runs, self._scope, wait),
+            RunJobs(self.runs, self._scope, self._look_ups, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,

@@ -99,6 +99,19 @@ else:
     Outputs = tuple[RunOutput, ...] | None
 
 
+class RunHandle(msgspec.Struct, frozen=True, gc=False):
+    """What it takes to wait for a run, small and JSON-ready: `run.handle`.
+
+    `created_at` is aware. Every wait takes a handle where it takes a run or an id; unlike a bare id it
+    shares list polls from the first one on.
+    """
+
+    id: str
+    agent_id: str
+    process_id: str
+    created_at: datetime
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as it was when read.
 
@@ -141,6 +154,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def succeeded(self) -> bool:
         """Whether the run has succeeded."""
         return self.status == RunStatus.SUCCEEDED
+
+    @property
+    def handle(self) -> RunHandle:
+        """What it takes to wait for the run."""
+        return RunHandle(
+            id=self.id, agent_id=self.agent_id, process_id=self.process_id, created_at=self.created_at
+        )
 
     @property
     def outputs_by_name(self) -> dict[str, Value]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.messages import Request, decoder_for, segment, with_query
-from kognitos_async.rest_v2.models import Run
+from kognitos_async.rest_v2.models import Run, RunHandle
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page
 from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 from kognitos_async.waiting.reader import Waited
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kognitos_async.paging import Page
     from kognitos_async.sender import Sender
     from kognitos_async.waiting.recent_starts import RecentStarts
@@ -33,15 +34,14 @@ class RunReader:
             Request("GET", f"/runs/{segment(checks.identifier('run_id', run_id))}"), _RUN
         )
 
-    def started_ago(self, run: Run | str) -> float:
+    def started_ago(self, run: Run | RunHandle | str) -> float:
         """Seconds since the run was started, infinity if it was long ago or nothing tells."""
         age = self._recent.age(run if isinstance(run, str) else run.id)
         if age is not None:
             return age
         if isinstance(run, str):
             return float("inf")
-        since = datetime.now(UTC) + self._sender.clock_difference() - run.created_at
-        return max(0.0, since.total_seconds())
+        return max(0.0, (self._sender.clock.now() - run.created_at).total_seconds())
 
     async def read_page(
         self,
@@ -58,7 +58,7 @@ class RunReader:
         }
         return await fetch_page(self._sender, Run, with_query("/runs", query), token)
 
-    def group_of(self, run: Run) -> tuple[str, str]:
+    def group_of(self, run: Run | RunHandle) -> tuple[str, str]:
         """The agent and process whose list holds the run."""
         return run.agent_id, run.process_id
 
@@ -66,11 +66,13 @@ class RunReader:
         """What a run is read by."""
         return run.id
 
-    def waited(self, run: Run | str, group: tuple[str, str] | None = None) -> Waited[Run]:
+    def waited(self, run: Run | RunHandle | str, group: tuple[str, str] | None = None) -> Waited[Run]:
         """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""
         age = self.started_ago(run)
         if isinstance(run, str):
             return Waited(run, None, group, age, fresh=False)
+        if isinstance(run, RunHandle):
+            return Waited(run.id, None, self.group_of(run), age, fresh=age <= NOT_FOUND_GRACE)
         return Waited(run.id, run, self.group_of(run), age, fresh=age <= NOT_FOUND_GRACE)
 
     def created(self, run: Run) -> datetime:

@@ -2,53 +2,61 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.checks import check_since
+from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
-from kognitos_async.rest_v2.models import ENDED, Process, Run, RunRequest, Stage
+from kognitos_async.rest_v2.models import ENDED, Process, Run, RunHandle, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
-from kognitos_async.uncertain_start import started
+from kognitos_async.shared_reading import gathered
+from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, undecided
 from kognitos_async.waiting.follow import Follower
-from kognitos_async.waiting.list_order import Order
-from kognitos_async.waiting.recent_starts import RecentStarts
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import builtins
     import os
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from kognitos_async.mirror.rows import SyncResult
     from kognitos_async.mirror.store import RunStore
     from kognitos_async.paging import Pager
+    from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.models import RunInput, Value
     from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import BeforeSend
     from kognitos_async.waiting.policy import PollPolicy
     from kognitos_async.waiting.recent_starts import RecentStarts
 
 _RUN = decoder_for(Run)
-_MARGIN = timedelta(seconds=5)
-"""How much earlier than the start a run may seem created: times cut to seconds, clocks that differ."""
 
 
 class Runs:
     """`client.runs`."""
 
     def __init__(
-        self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader, recent: RecentStarts
+        self,
+        sender: Sender,
+        scope: Scope,
+        poll: PollPolicy,
+        reader: RunReader,
+        recent: RecentStarts,
+        look_ups: LookUps,
     ) -> None:
         self._sender = sender
         self._scope = scope
         self._poll = poll
         self._reader = reader
         self._recent = recent
+        self._look_ups = look_ups
 
     def list(
         self,
@@ -86,66 +94,145 @@ class Runs:
         inputs: Mapping[str, Value] | Sequence[RunInput] | None = None,
         file_ids: Sequence[str] | None = None,
         agent_id: str | None = None,
+        before_send: BeforeSend | None = None,
+        wait_for_room: bool = True,
     ) -> Run:
         """The run just started. (create_run)
 
         `name` (1 to 100 characters) is the only mark a lost run can be found by: make it unique. `inputs`
         hold str, int and finite float; `file_ids` come from `files.upload`.
 
-        It is sent again only when the first try certainly started nothing. Raises `StartUncertainError`
-        when it may have (a lost answer, a 5xx, an unreadable 201), `CapacityError` when there is still no
-        room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and `TypeError` or
-        `ValueError` before sending.
-        """
-        return await self.start_request(
-            RunRequest(
-                process_id=process_id,
-                name=name,
-                stage=stage,
-                inputs=inputs,
-                file_ids=file_ids,
-                agent_id=agent_id,
-            )
-        )
+        `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
+        allow it: the place to record that the start is being sent. What it raises is raised, and then the
+        attempt certainly was not made. Without `wait_for_room` a `CapacityError` is raised at once.
 
-    async def start_request(self, request: RunRequest, *, wait_for_room: bool = True) -> Run:
-        """`start`, with its arguments as one value; without `wait_for_room` a `CapacityError` at once."""
-        body = encode_start(request, self._scope.agent(request.agent_id))
-        sending = self._sender.send(
-            Request(
-                "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
-            ),
-            _RUN,
+        The start is sent again only when the attempt before certainly started nothing. Raises
+        `StartUncertainError` when it may have (a lost answer, a 5xx, an unreadable 201), `CapacityError`
+        when there is still no room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and
+        `TypeError` or `ValueError` before sending.
+        """
+        request = RunRequest(
+            process_id=process_id,
+            name=name,
+            stage=stage,
+            inputs=inputs,
+            file_ids=file_ids,
+            agent_id=agent_id,
         )
-        run = await started(sending, repr(request.name), request)
-        self._recent.note(run.id)
-        return run
+        return await self.start_request(request, before_send=before_send, wait_for_room=wait_for_room)
+
+    async def start_request(
+        self,
+        request: RunRequest,
+        *,
+        before_send: BeforeSend | None = None,
+        wait_for_room: bool = True,
+    ) -> Run:
+        """`start`, with its arguments as one value."""
+        body = encode_start(request, self._scope.agent(request.agent_id))
+        checks.hook("before_send", before_send)
+        sent = Request(
+            "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
+        )
+        with self._look_ups.under_way(request):
+            answer = await started(
+                self._sender.clock,
+                lambda about_to_send: self._sender.send(sent, _RUN, before_send=about_to_send),
+                what=repr(request.name),
+                asked=request,
+                before_send=before_send,
+            )
+            self._look_ups.note(request, answer)
+        self._recent.note(answer.value.id)
+        return answer.value
+
+    async def start_once(
+        self,
+        request: RunRequest,
+        *,
+        earlier: datetime | None = None,
+        before_send: BeforeSend | None = None,
+        absence_delay: float = 5.0,
+    ) -> Run:
+        """The one run of `request`: started now, or found where a start may have made it already.
+
+        `earlier` is the time, by this machine's clock, at which an attempt was sent whose outcome is not
+        known: the run is looked up first. So it is after an attempt of this call whose answer was lost.
+        A look-up begins `absence_delay` seconds after the attempt, or after the call where that was made
+        elsewhere: set it to the time after which a run certainly shows in the list. A found run is returned
+        as listed. The request is sent again only when the earlier start certainly made no run, at most five
+        times. `before_send` as in `start`.
+
+        Raises `StartUncertainError` when it cannot be told whether the run exists, and what `start` raises.
+        (create_run, list_runs)
+        """
+        encode_start(request, self._scope.agent(request.agent_id))
+        delay = checks.seconds("absence_delay", absence_delay)
+        window: StartWindow | None = None
+        if earlier is not None:
+            window = self._sender.clock.window_at(checks.check_since(earlier, name="earlier"))
+        lost: StartUncertainError | None = None
+        with self._look_ups.under_way(request):
+            for _ in range(MOST_STARTS):
+                if window is not None:
+                    found = await self._found(request, window, delay, lost)
+                    if found is not None:
+                        return found
+                try:
+                    return await self.start_request(request, before_send=before_send)
+                except StartUncertainError as error:
+                    lost = error
+                    window = error.window.joined(window) if error.window is not None else window
+        raise lost or RuntimeError("no start was tried")
+
+    async def _found(
+        self, request: RunRequest, window: StartWindow, delay: float, lost: StartUncertainError | None
+    ) -> Run | None:
+        await self._sender.sleep(delay)
+        answer = await self._look_ups.look_up(request, window, own_under_way=1)
+        if isinstance(answer, Found):
+            self._look_ups.adopt(request, answer.run)
+            return answer.run
+        if isinstance(answer, Undecided):
+            raise undecided(answer, repr(request.name), request, window) from (answer.cause or lost)
+        return None
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
-        """The runs that a lost start of `request` may have made: its name, agent, process and stage, created
-        at `since` or later; oldest first, empty if there is none.
+        """The runs that a start of `request` whose answer was lost may have made: of its agent, process and
+        stage, and of its name or one that a service may have made of it (case, blanks and Unicode forms are
+        ignored), created at `since` or later; oldest first, empty if there is none.
 
-        Reads the list until all of that time is seen: to the end, unless it proves to be sorted newest
-        first. A run may take some seconds to appear. Five seconds before `since` count too, and the
-        server's own clock is used where it says what it is.
+        `since` is by this machine's clock. Runs created earlier count too as far as the clocks that were
+        seen may differ, at least five seconds. Calls under way at once share readings of the list, which
+        goes on to its end unless it proves to be newest first. A run may take some seconds to appear, so an
+        empty list alone proves nothing: `start_once` looks closer. (list_runs)
         """
         check_since(since)
-        stage = stage_word(request.stage)
-        listing = self.list(request.process_id, agent_id=request.agent_id, stage=stage)
-        found: builtins.list[Run] = []
-        order = Order()
-        async for page in listing.pages():
-            earliest = since + self._sender.clock_difference() - _MARGIN
-            found += [
-                run
-                for run in page.items
-                if run.name == request.name and run.stage == stage and run.created_at >= earliest
-            ]
-            order.go_on(run.created_at for run in page.items)
-            # A page's worth of times that only fall is no accident.
-            if order.newest_first and order.read >= LARGEST_PAGE and order.last and order.last < earliest:
-                break
-        return sorted({run.id: run for run in found}.values(), key=lambda run: run.created_at)
+        self._check(request)
+        return await self._look_ups.find(request, since)
+
+    async def find_many(
+        self, requests: Iterable[RunRequest], *, since: datetime
+    ) -> dict[str, builtins.list[Run]]:
+        """What `find_started` finds for each of `requests`, by their names, in one reading of each list.
+
+        Raises `ValueError` when two requests have one name, and what `find_started` raises.
+        """
+        check_since(since)
+        asked: dict[str, RunRequest] = {}
+        for request in requests:
+            self._check(request)
+            if asked.setdefault(request.name, request) is not request:
+                raise ValueError(f"requests must have unique names, got {request.name!r} twice")
+        found = await gathered([self._look_ups.find(request, since) for request in asked.values()])
+        return dict(zip(asked, found, strict=True))
+
+    def _check(self, request: RunRequest) -> None:
+        if not isinstance(request, RunRequest):
+            raise TypeError(f"request must be a RunRequest, got {type(request).__name__}")
+        checks.text("name", request.name)
+        checks.identifier("process_id", request.process_id)
+        self._look_ups.group_of(request)
 
     def follow(
         self,
@@ -227,8 +314,10 @@ class Runs:
 
 
 def check_run(run: object) -> None:
-    """Raise `TypeError` or `ValueError` for what is neither a run nor the id of one."""
+    """Raise `TypeError` or `ValueError` for what is neither a run nor its handle nor its id."""
     if isinstance(run, str):
         checks.identifier("run", run)
+    elif isinstance(run, RunHandle):
+        checks.identifier("run", run.id)
     elif not isinstance(run, Run):
-        raise TypeError(f"run must be a Run or the id of one, got {type(run).__name__}")
+        raise TypeError(f"run must be a Run, a RunHandle or the id of one, got {type(run).__name__}")

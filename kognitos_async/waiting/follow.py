@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from random import Random
 
+    from kognitos_async.server_clock import ServerClock
     from kognitos_async.waiting.policy import PollPolicy
 
 R = TypeVar("R", bound=Waitable)
@@ -35,8 +36,9 @@ class Clock(Protocol):
         """What jitter is drawn from."""
         ...
 
-    def clock_difference(self) -> timedelta:
-        """How far the server's clock is ahead of ours."""
+    @property
+    def clock(self) -> ServerClock:
+        """What is known of the server's clock."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -153,4 +155,4 @@ class Follower(Generic[R]):
             tries += 1
 
     def _now(self) -> datetime:
-        return datetime.now(UTC) + self._clock.clock_difference()
+        return self._clock.clock.now()

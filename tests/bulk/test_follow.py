@@ -26,8 +26,12 @@ class Listing(FakeReader):
     chance = random.Random(1)
     sleep = staticmethod(asyncio.sleep)
 
-    def clock_difference(self):
-        return EPOCH + timedelta(seconds=asyncio.get_running_loop().time()) - datetime.now(UTC)
+    @property
+    def clock(self):
+        return self
+
+    def now(self):
+        return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
 
     def shown(self):
         now = asyncio.get_running_loop().time()

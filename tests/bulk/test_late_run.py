@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from kognitos_async.bulk.job import BulkJob
 from kognitos_async.errors import StartUncertainError
+from kognitos_async.server_clock import ServerClock, StartWindow
+from kognitos_async.uncertain_start import Absent, Found
+
+CLOCK = ServerClock()
 
 
 class LosingJobs:
     """Every start is lost; notes from when on each look-up searches."""
 
-    absence_proves = True
-
     def __init__(self, found_at: int) -> None:
-        self.looked_up: list[datetime] = []
+        self.looked_up: list[StartWindow] = []
         self._found_at = found_at
 
     def encode(self, request):
         return request, request.encode()
 
     async def start(self, request):
-        raise StartUncertainError("lost", request=request, since=datetime.now(UTC))
+        window = CLOCK.window()
+        raise StartUncertainError("lost", request=request, since=window.since, window=window)
 
-    async def find(self, request, since):
-        self.looked_up.append(since)
-        return ["the run"] if len(self.looked_up) == self._found_at else []
+    async def look_up(self, request, window, *, known_ids, in_doubt_too):
+        self.looked_up.append(window)
+        return Found("the run") if len(self.looked_up) == self._found_at else Absent()
 
     async def wait(self, request, run):
         return run
@@ -41,6 +42,7 @@ class Calm:
     """A sender that nobody slows down."""
 
     cuts = 0
+    clock = CLOCK
 
     async def sleep(self, seconds):
         pass
@@ -58,4 +60,5 @@ async def test_every_look_up_goes_back_to_the_first_start_in_doubt(tmp_path):
     await job.work(take)
     [outcome] = outcomes
     assert (outcome.run, outcome.attempts) == ("the run", 3)
-    assert len(set(jobs.looked_up)) == 1
+    assert len({window.sent_at for window in jobs.looked_up}) == 1
+    assert len({window.until for window in jobs.looked_up}) == 3

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from kognitos_async.platform_v1.names import Scope
+from kognitos_async.server_clock import ServerClock
 from tests.platform import spec
 
 SCOPE = Scope("o1", "w1")
@@ -19,11 +20,14 @@ class Recorder:
     """Keeps each request; `answers` come before samples."""
 
     def __init__(self) -> None:
+        self.clock = ServerClock()
         self.requests: list[Any] = []
         self.answers: list[Any] = []
 
-    async def send(self, request: Any, decoder: Any) -> Any:
+    async def send(self, request: Any, decoder: Any, *, before_send: Any = None) -> Any:
         """The answer decoded, once the request is as the document wants it."""
+        if before_send is not None:
+            await before_send()
         name = spec.check(request.method, request.target, request.body)
         self.requests.append(request)
         if self.answers:

@@ -8,9 +8,11 @@ import pytest
 
 from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage
 from kognitos_async.platform_v1.automations import Automations
+from kognitos_async.platform_v1.look_up import LookUps
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.names import Scope
 from kognitos_async.platform_v1.run_reader import RunReader
+from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.recent_starts import RecentStarts
 from tests.platform.recorder import AUTOMATION, SCOPE, WORKSPACE, Recorder, sent
 
@@ -100,15 +102,10 @@ CALLS = {
 READING = {"CountConnectionUsage", "TraceConnectionUsage"}
 
 
-class Started:
-    """What automations need of `client.runs`."""
-
-    def started(self, invoked, automation):
-        return (invoked, str(automation))
-
-
 def automations(recorder, scope=SCOPE):
-    return Automations(recorder, scope, Started())
+    own = OwnStarts()
+    reader = RunReader(recorder, scope, RecentStarts(), own)
+    return Automations(recorder, scope, reader, LookUps(recorder, scope, reader, own))
 
 
 @pytest.mark.parametrize("operation", CALLS)
@@ -316,7 +313,7 @@ async def test_an_invocation_carries_its_values():
     recorder = Recorder()
     recorder.answers = [{"run_id": "r1"}]
     run = await automations(recorder).invoke("a1", {"Amount": 5000}, stage="draft")
-    assert run == ("r1", AUTOMATION)
+    assert (run.id, run.automation) == ("r1", AUTOMATION)
     assert recorder.body == {
         "stage": "AUTOMATION_STAGE_DRAFT",
         "inputs": {"Amount": {"number": {"lo": 5000}}},
@@ -328,8 +325,6 @@ async def test_a_run_started_in_another_organization_can_be_waited_for():
     """It was named on purpose when it was started."""
     recorder = Recorder()
     recorder.answers = [{"run_id": "r1"}]
-    reader = RunReader(recorder, SCOPE, RecentStarts())
-    recorder.clock_difference = timedelta
-    run = await Automations(recorder, SCOPE, reader).invoke("a1", organization_id="o2")
+    run = await automations(recorder).invoke("a1", organization_id="o2")
     assert run.name == "organizations/o2/workspaces/w1/automations/a1/runs/r1"
-    assert reader.waited(run).key == run.name
+    assert RunReader(recorder, SCOPE, RecentStarts(), OwnStarts()).waited(run).key == run.name

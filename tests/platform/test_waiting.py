@@ -210,7 +210,6 @@ def test_a_lost_invocation_is_in_doubt_and_can_be_looked_up():
             platform.add(inputs={"n": {"number": {"lo": 1}}, "flag": {"bool_value": True}}, source="SCHEDULE")
             platform.add(inputs={"n": {"number": {"lo": 1}}})
             since = EPOCH - timedelta(seconds=1)
-            client._sender.clock_difference = timedelta
             found = await client.runs.find_started(error.request, since=since)
             assert [run.id for run in found] == ["run0"]
             assert await client.runs.find_started(error.request, since=EPOCH + timedelta(hours=1)) == []

@@ -13,6 +13,7 @@ import msgspec
 from kognitos_async import OutcomeUnknownError, PlatformClient, PollPolicy
 from kognitos_async.messages import Response
 from kognitos_async.platform_v1.filters import rfc3339
+from kognitos_async.server_clock import ServerClock
 from tests.platform import spec
 
 AUTOMATION = "organizations/o/workspaces/w/automations/a"
@@ -49,7 +50,9 @@ class Platform:
             **{"poll": PollPolicy(initial=0.5, maximum=2), **options},
         )
         client._sender.transport = self
-        client._sender.clock_difference = lambda: self.now() - datetime.now(UTC)
+        client._sender.clock = ServerClock(
+            wall=lambda: self.now().timestamp(), monotonic=lambda: asyncio.get_running_loop().time()
+        )
         return client
 
     def add(self, *, after=0.0, word="completed", body=None, inputs=None, source="MANUAL", settles=None):

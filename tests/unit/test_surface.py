@@ -38,6 +38,7 @@ PUBLIC = """
     NotSentError OutcomeUnknownError MirrorError SyncResult PaginationError PermissionDeniedError
     RateLimitError RunError RunExceptionError RunFailedError RunStoppedError ServerError
     StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
+    RunHandle shared_client shared_platform_client
     PlatformClient PlatformRun RunState SETTLED_STATES StartedRun InvokeRequest AutomationStage
     Download F Filter FileRef PresignedUrl file_ref Table UnknownValue from_value to_value
 """
@@ -121,8 +122,12 @@ SIGNATURES = {
         "*inputs": NONE,
         "*file_ids": NONE,
         "*agent_id": NONE,
+        "*before_send": NONE,
+        "*wait_for_room": True,
     },
+    Runs.start_once: {"request": ..., "*earlier": NONE, "*before_send": NONE, "*absence_delay": 5.0},
     Runs.find_started: {"request": ..., "*since": ...},
+    Runs.find_many: {"requests": ..., "*since": ...},
     Files.create: {"file_name": ..., "*agent_id": NONE},
     Files.upload: {
         "source": ...,
@@ -150,7 +155,8 @@ def test_a_run_request_takes_the_arguments_of_a_start():
     """The same names with the same defaults."""
     fields = {field.name: field.default for field in msgspec.structs.fields(RunRequest)}
     start = inspect.signature(Runs.start).parameters
-    assert list(fields) == [name for name in start if name != "self"]
+    sending = ("self", "before_send", "wait_for_room")
+    assert list(fields) == [name for name in start if name not in sending]
     for name in ("stage", "inputs", "file_ids", "agent_id"):
         assert fields[name] == start[name].default
 
@@ -198,12 +204,13 @@ LAYERS = [
     "errors open_enum event_loop",
     "checks settings retry",
     "messages paging page_decoder work_stream",
-    "attempts throttle upload_body",
+    "attempts throttle upload_body server_clock",
     "transport",
     "sender uncertain_start",
     "uploads.reading",
     "uploads.sources uploads.file_store uploads.multipart",
     "waiting.reader waiting.list_order waiting.poll_plan waiting.policy",
+    "shared_reading",
     "waiting.watch waiting.recent_starts",
     "waiting.pending waiting.follow",
     "waiting.sweep",
@@ -221,6 +228,7 @@ LAYERS = [
     "rest_v2.models rest_v2.scope",
     "rest_v2.encoding rest_v2.pages",
     "rest_v2.run_reader rest_v2.mirror",
+    "rest_v2.look_up",
     "rest_v2.runs rest_v2.processes rest_v2.files",
     "rest_v2.bulk",
     "rest_v2.client",
@@ -231,11 +239,13 @@ LAYERS = [
     "platform_v1.encoding platform_v1.arguments",
     "platform_v1.resource",
     "platform_v1.mirror platform_v1.run_reader platform_v1.event_stream platform_v1.connections",
+    "platform_v1.look_up",
     "platform_v1.runs",
     "platform_v1.organizations platform_v1.workspaces platform_v1.automations",
     "platform_v1.exceptions platform_v1.files platform_v1.books platform_v1.analytics",
     "platform_v1.bulk",
     "platform_v1.client",
+    "shared_clients",
     "__init__",
     "testing",
     "cli",

@@ -119,6 +119,11 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return self.name.rpartition("/runs/")[0]
 
     @property
+    def handle(self) -> StartedRun:
+        """What it takes to wait for the run, small and JSON-ready."""
+        return StartedRun(name=self.name, started_at=self.create_time)
+
+    @property
     def state(self) -> RunState:
         """The member that the state object has; presence decides, for empty objects are normal."""
         word, _ = self._state
@@ -234,7 +239,11 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that `automations.invoke` has just started; `started_at` by this machine's clock."""
+    """A run that `automations.invoke` has just started: what it takes to wait for it, small and JSON-ready.
+
+    `name` is its full resource name. `started_at` is by this machine's clock, or `create_time` where it is
+    the `handle` of a run that was read.
+    """
 
     name: str
     started_at: datetime
@@ -248,6 +257,11 @@ class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
     def automation(self) -> str:
         """The full name of the run's automation."""
         return self.name.rpartition("/runs/")[0]
+
+    @property
+    def handle(self) -> StartedRun:
+        """The same: a handle is what this is."""
+        return self
 
 
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,136 @@
+"""Looking up invocations of the platform API whose answer was lost.
+
+Nothing marks an invocation, so a run is recognised by its time, its inputs and who started it, and absence
+is never proven.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from kognitos_async.errors import KognitosError
+from kognitos_async.platform_v1.encoding import Likeness, encode_invocation
+from kognitos_async.shared_reading import Readings
+from kognitos_async.uncertain_start import Candidate, OwnStart, Undecided, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from contextlib import AbstractContextManager
+
+    from kognitos_async.platform_v1.encoding import Invocation
+    from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
+    from kognitos_async.platform_v1.names import Scope
+    from kognitos_async.platform_v1.run_reader import RunReader
+    from kognitos_async.sender import Sender
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
+
+_ABSENCE = "nothing marks an invocation, so it may exist all the same"
+_ASKED_WHO_WE_ARE = 3
+
+
+class LookUps:
+    """The look-ups of one client, which share readings of the lists."""
+
+    def __init__(self, sender: Sender, scope: Scope, reader: RunReader, own: OwnStarts) -> None:
+        self._sender = sender
+        self._scope = scope
+        self._reader = reader
+        self._own = own
+        self._readings: Readings[PlatformRun] = Readings(
+            reader,
+            key_of=lambda run: run.stage,
+            observe=lambda run: own.get(run.name) is not None,
+            monotonic=sender.clock.monotonic,
+        )
+
+    async def find(self, request: InvokeRequest, since: datetime) -> list[PlatformRun]:
+        """The runs that an invocation at `since` may have made, oldest first."""
+        invocation = encode_invocation(request, self._scope)
+        earliest = self._sender.clock.earliest(since)
+        runs = await self._runs(invocation, earliest)
+        users = self._reader.users
+        found = [
+            run
+            for run in runs
+            if run.create_time >= earliest and invocation.likeness(run, users) is not Likeness.OTHER
+        ]
+        return sorted(found, key=lambda run: run.create_time)
+
+    async def look_up(
+        self,
+        request: InvokeRequest,
+        window: StartWindow,
+        *,
+        known_ids: Collection[str] = (),
+        in_doubt_too: bool = False,
+        own_under_way: int = 0,
+    ) -> LookUp[PlatformRun]:
+        """The run that a lost invocation made, or that it cannot be told; never that there is none.
+
+        Call it no sooner than the run must show in the list. `known_ids` are the names of runs known to be
+        those of other starts; `in_doubt_too` says that an equal invocation is in doubt too, and
+        `own_under_way` how many of the equal ones under way on this client are the caller's.
+        """
+        invocation = encode_invocation(request, self._scope)
+        clock, own = self._sender.clock, self._own
+        try:
+            runs = await self._runs(invocation, datetime.fromtimestamp(clock.span(window).possible_from, UTC))
+            others = [run for run in runs if run.name in known_ids or own.get(run.name) is not None]
+            self._reader.note_users(others)
+            if not self._reader.users and any(_user_of(run) for run in runs):
+                await self._ask_who_we_are(known_ids)
+        except KognitosError as problem:
+            return Undecided("the runs could not be read", problem)
+        if in_doubt_too or own.count_under_way(invocation.record) > own_under_way:
+            return Undecided("an equal invocation is in doubt too")
+        span = clock.span(window)
+        likeness = {
+            run.name: invocation.likeness(run, self._reader.users)
+            for run in runs
+            if run.name not in known_ids and own.get(run.name) is None
+        }
+        return decide(
+            [
+                Candidate(run, run.id, run.create_time.timestamp(), likeness[run.name] is Likeness.ALIKE)
+                for run in runs
+                if likeness.get(run.name, Likeness.OTHER) is not Likeness.OTHER
+            ],
+            span,
+            absence=_ABSENCE,
+            unexplained_later=not span.proven,
+        )
+
+    def under_way(self, invocation: Invocation) -> AbstractContextManager[None]:
+        """While an invocation is under way, no look-up of an equal one can tell whose its run is."""
+        return self._own.under_way(invocation.record)
+
+    def note(self, answer: Answered[StartedRun]) -> None:
+        """Take in the answer to an invocation: a run of ours."""
+        run = answer.value
+        self._own.note(run.name, OwnStart(run.automation, None, answer.sent, answer.received))
+
+    def adopt(self, run: PlatformRun) -> StartedRun:
+        """The run that a look-up ended with, from now on known as no other start's."""
+        now = self._sender.clock.monotonic()
+        self._own.adopt(run.name, OwnStart(run.automation, None, now, now))
+        return run.handle
+
+    async def _runs(self, invocation: Invocation, earliest: datetime) -> list[PlatformRun]:
+        """The runs of the invocation's stage, from a reading shared with other look-ups."""
+        reading = await self._readings.through(str(invocation.automation), invocation.stage, earliest)
+        return reading.found(invocation.stage)
+
+    async def _ask_who_we_are(self, known: Iterable[str]) -> None:
+        """Read runs known to be ours until one tells who started it."""
+        names = list(islice(known, _ASKED_WHO_WE_ARE)) or self._own.latest(_ASKED_WHO_WE_ARE)
+        for name in names:
+            self._reader.note_users([await self._reader.read(name)])
+            if self._reader.users:
+                return
+
+
+def _user_of(run: PlatformRun) -> str | None:
+    return None if run.invocation_details is None else run.invocation_details.user_id

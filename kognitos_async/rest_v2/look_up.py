@@ -1,0 +1,138 @@
+"""Looking up starts of REST API v2 whose answer was lost: their name is the only mark they have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from kognitos_async.errors import KognitosError
+from kognitos_async.rest_v2.encoding import stage_word
+from kognitos_async.shared_reading import Readings
+from kognitos_async.uncertain_start import Absent, Candidate, OwnStart, Undecided, decide, name_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from contextlib import AbstractContextManager
+
+    from kognitos_async.rest_v2.models import Run, RunRequest
+    from kognitos_async.rest_v2.run_reader import RunReader
+    from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.sender import Sender
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.shared_reading import Reading
+    from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
+
+_ZONES = timedelta(hours=26)
+"""How much further back absence is looked for: times without an offset may be local, clocks may be set."""
+_REREADINGS = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further reading while the list lacks runs that certainly exist."""
+
+Group = tuple[str, str, str]
+
+
+class LookUps:
+    """The look-ups of one client, which share readings of the lists."""
+
+    def __init__(self, sender: Sender, scope: Scope, reader: RunReader, own: OwnStarts) -> None:
+        self._sender = sender
+        self._scope = scope
+        self._own = own
+        self._readings: Readings[Run] = Readings(
+            reader,
+            key_of=lambda run: name_key(run.name),
+            observe=self._observe,
+            monotonic=sender.clock.monotonic,
+        )
+
+    async def find(self, request: RunRequest, since: datetime) -> list[Run]:
+        """The runs that a start of `request` at `since` may have made, oldest first."""
+        group, key = self.group_of(request), name_key(request.name)
+        earliest = self._sender.clock.earliest(since)
+        reading = await self._readings.through(group, key, earliest)
+        found = [run for run in self._of_stage(reading, group, key) if run.created_at >= earliest]
+        return sorted(found, key=lambda run: run.created_at)
+
+    async def look_up(
+        self,
+        request: RunRequest,
+        window: StartWindow,
+        *,
+        known_ids: Collection[str] = (),
+        in_doubt_too: bool = False,
+        own_under_way: int = 0,
+    ) -> LookUp[Run]:
+        """The run that a lost start of `request` made, that there is none, or that it cannot be told.
+
+        Call it no sooner than the run must show in the list. `known_ids` are runs known to be those of other
+        starts. `in_doubt_too` says that another start of that name is in doubt, and `own_under_way` how many
+        of the starts of that name under way on this client are the caller's.
+        """
+        group, key = self.group_of(request), name_key(request.name)
+        clock, own = self._sender.clock, self._own
+        earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ZONES)
+        for pause in (*_REREADINGS, None):
+            try:
+                reading = await self._readings.through(group, key, earliest)
+            except KognitosError as problem:
+                return Undecided("the list of runs could not be read", problem)
+            if in_doubt_too or own.count_under_way((group, key)) > own_under_way:
+                return Undecided("another start of that name is in doubt too")
+            span = clock.span(window)
+            if reading.newest is not None:
+                span = clock.not_before(span, window, reading.newest.timestamp(), reading.ended)
+            answer = decide(
+                [
+                    Candidate(run, run.id, run.created_at.timestamp(), run.name == request.name)
+                    for run in self._of_stage(reading, group, key)
+                    if run.id not in known_ids and own.get(run.id) is None
+                ],
+                span,
+                absence=clock.contradiction or window.contradiction,
+                unexplained_later=True,
+            )
+            lacking = own.expected(group, began=reading.began) - reading.met
+            if not isinstance(answer, Absent) or not lacking:
+                return answer
+            if pause is not None:
+                await self._sender.sleep(pause)
+        return Undecided(f"the list does not show runs that certainly exist, such as {min(lacking)}")
+
+    def group_of(self, request: RunRequest) -> Group:
+        """The list that holds the request's run."""
+        return self._scope.agent(request.agent_id), request.process_id, stage_word(request.stage)
+
+    def under_way(self, request: RunRequest) -> AbstractContextManager[None]:
+        """While a start of the request is under way, no look-up can tell whose its run is."""
+        return self._own.under_way((self.group_of(request), name_key(request.name)))
+
+    def note(self, request: RunRequest, answer: Answered[Run]) -> None:
+        """Take in the answer to a start: a run of ours, and evidence of how its name and time are kept."""
+        run, group = answer.value, self.group_of(request)
+        self._own.note(run.id, OwnStart(group, request.name, answer.sent, answer.received))
+        clock = self._sender.clock
+        clock.note_stamp(run.created_at, sent=answer.sent, received=answer.received)
+        if (run.name, run.agent_id, run.process_id, run.stage) != (request.name, *group):
+            clock.contradict("a start was answered with another name, agent, process or stage than was sent")
+
+    def adopt(self, request: RunRequest, run: Run) -> None:
+        """Keep that a look-up ended with this run: it is no other start's."""
+        now = self._sender.clock.monotonic()
+        self._own.adopt(run.id, OwnStart(self.group_of(request), None, now, now))
+
+    def _observe(self, run: Run) -> bool:
+        """Whether a listed run is known to be ours."""
+        start = self._own.get(run.id)
+        if start is not None and start.name is not None and start.name != run.name:
+            self._sender.clock.contradict("the list shows a run of ours under another name than was sent")
+        return start is not None
+
+    @staticmethod
+    def _of_stage(reading: Reading[Run], group: Group, key: str) -> list[Run]:
+        return [run for run in reading.found(key) if run.stage == group[2]]
+
+
+def _back(time: datetime, by: timedelta) -> datetime:
+    try:
+        return time - by
+    except OverflowError:  # within a day of the calendar's first
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,88 @@
+"""One open client for many users: tasks of one event loop that do not know of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+
+from kognitos_async.base_client import BaseClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Hashable
+
+    from kognitos_async.platform_v1.client import PlatformClient
+    from kognitos_async.rest_v2.client import KognitosClient
+
+C = TypeVar("C", bound=BaseClient)
+
+
+class _Shared(Generic[C]):
+    def __init__(self) -> None:
+        self.users = 0
+        self.opening = asyncio.Lock()
+        self.client: C | None = None
+
+
+_open: dict[tuple[asyncio.AbstractEventLoop, Hashable], _Shared[Any]] = {}
+
+
+def shared_client(**settings: Any) -> AbstractAsyncContextManager[KognitosClient]:
+    """An async context manager over an open `KognitosClient` that all users of equal settings share.
+
+    `settings` are the arguments of `KognitosClient`; those left out come from the environment, as there.
+    There is one client for each event loop and settings: it opens with its first user and closes after the
+    last, so shared polls, the rate and the retry quota serve all of them. Leave it open: `aclose()` would end
+    it for everybody. Nothing is made or read before the block is entered. Raises `ConfigurationError` as
+    `KognitosClient` does, and `TypeError` for a setting that is not hashable.
+    """
+    from kognitos_async.rest_v2.client import KognitosClient  # noqa: PLC0415 - brings aiohttp
+
+    return _shared(KognitosClient, settings)
+
+
+def shared_platform_client(**settings: Any) -> AbstractAsyncContextManager[PlatformClient]:
+    """The same as `shared_client` for `PlatformClient`, whose arguments `settings` are."""
+    from kognitos_async.platform_v1.client import PlatformClient  # noqa: PLC0415 - brings the models
+
+    return _shared(PlatformClient, settings)
+
+
+@asynccontextmanager
+async def _shared(kind: type[C], settings: dict[str, Any]) -> AsyncGenerator[C]:
+    loop = asyncio.get_running_loop()
+    for place in [place for place in _open if place[0].is_closed()]:
+        del _open[place]  # left by a loop that ended without ending its tasks
+    key = loop, _key(kind, settings)
+    shared: _Shared[C] = _open.setdefault(key, _Shared())
+    shared.users += 1
+    try:
+        async with shared.opening:
+            if shared.client is None:
+                client = kind(**settings)
+                await client.open()
+                shared.client = client
+        yield shared.client
+    finally:
+        shared.users -= 1
+        if not shared.users and _open.get(key) is shared:
+            # Before closing takes time: who comes meanwhile gets a client of its own.
+            del _open[key]
+            if shared.client is not None:
+                with anyio.CancelScope(shield=True):
+                    await shared.client.aclose()
+
+
+def _key(kind: type[BaseClient], settings: dict[str, Any]) -> Hashable:
+    """What tells clients apart: all settings, those of the environment included."""
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    from_environment = {name: value for name, value in os.environ.items() if name.startswith("KOGNITOS_")}
+    key = kind, frozenset(given.items()), frozenset(from_environment.items())
+    try:
+        hash(key)
+    except TypeError as problem:
+        raise TypeError(f"settings must be hashable to be shared, got one that is not ({problem})") from None
+    return key

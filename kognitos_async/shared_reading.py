@@ -1,0 +1,188 @@
+"""Readings of a list of runs that many look-ups share: one at a time for each list, from its beginning."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+
+from kognitos_async.errors import KognitosError, PaginationError
+from kognitos_async.waiting.list_order import Order
+from kognitos_async.waiting.reader import Waitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable, Iterable
+    from datetime import datetime
+
+    from kognitos_async.waiting.reader import RunReader
+
+R = TypeVar("R", bound=Waitable)
+T = TypeVar("T")
+
+_PROOF = 100
+"""So many times that only fall are taken for a list that is newest first."""
+
+
+class Reading(Generic[R]):
+    """One reading of one list: what is looked for, and what of that was met."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        """When its first page was asked for, by the monotonic clock."""
+        self.ended = 0.0
+        """When its last page had been read."""
+        self.met: set[str] = set()
+        """The ids of those runs met that are known to be ours."""
+        self.newest: datetime | None = None
+        """The latest stamp met."""
+        self._found: dict[Hashable, dict[str, R]] = {}
+        self._earliest: datetime | None = None
+
+    def look_for(self, key: Hashable, earliest: datetime) -> None:
+        """Keep the runs of this key; the list is of interest as far back as `earliest`."""
+        self._found.setdefault(key, {})
+        self._earliest = earliest if self._earliest is None else min(self._earliest, earliest)
+
+    @property
+    def earliest(self) -> datetime | None:
+        """How far back the list is of interest to anybody."""
+        return self._earliest
+
+    def see(self, key: Hashable, run_id: str, created: datetime, run: R) -> None:
+        """Take in a run of the list."""
+        if self.newest is None or created > self.newest:
+            self.newest = created
+        if key in self._found:
+            self._found[key][run_id] = run
+
+    def found(self, key: Hashable) -> list[R]:
+        """The runs of this key, each once, in the order of the list."""
+        return list(self._found[key].values())
+
+
+class Readings(Generic[R]):
+    """All readings of one client.
+
+    A look-up takes part in the next reading that has not begun, for what was read before it came proves
+    nothing to it. While one is under way, all that come meanwhile share the one after it.
+    """
+
+    def __init__(
+        self,
+        reader: RunReader[R],
+        *,
+        key_of: Callable[[R], Hashable],
+        observe: Callable[[R], bool],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._key_of = key_of
+        self._observe = observe
+        self._monotonic = monotonic
+        self._next: dict[Hashable, _Walk[R]] = {}
+        self._current: dict[Hashable, _Walk[R]] = {}
+
+    async def through(self, group: Hashable, key: Hashable, earliest: datetime) -> Reading[R]:
+        """A reading of the group's list, begun from now on, that kept the runs of this key.
+
+        It may end where the list proves to be newest first and older than `earliest`. Raises what reading
+        raises.
+        """
+        walk = self._next.get(group)
+        if walk is None:
+            walk = self._next[group] = _Walk()
+            # Shared work runs in nobody's context.
+            walk.task = asyncio.get_running_loop().create_task(
+                self._walk(group, walk), name="kognitos_async look-up", context=Context()
+            )
+        walk.reading.look_for(key, earliest)
+        walk.readers += 1
+        task = walk.task
+        try:
+            await asyncio.wait([task])
+        finally:
+            walk.readers -= 1
+            if not walk.readers and not task.done():
+                if self._next.get(group) is walk:
+                    del self._next[group]
+                task.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([task])
+        outcome = task.result()
+        if isinstance(outcome, KognitosError):
+            raise _twin(outcome)
+        return outcome
+
+    async def _walk(self, group: Hashable, walk: _Walk[R]) -> Reading[R] | KognitosError:
+        """The reading, or why it failed: a task that is abandoned must not end in an error nobody reads."""
+        before = self._current.get(group)
+        if before is not None:
+            await asyncio.wait([before.task])
+        del self._next[group]
+        self._current[group] = walk
+        try:
+            await self._read(group, walk.reading)
+        except KognitosError as error:
+            return error
+        finally:
+            if self._current.get(group) is walk:
+                del self._current[group]
+        return walk.reading
+
+    async def _read(self, group: Hashable, reading: Reading[R]) -> None:
+        reader = self._reader
+        reading.began = self._monotonic()
+        earliest = reading.earliest
+        order = Order()
+        seen: set[str | None] = set()
+        token: str | None = None
+        while True:
+            seen.add(token)
+            page = await reader.read_page(group, token, earliest)
+            reading.ended = self._monotonic()
+            for run in page.items:
+                if self._observe(run):
+                    reading.met.add(reader.key(run))
+                reading.see(self._key_of(run), reader.key(run), reader.created(run), run)
+            token = page.continuation_token
+            if token is None:
+                return
+            if token in seen:
+                raise PaginationError(
+                    f"the API repeated a continuation token after {len(seen)} pages: the list cannot be read "
+                    "to its end. Report this to Kognitos"
+                )
+            order.go_on(reader.created(run) for run in page.items)
+            past = order.last is not None and earliest is not None and order.last < earliest
+            if past and order.newest_first and order.read >= _PROOF:
+                return
+
+
+class _Walk(Generic[R]):
+    def __init__(self) -> None:
+        self.reading: Reading[R] = Reading()
+        self.readers = 0
+        self.task: asyncio.Task[Reading[R] | KognitosError]
+
+
+async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them return, in order; the first error ends the others and is raised."""
+    tasks = [asyncio.ensure_future(look_up) for look_up in look_ups]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(tasks)
+
+
+def _twin(error: KognitosError) -> KognitosError:
+    """An error of its own for each look-up: a shared one would collect everybody's tracebacks."""
+    twin = copy.copy(error)
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, True
+    return twin
