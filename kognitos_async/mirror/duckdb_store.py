@@ -26,14 +26,23 @@ CREATE TABLE progress (scope TEXT PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE runs (
     key TEXT PRIMARY KEY, scope TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, parent TEXT NOT NULL,
     stage TEXT NOT NULL, status TEXT NOT NULL, settled BOOLEAN NOT NULL, ended BOOLEAN NOT NULL,
-    needs_person BOOLEAN NOT NULL, created_at TIMESTAMPTZ NOT NULL, settled_at TIMESTAMPTZ,
+    needed_person BOOLEAN NOT NULL, created_at TIMESTAMPTZ NOT NULL, settled_at TIMESTAMPTZ,
     outputs JSON NOT NULL, content JSON NOT NULL, read_in BIGINT NOT NULL, missing_since BIGINT
 );
 """
 _VERSION = 1
 _COLUMNS = (
-    "key, scope, id, name, parent, stage, status, settled, ended, needs_person, created_at, settled_at, "
+    "key, scope, id, name, parent, stage, status, settled, ended, needed_person, created_at, settled_at, "
     "outputs, content, read_in, missing_since"
+)
+_CHANGING = (
+    "stage", "status", "settled", "ended", "created_at", "settled_at", "outputs", "content", "read_in",
+    "missing_since",
+)  # fmt: skip
+_UPSERT = (
+    f"INSERT INTO runs SELECT {_COLUMNS} FROM batch ON CONFLICT (key) DO UPDATE SET "  # noqa: S608 - constants
+    f"{', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}, "
+    "needed_person = (needed_person OR excluded.needed_person)"
 )
 _ROWS_AT_ONCE = 1000
 
@@ -44,7 +53,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _ARROW = pa.schema(
     [
         *((name, pa.string()) for name in ("key", "scope", "id", "name", "parent", "stage", "status")),
-        *((name, pa.bool_()) for name in ("settled", "ended", "needs_person")),
+        *((name, pa.bool_()) for name in ("settled", "ended", "needed_person")),
         *((name, _TIME) for name in ("created_at", "settled_at")),
         *((name, pa.string()) for name in ("outputs", "content")),
         *((name, pa.int64()) for name in ("read_in", "missing_since")),
@@ -115,7 +124,7 @@ class DuckDBStore:
                         [_values(scope, run, progress.number) for run in latest.values()], schema=_ARROW
                     )
                     database.register("batch", batch)
-                    database.execute(f"INSERT OR REPLACE INTO runs SELECT {_COLUMNS} FROM batch")  # noqa: S608 - constants
+                    database.execute(_UPSERT)
                     database.unregister("batch")
                 database.execute(
                     "INSERT OR REPLACE INTO progress VALUES (?, ?)", [scope, _encode(progress).decode()]

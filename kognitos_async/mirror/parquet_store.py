@@ -31,7 +31,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "name", "parent", "stage", "status")),
-        *((name, pa.bool_()) for name in ("settled", "ended", "needs_person")),
+        *((name, pa.bool_()) for name in ("settled", "ended", "needed_person")),
         *((name, _TIME) for name in ("created_at", "settled_at")),
         *((name, pa.string()) for name in ("outputs", "content")),
     ]

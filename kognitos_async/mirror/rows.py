@@ -33,7 +33,8 @@ class MirroredRun(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it does not go on by itself."""
     ended: bool
     """Whether its status will never change: such a run is not read again."""
-    needs_person: bool
+    needed_person: bool
+    """Whether it needed a person when it was read; a mirror remembers that for good."""
     created_at: datetime
     settled_at: datetime | None
     """When the status was entered, where the API says so (platform API, settled runs)."""

@@ -29,7 +29,7 @@ CREATE TABLE runs (
     status TEXT NOT NULL,
     settled INTEGER NOT NULL,
     ended INTEGER NOT NULL,
-    needs_person INTEGER NOT NULL,
+    needed_person INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     settled_at TEXT,
     outputs TEXT NOT NULL,
@@ -42,12 +42,12 @@ CREATE INDEX runs_open ON runs (scope, read_in) WHERE NOT ended;
 CREATE INDEX runs_created ON runs (created_at);
 """
 _UPSERT = """
-INSERT INTO runs (key, scope, id, name, parent, stage, status, settled, ended, needs_person, created_at,
+INSERT INTO runs (key, scope, id, name, parent, stage, status, settled, ended, needed_person, created_at,
                   settled_at, outputs, content, read_in, first_read_in)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     stage = excluded.stage, status = excluded.status, settled = excluded.settled, ended = excluded.ended,
-    needs_person = excluded.needs_person, created_at = excluded.created_at,
+    needed_person = max(needed_person, excluded.needed_person), created_at = excluded.created_at,
     settled_at = excluded.settled_at, outputs = excluded.outputs, content = excluded.content,
     read_in = excluded.read_in, missing_since = NULL
 """
@@ -187,7 +187,7 @@ def _values(scope: str, run: MirroredRun, number: int) -> tuple[Any, ...]:
         run.status,
         run.settled,
         run.ended,
-        run.needs_person,
+        run.needed_person,
         _iso(run.created_at),
         None if run.settled_at is None else _iso(run.settled_at),
         _encode(run.outputs).decode(),
@@ -209,7 +209,7 @@ def _run_of(row: tuple[Any, ...]) -> MirroredRun:
         status=status,
         settled=bool(settled),
         ended=bool(ended),
-        needs_person=bool(person),
+        needed_person=bool(person),
         created_at=datetime.fromisoformat(created),
         settled_at=None if settled_at is None else datetime.fromisoformat(settled_at),
         outputs=_OUTPUTS.decode(outputs),

@@ -21,7 +21,7 @@ def mirrored(run: PlatformRun) -> MirroredRun:
         status=str(run.state),
         settled=run.settled,
         ended=run.state in ENDED,
-        needs_person=run.state in (RunState.AWAITING_GUIDANCE, RunState.STOPPED),
+        needed_person=run.state in (RunState.AWAITING_GUIDANCE, RunState.STOPPED),
         created_at=run.create_time,
         settled_at=(run.state_time or run.update_time) if run.settled else None,
         outputs=outputs if isinstance(outputs, dict) else {},

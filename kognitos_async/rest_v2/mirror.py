@@ -19,7 +19,7 @@ def mirrored(run: Run) -> MirroredRun:
         status=str(run.status),
         settled=run.settled,
         ended=run.status in ENDED,
-        needs_person=run.status == RunStatus.EXCEPTION,
+        needed_person=run.status == RunStatus.EXCEPTION,
         created_at=run.created_at,
         settled_at=None,
         outputs=dict(run.outputs_by_name),

@@ -209,3 +209,16 @@ async def test_lists_that_leave_outputs_out(tmp_path):
         assert result.reads == 30
         assert all(run.outputs for run in mirrored(path).values())
         assert (await client.runs.sync(path, process_id=server.process.id)).changed == 0
+
+
+@pytest.mark.parametrize("name", STORES)
+async def test_that_a_run_needed_a_person_is_remembered(tmp_path, name):
+    """The API forgets it once the run has gone on."""
+    path = f"{tmp_path}/{name}"
+    async with KognitosServer() as server, server.client(**FAST) as client:
+        [run] = history(server, 1, status="Exception")
+        await client.runs.sync(path, process_id=server.process.id)
+        server.set_status(run.id, "Succeeded")
+        await client.runs.sync(path, process_id=server.process.id)
+        found = mirrored(path)[run.id]
+        assert (found.status, found.needed_person) == ("Succeeded", True)
