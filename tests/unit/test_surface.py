@@ -217,6 +217,7 @@ LAYERS = [
     "waiting.shared_polls",
     "waiting.waits",
     "mirror.rows",
+    "mirror.figures",
     "mirror.sqlite_store mirror.duckdb_store mirror.parquet_store",
     "mirror.store",
     "mirror.sync",
