@@ -29,14 +29,14 @@ class BadItem(msgspec.Struct, frozen=True):
 
 
 class PageDecoder(Generic[T]):
-    """Decodes pages of type `response`, whose items are in `member`.
+    """Decodes pages as the decoder `whole` does, whose items are in `member`.
 
     `decode` returns the page and the items that could not be decoded, which the page then lacks. It raises
     what `msgspec.json.Decoder.decode` raises where something else than single items is wrong.
     """
 
-    def __init__(self, response: type[T], member: str, *, strict: bool) -> None:
-        self._whole = decoder_for(response, strict=strict)
+    def __init__(self, whole: msgspec.json.Decoder[T], member: str) -> None:
+        self._whole = whole
         self._member = member
 
     def decode(self, body: bytes) -> tuple[T, tuple[BadItem, ...]]:
@@ -75,11 +75,9 @@ class PageDecoder(Generic[T]):
 
 
 @functools.lru_cache(maxsize=128)
-def page_decoder(
-    response: type[T], member: str, *, strict: bool = True
-) -> msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]:
+def page_decoder(response: type[T], member: str) -> msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]:
     """The `PageDecoder` of a type, made once; it decodes wherever a decoder of msgspec does."""
-    made: Any = PageDecoder(response, member, strict=strict)
+    made: Any = PageDecoder(decoder_for(response), member)
     return cast("msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]", made)
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.platform_v1.arguments import instances, known_word, texts
-from kognitos_async.platform_v1.filters import filter_text, rfc3339
+from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import analytics as models
 from kognitos_async.platform_v1.names import AUTOMATION
 from kognitos_async.platform_v1.resource import Resource
+from kognitos_async.platform_v1.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

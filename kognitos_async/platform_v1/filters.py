@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime
+import unicodedata
+from datetime import date, datetime
 from decimal import Decimal
 
+from kognitos_async import checks
+from kognitos_async.platform_v1.scalars import plain
+from kognitos_async.platform_v1.times import rfc3339
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_LARGEST = 2**63 - 1
+"""Beyond it the API has no integers."""
+_LARGEST_EXPONENT = 308
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
 class Filter:
-    """A condition on what a list holds: `str(filter)` is what is sent.
+    """A condition on what a list holds: `str(filter)` is its text in AIP-160.
 
-    `one & other`, `one | other` and `~one` make new ones.
+    `one & other`, `one | other` and `~one` combine conditions. Built from fields (`F`), or from text that is
+    sent as it is.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_spelled", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, spelled: str | None = None) -> None:
         self._text = text
+        self._spelled = text if spelled is None else spelled
 
     def __str__(self) -> str:
         return self._text
@@ -37,23 +47,34 @@ class Filter:
     # In AIP-160 OR binds tighter than AND, so every part stands in parentheses.
 
     def __and__(self, other: Filter) -> Filter:
-        return Filter(f"({self}) AND ({other})") if isinstance(other, Filter) else NotImplemented
+        return self._joined("AND", other) if isinstance(other, Filter) else NotImplemented
 
     def __or__(self, other: Filter) -> Filter:
-        return Filter(f"({self}) OR ({other})") if isinstance(other, Filter) else NotImplemented
+        return self._joined("OR", other) if isinstance(other, Filter) else NotImplemented
 
     def __invert__(self) -> Filter:
-        return Filter(f"NOT ({self})")
+        return Filter(f"NOT ({self._text})", spelled=f"NOT ({self._spelled})")
+
+    def _joined(self, word: str, other: Filter) -> Filter:
+        return Filter(
+            f"({self._text}) {word} ({other._text})", spelled=f"({self._spelled}) {word} ({other._spelled})"
+        )
+
+    @property
+    def spelled(self) -> str:
+        """The text for lists whose operator of containment is the word contains instead of the colon."""
+        return self._spelled
 
     def __bool__(self) -> bool:
-        raise TypeError("a filter is neither true nor false: combine filters with & | ~, each in parentheses")
+        raise TypeError("a filter has no truth value: combine filters with & | ~, each in parentheses")
 
 
 class Field:
     """A field to compare: `F.create_time >= time`, `F.title.contains("invoice")`.
 
-    Values are str, bool, int, float, Decimal, an aware datetime or a date; others are a `TypeError`, and what
-    cannot be written, such as a naive datetime, a `ValueError`.
+    Values are str, bool, int, float, Decimal, an aware datetime or a date, and what stands for one: a member
+    of an enumeration, a scalar of numpy. Others are a `TypeError`; what cannot be written is a `ValueError`:
+    a naive datetime, nanoseconds, numbers beyond 64 bits, text with line breaks or control characters.
     """
 
     __slots__ = ("_name",)
@@ -96,18 +117,22 @@ class Field:
     __hash__ = None  # type: ignore[assignment]  # what compares to a filter is no key
 
     def contains(self, value: object) -> Filter:
-        """The condition that the field holds `value`, what the colon means in AIP-160."""
-        return Filter(f"{self._name}:{_written(value)}")
+        """The condition that the field contains `value`.
+
+        Written with the colon, as in AIP-160; `list_guide_entries` has the word contains in its place.
+        """
+        literal = _literal(value)
+        return Filter(f"{self._name}:{literal}", spelled=f"{self._name} contains {literal}")
 
     def __bool__(self) -> bool:
-        raise TypeError("a field alone is no condition: compare it")
+        raise TypeError("a field alone is not a condition: compare it")
 
     def _compared(self, operator: str, value: object) -> Filter:
-        return Filter(f"{self._name} {operator} {_written(value)}")
+        return Filter(f"{self._name} {operator} {_literal(value)}")
 
 
 class _Fields:
-    """Where fields come from: `F.name`, `F.name.part`, `F["name-with-dashes"]`."""
+    """The fields by name: `F.name`, `F.name.part`, `F["name-with-dashes"]`."""
 
     def __getattr__(self, name: str) -> Field:
         if name.startswith("__"):
@@ -122,42 +147,56 @@ F = _Fields()
 
 
 def filter_text(filter: Filter | str | None) -> str | None:
-    """The text of a filter, which may be text already."""
+    """The text of a filter, which may be text already; `TypeError` or `ValueError` for what is none."""
     if filter is None or isinstance(filter, Filter):
         return None if filter is None else str(filter)
     if not isinstance(filter, str):
         raise TypeError(f"filter must be a Filter or str, got {type(filter).__name__}")
     if not filter:
         raise ValueError("filter must be a condition, got an empty one; leave it out to get everything")
-    return str(filter)
+    return checks.text("filter", str.__str__(filter))
 
 
-def _written(value: object) -> str:
+def spelled_filter_text(filter: Filter | str | None) -> str | None:
+    """The same for a list whose operator of containment is the word contains."""
+    return filter.spelled if isinstance(filter, Filter) else filter_text(filter)
+
+
+def _literal(value: object) -> str:
+    value = plain(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _quoted(str(value))
+        return _quoted(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError("value must be a datetime with a time zone, got one without")
+            raise ValueError("a time in a filter must have a time zone, got a datetime without one")
         return f'"{rfc3339(value)}"'
     if isinstance(value, date):
         return f'"{value.isoformat()}"'
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"value must be a finite number, got {value}")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError(f"value must be a finite number, got {value}")
     if isinstance(value, int | float | Decimal):
-        return f"{value:f}" if isinstance(value, Decimal) else repr(value)
-    raise TypeError(f"value must be what a filter can hold, got {type(value).__name__}")
+        return _number(value)
+    raise TypeError(
+        "a value in a filter must be str, bool, int, float, Decimal, datetime or date, "
+        f"got {type(value).__name__}"
+    )
+
+
+def _number(number: float | Decimal) -> str:
+    if isinstance(number, float | Decimal) and not math.isfinite(number):
+        raise ValueError(f"a number in a filter must be finite, got {number}")
+    if isinstance(number, int) and not -_LARGEST - 1 <= number <= _LARGEST:
+        raise ValueError("an integer in a filter must be within 64 bits")
+    if isinstance(number, Decimal) and number and abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError("a number in a filter must be within a double")
+    return f"{number:f}" if isinstance(number, Decimal) else repr(number)
 
 
 def _quoted(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("value must be printable text, got control characters or lone surrogates")
+    checks.text("text in a filter", text or " ")
+    for character in text:
+        if unicodedata.category(character) == "Cc" or character in "\u2028\u2029":
+            raise ValueError(
+                f"text in a filter must be free of control characters and line breaks, got {character!r}"
+            )
     return f'"{text.translate(_ESCAPES)}"'
-
-
-def rfc3339(moment: datetime) -> str:
-    """An aware time as the API writes times: in UTC, with Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,17 +1,18 @@
-"""What all resources of the platform API have in common: how they ask and how they list."""
+"""What the resources of the platform API share: sending a request, listing, naming by a parent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import msgspec
 
 from kognitos_async import checks
 from kognitos_async.errors import DecodeError
-from kognitos_async.messages import Request, decoder_for, with_query
-from kognitos_async.page_decoder import page_decoder, undecoded
+from kognitos_async.messages import Request, with_query
+from kognitos_async.page_decoder import undecoded
 from kognitos_async.paging import Page, Pager, PartialPage
 from kognitos_async.platform_v1.arguments import page_size_or_none
+from kognitos_async.platform_v1.decoding import NOTHING, list_decoder, model_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -27,14 +28,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ListResponse(Protocol):
-    """A page as sent, beside its items."""
+    """The members of a page beside its items."""
 
     @property
     def next_page_token(self) -> str | None: ...  # noqa: D102
 
 
 class Resource:
-    """The sender and the scope of a client, and the two ways in which every method uses them."""
+    """The base of all resources: the client's sender and scope, one request, one listing."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         self._sender = sender
@@ -44,17 +45,18 @@ class Resource:
         self,
         method: str,
         path: str,
-        answer: type[T],
+        answer: type[T] | None,
         *,
         query: Mapping[str, QueryValue] | None = None,
         body: object = None,
         repeatable: bool | None = None,
         confidential: bool = False,
     ) -> Coroutine[Any, Any, T]:
-        """The answer decoded. Sent again after a lost answer if `repeatable`, which a GET is by itself.
+        """The answer as `answer`, or None. Sent again after a lost answer if `repeatable`, as a GET is.
 
         Not a coroutine function: one frame less on the way to the socket.
         """
+        decoder = NOTHING if answer is None else model_decoder(answer, may_be_empty=method == "DELETE")
         return self._sender.send(
             Request(
                 method,
@@ -63,7 +65,7 @@ class Resource:
                 repeatable=method == "GET" if repeatable is None else repeatable,
                 confidential=confidential,
             ),
-            decoder_for(answer, strict=False),
+            cast("msgspec.json.Decoder[T]", decoder),
         )
 
     def _list(
@@ -86,7 +88,7 @@ class Resource:
             request = Request(
                 "GET", with_query(path, {**fixed, "page_token": token}), confidential=confidential
             )
-            answer, bad = await self._sender.send(request, page_decoder(response, items, strict=False))
+            answer, bad = await self._sender.send(request, list_decoder(response, items))
             found = tuple(getattr(answer, items) or ())
             following, total = answer.next_page_token or None, getattr(answer, "total_size", None)
             if bad:
@@ -98,7 +100,7 @@ class Resource:
 
 
 def given(member: T | None, name: str) -> T:
-    """A member that the answer has to hold; `DecodeError` if it does not."""
+    """A member that the answer must hold; `DecodeError` if it does not."""
     if member is None:
-        raise DecodeError(f"the answer holds no {name}", path=f"$.{name}", body=b"")
+        raise DecodeError(f"the answer lacks {name}", path=f"$.{name}", body=b"")
     return member

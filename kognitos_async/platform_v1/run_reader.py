@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kognitos_async.errors import DecodeError
-from kognitos_async.messages import Request, decoder_for, with_query
-from kognitos_async.page_decoder import page_decoder
+from kognitos_async.messages import Request, with_query
 from kognitos_async.paging import Page
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
+from kognitos_async.platform_v1.decoding import list_decoder, model_decoder
 from kognitos_async.platform_v1.filters import F
 from kognitos_async.platform_v1.models.runs import ListRunsResponse, PlatformRun, StartedRun
 from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import OwnStarts
     from kognitos_async.waiting.recent_starts import RecentStarts
 
-_RUN = decoder_for(PlatformRun, strict=False)
-_PAGE = page_decoder(ListRunsResponse, "runs", strict=False)
+_RUN = model_decoder(PlatformRun)
+_PAGE = list_decoder(ListRunsResponse, "runs")
 _WIDE_MARGIN = timedelta(seconds=60)
 """How much earlier than its start a run may seem created, where a wider window costs nothing."""
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.checks import check_since
-from kognitos_async.messages import Request, decoder_for
+from kognitos_async.messages import Request
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import runs as generated
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from kognitos_async.sender import Sender
     from kognitos_async.waiting.policy import PollPolicy
 
-_RUN = decoder_for(PlatformRun, strict=False)
+_RUN = model_decoder(PlatformRun)
 
 
 class Runs(Resource):

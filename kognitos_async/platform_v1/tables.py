@@ -1,51 +1,85 @@
-"""Tables among the values: Arrow data inline, columns of plain values, or the address of a Feather file."""
+"""Tables among the values: columns of plain values, Arrow data, or the address of a Feather file."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import sys
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from kognitos_async import checks
+from kognitos_async.platform_v1.cells import read_cell, write_cell
+from kognitos_async.platform_v1.value_types import read_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ARROW_MEMBERS = ("data", "content", "arrow", "arrow_ipc")
-"""Where the bytes of an inline table may be found; sources differ."""
+"""Where the Arrow bytes of an inline table may be found; sources differ."""
+_NO_PYARROW = "tables need pyarrow: pip install 'kognitos-async[arrow]'"
+_ONE_OF_THREE = "a Table must have either data, a url or columns, and not more"
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table that is no pyarrow table yet: its Arrow bytes, the URL of a Feather file, or its columns.
+    """A table that is no pyarrow table: its columns, its Arrow bytes, or the URL of a Feather file.
 
-    With pyarrow installed (the `arrow` extra), values that are inline tables are pyarrow tables already; a
-    remote one, or one whose bytes pyarrow cannot read, is this.
+    `Table(columns={"line": [1, 2], "text": ["a", None]})` is one to send. Read are such tables where pyarrow
+    is missing (the `arrow` extra), where the table is remote, and where a column mixes values that Arrow
+    would convert; all others are pyarrow tables. Both have `to_pylist()`, `to_pydict()`, `column_names`,
+    `num_rows`.
     """
 
     data: bytes | None = None
+    """The table as Arrow IPC: a stream, a file, or Feather."""
     url: str | None = None
+    """Where a Feather file is. It is never fetched: the URL is the caller's to trust or not."""
     columns: dict[str, list[Any]] | None = None
+    """Lists of plain values by the name of their column, all of one length."""
 
     def __repr__(self) -> str:
         if self.data is not None:
             return f"Table({len(self.data)} bytes)"
         return f"Table(columns={list(self.columns)})" if self.columns is not None else "Table(url=...)"
 
-    def to_arrow(self) -> pa.Table:
-        """The pyarrow table. Raises `ImportError` without pyarrow, `ValueError` for what it cannot read.
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns. Raises what `to_pydict` raises."""
+        return list(self.to_pydict())
 
-        A remote table is not fetched: its URL is the caller's to trust or not.
+    @property
+    def num_rows(self) -> int:
+        """The number of rows. Raises what `to_pydict` raises."""
+        return len(next(iter(self.to_pydict().values()), []))
+
+    def to_pydict(self) -> dict[str, list[Any]]:
+        """The columns by name. Raises what `to_arrow` raises, unless `columns` are there."""
+        if self.columns is not None:
+            return {name: list(cells) for name, cells in self.columns.items()}
+        found: dict[str, list[Any]] = self.to_arrow().to_pydict()
+        return found
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """The rows, each a dict by column. Raises what `to_arrow` raises, unless `columns` are there."""
+        columns = self.to_pydict()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def to_arrow(self) -> pa.Table:
+        """The pyarrow table.
+
+        Raises `ImportError` without pyarrow, `ValueError` for bytes it cannot read, for columns that mix
+        kinds of values, and for a remote table, which is not fetched.
         """
         try:
             import pyarrow as pa  # noqa: PLC0415 - an extra
         except ImportError:
-            raise ImportError("tables need pyarrow: pip install 'kognitos-async[arrow]'") from None
+            raise ImportError(_NO_PYARROW) from None
         try:
             if self.columns is not None:
-                return pa.table(self.columns)
+                if (table := _exactly(self.columns)) is None:
+                    raise ValueError("pyarrow cannot hold this table exactly: use to_pylist() or to_pydict()")
+                return table
             if self.data is None:
                 raise ValueError(
                     f"this table is at {self.url}: fetch it and give its bytes to Table(data=...)"
@@ -57,32 +91,113 @@ class Table(msgspec.Struct, frozen=True):
             raise ValueError(f"pyarrow cannot read this table: {problem}") from None
 
 
-def is_arrow(obj: object) -> bool:
-    """Whether `obj` is a pyarrow table or batch, which it can only be where pyarrow is loaded already."""
-    pyarrow = sys.modules.get("pyarrow")
-    return pyarrow is not None and isinstance(obj, pyarrow.Table | pyarrow.RecordBatch)
+def is_frame(obj: object) -> bool:
+    """Whether `obj` is a table of pyarrow, pandas, polars or another library that exchanges Arrow data."""
+    kind = type(obj)
+    return (
+        hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dataframe__") or hasattr(kind, "to_batches")
+    )
 
 
 def write_table(table: Any) -> dict[str, Any]:
-    """The API's form of a `Table` or of a pyarrow table."""
+    """The API's form of a `Table` or a frame: its columns, or the address of a remote one.
+
+    Raises `TypeError` for what is no table, for frames without pyarrow and cells of types without a form;
+    `ValueError` for columns of different lengths or of one name, and for cells that cannot be held exactly.
+    """
     if not isinstance(table, Table):
-        table = Table(_arrow_bytes(table))
-    elif table.columns is not None:
-        table = Table(_arrow_bytes(table.to_arrow()))
-    if (table.data is None) == (table.url is None):
-        raise ValueError("Table must be either data or a url, got both or neither")
-    if table.data is None:
-        return {"remote": table.url}
-    return {"inline": base64.b64encode(table.data).decode()}
+        return {"inline": _inline(_from_frame(table))}
+    if sum(part is not None for part in (table.data, table.url, table.columns)) != 1:
+        raise ValueError(_ONE_OF_THREE)
+    if table.url is not None:
+        return {"remote": checks.text("Table.url", table.url)}
+    if table.data is not None:
+        try:
+            return {"inline": _inline(_columns_of(table.to_arrow()))}
+        except ImportError:
+            raise TypeError(_NO_PYARROW) from None
+    return {"inline": _inline(table.columns)}
 
 
-def _arrow_bytes(table: Any) -> bytes:
+def _inline(columns: Any) -> dict[str, Any]:
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"Table.columns must be a dict of lists, got {type(columns).__name__}")
+    written = []
+    for name, cells in columns.items():
+        if isinstance(cells, str | bytes) or not hasattr(cells, "__len__"):
+            raise TypeError(f"column {name!r} must be a list, got {type(cells).__name__}")
+        try:
+            values = [write_cell(cell) for cell in cells]
+        except (TypeError, ValueError) as problem:
+            raise type(problem)(f"column {name!r}: {problem}") from None
+        written.append({"name": checks.text("the name of a column", name), "values": values})
+    if len({len(column["values"]) for column in written}) > 1:
+        lengths = ", ".join(f"{column['name']!r} {len(column['values'])}" for column in written[:8])
+        raise ValueError(f"the columns of a table must be of one length, got {lengths}")
+    return {"columns": written}
+
+
+def _from_frame(frame: Any) -> dict[str, list[Any]]:
+    """The columns of a frame of any library, by way of pyarrow."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise TypeError(f"{type(frame).__name__} given as a table, but {_NO_PYARROW}") from None
+    _check_index(frame)
+    try:
+        if isinstance(frame, pa.Table):
+            return _columns_of(frame)
+        if isinstance(frame, pa.RecordBatch):
+            return _columns_of(pa.Table.from_batches([frame]))
+        if hasattr(frame, "__arrow_c_stream__"):
+            return _columns_of(pa.table(frame))
+        if hasattr(frame, "__dataframe__"):
+            from pyarrow import interchange  # noqa: PLC0415 - an extra
+
+            return _columns_of(interchange.from_dataframe(frame))
+    except (pa.ArrowException, TypeError) as problem:
+        if isinstance(problem, TypeError) and str(problem).startswith("column "):
+            raise
+        raise TypeError(
+            f"a table must be a frame that pyarrow can read, got {type(frame).__name__} ({problem}): "
+            "give a frame of plain columns, or a list for a single column"
+        ) from None
+    raise TypeError(f"a table must be a Table or a frame, got {type(frame).__name__}")
+
+
+def _check_index(frame: Any) -> None:
+    """Refuse labels of rows that may mean something: pandas does not count them among the columns."""
+    index: Any = getattr(frame, "index", None)
+    names = getattr(index, "names", None)
+    if names is None:
+        return
+    if any(name is not None for name in names) or getattr(index.dtype, "kind", "i") not in "iu":
+        raise ValueError("a frame must have a plain index, for it is not sent: call reset_index() first")
+
+
+def _columns_of(table: pa.Table) -> dict[str, list[Any]]:
+    names = table.column_names
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the columns of a table must have names of their own, got {twice!r} twice")
+    return {name: _cells(name, column) for name, column in zip(names, table.columns, strict=True)}
+
+
+def _cells(name: str, column: Any) -> list[Any]:
+    """The cells of a pyarrow column; those with nanoseconds are refused, not cut."""
     import pyarrow as pa  # noqa: PLC0415 - an extra, loaded already
 
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write(table)
-    return bytes(sink.getvalue())
+    kind = column.type
+    if (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns":
+        target = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.time64("us")
+        try:
+            column = column.cast(target, safe=True)
+        except pa.ArrowInvalid:
+            raise ValueError(
+                f"column {name!r}: a time must have whole microseconds: round the column, or give text"
+            ) from None
+    found: list[Any] = column.to_pylist()
+    return found
 
 
 def read_table(content: Any) -> object:
@@ -92,17 +207,13 @@ def read_table(content: Any) -> object:
     if isinstance(url := content.get("remote"), str):
         return Table(url=url)
     inline = content.get("inline")
-    if isinstance(inline, Mapping) and isinstance(inline.get("columns"), list):
-        columns = _columns(inline["columns"])
+    if isinstance(inline, Mapping) and not inline.keys() - {"columns"}:
+        columns = _read_columns(inline.get("columns") or [])
         return None if columns is None else _as_arrow(Table(columns=columns))
     if isinstance(inline, Mapping):
         inline = next((inline[name] for name in _ARROW_MEMBERS if name in inline and len(inline) == 1), None)
-    if not isinstance(inline, str):
-        return None
-    try:
-        return _as_arrow(Table(base64.b64decode(inline, validate=True)))
-    except binascii.Error:
-        return None
+    data = read_bytes(inline)
+    return None if data is None else _as_arrow(Table(data))
 
 
 def _as_arrow(table: Table) -> object:
@@ -112,44 +223,38 @@ def _as_arrow(table: Table) -> object:
         return table
 
 
-def _columns(columns: list[Any]) -> dict[str, list[Any]] | None:
+def _read_columns(columns: object) -> dict[str, list[Any]] | None:
+    if not isinstance(columns, list):
+        return None
     read: dict[str, list[Any]] = {}
     for column in columns:
-        if not isinstance(column, Mapping) or not isinstance(column.get("name"), str):
+        if not isinstance(column, Mapping) or column.keys() - {"name", "values"}:
             return None
-        values = column.get("values") or []
-        if column["name"] in read or not isinstance(values, list):
+        name, values = column.get("name"), column.get("values") or []
+        if not isinstance(name, str) or name in read or not isinstance(values, list):
             return None
-        read[column["name"]] = [_cell(value) for value in values]
-    return read
+        read[name] = [read_cell(value) for value in values]
+    return read if len({len(cells) for cells in read.values()}) <= 1 else None
 
 
-def _cell(value: Any) -> Any:
-    """A `bdkV1Value` as Python has it; of a kind not found in tables, as it came."""
-    if not isinstance(value, Mapping) or len(value) != 1:
-        return value
-    [(kind, content)] = value.items()
+def _exactly(columns: dict[str, list[Any]]) -> pa.Table | None:
+    """The pyarrow table of these columns, None where it would hold other values than they do."""
+    pa = sys.modules["pyarrow"]
     try:
-        return _CELLS[kind](content) if kind in _CELLS else value
-    except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError):
-        return value
+        table = pa.table(columns)
+        return table if _same(table.to_pydict(), columns) else None
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None
 
 
-def _time(content: Any) -> time:
-    hours, minutes, seconds, nanos = (content.get(n, 0) for n in ("hours", "minutes", "seconds", "nanos"))
-    return time(hours, minutes, seconds, nanos // 1000)
-
-
-_CELLS: dict[str, Callable[[Any], Any]] = {
-    "null_value": lambda _: None,
-    "text_value": lambda content: content,
-    "number_value": lambda content: content,
-    "boolean_value": lambda content: content,
-    "datetime_value": lambda content: msgspec.convert(content, datetime),
-    "date_value": lambda content: date(content["year"], content["month"], content["day"]),
-    "time_value": _time,
-    "list_value": lambda content: [_cell(item) for item in content.get("values") or []],
-    "dictionary_value": lambda content: {
-        field["key"]: _cell(field["value"]) for field in content.get("fields") or []
-    },
-}
+def _same(one: object, other: object) -> bool:
+    """Equal all the way down; True is not 1, and a time has its zone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one == other and one.utcoffset() == other.utcoffset()
+    both_numbers = isinstance(one, int | float) and isinstance(other, int | float)
+    alike = both_numbers or isinstance(one, type(other)) or isinstance(other, type(one))
+    return one == other and alike and isinstance(one, bool) == isinstance(other, bool)

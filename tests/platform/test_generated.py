@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 
 import kognitos_async
 from kognitos_async.open_enum import Word
+from kognitos_async.platform_v1 import models
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.models import generated
 from kognitos_async.platform_v1.models.generated import exceptions
 from kognitos_async.platform_v1.models.generated.books import BookValue, Expression
@@ -35,15 +38,23 @@ def classes(module):
     }
 
 
-def made():
-    """The schema and the class of everything generated, as the generator pairs them."""
+def loaded():
+    """The generator as a module."""
     spec = importlib.util.spec_from_file_location("generate_platform", GENERATOR)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    homes = module.Generator(json.loads(module.SPEC.read_text())).area
-    return [(schema, classes(home)[module.name_of(schema)]) for schema, home in sorted(homes.items())]
+    return module
 
 
+def made():
+    """The schema and the class of everything generated, as the generator pairs them."""
+    homes = GENERATOR_MODULE.Generator(json.loads(GENERATOR_MODULE.SPEC.read_text())).area
+    return [
+        (schema, classes(home)[GENERATOR_MODULE.name_of(schema)]) for schema, home in sorted(homes.items())
+    ]
+
+
+GENERATOR_MODULE = loaded()
 PAIRS = made()
 STRUCTS = [pytest.param(s, kind, id=s) for s, kind in PAIRS if not issubclass(kind, Word)]
 WORDS = [pytest.param(s, kind, id=s) for s, kind in PAIRS if issubclass(kind, Word)]
@@ -124,14 +135,16 @@ def test_a_difference_is_found(tmp_path):
     command = [sys.executable, tmp_path / ".ci" / GENERATOR.name]
     subprocess.run(command, timeout=60, check=True)
     assert subprocess.run([*command, "--check"], timeout=60, check=False).returncode == 0
-    for path in folder.iterdir():
-        assert path.read_text() == (Path(generated.__path__[0]) / path.name).read_text()
+    for path in (*folder.iterdir(), folder.parent / "__init__.py"):
+        at = path.relative_to(folder.parent)
+        assert path.read_text() == (Path(models.__path__[0]) / at).read_text()
     (folder / "books.py").write_text("changed")
     (folder / "runs.py").unlink()
     (folder / "more.py").write_text("")
+    (folder.parent / "__init__.py").write_text("")
     done = subprocess.run([*command, "--check"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert all(name in done.stderr for name in ("books", "more", "runs"))
+    assert all(name in done.stderr for name in ("books", "more", "runs", "models/__init__"))
     assert (folder / "books.py").read_text() == "changed"
 
 
@@ -164,19 +177,62 @@ def test_members_and_words_to_come_are_read(schema, kind):
 
 @pytest.mark.parametrize(("schema", "kind"), STRUCTS)
 def test_what_may_be_left_out_may_be_left_out(schema, kind):
-    """Without what is not required: lists and maps are empty then, maps not shared, the rest is None."""
+    """Scalars are zero, unless their absence means something; lists and maps empty, and maps not shared."""
     required = SCHEMAS[schema].get("required", ())
     value = {name: inner for name, inner in sample(SCHEMAS[schema]).items() if name in required}
     found, other = read(value, kind), read(value, kind)
+    union = GENERATOR_MODULE.UNION.search(SCHEMAS[schema].get("description", ""))
     for name, content in SCHEMAS[schema].get("properties", {}).items():
         if name in required:
             continue
         given = getattr(found, name)
-        assert given == (
-            () if content.get("type") == "array" else {} if "additionalProperties" in content else None
-        )
+        if content.get("type") == "array":
+            expected = ()
+        elif "additionalProperties" in content:
+            expected = {}
+        else:
+            tells = union or GENERATOR_MODULE.OPTIONAL.search(content.get("description", ""))
+            expected = None if tells and name not in ("name", "next_page_token") else zero(content)
+        assert given == expected, name
+        assert type(given) is type(expected), name
         assert given != {} or given is not getattr(other, name)
     assert msgspec.to_builtins(found).keys() <= set(required)
+
+
+def zero(content):
+    """What a scalar is when it is left out; None for a message, a word and a time."""
+    if content.get("format") == "date-time" or "enum" in resolved(content):
+        return None
+    if content.get("format") in ("int64", "uint64"):
+        return 0
+    return {"string": "", "integer": 0, "number": 0.0, "boolean": False}.get(content.get("type"))
+
+
+@pytest.mark.parametrize(("schema", "kind"), STRUCTS)
+def test_an_empty_message_is_read(schema, kind):
+    """Whatever the schema requires: an absent or null member never fails a page."""
+    decode = model_decoder(kind).decode
+    nulls = dict.fromkeys(SCHEMAS[schema].get("properties", {}))
+    if schema == "v1TimeWindow":  # there is no zero time
+        nulls.update(start_time="2026-01-01T00:00:00Z", end_time="2026-01-01T00:00:00Z")
+    found = decode(msgspec.json.encode(nulls))
+    if schema != "v1TimeWindow":
+        assert decode(b"{}") == found
+    for name in kind.__struct_fields__:
+        assert getattr(found, name) in (None, "", 0, False, (), {}) or isinstance(
+            getattr(found, name), msgspec.Struct | datetime
+        )
+
+
+def test_all_models_are_found_in_one_place():
+    """By name, in `kognitos_async.platform_v1.models`; those by hand too."""
+    for _, kind in PAIRS:
+        assert getattr(models, kind.__name__) is kind
+        assert kind.__name__ in models.__all__
+    assert models.PlatformRun is kognitos_async.PlatformRun
+    assert set(models.__all__) <= set(dir(models))
+    with pytest.raises(AttributeError, match="Hologram"):
+        models.Hologram  # noqa: B018 - asked for
 
 
 def test_structs_are_values():

@@ -12,7 +12,7 @@ import msgspec
 
 from kognitos_async import OutcomeUnknownError, PlatformClient, PollPolicy
 from kognitos_async.messages import Response
-from kognitos_async.platform_v1.filters import rfc3339
+from kognitos_async.platform_v1.times import rfc3339
 from kognitos_async.server_clock import ServerClock
 from tests.platform import spec
 

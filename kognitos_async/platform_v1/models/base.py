@@ -1,4 +1,4 @@
-"""What all models of the platform API are."""
+"""The bases of the models of the platform API."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import msgspec
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message of the API: members it leaves out are None or empty, members not known here are ignored."""
+    """A message of the API. Members it leaves out have their defaults, members not known here are ignored."""
 
 
 class Named(Model, frozen=True, kw_only=True):
-    """A resource, found again by its `name`."""
+    """A resource, identified by its `name`."""
 
-    name: str | None = None
+    name: str = ""
+    """The full resource name, empty where the API gave none."""
 
     @property
     def id(self) -> str:
         """The last part of the name, empty where the API gave none."""
-        return (self.name or "").rpartition("/")[2]
+        return self.name.rpartition("/")[2]
 
 
 class OneOf:
@@ -27,14 +28,14 @@ class OneOf:
 
     __slots__ = ()
     kinds: ClassVar[tuple[str, ...]] = ()
-    """The members one of which there is."""
+    """The names of the members one of which is present."""
 
     @property
     def kind(self) -> str:
-        """The name of the member that is there, empty objects included; "" for one that is not known here."""
+        """The name of the member that is present, empty or not; "" for one that is not known here."""
         return next((name for name in self.kinds if getattr(self, name) is not None), "")
 
     @property
     def content(self) -> object:
-        """That member itself; None for one that is not known here."""
+        """The member that is present; None for one that is not known here."""
         return getattr(self, self.kind) if self.kind else None

@@ -3,110 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 import msgspec
 
 from kognitos_async.errors import AwaitingGuidanceError, RunFailedError, RunStoppedError
-from kognitos_async.open_enum import Word
+from kognitos_async.platform_v1.json_values import json_ready
+from kognitos_async.platform_v1.models.base import Model
+from kognitos_async.platform_v1.models.generated.shared import ExecutableSteps, Location
+from kognitos_async.platform_v1.models.words import (
+    ENDED,
+    SETTLED_STATES,
+    AutomationStage,
+    InvocationSource,
+    RunState,
+)
+from kognitos_async.platform_v1.narrowing import narrowed
+from kognitos_async.platform_v1.times import read_timestamp
 from kognitos_async.platform_v1.values import from_values
 
-T = TypeVar("T", "RunFailure", "RunGuidance")
+__all__ = [
+    "ENDED",
+    "SETTLED_STATES",
+    "AutomationStage",
+    "InvocationDetails",
+    "InvocationSource",
+    "InvokeAutomationResponse",
+    "InvokeRequest",
+    "ListRunsResponse",
+    "PlatformRun",
+    "RunFailure",
+    "RunGuidance",
+    "RunState",
+    "StartedRun",
+]
+
+D = TypeVar("D", bound=Model)
+T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RunState(Word):
-    """Where a run stands. The vendor's pages also say running and waiting: EXECUTING, AWAITING_GUIDANCE."""
-
-    PENDING = "pending"
-    EXECUTING = "executing"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    AWAITING_GUIDANCE = "awaiting_guidance"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        known = _OTHER_WORDS.get(value) if isinstance(value, str) else None
-        return super()._missing_(value) if known is None else cls(known)
-
-
-_OTHER_WORDS = {"running": "executing", "waiting": "awaiting_guidance"}
-
-SETTLED_STATES = frozenset(
-    {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.AWAITING_GUIDANCE}
-)
-"""The states in which a run does not go on by itself."""
-
-ENDED = frozenset({RunState.COMPLETED, RunState.FAILED})
-"""The states a run never leaves; one that is stopped or awaits guidance goes on when a person says so."""
-
-
-class AutomationStage(Word):
-    """Which version of an automation is meant."""
-
-    UNSPECIFIED = "AUTOMATION_STAGE_UNSPECIFIED"
-    DRAFT = "AUTOMATION_STAGE_DRAFT"
-    PUBLISHED = "AUTOMATION_STAGE_PUBLISHED"
-
-
-class InvocationSource(Word):
-    """What created a run."""
-
-    UNSPECIFIED = "INVOCATION_SOURCE_UNSPECIFIED"
-    MANUAL = "INVOCATION_SOURCE_MANUAL"
-    TRIGGER = "INVOCATION_SOURCE_TRIGGER"
-    SCHEDULE = "INVOCATION_SOURCE_SCHEDULE"
-
-
-class InvocationDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who or what started a run: `trigger_id` for a trigger, `user_id` for a user."""
+class InvocationDetails(Model, frozen=True, kw_only=True):
+    """Who or what started a run."""
 
     trigger_id: str | None = None
+    """The trigger, if one started the run."""
     user_id: str | None = None
+    """The user, if one started the run."""
     invocation_source: InvocationSource | None = None
+    """The kind of source."""
 
 
-class RunFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run failed: the error's id, its text, and the bytes of the code it points at."""
+class RunFailure(Model, frozen=True, kw_only=True):
+    """Why a run failed."""
 
-    id: str | None = None
-    description: str | None = None
-    location: Mapping[str, Any] | None = None
+    id: str = ""
+    """The id of the error."""
+    description: str = ""
+    """What went wrong, for people."""
+    location: Location | None = None
+    """The bytes of the code at which the run failed."""
 
 
-class RunGuidance(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run needs a person for: the id or name of the exception, its text and its place in the code.
+class RunGuidance(Model, frozen=True, kw_only=True):
+    """What a run needs a person for.
 
     `client.exceptions.get(guidance.exception)` has the rest, `client.exceptions.reply` answers it.
     """
 
-    exception: str | None = None
-    description: str | None = None
-    location: Mapping[str, Any] | None = None
+    exception: str = ""
+    """The id or full name of the exception."""
+    description: str = ""
+    """What is asked, for people."""
+    location: Location | None = None
+    """The bytes of the code at which the run waits."""
 
 
 class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A run as it was when read. `name` is its full resource name, times are aware.
+    """A run as it was when read. Times are aware, in UTC.
 
-    `state` is one word; `outputs` belong to completed, `failure` to failed, `guidance` to
-    awaiting_guidance, `stop_reason` to stopped and stopping. `executable_steps` holds the code that ran, as
-    the API writes it. Items of a list may lack outputs that `runs.get` gives.
+    `outputs` belong to the state completed, `failure` to failed, `guidance` to awaiting_guidance,
+    `stop_reason` to stopped and stopping. Items of a list may lack outputs that `runs.get` returns.
     """
 
-    name: str
-    create_time: datetime
+    name: str = ""
+    """The full resource name; `id` is its last part."""
+    create_time: datetime = _EPOCH
+    """When the run was created; 1970-01-01 where the API leaves it out."""
     update_time: datetime | None = None
+    """When the run last changed."""
     state_object: dict[str, Any] | str = msgspec.field(name="state", default_factory=dict)
     """The state as the API writes it: a member named like the state, beside `update_time`."""
     stage: AutomationStage = AutomationStage.UNSPECIFIED
+    """Which version of the automation runs."""
     stage_version: str = ""
-    previous_run: str | None = None
+    """The version of the automation when the run was created."""
+    previous_run: str = ""
+    """The full name of the preceding run of a chain."""
     invocation_details: InvocationDetails | None = None
-    user_input_values: dict[str, dict[str, Any]] | None = msgspec.field(name="user_inputs", default=None)
+    """Who or what started the run."""
+    user_input_values: dict[str, Any] = msgspec.field(name="user_inputs", default_factory=dict)
     """`user_inputs` as the API writes them."""
-    executable_steps: dict[str, Any] | None = None
+    executable_steps: ExecutableSteps | None = None
+    """The code that ran: steps that hand their output on."""
+
+    def __post_init__(self) -> None:
+        for name in ("create_time", "update_time"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is not UTC:
+                utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+                msgspec.structs.force_setattr(self, name, utc)
 
     @property
     def id(self) -> str:
@@ -135,12 +142,11 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     @property
     def state_time(self) -> datetime | None:
         """When the state was entered."""
-        if isinstance(self.state_object, str) or not isinstance(self.state_object.get("update_time"), str):
-            return None
-        try:
-            return msgspec.convert(self.state_object["update_time"], datetime)
-        except msgspec.ValidationError:
-            return None
+        state = self.state_object
+        moment = None if isinstance(state, str) else read_timestamp(state.get("update_time"), truncate=True)
+        if moment is None or moment.tzinfo is UTC:
+            return moment
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     @property
     def settled(self) -> bool:
@@ -154,10 +160,22 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def outputs(self) -> dict[str, object]:
-        """What the run has produced, as Python values by name: converted anew each time it is read."""
+        """The outputs of a completed run as Python values by name: converted anew each time it is read."""
         word, body = self._state
         outputs = body.get("outputs") if word == RunState.COMPLETED else None
         return from_values(outputs) if isinstance(outputs, dict) else {}
+
+    def output(self, name: str, kind: type[T]) -> T:
+        """The output of that name, if it is a `kind`: `run.output("total", Decimal)`.
+
+        A number passes for every number type that holds it exactly, and a table of pyarrow for `Table`.
+        Raises `KeyError` naming the outputs there are, `TypeError` for an output of another type.
+        """
+        outputs = self.outputs
+        if name not in outputs:
+            known = ", ".join(map(repr, outputs)) or "none"
+            raise KeyError(f"run {self.id} ({self.state}) has no output {name!r}; it has {known}")
+        return narrowed(f"output {name!r} of run {self.id}", outputs[name], kind)
 
     @property
     def has_outputs(self) -> bool:
@@ -167,8 +185,8 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def user_inputs(self) -> dict[str, object]:
-        """What the run was given, as Python values by name: converted anew each time it is read."""
-        return from_values(self.user_input_values or {})
+        """The inputs of the run as Python values by name: converted anew each time it is read."""
+        return from_values(self.user_input_values)
 
     @property
     def failure(self) -> RunFailure | None:
@@ -206,9 +224,36 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             raise RunFailedError(f"{where} failed: {why} (error {failure.id or 'not named'})", run=self)
         raise RunStoppedError(
             f"{where} is stopped: {self.stop_reason or 'no reason given'}. "
-            "client.runs.resume lets it go on from where it is",
+            "client.runs.resume continues it from where it is",
             run=self,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run as JSON-ready values by attribute, for exports.
+
+        `state` is the word, `outputs` and `user_inputs` are converted: decimals to text, tables to lists of
+        rows, contents of files to base64. Times are ISO 8601 in UTC. `msgspec.to_builtins` has the API's own
+        form.
+        """
+        return {
+            "name": self.name,
+            "id": self.id,
+            "automation": self.automation,
+            "state": str(self.state),
+            "state_time": json_ready(self.state_time),
+            "create_time": json_ready(self.create_time),
+            "update_time": json_ready(self.update_time),
+            "stage": str(self.stage),
+            "stage_version": self.stage_version,
+            "previous_run": self.previous_run,
+            "invocation_details": _as_dict(self.invocation_details),
+            "user_inputs": json_ready(self.user_inputs),
+            "outputs": json_ready(self.outputs),
+            "failure": _as_dict(self.failure),
+            "guidance": _as_dict(self.guidance),
+            "stop_reason": self.stop_reason,
+            "executable_steps": _as_dict(self.executable_steps),
+        }
 
     @property
     def _state(self) -> tuple[RunState, Mapping[str, Any]]:
@@ -225,28 +270,54 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             unknown = unknown or word
         return unknown or RunState(""), {}
 
-    def _detail(self, word: RunState, kind: type[T]) -> T | None:
+    def _detail(self, word: RunState, kind: type[D]) -> D | None:
+        """The body of the state, without members that are not as documented."""
         state, body = self._state
         if state != word:
             return None
-        try:
-            return msgspec.convert(body, kind, strict=False)
-        except msgspec.ValidationError:
-            return kind()
+        members = {}
+        for field in msgspec.structs.fields(kind):
+            try:
+                members[field.name] = msgspec.convert(body[field.encode_name], field.type, strict=False)
+            except (KeyError, msgspec.ValidationError):
+                continue
+        return kind(**members)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            ("name", self.name),
+            ("state", str(self.state)),
+            ("create_time", self.create_time),
+            ("update_time", self.update_time),
+            ("stage", str(self.stage)),
+            ("stage_version", self.stage_version),
+            # By name alone: they may hold files.
+            ("user_inputs", list(self.user_input_values)),
+            ("outputs", list(self.outputs)),
+        ]
+
+    def __repr__(self) -> str:
+        return f"PlatformRun({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def __hash__(self) -> int:
         return hash((self.name, self.update_time))
 
 
-class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that `automations.invoke` has just started: what it takes to wait for it, small and JSON-ready.
+def _as_dict(model: Model | None) -> dict[str, Any] | None:
+    """A model as JSON-ready values, with all its members."""
+    if model is None:
+        return None
+    members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(model))
+    return members
 
-    `name` is its full resource name. `started_at` is by this machine's clock, or `create_time` where it is
-    the `handle` of a run that was read.
-    """
+
+class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that `automations.invoke` has just started: what it takes to wait for it, small and JSON-ready."""
 
     name: str
+    """The full resource name; `id` is its last part."""
     started_at: datetime
+    """When the answer came, by this machine's clock; `create_time` in the `handle` of a run that was read."""
 
     @property
     def id(self) -> str:
@@ -265,18 +336,20 @@ class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to start: the arguments of `automations.invoke`.
-
-    `name` is the journal's own name for it, not sent; without one, equal requests in one journal are
-    refused as duplicates.
-    """
+    """A run to start: the arguments of `automations.invoke`."""
 
     automation: str
+    """An id or a full resource name."""
     inputs: Mapping[str, object] | None = None
+    """Python values by name."""
     stage: AutomationStage | str = AutomationStage.PUBLISHED
+    """DRAFT or PUBLISHED."""
     workspace_id: str | None = None
+    """The workspace, the client's unless given."""
     organization_id: str | None = None
+    """The organization, the client's unless given."""
     name: str | None = None
+    """The name in a journal, not sent; equal requests without one are refused there as duplicates."""
 
 
 class ListRunsResponse(msgspec.Struct, frozen=True, gc=False):

@@ -36,32 +36,37 @@ class AutomationEstimateList(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAutomationEstimateList`."""
 
     estimates: tuple[AutomationEstimate, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class AutomationRunInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAutomationRunInsight`."""
 
-    automation_id: str | None = None
+    automation_id: str = ""
     """Full name: organizations/{organization}/workspaces/{workspace}/automations/{automation}."""
-    display_name: str | None = None
-    runs_count: int | None = None
+    display_name: str = ""
+    """Its name for people."""
+    runs_count: int = 0
+    """0 where the API leaves it out."""
 
 
 class AutomationRunInsightList(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAutomationRunInsightList`."""
 
     values: tuple[AutomationRunInsight, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class AutomationValueInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAutomationValueInsight`."""
 
-    automation_id: str | None = None
+    automation_id: str = ""
     """Full name: organizations/{organization}/workspaces/{workspace}/automations/{automation}."""
-    display_name: str | None = None
-    time_saved_secs: int | None = None
+    display_name: str = ""
+    """Its name for people."""
+    time_saved_secs: int = 0
     """Seconds."""
-    money_saved_usd: str | None = None
+    money_saved_usd: str = ""
     """USD amount as string."""
 
 
@@ -69,23 +74,28 @@ class AutomationValueInsightList(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAutomationValueInsightList`."""
 
     values: tuple[AutomationValueInsight, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class AwaitingGuidanceInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsAwaitingGuidanceInsight`."""
 
-    total_runs_awaiting_guidance: int | None = None
+    total_runs_awaiting_guidance: int = 0
+    """0 where the API leaves it out."""
     runs_per_period: tuple[RunsAwaitingGuidanceByPeriod, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class CompletionInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCompletionInsight`."""
 
-    total_percent_completions: float | None = None
+    total_percent_completions: float = 0.0
     """Overall completion percentage."""
     completions_per_period: tuple[CumulativeCompletionInsight, ...] = ()
+    """Empty where the API leaves it out."""
     trend: Trend | None = None
-    stp: float | None = None
+    """None where the API leaves it out."""
+    stp: float = 0.0
     """Straight-through processing rate."""
 
 
@@ -93,40 +103,44 @@ class ConfigureAutomationEstimatesResponse(Model, frozen=True, kw_only=True):
     """The API's `dashboardsConfigureAutomationEstimatesResponse`."""
 
     automation_estimates: tuple[AutomationEstimate, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class CumulativeCompletionInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCumulativeCompletionInsight`."""
 
-    window_label: str | None = None
+    window_label: str = ""
     """Display label, e.g. Week 1 or January 2025."""
-    auto_completed_count: int | None = None
+    auto_completed_count: int = 0
     """Runs completed without manual intervention."""
-    manually_resolved_count: int | None = None
+    manually_resolved_count: int = 0
+    """0 where the API leaves it out."""
 
 
 class CumulativeRunInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCumulativeRunInsight`."""
 
-    window_label: str | None = None
+    window_label: str = ""
     """Display label, e.g. Week 1 or January 2025."""
-    runs_count: int | None = None
+    runs_count: int = 0
+    """0 where the API leaves it out."""
 
 
 class CumulativeRunInsightList(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCumulativeRunInsightList`."""
 
     values: tuple[CumulativeRunInsight, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class CumulativeValueInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCumulativeValueInsight`."""
 
-    window_label: str | None = None
+    window_label: str = ""
     """Display label, e.g. Week 1 or January 2025."""
-    time_saved_secs: int | None = None
+    time_saved_secs: int = 0
     """Seconds."""
-    money_saved_usd: str | None = None
+    money_saved_usd: str = ""
     """USD amount as string."""
 
 
@@ -134,12 +148,13 @@ class CumulativeValueInsightList(Model, frozen=True, kw_only=True):
     """The API's `dashboardsCumulativeValueInsightList`."""
 
     values: tuple[CumulativeValueInsight, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class MetricDataPoint(Model, frozen=True, kw_only=True):
     """The API's `v1MetricDataPoint`."""
 
-    start_time: datetime
+    start_time: datetime | None = None
     """Start of the interval."""
     value: float = 0.0
     """Aggregated value of the interval."""
@@ -162,8 +177,10 @@ class MetricResult(Model, frozen=True, kw_only=True):
 
     metric: str = ""
     """Echo of the requested name."""
-    interval: MetricInterval
-    aggregation: AggregationFunction
+    interval: MetricInterval | None = None
+    """None where the API leaves it out."""
+    aggregation: AggregationFunction | None = None
+    """None where the API leaves it out."""
     series: tuple[MetricSeries, ...] = ()
     """One per group_by combination; single with empty tags if ungrouped; order_by ordered; may be empty."""
 
@@ -188,9 +205,13 @@ class QueryInsightsResponse(Model, frozen=True, kw_only=True):
     """The API's `dashboardsQueryInsightsResponse`."""
 
     value_insight: ValueInsight | None = None
+    """None where the API leaves it out."""
     run_insight: RunInsight | None = None
+    """None where the API leaves it out."""
     completion_insight: CompletionInsight | None = None
+    """None where the API leaves it out."""
     awaiting_guidance_insight: AwaitingGuidanceInsight | None = None
+    """None where the API leaves it out."""
 
 
 class QueryMetricsResponse(Model, frozen=True, kw_only=True):
@@ -198,45 +219,47 @@ class QueryMetricsResponse(Model, frozen=True, kw_only=True):
 
     results: tuple[MetricResult, ...] = ()
     """Same order as requested metrics."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Empty on last page; paging covers series of all metrics together."""
 
 
 class RunInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsRunInsight`."""
 
-    total_runs_count: int | None = None
+    total_runs_count: int = 0
+    """0 where the API leaves it out."""
     insights_per_automation_per_workspace: dict[str, AutomationRunInsightList] = {}
     """Map key: organizations/{org}/workspaces/{workspace}."""
     insights_per_period_per_workspace: dict[str, CumulativeRunInsightList] = {}
     """Map key: organizations/{org}/workspaces/{workspace}."""
     trend: Trend | None = None
+    """None where the API leaves it out."""
 
 
 class RunsAwaitingGuidanceByPeriod(Model, frozen=True, kw_only=True):
     """The API's `dashboardsRunsAwaitingGuidanceByPeriod`."""
 
-    window_label: str | None = None
+    window_label: str = ""
     """Display label, e.g. January 2026."""
-    runs_awaiting_guidance: int | None = None
+    runs_awaiting_guidance: int = 0
     """Runs created in this period still awaiting guidance."""
 
 
 class Trend(Model, frozen=True, kw_only=True):
     """The API's `dashboardsTrend`."""
 
-    percent_change: float | None = None
+    percent_change: float = 0.0
     """Versus previous window; negative means decrease."""
-    comparison_window: str | None = None
+    comparison_window: str = ""
     """Label, e.g. Last Week."""
 
 
 class ValueInsight(Model, frozen=True, kw_only=True):
     """The API's `dashboardsValueInsight`."""
 
-    total_money_saved_usd: str | None = None
+    total_money_saved_usd: str = ""
     """USD amount as string, no format given."""
-    total_time_saved_secs: int | None = None
+    total_time_saved_secs: int = 0
     """Seconds."""
     insights_per_automation_per_workspace: dict[str, AutomationValueInsightList] = {}
     """Map key: organizations/{org}/workspaces/{workspace}."""

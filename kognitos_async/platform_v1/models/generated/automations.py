@@ -8,44 +8,47 @@ from typing import Any
 from kognitos_async.open_enum import Word
 from kognitos_async.platform_v1.models.base import Model, Named
 from kognitos_async.platform_v1.models.generated.shared import BookConnection, Location, ValueType
-from kognitos_async.platform_v1.models.runs import AutomationStage
+from kognitos_async.platform_v1.models.words import AutomationStage
 
 
 class AddAutomationConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1AddAutomationConnectionsResponse`."""
 
     automation: Automation | None = None
+    """None where the API leaves it out."""
 
 
 class AffectedAutomation(Model, frozen=True, kw_only=True):
     """The API's `v1AffectedAutomation`."""
 
-    automation_id: str | None = None
+    automation_id: str = ""
     """Bare id segment, not resource name."""
-    display_name: str | None = None
+    display_name: str = ""
+    """Its name for people."""
 
 
 class Automation(Named, frozen=True, kw_only=True):
     """Automation ids: 21-character nano ids from A-Za-z0-9_-; drafts editable, published immutable."""
 
-    name: str | None = None
+    name: str = ""
     """Spec's example is the short form automations/{automation}."""
     display_name: str = ""
     """Must be unique in the user's namespace."""
-    english_code: str | None = None
+    english_code: str = ""
     """English rendering of what it does."""
-    code: str | None = None
+    code: str = ""
     """SPy source that is executed."""
     artifacts: dict[str, str] = {}
     """Artifact name to base64 content; available during execution."""
     create_time: datetime | None = None
     """Never changes."""
-    version: str | None = None
+    version: str = ""
     """Major.minor, grows on each update or publish."""
     connections: dict[str, BookConnection] = {}
     """Keyed by connection name."""
     update_time: datetime | None = None
-    update_user_id: str | None = None
+    """When it was last changed."""
+    update_user_id: str = ""
     """Last editor."""
     delete_time: datetime | None = None
     """Set when deleted."""
@@ -53,12 +56,14 @@ class Automation(Named, frozen=True, kw_only=True):
     """When it will be purged."""
     input_specs: tuple[AutomationInputSpec, ...] = ()
     """Parameters the automation accepts."""
-    description: str | None = None
+    description: str = ""
+    """What it is, in words for people."""
     latest_published_version: str | None = None
     """Major.minor; null when never published."""
-    author_id: str | None = None
+    author_id: str = ""
     """Creator's user id."""
     code_mapping: CodeMapping | None = None
+    """None where the API leaves it out."""
     restore_time: datetime | None = None
     """Only if restored."""
     restore_version: str | None = None
@@ -70,6 +75,7 @@ class Automation(Named, frozen=True, kw_only=True):
     publish_user_id: str | None = None
     """Last publisher; only if published."""
     activation_state: AutomationActivationState | None = None
+    """None where the API leaves it out."""
     default_inputs: dict[str, dict[str, Any]] = {}
     """Keyed by input spec name; prefills manual runs, fills gaps for triggers."""
     marked_outputs: tuple[str, ...] = ()
@@ -87,7 +93,7 @@ class AutomationActivationState(Word):
 class AutomationConnectionUsage(Model, frozen=True, kw_only=True):
     """The API's `v1AutomationConnectionUsage`."""
 
-    automation_id: str | None = None
+    automation_id: str = ""
     """Bare id segment, not resource name."""
     stages: tuple[AutomationStage, ...] = ()
     """AUTOMATION_STAGE_DRAFT, AUTOMATION_STAGE_PUBLISHED, or both."""
@@ -99,17 +105,20 @@ class AutomationInputSpec(Model, frozen=True, kw_only=True):
     name: str = ""
     """Input parameter name."""
     type: ValueType | None = None
+    """None where the API leaves it out."""
 
 
 class AutomationRevision(Named, frozen=True, kw_only=True):
     """Immutable; one made per automation update."""
 
-    name: str | None = None
-    """Organizations/{organization}/workspaces/{workspace}/automations/{automation}/revisions/{revision};
+    name: str = ""
+    """organizations/{organization}/workspaces/{workspace}/automations/{automation}/revisions/{revision};
     revision id is version like 0.1, 1.0.
     """
     snapshot: Automation | None = None
+    """None where the API leaves it out."""
     create_time: datetime | None = None
+    """When it was created."""
     alternate_ids: tuple[str, ...] = ()
     """Aliases of the same snapshot, e.g. latest."""
 
@@ -117,12 +126,13 @@ class AutomationRevision(Named, frozen=True, kw_only=True):
 class AutomationSchedule(Named, frozen=True, kw_only=True):
     """At most one per automation."""
 
-    name: str | None = None
-    """Organizations/{org}/workspaces/{ws}/automations/{automation}/schedule."""
+    name: str = ""
+    """organizations/{org}/workspaces/{ws}/automations/{automation}/schedule."""
     config: ScheduleConfig
-    enabled: bool | None = None
+    """Required."""
+    enabled: bool = False
     """Disabled schedules start nothing."""
-    summary: str | None = None
+    summary: str = ""
     """Server-made display text."""
     next_run_times: tuple[datetime, ...] = ()
     """Upcoming executions, server-made."""
@@ -135,24 +145,29 @@ class AutomationTrigger(Model, frozen=True, kw_only=True):
 
     trigger_id: str
     """Id given by the external service that owns the trigger."""
-    automation: str | None = None
-    """Organizations/{o}/workspaces/{w}/automations/{a}."""
+    automation: str = ""
+    """organizations/{o}/workspaces/{w}/automations/{a}."""
     input_mapping: dict[str, str] = {}
     """Input parameter name to value."""
     phase_type: PhaseType
+    """Required."""
     phase_sub_type: PhaseSubType | None = None
-    is_active: bool | None = None
+    """None where the API leaves it out."""
+    is_active: bool = False
+    """False where the API leaves it out."""
 
 
 class AutomationVisualization(Named, frozen=True, kw_only=True):
     """Singleton per automation, for its latest published version."""
 
-    name: str | None = None
-    """Organizations/{org}/workspaces/{ws}/automations/{automation}/visualization."""
+    name: str = ""
+    """organizations/{org}/workspaces/{ws}/automations/{automation}/visualization."""
     graph: FlowGraph | None = None
-    automation_version: str | None = None
+    """None where the API leaves it out."""
+    automation_version: str = ""
     """Always a published version, form major.0."""
     state: VisualizationState | None = None
+    """None where the API leaves it out."""
     error_message: str | None = None
     """Only when state is VISUALIZATION_STATE_FAILED."""
 
@@ -161,20 +176,24 @@ class CodeMapping(Model, frozen=True, kw_only=True):
     """SPy to English spans; many-to-many, entries may overlap."""
 
     entries: tuple[CodeMappingEntry, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class CodeMappingEntry(Model, frozen=True, kw_only=True):
     """The API's `v1CodeMappingEntry`."""
 
-    spy_location: Location
-    english_location: Location
+    spy_location: Location | None = None
+    """None where the API leaves it out."""
+    english_location: Location | None = None
+    """None where the API leaves it out."""
 
 
 class ConnectionAutomationCount(Model, frozen=True, kw_only=True):
     """The API's `v1ConnectionAutomationCount`."""
 
-    connection_id: str | None = None
-    count: int | None = None
+    connection_id: str = ""
+    """Empty where the API leaves it out."""
+    count: int = 0
     """Automations using it, draft and published by default."""
 
 
@@ -211,29 +230,33 @@ class CredentialInfo(Model, frozen=True, kw_only=True):
     book: str
     """Book name."""
     book_version: str
-    connection_alias: str | None = None
+    """Required."""
+    connection_alias: str = ""
     """Alias inside the automation."""
-    connection_id: str | None = None
+    connection_id: str = ""
+    """Empty where the API leaves it out."""
     phase_type: PhaseType | None = None
+    """None where the API leaves it out."""
 
 
 class Date(Model, frozen=True, kw_only=True):
     """Whole or partial Gregorian date; zero parts are unspecified."""
 
-    year: int | None = None
+    year: int = 0
     """1-9999, or 0 for no year."""
-    month: int | None = None
+    month: int = 0
     """1-12, or 0 for a year alone."""
-    day: int | None = None
+    day: int = 0
     """1-31, or 0 where the day does not matter."""
 
 
 class DayOfMonthPattern(Model, frozen=True, kw_only=True):
     """For monthly schedules, also used inside v1MonthPattern."""
 
-    day_number: int | None = None
+    day_number: int = 0
     """1-31; falls on the last day in shorter months."""
     ordinal_day: OrdinalDayOfWeek | None = None
+    """None where the API leaves it out."""
 
 
 class DayOfWeek(Word):
@@ -262,7 +285,8 @@ class DefaultInputsHistoryEntry(Model, frozen=True, kw_only=True):
     default_inputs: dict[str, dict[str, Any]] = {}
     """Snapshot of defaults at that change."""
     change_time: datetime | None = None
-    change_actor: str | None = None
+    """None where the API leaves it out."""
+    change_actor: str = ""
     """User ID of who changed it."""
 
 
@@ -277,12 +301,14 @@ class DisableAutomationScheduleResponse(Model, frozen=True, kw_only=True):
     """The schedule, now disabled."""
 
     schedule: AutomationSchedule | None = None
+    """None where the API leaves it out."""
 
 
 class EnableAutomationScheduleResponse(Model, frozen=True, kw_only=True):
     """The API's `v1EnableAutomationScheduleResponse`."""
 
     schedule: AutomationSchedule | None = None
+    """None where the API leaves it out."""
 
 
 class ExtractAutomationCodeConnectionsResponse(Model, frozen=True, kw_only=True):
@@ -295,9 +321,9 @@ class ExtractAutomationCodeConnectionsResponse(Model, frozen=True, kw_only=True)
 class FlowEdge(Model, frozen=True, kw_only=True):
     """The API's `v1FlowEdge`."""
 
-    source: str | None = None
+    source: str = ""
     """Node id."""
-    target: str | None = None
+    target: str = ""
     """Node id."""
     condition: str | None = None
     """Optional branch label, e.g. Yes or No."""
@@ -307,16 +333,20 @@ class FlowGraph(Model, frozen=True, kw_only=True):
     """Directed graph."""
 
     nodes: tuple[FlowNode, ...] = ()
+    """Empty where the API leaves it out."""
     edges: tuple[FlowEdge, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class FlowNode(Model, frozen=True, kw_only=True):
     """The API's `v1FlowNode`."""
 
-    id: str | None = None
+    id: str = ""
     """Unique within graph."""
-    label: str | None = None
+    label: str = ""
+    """Empty where the API leaves it out."""
     type: FlowNodeType | None = None
+    """None where the API leaves it out."""
 
 
 class FlowNodeType(Word):
@@ -348,7 +378,7 @@ class ListAutomationRevisionsResponse(Model, frozen=True, kw_only=True):
 
     revisions: tuple[AutomationRevision, ...] = ()
     """Newest first."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Omitted on last page."""
 
 
@@ -357,7 +387,7 @@ class ListAutomationTriggersResponse(Model, frozen=True, kw_only=True):
 
     automation_triggers: tuple[AutomationTrigger, ...] = ()
     """Active triggers of the automation."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Absent on the last page."""
 
 
@@ -366,7 +396,7 @@ class ListAutomationsResponse(Model, frozen=True, kw_only=True):
 
     automations: tuple[Automation, ...] = ()
     """May be empty."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Pass as page_token; absent on last page."""
 
 
@@ -375,7 +405,7 @@ class ListDefaultInputsHistoryResponse(Model, frozen=True, kw_only=True):
 
     default_inputs_history_entries: tuple[DefaultInputsHistoryEntry, ...] = ()
     """Newest first."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Pass as page_token for next page; empty when no more."""
 
 
@@ -401,7 +431,9 @@ class MonthPattern(Model, frozen=True, kw_only=True):
     """For yearly schedules: month plus day within it."""
 
     month: Month
+    """Required."""
     day_pattern: DayOfMonthPattern
+    """Required."""
 
 
 class Ordinal(Word):
@@ -420,7 +452,9 @@ class OrdinalDayOfWeek(Model, frozen=True, kw_only=True):
     """Such as first Monday; for monthly and yearly patterns."""
 
     ordinal: Ordinal
+    """Required."""
     day: DayOfWeek
+    """Required."""
 
 
 class PhaseSubType(Word):
@@ -446,13 +480,15 @@ class RemoveAutomationConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1RemoveAutomationConnectionsResponse`."""
 
     automation: Automation | None = None
+    """None where the API leaves it out."""
 
 
 class RepeatInterval(Model, frozen=True, kw_only=True):
     """The API's `v1RepeatInterval`."""
 
     unit: FrequencyUnit
-    interval: int | None = None
+    """Required."""
+    interval: int = 0
     """Positive; default 1; N units between repeats."""
 
 
@@ -460,20 +496,29 @@ class ScheduleConfig(Model, frozen=True, kw_only=True):
     """The API's `v1ScheduleConfig`."""
 
     start: ScheduleStart
+    """Required."""
     repeat_interval: RepeatInterval | None = None
+    """None where the API leaves it out."""
     weekly_pattern: DayOfWeekPattern | None = None
+    """None where the API leaves it out."""
     monthly_pattern: DayOfMonthPattern | None = None
+    """None where the API leaves it out."""
     yearly_pattern: MonthPattern | None = None
+    """None where the API leaves it out."""
     active_window: TimeWindow | None = None
+    """None where the API leaves it out."""
     end: ScheduleEnd | None = None
+    """None where the API leaves it out."""
 
 
 class ScheduleEnd(Model, frozen=True, kw_only=True):
     """The API's `v1ScheduleEnd`."""
 
     end_type: ScheduleEndType
+    """Required."""
     end_date: Date | None = None
-    max_occurrences: int | None = None
+    """None where the API leaves it out."""
+    max_occurrences: int = 0
     """Used with SCHEDULE_END_TYPE_AFTER_OCCURRENCES; stops after this many executions."""
 
 
@@ -490,8 +535,10 @@ class ScheduleStart(Model, frozen=True, kw_only=True):
     """The API's `v1ScheduleStart`."""
 
     start_date: Date | None = None
+    """None where the API leaves it out."""
     time: TimeOfDay | None = None
-    time_zone: str | None = None
+    """None where the API leaves it out."""
+    time_zone: str = ""
     """IANA timezone; default UTC."""
 
 
@@ -499,18 +546,19 @@ class SwitchAutomationConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1SwitchAutomationConnectionsResponse`."""
 
     automation: Automation | None = None
+    """None where the API leaves it out."""
 
 
 class TimeOfDay(Model, frozen=True, kw_only=True):
     """No date or zone."""
 
-    hours: int | None = None
+    hours: int = 0
     """0-23; an API may allow 24:00:00."""
-    minutes: int | None = None
+    minutes: int = 0
     """0-59."""
-    seconds: int | None = None
+    seconds: int = 0
     """0-59; 60 where leap seconds are allowed."""
-    nanos: int | None = None
+    nanos: int = 0
     """0-999999999."""
 
 
@@ -521,7 +569,7 @@ class TimeWindow(Model, frozen=True, kw_only=True):
     """Inclusive."""
     end_time: datetime
     """Inclusive."""
-    time_zone: str | None = None
+    time_zone: str = ""
     """IANA timezone; default UTC."""
 
 
@@ -529,12 +577,14 @@ class TraceConnectionUsageResponse(Model, frozen=True, kw_only=True):
     """The API's `v1TraceConnectionUsageResponse`."""
 
     automations: tuple[AutomationConnectionUsage, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class UpgradeAutomationConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1UpgradeAutomationConnectionsResponse`."""
 
     automation: Automation | None = None
+    """None where the API leaves it out."""
 
 
 class VisualizationState(Word):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kognitos_async.open_enum import Word
 from kognitos_async.platform_v1.models.base import Model, OneOf
@@ -13,22 +13,27 @@ class AddWorkspaceBookConnectionTriggerInstanceResponse(Model, frozen=True, kw_o
     """The API's `v2AddWorkspaceBookConnectionTriggerInstanceResponse`."""
 
     trigger_instance: TriggerInstance | None = None
+    """None where the API leaves it out."""
 
 
 class Authentication(Model, frozen=True, kw_only=True):
     """The API's `v2Authentication`."""
 
-    authentication_id: str | None = None
+    authentication_id: str = ""
     """Authentication method used when testing the connection."""
     authentication_credentials: tuple[CredentialValue, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class BinaryExpression(Model, frozen=True, kw_only=True):
     """The API's `v2BinaryExpression`."""
 
     operator: BinaryOperator | None = None
+    """None where the API leaves it out."""
     left: Expression | None = None
+    """None where the API leaves it out."""
     right: Expression | None = None
+    """None where the API leaves it out."""
 
 
 class BinaryOperator(Word):
@@ -54,18 +59,31 @@ class BookAuthenticationDescriptor(Model, OneOf, frozen=True, kw_only=True):
         "oauth",
     )
     custom: BookCustomAuthenticationDescriptor | None = None
+    """None where the API leaves it out."""
     oauth: BookOAuthAuthenticationDescriptor | None = None
+    """None where the API leaves it out."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def content(self) -> BookCustomAuthenticationDescriptor | BookOAuthAuthenticationDescriptor | None:
+            """The member that is present; None for one that is not known here."""
+            raise NotImplementedError
 
 
 class BookConnectionCondition(Model, frozen=True, kw_only=True):
     """The API's `v2BookConnectionCondition`."""
 
     type: BookConnectionConditionType | None = None
+    """None where the API leaves it out."""
     status: BookConnectionConditionStatus | None = None
-    last_transition_time: str | None = None
+    """None where the API leaves it out."""
+    last_transition_time: str = ""
     """RFC 3339, but no date-time format declared."""
-    reason: str | None = None
+    reason: str = ""
+    """Empty where the API leaves it out."""
     reason_code: BookConnectionConditionReasonCode | None = None
+    """None where the API leaves it out."""
 
 
 class BookConnectionConditionReasonCode(Word):
@@ -116,16 +134,24 @@ class BookConnectionConditionType(Word):
 class BookConnectionDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookConnectionDescriptor`."""
 
-    book_name: str | None = None
-    book_version: str | None = None
-    connection_id: str | None = None
-    connection_name: str | None = None
+    book_name: str = ""
+    """Empty where the API leaves it out."""
+    book_version: str = ""
+    """Empty where the API leaves it out."""
+    connection_id: str = ""
+    """Empty where the API leaves it out."""
+    connection_name: str = ""
+    """Empty where the API leaves it out."""
     authentication: Authentication | None = None
+    """None where the API leaves it out."""
     config: tuple[ConceptValue, ...] = ()
     """Superseded by config_map."""
     labels: tuple[Label, ...] = ()
+    """Empty where the API leaves it out."""
     status: BookConnectionStatus | None = None
-    endpoint: str | None = None
+    """None where the API leaves it out."""
+    endpoint: str = ""
+    """Empty where the API leaves it out."""
     discovered: tuple[str, ...] = ()
     """What discovery has found."""
     config_map: dict[str, BookValue] = {}
@@ -135,7 +161,7 @@ class BookConnectionDescriptor(Model, frozen=True, kw_only=True):
 class BookConnectionOAuthURLResponse(Model, frozen=True, kw_only=True):
     """The API's `v2BookConnectionOAuthURLResponse`."""
 
-    url: str | None = None
+    url: str = ""
     """Start of OAuth flow; includes authorize endpoint, state, scope, redirect uri."""
 
     def __repr__(self) -> str:
@@ -146,7 +172,9 @@ class BookConnectionResponse(Model, frozen=True, kw_only=True):
     """Result of adding or updating a book connection."""
 
     book_connection_descriptor: BookConnectionDescriptor | None = None
+    """None where the API leaves it out."""
     authorize_url: BookConnectionOAuthURLResponse | None = None
+    """None where the API leaves it out."""
 
 
 class BookConnectionState(Word):
@@ -171,126 +199,175 @@ class BookConnectionStatus(Model, frozen=True, kw_only=True):
     """The API's `v2BookConnectionStatus`."""
 
     state: BookConnectionState | None = None
+    """None where the API leaves it out."""
     state_category: BookConnectionStateCategory | None = None
-    reason: str | None = None
+    """None where the API leaves it out."""
+    reason: str = ""
     """Human-readable detail on the state."""
-    last_updated: str | None = None
+    last_updated: str = ""
     """RFC 3339, but no date-time format declared."""
     conditions: tuple[BookConnectionCondition, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class BookCustomAuthenticationDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookCustomAuthenticationDescriptor`."""
 
-    id: str | None = None
+    id: str = ""
     """Tells apart several authentication mechanisms of one book."""
     credentials: tuple[CredentialDescriptor, ...] = ()
     """Credentials needed to authenticate."""
-    description: str | None = None
-    name: str | None = None
+    description: str = ""
+    """What it is, in words for people."""
+    name: str = ""
+    """Empty where the API leaves it out."""
     noun_phrase: NounPhrase | None = None
-    preferred: bool | None = None
+    """None where the API leaves it out."""
+    preferred: bool = False
     """Preferred authentication method."""
+
+
+class BookDate(Model, frozen=True, kw_only=True):
+    """The API's `v2Date`."""
+
+    year: int = 0
+    """0 where the API leaves it out."""
+    month: int = 0
+    """0 where the API leaves it out."""
+    day: int = 0
+    """0 where the API leaves it out."""
 
 
 class BookDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookDescriptor`."""
 
-    id: str | None = None
+    id: str = ""
     """Marked deprecated in its description (not by flag); identify by name and version."""
-    name: str | None = None
-    short_description: str | None = None
-    long_description: str | None = None
-    author: str | None = None
-    icon: str | None = None
+    name: str = ""
+    """Empty where the API leaves it out."""
+    short_description: str = ""
+    """Empty where the API leaves it out."""
+    long_description: str = ""
+    """Empty where the API leaves it out."""
+    author: str = ""
+    """Empty where the API leaves it out."""
+    icon: str = ""
     """Base64 image bytes, web-compatible format (JPG, PNG, SVG, WebP)."""
-    version: str | None = None
+    version: str = ""
+    """Its version."""
     authentications: tuple[BookAuthenticationDescriptor, ...] = ()
+    """Empty where the API leaves it out."""
     configurations: tuple[ConceptDescriptor, ...] = ()
     """Superseded by config_map."""
-    display_name: str | None = None
-    endpoint: str | None = None
+    display_name: str = ""
+    """Its name for people."""
+    endpoint: str = ""
     """URI of the book, e.g. lambda://microsoft/1.0.4."""
-    connection_required: bool | None = None
+    connection_required: bool = False
     """True when every procedure always needs a connection."""
-    discover_capable: bool | None = None
+    discover_capable: bool = False
     """Can discover procedures."""
     tags: tuple[str, ...] = ()
+    """Empty where the API leaves it out."""
     procedures: tuple[BookProcedureDescriptor, ...] = ()
+    """Empty where the API leaves it out."""
     noun_phrase: NounPhrase | None = None
-    userinfo_capable: bool | None = None
+    """None where the API leaves it out."""
+    userinfo_capable: bool = False
     """Can return the oauth user's info."""
     triggers: tuple[BookTriggerDescriptor, ...] = ()
-    bdk_runtime_version: str | None = None
+    """Empty where the API leaves it out."""
+    bdk_runtime_version: str = ""
+    """Empty where the API leaves it out."""
     environment_information: EnvironmentInformation | None = None
+    """None where the API leaves it out."""
     config_map: dict[str, ConceptDescriptor] = {}
     """Book configuration parameters."""
-    hidden: bool | None = None
+    hidden: bool = False
+    """False where the API leaves it out."""
     polls: tuple[BookPollDescriptor, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class BookListValue(Model, frozen=True, kw_only=True):
     """The API's `bdkV2ListValue`."""
 
     values: tuple[BookValue, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class BookOAuthAuthenticationDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookOAuthAuthenticationDescriptor`."""
 
-    id: str | None = None
+    id: str = ""
     """Tells apart several authentication mechanisms of one book."""
     provider: OAuthProvider | None = None
+    """None where the API leaves it out."""
     flows: tuple[OAuthFlow, ...] = ()
     """Supported flows."""
-    authorize_endpoint: str | None = None
-    token_endpoint: str | None = None
+    authorize_endpoint: str = ""
+    """Empty where the API leaves it out."""
+    token_endpoint: str = ""
+    """Empty where the API leaves it out."""
     scope: tuple[str, ...] = ()
     """Scopes."""
-    name: str | None = None
+    name: str = ""
+    """Empty where the API leaves it out."""
     arguments: tuple[OAuthArgumentDescriptor, ...] = ()
     """Extra non-OAuth arguments needed, e.g. tenant_id."""
     credentials: tuple[CredentialDescriptor, ...] = ()
-    preferred: bool | None = None
+    """Empty where the API leaves it out."""
+    preferred: bool = False
     """Preferred authentication method."""
 
 
 class BookPollDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookPollDescriptor`."""
 
-    id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    id: str = ""
+    """Its id."""
+    name: str = ""
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
     configuration: dict[str, ConceptDescriptor] = {}
     """Poll configuration parameters."""
-    stop_function_name: str | None = None
+    stop_function_name: str = ""
     """Required stop function's name."""
     output_concept: ConceptDescriptor | None = None
+    """None where the API leaves it out."""
 
 
 class BookProcedureDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookProcedureDescriptor`."""
 
-    id: str | None = None
+    id: str = ""
     """Procedure id for later calls."""
     signature: BookProcedureSignature | None = None
+    """None where the API leaves it out."""
     inputs: tuple[ConceptDescriptor, ...] = ()
     """Required and optional inputs."""
     outputs: tuple[ConceptDescriptor, ...] = ()
-    short_description: str | None = None
-    long_description: str | None = None
-    filter_capable: bool | None = None
+    """Empty where the API leaves it out."""
+    short_description: str = ""
+    """Empty where the API leaves it out."""
+    long_description: str = ""
+    """Empty where the API leaves it out."""
+    filter_capable: bool = False
     """Response can be filtered."""
-    page_capable: bool | None = None
+    page_capable: bool = False
     """Response can be paged."""
     connection_required: ConnectionRequired | None = None
-    is_discovered: bool | None = None
+    """None where the API leaves it out."""
+    is_discovered: bool = False
+    """False where the API leaves it out."""
     questions: tuple[QuestionDescriptor, ...] = ()
     """Questions the procedure may ask."""
     examples: tuple[ExampleDescriptor, ...] = ()
-    is_async: bool | None = None
+    """Empty where the API leaves it out."""
+    is_async: bool = False
     """Returns a promise."""
-    is_mutation: bool | None = None
+    is_mutation: bool = False
     """Performs a mutating action."""
     search_hints: tuple[str, ...] = ()
     """Hints for procedure resolution."""
@@ -299,32 +376,55 @@ class BookProcedureDescriptor(Model, frozen=True, kw_only=True):
 class BookProcedureSignature(Model, frozen=True, kw_only=True):
     """The API's `v2BookProcedureSignature`."""
 
-    english: str | None = None
+    english: str = ""
+    """Empty where the API leaves it out."""
     verbs: tuple[str, ...] = ()
+    """Empty where the API leaves it out."""
     object: NounPhrases | None = None
-    preposition: str | None = None
+    """None where the API leaves it out."""
+    preposition: str = ""
+    """Empty where the API leaves it out."""
     target: NounPhrases | None = None
+    """None where the API leaves it out."""
     outputs: tuple[NounPhrases, ...] = ()
+    """Empty where the API leaves it out."""
     proper_nouns: tuple[str, ...] = ()
     """Proper nouns appearing in the signature."""
+
+
+class BookTime(Model, frozen=True, kw_only=True):
+    """The API's `v2Time`."""
+
+    hours: int = 0
+    """0 where the API leaves it out."""
+    minutes: int = 0
+    """0 where the API leaves it out."""
+    seconds: int = 0
+    """0 where the API leaves it out."""
+    nanos: int = 0
+    """Fraction of a second in nanoseconds."""
 
 
 class BookTriggerDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2BookTriggerDescriptor`."""
 
-    id: str | None = None
-    name: str | None = None
-    description: str | None = None
-    setup_description: str | None = None
+    id: str = ""
+    """Its id."""
+    name: str = ""
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
+    setup_description: str = ""
+    """Empty where the API leaves it out."""
     configuration: dict[str, ConceptDescriptor] = {}
     """Trigger configuration parameters."""
-    filter_capable: bool | None = None
+    filter_capable: bool = False
     """Can filter events."""
-    is_manual: bool | None = None
+    is_manual: bool = False
     """Invoked manually."""
     event_type: dict[str, ConceptDescriptor] = {}
     """Schema of the trigger's events."""
-    is_shared_endpoint: bool | None = None
+    is_shared_endpoint: bool = False
     """All instances of this trigger share one endpoint."""
 
 
@@ -334,29 +434,46 @@ class BookValue(Model, frozen=True, kw_only=True):
     null_value: str | None = None
     """Declared as plain string."""
     conceptual_value: NounPhrase | None = None
+    """None where the API leaves it out."""
     text_value: str | None = None
     """Deprecated in favour of offloadable_text_value."""
     number_value: float | None = None
+    """None where the API leaves it out."""
     boolean_value: bool | None = None
+    """None where the API leaves it out."""
     datetime_value: datetime | None = None
-    date_value: Date | None = None
-    time_value: Time | None = None
+    """None where the API leaves it out."""
+    date_value: BookDate | None = None
+    """None where the API leaves it out."""
+    time_value: BookTime | None = None
+    """None where the API leaves it out."""
     file_value: FileValue | None = None
+    """None where the API leaves it out."""
     dictionary_value: DictionaryValue | None = None
+    """None where the API leaves it out."""
     list_value: BookListValue | None = None
+    """None where the API leaves it out."""
     opaque_value: OpaqueValue | None = None
+    """None where the API leaves it out."""
     table_value: TableValue | None = None
+    """None where the API leaves it out."""
     sensitive_value: SensitiveValue | None = None
+    """None where the API leaves it out."""
     offloadable_text_value: OffloadableTextValue | None = None
+    """None where the API leaves it out."""
     offloadable_dictionary_value: OffloadableDictionaryValue | None = None
+    """None where the API leaves it out."""
     offloadable_list_value: OffloadableListValue | None = None
+    """None where the API leaves it out."""
 
 
 class Column(Model, frozen=True, kw_only=True):
     """The API's `v2Column`."""
 
     values: tuple[BookValue, ...] = ()
-    name: str | None = None
+    """Empty where the API leaves it out."""
+    name: str = ""
+    """Empty where the API leaves it out."""
 
 
 class ConceptAnyType(Model, frozen=True, kw_only=True):
@@ -367,60 +484,80 @@ class ConceptDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptDescriptor`."""
 
     noun_phrases: NounPhrases | None = None
+    """None where the API leaves it out."""
     type: ConceptType | None = None
-    description: str | None = None
+    """None where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
     default_value: BookValue | None = None
+    """None where the API leaves it out."""
 
 
 class ConceptDictionaryType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptDictionaryType`."""
 
     is_a: tuple[NounPhrase, ...] = ()
+    """Empty where the API leaves it out."""
     fields: tuple[ConceptDictionaryTypeField, ...] = ()
-    description: str | None = None
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptDictionaryTypeField(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptDictionaryTypeField`."""
 
-    key: str | None = None
+    key: str = ""
+    """Empty where the API leaves it out."""
     value: ConceptType | None = None
-    description: str | None = None
+    """None where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptEnumType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptEnumType`."""
 
     is_a: tuple[NounPhrase, ...] = ()
+    """Empty where the API leaves it out."""
     members: tuple[ConceptEnumTypeMember, ...] = ()
-    description: str | None = None
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptEnumTypeMember(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptEnumTypeMember`."""
 
-    name: str | None = None
+    name: str = ""
+    """Empty where the API leaves it out."""
     noun_phrase: NounPhrase | None = None
-    description: str | None = None
+    """None where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptListType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptListType`."""
 
     inner: ConceptType | None = None
+    """None where the API leaves it out."""
 
 
 class ConceptOpaqueType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptOpaqueType`."""
 
     is_a: tuple[NounPhrase, ...] = ()
-    description: str | None = None
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptOptionalType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptOptionalType`."""
 
     inner: ConceptType | None = None
+    """None where the API leaves it out."""
 
 
 class ConceptScalarType(Word):
@@ -445,21 +582,27 @@ class ConceptSensitiveType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptSensitiveType`."""
 
     inner: ConceptType | None = None
+    """None where the API leaves it out."""
 
 
 class ConceptTableType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptTableType`."""
 
     columns: tuple[ConceptTableTypeColumn, ...] = ()
-    description: str | None = None
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptTableTypeColumn(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptTableTypeColumn`."""
 
-    key: str | None = None
+    key: str = ""
+    """Empty where the API leaves it out."""
     value: ConceptType | None = None
-    description: str | None = None
+    """None where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class ConceptType(Model, OneOf, frozen=True, kw_only=True):
@@ -479,29 +622,65 @@ class ConceptType(Model, OneOf, frozen=True, kw_only=True):
         "enum_type",
     )
     scalar_type: ConceptScalarType | None = None
+    """None where the API leaves it out."""
     optional_type: ConceptOptionalType | None = None
+    """None where the API leaves it out."""
     list_type: ConceptListType | None = None
+    """None where the API leaves it out."""
     dictionary_type: ConceptDictionaryType | None = None
+    """None where the API leaves it out."""
     table_type: ConceptTableType | None = None
+    """None where the API leaves it out."""
     opaque_type: ConceptOpaqueType | None = None
+    """None where the API leaves it out."""
     any_type: ConceptAnyType | None = None
+    """None where the API leaves it out."""
     union_type: ConceptUnionType | None = None
+    """None where the API leaves it out."""
     self_type: ConceptSelfType | None = None
+    """None where the API leaves it out."""
     sensitive_type: ConceptSensitiveType | None = None
+    """None where the API leaves it out."""
     enum_type: ConceptEnumType | None = None
+    """None where the API leaves it out."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def content(
+            self,
+        ) -> (
+            ConceptScalarType
+            | ConceptOptionalType
+            | ConceptListType
+            | ConceptDictionaryType
+            | ConceptTableType
+            | ConceptOpaqueType
+            | ConceptAnyType
+            | ConceptUnionType
+            | ConceptSelfType
+            | ConceptSensitiveType
+            | ConceptEnumType
+            | None
+        ):
+            """The member that is present; None for one that is not known here."""
+            raise NotImplementedError
 
 
 class ConceptUnionType(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptUnionType`."""
 
     inners: tuple[ConceptType, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class ConceptValue(Model, frozen=True, kw_only=True):
     """The API's `v2ConceptValue`."""
 
     noun_phrases: NounPhrases | None = None
+    """None where the API leaves it out."""
     value: BookValue | None = None
+    """None where the API leaves it out."""
 
 
 class ConnectionRequired(Word):
@@ -515,13 +694,16 @@ class ConnectionRequired(Word):
 class CredentialDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2CredentialDescriptor`."""
 
-    id: str | None = None
+    id: str = ""
+    """Its id."""
     type: CredentialType | None = None
-    label: str | None = None
+    """None where the API leaves it out."""
+    label: str = ""
     """Shown to the user while configuring."""
-    visible: bool | None = None
+    visible: bool = False
     """Whether the book sees the value."""
-    description: str | None = None
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class CredentialType(Word):
@@ -534,26 +716,20 @@ class CredentialType(Word):
 class CredentialValue(Model, frozen=True, kw_only=True):
     """The API's `v2CredentialValue`."""
 
-    id: str | None = None
+    id: str = ""
     """Credential id."""
     value: BookValue | None = None
+    """None where the API leaves it out."""
 
     def __repr__(self) -> str:
         return "CredentialValue(...)"
-
-
-class Date(Model, frozen=True, kw_only=True):
-    """The API's `v2Date`."""
-
-    year: int | None = None
-    month: int | None = None
-    day: int | None = None
 
 
 class DictionaryValue(Model, frozen=True, kw_only=True):
     """List of key/value fields, not a JSON map."""
 
     fields: tuple[DictionaryValueField, ...] = ()
+    """Empty where the API leaves it out."""
     is_a: tuple[NounPhrase, ...] = ()
     """Is-a relationships."""
 
@@ -561,8 +737,10 @@ class DictionaryValue(Model, frozen=True, kw_only=True):
 class DictionaryValueField(Model, frozen=True, kw_only=True):
     """The API's `v2DictionaryValueField`."""
 
-    key: str | None = None
+    key: str = ""
+    """Empty where the API leaves it out."""
     value: BookValue | None = None
+    """None where the API leaves it out."""
 
 
 class DiscoverWorkspaceBookConnectionProceduresResponse(Model, frozen=True, kw_only=True):
@@ -572,18 +750,24 @@ class DiscoverWorkspaceBookConnectionProceduresResponse(Model, frozen=True, kw_o
 class Discoverable(Model, frozen=True, kw_only=True):
     """The API's `v2Discoverable`."""
 
-    name: str | None = None
-    description: str | None = None
+    name: str = ""
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class EnvironmentInformation(Model, frozen=True, kw_only=True):
     """The API's `bdkV2EnvironmentInformation`."""
 
-    version: str | None = None
-    runtime_name: str | None = None
-    runtime_version: str | None = None
-    bci_protocol_version: str | None = None
-    api_version: str | None = None
+    version: str = ""
+    """Its version."""
+    runtime_name: str = ""
+    """Empty where the API leaves it out."""
+    runtime_version: str = ""
+    """Empty where the API leaves it out."""
+    bci_protocol_version: str = ""
+    """Empty where the API leaves it out."""
+    api_version: str = ""
     """BDK API version."""
     path: tuple[str, ...] = ()
     """Paths searched for books."""
@@ -592,24 +776,31 @@ class EnvironmentInformation(Model, frozen=True, kw_only=True):
 class ExampleDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2ExampleDescriptor`."""
 
-    description: str | None = None
-    snippet: str | None = None
+    description: str = ""
+    """What it is, in words for people."""
+    snippet: str = ""
+    """Empty where the API leaves it out."""
 
 
 class Expression(Model, frozen=True, kw_only=True):
     """Recursive."""
 
     binary_expression: BinaryExpression | None = None
+    """None where the API leaves it out."""
     unary_expression: UnaryExpression | None = None
+    """None where the API leaves it out."""
     value_expression: BookValue | None = None
+    """None where the API leaves it out."""
     noun_phrases_expression: NounPhrases | None = None
+    """None where the API leaves it out."""
 
 
 class File(Model, frozen=True, kw_only=True):
     """The API's `v2File`."""
 
-    file_name: str | None = None
-    content: str | None = None
+    file_name: str = ""
+    """Empty where the API leaves it out."""
+    content: str = ""
     """Base64 (format byte)."""
 
 
@@ -617,14 +808,18 @@ class FileValue(Model, frozen=True, kw_only=True):
     """Either remote or inline."""
 
     remote: str | None = None
+    """None where the API leaves it out."""
     inline: File | None = None
+    """None where the API leaves it out."""
 
 
 class Label(Model, frozen=True, kw_only=True):
     """The API's `bdkV2Label`."""
 
-    key: str | None = None
-    value: str | None = None
+    key: str = ""
+    """Empty where the API leaves it out."""
+    value: str = ""
+    """Empty where the API leaves it out."""
 
 
 class NounPhrase(Model, frozen=True, kw_only=True):
@@ -632,7 +827,7 @@ class NounPhrase(Model, frozen=True, kw_only=True):
 
     modifiers: tuple[str, ...] = ()
     """Adjectives, optional."""
-    head: str | None = None
+    head: str = ""
     """The noun."""
 
 
@@ -640,14 +835,18 @@ class NounPhrases(Model, frozen=True, kw_only=True):
     """The API's `v2NounPhrases`."""
 
     noun_phrases: tuple[NounPhrase, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class OAuthArgumentDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2OAuthArgumentDescriptor`."""
 
-    id: str | None = None
-    name: str | None = None
-    description: str | None = None
+    id: str = ""
+    """Its id."""
+    name: str = ""
+    """Empty where the API leaves it out."""
+    description: str = ""
+    """What it is, in words for people."""
 
 
 class OAuthFlow(Word):
@@ -669,27 +868,33 @@ class OffloadableDictionaryValue(Model, frozen=True, kw_only=True):
     """Either remote or inline."""
 
     remote: str | None = None
+    """None where the API leaves it out."""
     inline: DictionaryValue | None = None
+    """None where the API leaves it out."""
 
 
 class OffloadableListValue(Model, frozen=True, kw_only=True):
     """Either remote or inline."""
 
     remote: str | None = None
+    """None where the API leaves it out."""
     inline: BookListValue | None = None
+    """None where the API leaves it out."""
 
 
 class OffloadableTextValue(Model, frozen=True, kw_only=True):
     """Either remote or inline."""
 
     remote: str | None = None
+    """None where the API leaves it out."""
     inline: str | None = None
+    """None where the API leaves it out."""
 
 
 class OpaqueValue(Model, frozen=True, kw_only=True):
     """The API's `v2OpaqueValue`."""
 
-    content: str | None = None
+    content: str = ""
     """Base64 (format byte)."""
     is_a: tuple[NounPhrase, ...] = ()
     """Is-a relationships."""
@@ -699,7 +904,9 @@ class QuestionDescriptor(Model, frozen=True, kw_only=True):
     """The API's `v2QuestionDescriptor`."""
 
     noun_phrases: NounPhrases | None = None
+    """None where the API leaves it out."""
     type: ConceptType | None = None
+    """None where the API leaves it out."""
 
 
 class RemoveWorkspaceBookConnectionTriggerInstanceResponse(Model, frozen=True, kw_only=True):
@@ -710,31 +917,37 @@ class RetrieveBookConceptsResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBookConceptsResponse`."""
 
     concepts: tuple[ConceptDescriptor, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class RetrieveBookConnectionResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBookConnectionResponse`."""
 
     book_connection: BookConnectionDescriptor | None = None
+    """None where the API leaves it out."""
 
 
 class RetrieveBookConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBookConnectionsResponse`."""
 
     book_connections: tuple[BookConnectionDescriptor, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
+    """The token of the next page, empty on the last."""
 
 
 class RetrieveBookProceduresResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBookProceduresResponse`."""
 
     procedures: tuple[BookProcedureDescriptor, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class RetrieveBookResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBookResponse`."""
 
     book: BookDescriptor | None = None
+    """None where the API leaves it out."""
 
 
 class RetrieveBookVersionsResponse(Model, frozen=True, kw_only=True):
@@ -748,7 +961,8 @@ class RetrieveBooksConnectionsResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBooksConnectionsResponse`."""
 
     book_connections: tuple[BookConnectionDescriptor, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Token for the next page."""
 
 
@@ -756,40 +970,49 @@ class RetrieveBooksResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveBooksResponse`."""
 
     books: tuple[BookDescriptor, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
+    """The token of the next page, empty on the last."""
 
 
 class RetrieveDiscoverablesResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveDiscoverablesResponse`."""
 
     discoverables: tuple[Discoverable, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class RetrieveTagsResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveTagsResponse`."""
 
     tags: tuple[str, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class RetrieveUserInfoResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveUserInfoResponse`."""
 
     user_info: UserInfo | None = None
+    """None where the API leaves it out."""
 
 
 class RetrieveWorkspaceTriggerInstancesResponse(Model, frozen=True, kw_only=True):
     """The API's `v2RetrieveWorkspaceTriggerInstancesResponse`."""
 
     trigger_instances: tuple[TriggerInstance, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class SearchBookConceptMatch(Model, frozen=True, kw_only=True):
     """The API's `v2SearchBookConceptMatch`."""
 
-    book_name: str | None = None
-    book_version: str | None = None
+    book_name: str = ""
+    """Empty where the API leaves it out."""
+    book_version: str = ""
+    """Empty where the API leaves it out."""
     concept: ConceptDescriptor | None = None
-    score: float | None = None
+    """None where the API leaves it out."""
+    score: float = 0.0
     """Higher is better."""
 
 
@@ -804,17 +1027,21 @@ class SearchBookMatch(Model, frozen=True, kw_only=True):
     """The API's `v2SearchBookMatch`."""
 
     book: BookDescriptor | None = None
-    score: float | None = None
+    """None where the API leaves it out."""
+    score: float = 0.0
     """Relevance; higher is better."""
 
 
 class SearchBookProcedureMatch(Model, frozen=True, kw_only=True):
     """The API's `v2SearchBookProcedureMatch`."""
 
-    book_name: str | None = None
-    book_version: str | None = None
+    book_name: str = ""
+    """Empty where the API leaves it out."""
+    book_version: str = ""
+    """Empty where the API leaves it out."""
     procedure: BookProcedureDescriptor | None = None
-    score: float | None = None
+    """None where the API leaves it out."""
+    score: float = 0.0
     """Relevance; higher is better."""
 
 
@@ -835,14 +1062,20 @@ class SearchBooksResponse(Model, frozen=True, kw_only=True):
 class SearchWorkspaceBookProcedureMatch(Model, frozen=True, kw_only=True):
     """The API's `v2SearchWorkspaceBookProcedureMatch`."""
 
-    book_name: str | None = None
-    book_version: str | None = None
+    book_name: str = ""
+    """Empty where the API leaves it out."""
+    book_version: str = ""
+    """Empty where the API leaves it out."""
     procedure: BookProcedureDescriptor | None = None
-    score: float | None = None
+    """None where the API leaves it out."""
+    score: float = 0.0
     """Relevance; higher is better."""
-    organization_id: str | None = None
-    workspace_id: str | None = None
-    connection_id: str | None = None
+    organization_id: str = ""
+    """Empty where the API leaves it out."""
+    workspace_id: str = ""
+    """Empty where the API leaves it out."""
+    connection_id: str = ""
+    """Empty where the API leaves it out."""
 
 
 class SearchWorkspaceBookProceduresResponse(Model, frozen=True, kw_only=True):
@@ -856,6 +1089,7 @@ class SensitiveValue(Model, frozen=True, kw_only=True):
     """Wraps a value that must not be exposed."""
 
     value: BookValue | None = None
+    """None where the API leaves it out."""
 
     def __repr__(self) -> str:
         return "SensitiveValue(...)"
@@ -865,12 +1099,14 @@ class SetAutomationsForTriggerInstanceResponse(Model, frozen=True, kw_only=True)
     """The API's `v2SetAutomationsForTriggerInstanceResponse`."""
 
     trigger_instance: TriggerInstance | None = None
+    """None where the API leaves it out."""
 
 
 class Table(Model, frozen=True, kw_only=True):
     """Column-oriented; all columns must have equal length."""
 
     columns: tuple[Column, ...] = ()
+    """Empty where the API leaves it out."""
 
 
 class TableValue(Model, frozen=True, kw_only=True):
@@ -879,37 +1115,38 @@ class TableValue(Model, frozen=True, kw_only=True):
     remote: str | None = None
     """URL of a Feather-format file."""
     inline: Table | None = None
-
-
-class Time(Model, frozen=True, kw_only=True):
-    """The API's `v2Time`."""
-
-    hours: int | None = None
-    minutes: int | None = None
-    seconds: int | None = None
-    nanos: int | None = None
-    """Fraction of a second in nanoseconds."""
+    """None where the API leaves it out."""
 
 
 class TriggerInstance(Model, frozen=True, kw_only=True):
     """The API's `v2TriggerInstance`."""
 
-    id: str | None = None
-    name: str | None = None
-    reference: str | None = None
-    book_name: str | None = None
-    connection_id: str | None = None
+    id: str = ""
+    """Its id."""
+    name: str = ""
+    """Empty where the API leaves it out."""
+    reference: str = ""
+    """Empty where the API leaves it out."""
+    book_name: str = ""
+    """Empty where the API leaves it out."""
+    connection_id: str = ""
     """Book connection id."""
-    trigger_id: str | None = None
+    trigger_id: str = ""
     """Described as the trigger's name."""
     configuration: dict[str, BookValue] = {}
     """Trigger configuration parameters."""
-    endpoint: str | None = None
+    endpoint: str = ""
+    """Empty where the API leaves it out."""
     automation_ids: tuple[str, ...] = ()
-    workspace_id: str | None = None
-    organization_id: str | None = None
+    """Empty where the API leaves it out."""
+    workspace_id: str = ""
+    """Empty where the API leaves it out."""
+    organization_id: str = ""
+    """Empty where the API leaves it out."""
     filter_expression: Expression | None = None
+    """None where the API leaves it out."""
     status: TriggerInstanceStatus | None = None
+    """None where the API leaves it out."""
 
 
 class TriggerInstanceState(Word):
@@ -933,10 +1170,12 @@ class TriggerInstanceStatus(Model, frozen=True, kw_only=True):
     """The API's `v2TriggerInstanceStatus`."""
 
     state: TriggerInstanceState | None = None
+    """None where the API leaves it out."""
     state_category: TriggerInstanceStateCategory | None = None
-    reason: str | None = None
+    """None where the API leaves it out."""
+    reason: str = ""
     """Human-readable detail of current state."""
-    last_updated: str | None = None
+    last_updated: str = ""
     """RFC 3339 timestamp as plain string (no date-time format declared)."""
 
 
@@ -944,7 +1183,9 @@ class UnaryExpression(Model, frozen=True, kw_only=True):
     """The API's `v2UnaryExpression`."""
 
     operator: UnaryOperator | None = None
+    """None where the API leaves it out."""
     inner: Expression | None = None
+    """None where the API leaves it out."""
 
 
 class UnaryOperator(Word):
@@ -957,7 +1198,9 @@ class UnaryOperator(Word):
 class UserInfo(Model, frozen=True, kw_only=True):
     """The API's `v2UserInfo`."""
 
-    email: str | None = None
-    username: str | None = None
+    email: str = ""
+    """A mail address."""
+    username: str = ""
+    """Empty where the API leaves it out."""
     other_attributes: dict[str, str] = {}
     """Any further user attributes."""

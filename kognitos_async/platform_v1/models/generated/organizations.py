@@ -19,7 +19,8 @@ class CurrentUserOrganizationWorkspacesResponse(Model, frozen=True, kw_only=True
     """The API's `v1CurrentUserOrganizationWorkspacesResponse`."""
 
     user_workspaces: tuple[Workspace, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Empty when no more results."""
 
 
@@ -27,7 +28,8 @@ class CurrentUserOrganizationsResponse(Model, frozen=True, kw_only=True):
     """The API's `v1CurrentUserOrganizationsResponse`."""
 
     user_organizations: tuple[Organization, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Pass as page_token for next page; empty when no more."""
 
 
@@ -61,32 +63,38 @@ class DecimalSymbol(Word):
 class GeneralPreferences(Model, frozen=True, kw_only=True):
     """Shared by workspace and organization preferences."""
 
-    time_zone: str | None = None
+    time_zone: str = ""
     """IANA timezone."""
     time_format: TimeFormat | None = None
+    """None where the API leaves it out."""
     date_format: DateFormat | None = None
+    """None where the API leaves it out."""
     decimal_symbol: DecimalSymbol | None = None
-    decimal_places: int | None = None
+    """None where the API leaves it out."""
+    decimal_places: int = 0
     """Digits after the decimal point."""
     measurement_system: MeasurementSystem | None = None
+    """None where the API leaves it out."""
 
 
 class Invitation(Named, frozen=True, kw_only=True):
     """The API's `v1Invitation`."""
 
-    name: str | None = None
-    """Organizations/{organization}/invitations/{invitation}."""
-    organization_display_name: str | None = None
+    name: str = ""
+    """organizations/{organization}/invitations/{invitation}."""
+    organization_display_name: str = ""
+    """Empty where the API leaves it out."""
     workspace_id: str | None = None
     """Unset for organization-level invite."""
     workspace_display_name: str | None = None
     """Unset for organization-level invite."""
     roles: tuple[str, ...] = ()
     """Role resource names."""
-    is_accepted: bool | None = None
-    redirect_organization_id: str | None = None
+    is_accepted: bool = False
+    """False where the API leaves it out."""
+    redirect_organization_id: str = ""
     """Set if invitation points to another organization."""
-    redirect_workspace_id: str | None = None
+    redirect_workspace_id: str = ""
     """Set if invitation points to another workspace."""
 
 
@@ -94,7 +102,9 @@ class ListOrganizationRolesResponse(Model, frozen=True, kw_only=True):
     """The API's `v1ListOrganizationRolesResponse`."""
 
     roles: tuple[Role, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
+    """The token of the next page, empty on the last."""
 
 
 class ListOrganizationUserInvitesResponse(Model, frozen=True, kw_only=True):
@@ -102,14 +112,16 @@ class ListOrganizationUserInvitesResponse(Model, frozen=True, kw_only=True):
 
     invitations: tuple[UserInvitation, ...] = ()
     """Pending ones."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
+    """The token of the next page, empty on the last."""
 
 
 class ListOrganizationUsersResponse(Model, frozen=True, kw_only=True):
     """The API's `v1ListOrganizationUsersResponse`."""
 
     users: tuple[UserWithRoles, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Pass as page_token for next page; empty when no more."""
 
 
@@ -117,7 +129,8 @@ class ListWorkspaceRolesResponse(Model, frozen=True, kw_only=True):
     """The API's `v1ListWorkspaceRolesResponse`."""
 
     roles: tuple[Role, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Pass as page_token for the next page."""
 
 
@@ -126,7 +139,7 @@ class ListWorkspaceUserInvitesResponse(Model, frozen=True, kw_only=True):
 
     invitations: tuple[UserInvitation, ...] = ()
     """Pending invitations."""
-    next_page_token: str | None = None
+    next_page_token: str = ""
     """Pass as page_token for next page."""
 
 
@@ -134,7 +147,8 @@ class ListWorkspaceUsersResponse(Model, frozen=True, kw_only=True):
     """The API's `v1ListWorkspaceUsersResponse`."""
 
     users: tuple[UserWithRoles, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Empty when no more results."""
 
 
@@ -142,7 +156,8 @@ class ListWorkspacesResponse(Model, frozen=True, kw_only=True):
     """The API's `v1ListWorkspacesResponse`."""
 
     workspaces: tuple[Workspace, ...] = ()
-    next_page_token: str | None = None
+    """Empty where the API leaves it out."""
+    next_page_token: str = ""
     """Pass as page_token for next page; empty when no more."""
 
 
@@ -157,35 +172,42 @@ class MeasurementSystem(Word):
 class Organization(Named, frozen=True, kw_only=True):
     """The API's `v1Organization`."""
 
-    name: str | None = None
-    """Organizations/{organization_id}; server-assigned, immutable."""
+    name: str = ""
+    """organizations/{organization_id}; server-assigned, immutable."""
     title: str = ""
     """Display name."""
-    logo_data_uri: str | None = None
+    logo_data_uri: str = ""
     """RFC 2397 data URI: data:[<mediatype>][;encoding],<data>."""
     create_time: datetime | None = None
+    """When it was created."""
     update_time: datetime | None = None
-    owner_display_name: str | None = None
-    owner_email: str | None = None
+    """When it was last changed."""
+    owner_display_name: str = ""
+    """Empty where the API leaves it out."""
+    owner_email: str = ""
+    """Empty where the API leaves it out."""
 
 
 class OrganizationPreferences(Named, frozen=True, kw_only=True):
     """The API's `v1OrganizationPreferences`."""
 
-    name: str | None = None
-    """Organizations/{organization}/preferences."""
-    support_team_access: bool | None = None
+    name: str = ""
+    """organizations/{organization}/preferences."""
+    support_team_access: bool = False
     """Lets support team into workspaces for debugging."""
     general: GeneralPreferences | None = None
+    """None where the API leaves it out."""
 
 
 class Role(Named, frozen=True, kw_only=True):
     """Made from a role template or as a custom role."""
 
-    name: str | None = None
-    """Organizations/{o}/roles/{r} or organizations/{o}/workspaces/{w}/roles/{r}."""
+    name: str = ""
+    """organizations/{o}/roles/{r} or organizations/{o}/workspaces/{w}/roles/{r}."""
     title: str = ""
-    description: str | None = None
+    """Its title."""
+    description: str = ""
+    """What it is, in words for people."""
     permissions: tuple[str, ...] = ()
     """Each 'action:Resource', e.g. create:Automation."""
 
@@ -193,9 +215,10 @@ class Role(Named, frozen=True, kw_only=True):
 class RoleBasicInfo(Model, frozen=True, kw_only=True):
     """The API's `v1RoleBasicInfo`."""
 
-    name: str | None = None
+    name: str = ""
     """E.g. workspace-admin, org-admin, or a custom role name."""
     role_scope: RoleScope | None = None
+    """None where the API leaves it out."""
 
 
 class RoleScope(Word):
@@ -217,23 +240,28 @@ class TimeFormat(Word):
 class UserBasicInfo(Named, frozen=True, kw_only=True):
     """The API's `v1UserBasicInfo`."""
 
-    name: str | None = None
-    """Organizations/{organization}/users/{user_basic_info}."""
-    display_name: str | None = None
-    email: str | None = None
+    name: str = ""
+    """organizations/{organization}/users/{user_basic_info}."""
+    display_name: str = ""
+    """Its name for people."""
+    email: str = ""
+    """A mail address."""
 
 
 class UserInvitation(Model, frozen=True, kw_only=True):
     """The API's `v1UserInvitation`."""
 
-    email: str | None = None
-    invitation_id: str | None = None
+    email: str = ""
+    """A mail address."""
+    invitation_id: str = ""
+    """Empty where the API leaves it out."""
 
 
 class UserWithRoles(Model, frozen=True, kw_only=True):
     """The API's `v1UserWithRoles`."""
 
     user: UserBasicInfo | None = None
+    """None where the API leaves it out."""
     roles: tuple[RoleBasicInfo, ...] = ()
     """Each role carries its scope (organization or workspace)."""
 
@@ -241,24 +269,30 @@ class UserWithRoles(Model, frozen=True, kw_only=True):
 class Workspace(Named, frozen=True, kw_only=True):
     """The API's `v1Workspace`."""
 
-    name: str | None = None
-    """Organizations/{o}/workspaces/{w}; set by the server, immutable; not marked readOnly."""
+    name: str = ""
+    """organizations/{o}/workspaces/{w}; set by the server, immutable; not marked readOnly."""
     title: str = ""
     """Display name."""
-    workspace_icon: str | None = None
+    workspace_icon: str = ""
     """Icon identifier."""
-    workspace_icon_color: str | None = None
+    workspace_icon_color: str = ""
+    """Empty where the API leaves it out."""
     create_time: datetime | None = None
+    """When it was created."""
     update_time: datetime | None = None
-    creator_display_name: str | None = None
-    creator_email: str | None = None
+    """When it was last changed."""
+    creator_display_name: str = ""
+    """Empty where the API leaves it out."""
+    creator_email: str = ""
+    """Empty where the API leaves it out."""
 
 
 class WorkspacePreferences(Named, frozen=True, kw_only=True):
     """The API's `v1WorkspacePreferences`."""
 
-    name: str | None = None
-    """Organizations/{organization}/workspaces/{workspace}/preferences."""
-    support_team_access: bool | None = None
+    name: str = ""
+    """organizations/{organization}/workspaces/{workspace}/preferences."""
+    support_team_access: bool = False
     """Support team may access workspace for debugging."""
     general: GeneralPreferences | None = None
+    """None where the API leaves it out."""

@@ -1,0 +1,57 @@
+"""Python values as plain JSON holds them, for exports and logs. There is no way back: `to_value` is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kognitos_async.platform_v1.tables import Table
+from kognitos_async.platform_v1.value_types import FileRef, UnknownValue
+
+
+def json_ready(value: object) -> Any:
+    """`value` of None, bool, int, float, str, lists and dicts with text as keys.
+
+    Decimals are text, for floats would round them; times are ISO 8601, durations too; sets are lists; tables
+    are lists of rows, those that cannot be read without pyarrow their base64 or URL; contents of files are
+    base64.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str | Decimal | ZoneInfo):
+        return str(value)
+    if isinstance(value, date | time | datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta | bytes):
+        return msgspec.to_builtins(value)  # ISO 8601, base64
+    if isinstance(value, Mapping):
+        return {_key(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | AbstractSet):
+        return [json_ready(item) for item in value]
+    return _structured(value)
+
+
+def _key(key: object) -> str:
+    """The text of a key: that of its JSON form, where it is not text already."""
+    ready = json_ready(key)
+    return ready if isinstance(ready, str) else msgspec.json.encode(ready).decode()
+
+
+def _structured(value: Any) -> Any:
+    if isinstance(value, UnknownValue):
+        return value.raw
+    if isinstance(value, FileRef):
+        members = {"remote": value.remote, "file_name": value.file_name, "content": value.content}
+        return {name: json_ready(member) for name, member in members.items() if member is not None}
+    if isinstance(value, Table) and value.url is not None:
+        return {"url": value.url}
+    try:
+        return json_ready(value.to_pylist())  # a Table, or a table of pyarrow
+    except (ImportError, ValueError):
+        return {"data": json_ready(value.data)}

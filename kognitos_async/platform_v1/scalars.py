@@ -1,0 +1,84 @@
+"""Plain Python scalars from what stands in for them: Enum members, numpy's scalars, pandas' times.
+
+Nothing of numpy or pandas is imported: their values are told by what they offer.
+"""
+
+from __future__ import annotations
+
+import operator
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EXACT = (bool, int, float, str, Decimal, type(None))
+_BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+
+
+def plain(obj: object) -> object:
+    """The Python scalar that `obj` stands for; `obj` itself if it stands for none.
+
+    An Enum member is its value, a number of another library the `bool`, `int` or `Decimal` it shows, a
+    subclass of `str`, `int` or `float` the value of its base. Raises `ValueError` for what Python cannot
+    hold exactly, such as nanoseconds, and for a missing value that is not None (NaT).
+    """
+    if type(obj) in _EXACT:
+        return obj
+    if isinstance(obj, Enum):
+        return plain(obj.value)
+    kind = _dtype_kind(obj)
+    if kind is not None:
+        return _of_numpy(obj, kind)
+    for base, exact in _BASES:
+        if isinstance(obj, base):
+            return exact(obj)
+    if isinstance(obj, date | time | timedelta):
+        _refuse_finer(obj)
+        return obj
+    if hasattr(type(obj), "__index__") and not getattr(obj, "ndim", 0):
+        return operator.index(cast("SupportsIndex", obj))
+    return obj
+
+
+def _dtype_kind(obj: object) -> str | None:
+    """The kind of a numpy scalar, or of an array without dimensions; None for all else."""
+    kind = getattr(getattr(obj, "dtype", None), "kind", None)
+    return kind if isinstance(kind, str) and getattr(obj, "ndim", None) == 0 else None
+
+
+def _of_numpy(obj: Any, kind: str) -> object:
+    if kind == "f":
+        # What str shows is the decimal that was meant, of a float32 too.
+        return Decimal(str(obj))
+    if kind in "Mm":
+        if obj != obj:  # noqa: PLR0124 - only NaT differs from itself
+            raise ValueError("a time must be a moment or None, got NaT")
+        if kind == "M" and str(obj.dtype) in ("datetime64[D]", "datetime64[M]", "datetime64[Y]"):
+            return obj.astype("datetime64[D]").item()
+        whole = obj.astype("datetime64[us]" if kind == "M" else "timedelta64[us]")
+        if whole != obj:
+            raise ValueError(f"a time must have whole microseconds, got {obj}")
+        return _item(whole, obj)
+    return _item(obj, obj) if kind in "biuU" else obj
+
+
+def _item(scalar: Any, shown: object) -> object:
+    found = scalar.item()
+    if type(found) in _EXACT or isinstance(found, date | timedelta):
+        return found
+    raise ValueError(f"a value must be within the range of Python's types, got {shown}")
+
+
+def _refuse_finer(moment: Any) -> None:
+    """Pandas' times are subclasses of Python's that hold nanoseconds as well, and NaT is a datetime."""
+    if moment != moment:  # noqa: PLR0124 - only NaT differs from itself
+        raise ValueError("a time must be a moment or None, got NaT")
+    if getattr(moment, "nanosecond", 0) or getattr(moment, "nanoseconds", 0):
+        raise ValueError(f"a time must have whole microseconds, got {moment}")
