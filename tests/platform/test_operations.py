@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -220,6 +221,9 @@ class Spy:
     async def stream(self, request, *, accept):
         self.operations.append(spec.check(request.method, request.target, request.body))
         yield Pieces()
+
+    def deadline(self, patience):
+        return asyncio.timeout(patience)
 
     async def attempt_with(self, request, upload):
         body = b"".join([piece async for piece in upload.pieces()])

@@ -312,12 +312,12 @@ def _as_dict(model: Model | None) -> dict[str, Any] | None:
 
 
 class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that `automations.invoke` has just started: what it takes to wait for it, small and JSON-ready."""
+    """A run that `automations.invoke` has started: what it takes to wait for it, small and JSON-ready."""
 
     name: str
     """The full resource name; `id` is its last part."""
     started_at: datetime
-    """When the answer came, by this machine's clock; `create_time` in the `handle` of a run that was read."""
+    """When the answer came, by this machine's clock; `create_time` in the `handle` of a run read before."""
 
     @property
     def id(self) -> str:
