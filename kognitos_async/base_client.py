@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kognitos_async.messages import QueryValue
+    from kognitos_async.secret import Secret
     from kognitos_async.waiting.waits import Waits
 
 T = TypeVar("T")
@@ -43,8 +44,8 @@ class BaseClient:
     def __init__(
         self,
         base_url: str,
-        authorization: Mapping[str, str],
-        secret: str,
+        key: Secret[str],
+        authorization: Secret[Mapping[str, str]],
         *,
         request_timeout: float,
         max_connections: int,
@@ -63,23 +64,29 @@ class BaseClient:
                 raise ConfigurationError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
         self._base_url = base_url
         self._poll = poll
+        transport = Transport(
+            base_url,
+            authorization,
+            {"Accept": "application/json", "User-Agent": settings.USER_AGENT},
+            request_timeout=request_timeout,
+            max_connections=max_connections,
+            session=session,
+            trace_configs=trace_configs,
+        )
         self._sender = Sender(
-            Transport(
-                base_url,
-                {**authorization, "Accept": "application/json", "User-Agent": settings.USER_AGENT},
-                request_timeout=request_timeout,
-                session=session,
-                trace_configs=trace_configs,
-            ),
+            transport,
             policy=retry,
-            redactor=Redactor(secret),
-            max_concurrent=max_connections,
+            redactor=Redactor(key.reveal()),
+            max_concurrent=transport.max_connections,
+            max_streams=transport.max_streams,
             requests_per_second=requests_per_second,
             clock=ServerClock(request_timeout=request_timeout),
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._base_url!r})"
+        # Debuggers show clients whose making failed, too.
+        base_url = getattr(self, "_base_url", None)
+        return f"{type(self).__name__}({'not set up' if base_url is None else f'base_url={base_url!r}'})"
 
     async def open(self) -> Self:
         """The client itself, ready for use. A client opens once. No request is sent."""
@@ -87,7 +94,12 @@ class BaseClient:
         return self
 
     async def aclose(self) -> None:
-        """Close connections and end what is under way: their calls raise `ClientClosedError`."""
+        """Close connections and end what is under way: their calls raise `ClientClosedError`.
+
+        Without effect on a client that was not opened yet.
+        """
+        if not self._sender.opened:
+            return
         try:
             await self._waits.close()
         finally:

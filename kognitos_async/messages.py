@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -24,16 +26,13 @@ from kognitos_async.errors import (
 )
 from kognitos_async.retry import parse_retry_after
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 T = TypeVar("T")
 
 QueryValue = str | int | float | bool | list[str] | tuple[str, ...] | None
 """What a parameter of a query may be."""
 
 _BODY_KEPT = 64 * 1024
-_WORDS_KEPT = 500
+_MESSAGE_KEPT = 500
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "apigw-requestid", "x-amzn-trace-id")
 _CAPACITY = re.compile(
     r"resource not available|capacity|concurren|(maximum|limit)\b.*\bruns\b|\bruns\b.*\b(maximum|limit)|"
@@ -69,7 +68,10 @@ class Request(msgspec.Struct, frozen=True):
         return f"{self.method} {self.path}"
 
     def __repr__(self) -> str:
-        return f"Request({self})"  # a body may hold credentials
+        return f"Request({self})"  # a body may hold credentials, a query tokens
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("method", self.method), ("path", self.path)]
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -86,6 +88,12 @@ class Response(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {len(self.body)} bytes)"  # a body may hold a presigned form
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("status", self.status), ("size", len(self.body))]
 
 
 def segment(identifier: str) -> str:
@@ -162,25 +170,28 @@ _cached_decoder: Any = functools.lru_cache(maxsize=512)(msgspec.json.Decoder)
 
 
 def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:
-    """The model in a 2xx answer; `DecodeError` with the field at fault if it is not one."""
+    """The model in a 2xx answer; `DecodeError` with the field at fault if it is not one.
+
+    An empty body reads as null, where that will do.
+    """
     try:
-        return decoder.decode(response.body)
+        return decoder.decode(response.body or b"null")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         # An answer that was cut off may show a wrong type before it shows its end.
         malformed = not isinstance(problem, msgspec.ValidationError) or not _is_json(response.body)
-        found = _FIELD.search(str(problem))
-        path = found[1] if found else "$"
-        body = b"" if request.confidential else redactor.clean(response.body)
         reason = str(problem)
-        if malformed:
-            reason = f"{_kind_of_body(response)} instead of JSON ({problem})"
-        raise DecodeError(
-            f"{request.method} {request.path}: {response.status} with an answer that is not as documented "
-            f"at {path}: {_printable(redactor.clean(reason.encode()))}",
-            path=path,
-            body=body,
-            malformed=malformed,
-        ) from None  # the original would show the bytes it stumbled over
+    # Outside the handler: the original would show the bytes it stumbled over.
+    found = _FIELD.search(reason)
+    path = found[1] if found else "$"
+    if malformed:
+        reason = f"{_kind_of_body(response)} instead of JSON ({reason})"
+    raise DecodeError(
+        f"{request}: {response.status} with an answer that is not as documented "
+        f"at {path}: {_printable(redactor.clean(reason.encode()))}",
+        path=path,
+        body=b"" if request.confidential else redactor.clean(response.body),
+        malformed=malformed,
+    )
 
 
 def _is_json(body: bytes) -> bool:
@@ -199,31 +210,42 @@ def _kind_of_body(response: Response) -> str:
     return "something"
 
 
-def error_of(
+def status_error(
     request: Request, response: Response, redactor: Redactor, *, now: datetime, attempts: int
 ) -> APIStatusError:
     """The error that a status other than 2xx means. Nothing in it is a secret."""
     status = response.status
     body = b"" if request.confidential else redactor.clean(response.body)
-    words, details = _words_of(body)
-    kind, advice = _classify(request, status, words)
-    what = words.rstrip(".") or (_kind_of_body(response).rstrip(",") if response.body else "no explanation")
+    message, details = _message_and_details(body)
+    kind, advice = _classify(request, status, message)
+    what = message.rstrip(".") or (_kind_of_body(response).rstrip(",") if response.body else "no explanation")
     request_id = next((response.headers[h] for h in _REQUEST_ID_HEADERS if h in response.headers), None)
     if request_id is not None:
         request_id = _printable(redactor.clean(request_id.encode()))[:200]
     suffix = f" [request {request_id}]" if request_id else ""
     return kind(
-        f"{request.method} {request.path}: {status}, {what}. {advice}{suffix}",
+        f"{request}: {status}, {what}. {advice}{suffix}",
         status=status,
-        message=words,
+        message=message,
         details=details,
         body=body,
         request_id=request_id,
         method=request.method,
         path=request.path,
         attempts=attempts,
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), now),
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), _date_of(response) or now),
     )
+
+
+def _date_of(response: Response) -> datetime | None:
+    """When the answer was made, by the clock of whoever made it: the clock of its Retry-After, too."""
+    if (value := response.headers.get("Date")) is None or "Retry-After" not in response.headers:
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
 _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
@@ -236,8 +258,8 @@ _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
 }
 
 
-def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatusError], str]:
-    if request.starts_run and _means_capacity(status, words):
+def _classify(request: Request, status: int, message: str) -> tuple[type[APIStatusError], str]:
+    if request.starts_run and _means_capacity(status, message):
         return CapacityError, "Nothing was started. Start again when some runs have settled."
     if status in _BY_STATUS:
         return _BY_STATUS[status]
@@ -248,17 +270,17 @@ def _classify(request: Request, status: int, words: str) -> tuple[type[APIStatus
     return APIStatusError, "Check the request."
 
 
-def _means_capacity(status: int, words: str) -> bool:
-    """Whether a refused start was refused for want of room.
+def _means_capacity(status: int, message: str) -> bool:
+    """Whether the refusal of a start means that the organization is at capacity.
 
     The vendor's pages give 403, and the words "Resource Not Available" without a status.
     """
     if status == 403:
-        return _CAPACITY.search(words) is not None
-    return status in (404, 409, 422, 423) and "resource not available" in words.lower()
+        return _CAPACITY.search(message) is not None
+    return status in (404, 409, 422, 423) and "resource not available" in message.lower()
 
 
-def _words_of(body: bytes) -> tuple[str, list[Any]]:
+def _message_and_details(body: bytes) -> tuple[str, list[Any]]:
     """The API's message and details: of its own model, of google.rpc.Status, or of a gateway's."""
     try:
         model = msgspec.json.decode(body)
@@ -277,6 +299,6 @@ def _words_of(body: bytes) -> tuple[str, list[Any]]:
 def _printable(raw: bytes) -> str:
     """One line of at most 500 characters, without control characters."""
     text = raw.decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _WORDS_KEPT]).split())[
-        :_WORDS_KEPT
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 2 * _MESSAGE_KEPT]).split())[
+        :_MESSAGE_KEPT
     ]

@@ -43,6 +43,7 @@ class Sender:
         policy: RetryPolicy,
         redactor: Redactor,
         max_concurrent: int,
+        max_streams: int | None = None,
         requests_per_second: float | None,
         chance: random.Random | None = None,
         clock: ServerClock | None = None,
@@ -54,8 +55,10 @@ class Sender:
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self.clock = clock or ServerClock()
         self._max_concurrent = max_concurrent
+        self._max_streams = max_streams or max_concurrent
         self._requests_per_second = requests_per_second
         self._gate: Gate | None = None
+        self._streams: Gate | None = None
         self._closed: asyncio.Event | None = None
         self._upload_slots = asyncio.Semaphore(max_concurrent)
 
@@ -65,6 +68,7 @@ class Sender:
             raise ClientClosedError("a client opens once: make another one")
         self._closed = asyncio.Event()
         self._gate = Gate(max_concurrent=self._max_concurrent, requests_per_second=self._requests_per_second)
+        self._streams = Gate(max_concurrent=self._max_streams, requests_per_second=None)
         await self.transport.open()
 
     async def close(self) -> None:
@@ -72,15 +76,17 @@ class Sender:
         if self._closed is None or self._closed.is_set():
             return
         self._closed.set()
-        if self._gate is not None:
-            self._gate.close()
+        for gate in (self._gate, self._streams):
+            if gate is not None:
+                gate.close()
         await self.transport.close()
 
     @property
     def gate(self) -> Gate:
         """The gate of an open client; `ClientClosedError` otherwise."""
         if self._gate is None:
-            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
+            self.check_open()
+            raise ClientClosedError("the client is closed")
         return self._gate
 
     @property
@@ -91,6 +97,11 @@ class Sender:
     def asks_too_long(self, error: RateLimitError) -> bool:
         """Whether the API asked for a pause beyond the policy's limit."""
         return error.retry_after is not None and error.retry_after > self.policy.retry_after_limit
+
+    @property
+    def opened(self) -> bool:
+        """Whether the client was opened, closed since or not."""
+        return self._closed is not None
 
     def check_open(self) -> None:
         """Raise `ClientClosedError` unless the client is open."""
@@ -189,17 +200,22 @@ class Sender:
     async def stream(
         self, request: Request, *, accept: str, attempts: Attempts | None = None
     ) -> AsyncGenerator[Streamed]:
-        """The beginning of a 2xx answer, to be read in the block; it holds its slot until then.
+        """The beginning of a 2xx answer, to be read in the block.
 
+        Streams have slots of their own: many that are silent for hours keep no other request waiting.
         Raises what `send` raises. What breaks in the block is raised, for the owner of `attempts` to decide.
         """
-        gate = self.gate
+        gate, streams = self.gate, self._streams
+        if streams is None:
+            raise ClientClosedError("the client is closed")
         tries = attempts or self.attempts()
         begun = False
         while True:
-            sent_at = await gate.enter(starts_run=request.starts_run)
-            tries.begin(sent_at)
+            await streams.enter(starts_run=False)
             try:
+                sent_at = await gate.enter(starts_run=False)
+                gate.leave()  # for the rate and the pauses alone
+                tries.begin(sent_at)
                 async with self.transport.stream(request, accept=accept) as answer:
                     body = b"" if 200 <= answer.status < 300 else await answer.read()
                     response = Response(answer.status, answer.headers, body)
@@ -219,8 +235,9 @@ class Sender:
                 failure = error
                 tries.record(request, type(error).__name__)
             finally:
-                gate.leave()
-            await self._back_off(request, failure, tries)
+                streams.leave()
+            if failure is not None:
+                await self._back_off(request, failure, tries)
 
     def _refusal(
         self, request: Request, response: Response, attempts: Attempts, sent_at: float
@@ -231,7 +248,7 @@ class Sender:
         if 200 <= response.status < 300:
             self.gate.succeeded()
             return None
-        failure = messages.error_of(
+        failure = messages.status_error(
             request, response, self.redactor, now=datetime.now(UTC), attempts=attempts.number
         )
         if isinstance(failure, RateLimitError):

@@ -8,6 +8,7 @@ import os
 from urllib.parse import urlsplit
 
 from kognitos_async.errors import ConfigurationError
+from kognitos_async.secret import Secret
 
 VERSION = "0.1.0"
 USER_AGENT = f"kognitos-async/{VERSION}"
@@ -28,24 +29,39 @@ def setting(name: str, value: object, variable: str) -> str | None:
 
 
 def api_key(
-    value: object,
+    given: Secret[object],
     *,
     name: str,
     variable: str,
     foreign_prefix: str | None = None,
     other_client: str = "",
-) -> str:
-    """The key to send. Its text is never part of an error."""
-    key = setting(name, value, variable)
-    if key is None:
-        raise ConfigurationError(f"no {name.replace('api_', 'API ')}: pass {name} or set {variable}")
+) -> Secret[str]:
+    """The key to send, out of sight: its text is never part of an error, nor of the frames of one."""
+    if given.reveal() is None:
+        given = Secret(os.environ.get(variable) or None)
+        if given.reveal() is None:
+            raise ConfigurationError(f"no {name.replace('api_', 'API ')}: pass {name} or set {variable}")
+    if (problem := _key_problem(given, variable, foreign_prefix, other_client)) is not None:
+        raise ConfigurationError(f"{name} {problem}")
+    return Secret(str(given.reveal()))
+
+
+def _key_problem(
+    given: Secret[object], variable: str, foreign_prefix: str | None, other_client: str
+) -> str | None:
+    key = given.reveal()
+    if not isinstance(key, str):
+        return f"must be a str, got {type(key).__name__}"
+    if not key:
+        return f"must be a non-empty str, got an empty one; leave it out to use {variable}"
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"{name} must be printable ASCII without spaces, got other characters")
+        return "must be printable ASCII without spaces, got other characters"
     if foreign_prefix is not None and key.startswith(foreign_prefix):
-        raise ConfigurationError(
-            f"a key that starts with {foreign_prefix} belongs to the other Kognitos API: use {other_client}"
+        return (
+            f"must be a key of this Kognitos API, got one that starts with {foreign_prefix} and belongs to "
+            f"the other: use {other_client}"
         )
-    return key
+    return None
 
 
 def api_url(
@@ -73,9 +89,9 @@ def api_url(
         raise ConfigurationError(
             f"base_url (KOGNITOS_BASE_URL) must be a URL, got one that does not parse: {problem}"
         ) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_host(parts.hostname):
         raise ConfigurationError(
-            "base_url (KOGNITOS_BASE_URL) must be https:// and a host, got another scheme or no host"
+            "base_url (KOGNITOS_BASE_URL) must be https:// and a host, got another scheme or no such host"
         )
     odd = not url.isascii() or not url.isprintable() or bool(set(url) & set(" \\"))
     if parts.username is not None or parts.query or parts.fragment or odd:
@@ -92,6 +108,12 @@ def api_url(
     for ending in _SUFFIXES:
         path = path.removesuffix(ending)
     return f"{parts.scheme}://{parts.netloc}{path}{suffix}"
+
+
+def is_host(host: str) -> bool:
+    """Whether `host` can be an address or a domain name, whose labels have 1 to 63 characters."""
+    labels = host.removesuffix(".").split(".")
+    return ":" in host or all(0 < len(label) < 64 for label in labels)
 
 
 def is_loopback(host: str) -> bool:

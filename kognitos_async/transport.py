@@ -1,37 +1,47 @@
-"""The only place that talks to aiohttp: sessions, one attempt, and aiohttp's errors turned into ours."""
+"""The only module that talks to aiohttp: sessions, one attempt, aiohttp's errors turned into ours."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from kognitos_async.errors import (
     ClientClosedError,
+    ConfigurationError,
     KognitosError,
     NotSentError,
     OutcomeUnknownError,
-    TransportError,
 )
-from kognitos_async.event_loop import keep_receive_buffers
+from kognitos_async.event_loop import keep_receive_buffers, let_input_in
 from kognitos_async.messages import Response
+from kognitos_async.secret import Secret
 from kognitos_async.upload_body import UploadBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.connector import Connection
+
     from kognitos_async.messages import Request, Upload
 
 LARGEST_ANSWER = 64 * 1024 * 1024
-_LARGEST_STORE_ANSWER = 256 * 1024
+_LARGEST_REFUSAL = 256 * 1024
+"""Of an answer other than 2xx no more than this is read."""
 _LONGEST_CONNECT = 10.0
+_LONGEST_HEADER = 64 * 1024
+_MOST_HEADERS = 1024
+_WITHOUT_MEANING = ("Cookie", "Authorization")
+"""Headers that cookie jars, netrc files and default credentials of a session add."""
 
 _NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
@@ -39,40 +49,62 @@ _NOT_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,
     aiohttp.InvalidURL,
+    UnicodeError,  # a host that cannot be a domain name
 )
 
 
 class Transport:
     """Sends one attempt at a time to the API, and form uploads to the file store.
 
-    The key is only ever in the headers of requests to `base_url`. Its own sessions keep no cookies; a
-    session given by the user is used as it is and not closed.
+    The key is only ever in the headers of requests to `base_url`. Its own sessions keep no cookies. A session
+    given by the user is not closed; it decides about connections, proxies and TLS, while every option that
+    says what a request or an answer means is stated with each request.
     """
 
     def __init__(
         self,
         base_url: str,
+        authorization: Secret[Mapping[str, str]],
         headers: Mapping[str, str],
         *,
         request_timeout: float,
+        max_connections: int,
         session: aiohttp.ClientSession | None,
         trace_configs: Sequence[aiohttp.TraceConfig],
     ) -> None:
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise ConfigurationError(
+                f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}"
+            )
+        if session is not None and trace_configs:
+            raise ConfigurationError(
+                "trace_configs must be left out beside a session: give them to the session when you make it"
+            )
         self._base_url = base_url
-        self._headers = CIMultiDict(headers)
-        self._headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
+        self._authorization = authorization
+        # Sessions of the user's may know other credentials, and aiohttp refuses to choose: there the key is
+        # added last of all, by the middleware.
+        self._headers = {**headers, **authorization.reveal()} if session is None else dict(headers)
+        self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
         self._store_headers = {"User-Agent": headers["User-Agent"]}
         self.request_timeout = request_timeout
+        self.max_connections, self.max_streams = _budgets(max_connections, session)
         self._given = session
         self._trace_configs = list(trace_configs)
-        # The connection's share is always shorter than the whole, so that a plain timeout means: sent.
-        self._timeout = aiohttp.ClientTimeout(
-            total=request_timeout, connect=min(_LONGEST_CONNECT, request_timeout / 2)
-        )
+        # Shorter than the whole, so that a timeout of the whole means: sent. A pool of the user's may let a
+        # request wait before it connects, and that has no limit of its own.
+        connect = min(_LONGEST_CONNECT, request_timeout / 2)
+        limits = {"connect": connect} if session is None else {"sock_connect": connect}
+        self._timeout = aiohttp.ClientTimeout(total=request_timeout, **limits)
+        self._timeout_of_parts = aiohttp.ClientTimeout(total=None, **limits)
+        self._to_api = _Once(authorization)
+        self._to_store = _Once(Secret({}))
         self._api: aiohttp.ClientSession | None = None
-        # Of what is under way in a session that is not closed with the client.
-        self._deadlines: set[asyncio.Timeout] = set()
+        self._fresh: aiohttp.ClientSession | None = None
         self._store: aiohttp.ClientSession | None = None
+        # Under way in a session that is not closed with the client.
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._streams: set[Streamed] = set()
 
     async def open(self) -> None:
         """Make the session; no connection yet."""
@@ -81,44 +113,64 @@ class Transport:
 
     async def close(self) -> None:
         """Close what was made here; attempts under way fail."""
-        api, store, self._api, self._store = self._api, self._store, None, None
+        sessions = {self._api, self._fresh, self._store} - {None, self._given}
+        self._api = self._fresh = self._store = None
         now = asyncio.get_running_loop().time()
         for deadline in self._deadlines:
             _move(deadline, now)
-        try:
-            if api is not None and api is not self._given:
-                await api.close()
-        finally:
-            if store is not None and store is not self._given:
-                await store.close()
+        for streamed in self._streams:
+            streamed.close()
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     async def attempt(self, request: Request) -> Response:
         """The whole answer to one try.
 
-        Raises `NotSentError` when no connection was made, `OutcomeUnknownError` when the answer was lost,
-        late or larger than 64 MiB, `ClientClosedError` when the client is closed.
+        Raises `NotSentError` when nothing was sent, `OutcomeUnknownError` when the answer was lost or late,
+        or of a 2xx status and larger than 64 MiB, `ClientClosedError` when the client is closed.
         """
-        if (session := self._api) is None:
-            raise ClientClosedError("the client is closed")
-        body = request.body
+        if not request.repeatable:
+            await let_input_in()
+        session = self._session_for(request)
+        body = _Body(request.body) if request.body is not None and session is self._given else None
+        answer: aiohttp.ClientResponse | None = None
         try:
             async with (
                 _NO_DEADLINE if session is not self._given else self.deadline(None),
                 session.request(
                     request.method,
                     URL(self._base_url + request.target, encoded=True),
-                    data=body,
-                    headers=self._headers if body is None else self._headers_with_body,
-                    allow_redirects=False,
+                    data=body or request.body,
+                    headers=self._headers if request.body is None else self._headers_with_body,
                     timeout=self._timeout,
+                    middlewares=self._to_api.middlewares,
+                    **_STATED,
                 ) as answer,
             ):
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
-            what = f"{request.method} {request.path}"
-            failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
-        # Outside the handler: inside, the error would keep aiohttp's as its context, headers and all.
+            answer = None  # its repr shows the whole address
+            # A pool of the user's may have kept the request until its time was over.
+            queued = body is not None and not body.begun and isinstance(problem, TimeoutError)
+            failure = self._translate(problem, str(request), self.request_timeout, session, sent=not queued)
+            cause = _shown(problem)
+        # Outside the handler: inside, the error would keep aiohttp's as its context, frames and all.
         raise failure from cause
+
+    def _session_for(self, request: Request) -> aiohttp.ClientSession:
+        """The session that sends `request`.
+
+        What must not be sent twice goes on a connection of its own: one that was kept may have been closed
+        by the server just now, and then nobody knows whether the request was read.
+        """
+        if (api := self._api) is None:
+            raise ClientClosedError("the client is closed")
+        if request.repeatable or self._given is not None:
+            return api
+        if self._fresh is None:
+            self._fresh = self._session(force_close=True)
+        return self._fresh
 
     async def send_form(
         self,
@@ -133,64 +185,68 @@ class Transport:
         the whole upload. `pieces` is closed in the end. Raises what `attempt` raises, `OutcomeUnknownError`
         for a 2xx that came before the whole body was sent, and what iterating `pieces` raises.
         """
+        target, hidden = Secret(url), Secret({**self._store_headers, **headers})
+        del url, headers
+        what = f"{method} to the file store"
         return await self._send_body(
-            self._store_session(),
-            method,
-            url,
-            {**self._store_headers, **headers},
-            pieces,
-            f"{method} to the file store",
-            _LARGEST_STORE_ANSWER,
+            self._store_session(), method, target, hidden, pieces, what, self._to_store
         )
 
     async def attempt_with(self, request: Request, upload: Upload) -> Response:
         """The API's answer to a body sent piece by piece; time limits and errors as those of `send_form`."""
-        if (session := self._api) is None:
-            raise ClientClosedError("the client is closed")
-        headers = self._headers.copy()
-        headers["Content-Type"] = upload.content_type
-        headers["Content-Length"] = str(upload.size)
-        what = f"{request.method} {request.path}"
-        url = self._base_url + request.target
+        form = {"Content-Type": upload.content_type, "Content-Length": str(upload.size)}
         return await self._send_body(
-            session, request.method, url, headers, upload.pieces(), what, LARGEST_ANSWER
+            self._session_for(request),
+            request.method,
+            Secret(self._base_url + request.target),
+            Secret({**self._headers, **form}),
+            upload.pieces(),
+            str(request),
+            self._to_api,
         )
 
     async def _send_body(
         self,
         session: aiohttp.ClientSession,
         method: str,
-        url: str,
-        headers: Mapping[str, str],
+        target: Secret[str],
+        headers: Secret[dict[str, str]],
         pieces: AsyncGenerator[bytes | memoryview],
         what: str,
-        largest: int,
+        once: _Once,
     ) -> Response:
-        body = UploadBody(pieces, int(headers["Content-Length"]))
+        body = UploadBody(pieces, int(headers.reveal()["Content-Length"]))
+        answer: aiohttp.ClientResponse | None = None
         try:
             async with (
                 self.deadline(None) as deadline,
                 body.watched(self.request_timeout, partial(_move, deadline)),
                 session.request(
                     method,
-                    URL(url, encoded=True),
+                    URL(target.reveal(), encoded=True),
                     data=_Payload(body),
-                    headers=headers,
-                    allow_redirects=False,
-                    # Not `connect`, which counts the wait for a connection of a small pool.
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.connect),
+                    headers=headers.reveal(),
+                    timeout=self._timeout_of_parts,
+                    middlewares=once.middlewares,
+                    **_STATED,
                 ) as answer,
             ):
-                if 200 <= answer.status < 300 and not body.complete:
-                    raise OutcomeUnknownError(
-                        f"{what}: answered {answer.status} before the whole body was sent; it does not count"
-                    )
-                return Response(answer.status, answer.headers, await _read(answer, largest))
+                early = 200 <= answer.status < 300 and not body.complete
+                response = Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
             if body.source_error is not None:
                 raise body.source_error from None
-            failure, cause = self._translate(problem, what, self.request_timeout, session), _shown(problem)
+            failure = self._translate(problem, what, self.request_timeout, session)
+            cause = _shown(problem)
+        else:
+            if not early:
+                return response
+            cause = None
+            failure = OutcomeUnknownError(
+                f"{what}: answered {response.status} before the whole body was sent; it does not count"
+            )
         finally:
+            answer = None  # its repr shows the whole address
             await body.aclose()
         raise failure from cause
 
@@ -203,15 +259,17 @@ class Transport:
         """
         if (session := self._api) is None:
             raise ClientClosedError("the client is closed")
-        what = f"{request.method} {request.path}"
-        headers = {**self._headers, "Accept": accept}
-        return self._stream(session, request.method, self._base_url + request.target, headers, what)
+        headers = Secret({**self._headers, "Accept": accept})
+        target = Secret(self._base_url + request.target)
+        return self._stream(session, request.method, target, headers, str(request), self._to_api)
 
     def stream_from_store(self, url: str) -> AbstractAsyncContextManager[Streamed]:
         """The same for a file at a presigned address, without any key."""
-        return self._stream(
-            self._store_session(), "GET", url, self._store_headers, "GET from a presigned address"
-        )
+        target = Secret(url)
+        del url
+        what = "GET from a presigned address"
+        headers = Secret(self._store_headers)
+        return self._stream(self._store_session(), "GET", target, headers, what, self._to_store)
 
     def _store_session(self) -> aiohttp.ClientSession:
         if self._api is None:
@@ -222,40 +280,46 @@ class Transport:
 
     @asynccontextmanager
     async def _stream(
-        self, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str], what: str
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: Secret[str],
+        headers: Secret[dict[str, str]],
+        what: str,
+        once: _Once,
     ) -> AsyncGenerator[Streamed]:
-        limit = self.request_timeout
+        broken = partial(self._broken, what, session)
         streamed: Streamed | None = None
-        deadline: asyncio.Timeout | None = None
+        cause: Exception | None = None
         try:
-            async with self.deadline(limit) as deadline:
-                try:
-                    answer = await session.request(
+            async with self.deadline(self.request_timeout):
+                streamed = Streamed(
+                    await session.request(
                         method,
-                        URL(url, encoded=True),
-                        headers=headers,
-                        allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect),
-                    )
-                except _AIOHTTP_FAILURES as problem:
-                    failure, cause = self._translate(problem, what, limit, session), _shown(problem)
-                    raise failure from cause
-                try:
-                    streamed = Streamed(answer, deadline, partial(self._broken, what, session))
-                    streamed.wait_at_most(None)  # the block may do something else first
-                    yield streamed
-                finally:
-                    answer.close()
-        except TimeoutError as problem:
-            if deadline is None or not deadline.expired():  # the block's own
-                raise
-            patience = None if streamed is None else streamed.patience
-            raise self._broken(what, session, problem, patience) or problem from None
+                        URL(target.reveal(), encoded=True),
+                        headers=headers.reveal(),
+                        timeout=self._timeout_of_parts,
+                        middlewares=once.middlewares,
+                        **_STATED,
+                    ),
+                    broken,
+                )
+        except _AIOHTTP_FAILURES as problem:
+            failure, cause = broken(problem, None), _shown(problem)
+        if streamed is None:
+            raise failure from cause
+        # No time limit around the block: the reader's own time does not count.
+        self._streams.add(streamed)
+        try:
+            yield streamed
+        finally:
+            self._streams.discard(streamed)
+            streamed.close()
 
     def _broken(
-        self, what: str, session: aiohttp.ClientSession, problem: Exception | None, patience: float | None
-    ) -> TransportError | ClientClosedError | None:
-        """What a stream that ends early means, None where nothing has happened to it.
+        self, what: str, session: aiohttp.ClientSession, problem: Exception, patience: float | None
+    ) -> KognitosError:
+        """What a stream that ends early means.
 
         Nothing is done by reading: that the client is closed says it all.
         """
@@ -266,43 +330,52 @@ class Transport:
                 f"{what}: the answer stopped for {patience:g} s (request_timeout, or the idle_timeout given)",
                 timed_out=True,
             )
-        return None if problem is None else self._translate(problem, what, self.request_timeout, session)
+        return self._translate(problem, what, self.request_timeout, session)
 
     @asynccontextmanager
-    async def deadline(self, patience: float | None) -> AsyncGenerator[asyncio.Timeout]:
+    async def deadline(self, seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
         """A time limit that closing the client brings forward to now."""
-        async with asyncio.timeout(patience) as deadline:
+        async with asyncio.timeout(seconds) as deadline:
             self._deadlines.add(deadline)
             try:
                 yield deadline
             finally:
                 self._deadlines.discard(deadline)
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
+        # Slots bound the connections: a limit here would make requests wait where nobody counts the time.
         return aiohttp.ClientSession(
-            # The gate and the slots of uploads bound them: a pool would let a request wait in silence.
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=_Connector(limit=0, force_close=force_close),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs or None,
         )
 
     def _translate(
-        self, problem: Exception, what: str, limit: float, session: aiohttp.ClientSession
-    ) -> TransportError | ClientClosedError:
+        self,
+        problem: Exception,
+        what: str,
+        limit: float,
+        session: aiohttp.ClientSession,
+        *,
+        sent: bool = True,
+    ) -> KognitosError:
         if isinstance(problem, _NOT_SENT):
             return NotSentError(f"{what}: no connection ({_named(problem)}); nothing was sent")
         if isinstance(problem, RuntimeError):
             if not session.closed:
                 raise problem
             return ClientClosedError(f"{what}: the session is closed")
-        if self._api is None:
-            return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
         if isinstance(problem, _TooLargeError):
             return OutcomeUnknownError(
                 f"{what}: the answer is larger than {problem.limit} bytes, and was not read. Ask for less, "
                 "smaller pages for instance",
                 too_large=True,
             )
+        if not sent:
+            why = "the client was closed" if self._api is None else _named(problem)
+            return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
+        if self._api is None:
+            return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
         if isinstance(problem, TimeoutError):
             return OutcomeUnknownError(
                 f"{what}: sent, but no complete answer within {limit:g} s (request_timeout)", timed_out=True
@@ -314,50 +387,119 @@ class Streamed:
     """An answer that is read piece by piece."""
 
     def __init__(
-        self,
-        answer: aiohttp.ClientResponse,
-        deadline: asyncio.Timeout,
-        broken: Callable[[Exception | None, float | None], KognitosError | None],
+        self, answer: aiohttp.ClientResponse, broken: Callable[[Exception, float | None], KognitosError]
     ) -> None:
         self._answer = answer
-        self._deadline = deadline
         self._broken = broken
+        self._closed = False
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
-        self.patience: float | None = None
-        """Seconds for which the reading may wait at the moment."""
+
+    def close(self) -> None:
+        """Drop the connection: reading goes no further."""
+        self._closed = True
+        self._answer.close()
 
     async def read(self) -> bytes:
-        """The whole body, which is an error's and short."""
-        pieces = [piece async for piece in self.pieces(_LONGEST_CONNECT, largest=_LARGEST_STORE_ANSWER)]
-        return b"".join(pieces)
+        """The start of the body, which is an error's and short."""
+        found = b""
+        async for piece in self.pieces(_LONGEST_CONNECT):
+            found += piece
+            if len(found) > _LARGEST_REFUSAL:
+                break
+        return found
 
-    async def pieces(self, patience: float | None, largest: int | None = None) -> AsyncGenerator[bytes]:
+    async def pieces(self, patience: float | None) -> AsyncGenerator[bytes]:
         """The body as it comes, at most `patience` seconds apart; the reader's own time does not count."""
-        size = 0
         while True:
-            self.wait_at_most(patience)
             try:
-                piece = await self._answer.content.readany()
-                size += len(piece)
-                if largest is not None and size > largest:
-                    raise _TooLargeError(largest)
+                if self._closed:
+                    raise aiohttp.ClientConnectionError("closed")
+                async with asyncio.timeout(patience):
+                    piece = await self._answer.content.readany()
             except _AIOHTTP_FAILURES as problem:
-                failure, cause = self._broken(problem, patience) or problem, _shown(problem)
-                raise failure from cause
-            self.wait_at_most(None)
-            if not piece:
-                return
-            yield piece
+                failure, cause = self._broken(problem, patience), _shown(problem)
+            else:
+                if not piece:
+                    return
+                yield piece
+                continue
+            raise failure from cause
 
-    def wait_at_most(self, patience: float | None) -> None:
-        """Bound the wait for the next bytes, from now on."""
-        # Closing the client has set the deadline to now, and that stands.
-        if (closed := self._broken(None, None)) is not None:
-            raise closed
-        self.patience = patience
-        when = None if patience is None else asyncio.get_running_loop().time() + patience
-        _move(self._deadline, when)
+
+class _Connector(aiohttp.TCPConnector):
+    """Drops a kept connection on which bytes came unasked: they would pass for the next answer."""
+
+    def __init__(self, *, limit: int, force_close: bool) -> None:
+        super().__init__(limit=limit, force_close=force_close)
+        self._used: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *args: Any, **named: Any) -> Connection:
+        """A connection for one request."""
+        while True:
+            connection = await super().connect(*args, **named)
+            protocol = connection.protocol
+            if protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            if protocol is None or not protocol.should_close:
+                return connection
+            connection.close()
+
+
+class _Once:
+    """Sends a request of aiohttp's once, with our headers of authorization and nobody else's.
+
+    By itself aiohttp sends again what it holds to be idempotent when a kept connection breaks, unseen by
+    retry policies. A session's cookies, netrc entries and default credentials are not for the API.
+    """
+
+    def __init__(self, authorization: Secret[Mapping[str, str]]) -> None:
+        self._authorization = authorization
+        self.middlewares = (self,)
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        headers = request.headers
+        for name in _WITHOUT_MEANING:
+            headers.popall(name, None)
+        headers.update(self._authorization.reveal())
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
+            broken = _BrokenError(_named(problem))
+        raise broken
+
+
+class _BrokenError(aiohttp.ClientError):
+    """A connection that broke, under a name for which aiohttp does not send again; its text is our own."""
+
+
+class _TooLargeError(aiohttp.ClientError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class _Body(aiohttp.Payload):
+    """A body in memory that knows whether its sending has begun."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value, content_type="application/json")
+        self._size = len(value)
+        self.begun = False
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text."""
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body."""
+        self.begun = True
+        await writer.write(self._value)
 
 
 class _Payload(aiohttp.Payload):
@@ -377,37 +519,78 @@ class _Payload(aiohttp.Payload):
         raise TypeError("the body of an upload is read once, as it is sent")
 
 
-class _TooLargeError(aiohttp.ClientError):
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.limit = limit
-
+_STATED: dict[str, Any] = {
+    "allow_redirects": False,
+    "raise_for_status": False,
+    "auto_decompress": True,
+    "read_bufsize": 2**16,
+    "max_line_size": _LONGEST_HEADER,
+    "max_field_size": _LONGEST_HEADER,
+    "max_headers": _MOST_HEADERS,
+}
+"""What a session might have another opinion about."""
 
 # RuntimeError is how aiohttp says that a session was closed meanwhile.
-_AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError)
+_AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError)
+
+
+def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tuple[int, int]:
+    """How many requests, and how many streams beside them, are under way at once."""
+    connector = None if session is None else session.connector
+    if connector is None:
+        return max_connections, max_connections
+    limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit]
+    pool = min([max_connections, *limits])
+    return pool, max(1, pool // 2)
 
 
 def _named(problem: Exception) -> str:
-    """The kind of a low-level error and the system's word for it; its own text may quote what was sent."""
+    """The kind of a low-level error and what it says; never its own text, which may quote what was sent."""
+    if isinstance(problem, _BrokenError):
+        return str(problem)
+    kind = type(problem).__name__
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(problem.certificate_error, "verify_message", "") or "it does not fit the host"
+        return f"{kind}: the TLS certificate is not accepted, {reason}"
+    low = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
+    if isinstance(low, ssl.SSLError):
+        return f"{kind}: TLS failed, {(low.reason or 'no reason given').replace('_', ' ').lower()}"
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+        return f"{kind}: the host name was not found"
+    if isinstance(problem, UnicodeError):
+        return f"{kind}: the host cannot be a domain name"
+    if isinstance(problem, aiohttp.ClientResponseError):
+        long = "Got more than" in problem.message
+        return f"{kind}: a header of the answer is too long" if long else f"{kind}: not an answer of HTTP"
     code = getattr(problem, "errno", None)
-    return f"{type(problem).__name__}: {os.strerror(code)}" if code and code > 0 else type(problem).__name__
+    return f"{kind}: {os.strerror(code)}" if code and code > 0 else kind
 
 
 def _shown(problem: Exception) -> Exception | None:
-    """The cause to chain: not one that carries the request's headers, the key among them."""
-    return None if isinstance(problem, aiohttp.ClientResponseError) else problem
+    """The cause to chain, without frames: their local variables hold headers, addresses and bodies.
+
+    None for an error that carries the request's headers itself.
+    """
+    if isinstance(problem, aiohttp.ClientResponseError):
+        return None
+    problem.__cause__ = problem.__context__ = None
+    return problem.with_traceback(None)
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The decompressed body, read on only while it stays within `limit`."""
+    """The decompressed body, read on only while it stays within `limit`; of a refusal its start."""
+    refused = not 200 <= answer.status < 300
     pieces: list[bytes] = []
     size = 0
     while piece := await answer.content.readany():
         size += len(piece)
+        pieces.append(piece)
+        if refused and size > _LARGEST_REFUSAL:
+            answer.close()
+            break
         if size > limit:
             answer.close()
             raise _TooLargeError(limit)
-        pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

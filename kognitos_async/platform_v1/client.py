@@ -30,6 +30,7 @@ from kognitos_async.platform_v1.run_reader import RunReader
 from kognitos_async.platform_v1.runs import Runs
 from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
+from kognitos_async.secret import Secret
 from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
@@ -108,11 +109,13 @@ class PlatformClient(BaseClient):
         session: aiohttp.ClientSession | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
-        key = settings.api_key(token, name="token", variable="KOGNITOS_TOKEN")
+        given = Secret[object](token)
+        del token  # frames of errors from here on do not show it
+        key = settings.api_key(given, name="token", variable="KOGNITOS_TOKEN")
         super().__init__(
             settings.api_url(base_url, region, hosts=HOSTS, default_region="us-1", suffix="/api/v1"),
-            {"Authorization": f"Bearer {key}"},
             key,
+            Secret({"Authorization": f"Bearer {key.reveal()}"}),
             request_timeout=request_timeout,
             max_connections=max_connections,
             requests_per_second=requests_per_second,

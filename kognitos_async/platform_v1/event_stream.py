@@ -89,7 +89,7 @@ class EventStream(WorkStream[Event]):
     def _error(self, problem: dict[str, Any]) -> Exception:
         code = problem.get("code", problem.get("grpc_code"))
         status = _HTTP_STATUS.get(code, 500) if isinstance(code, int) else 500
-        return messages.error_of(
+        return messages.status_error(
             self._request,
             Response(status, {}, msgspec.json.encode(problem)),
             self._sender.redactor,

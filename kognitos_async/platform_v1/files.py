@@ -283,7 +283,7 @@ class Files(Resource):
         transport = self._sender.transport
         async with transport.stream_from_store(address) as answer:
             if not 200 <= answer.status < 300:
-                raise messages.error_of(
+                raise messages.status_error(
                     Request("GET", "a presigned URL", confidential=True),
                     Response(answer.status, answer.headers, b""),
                     self._sender.redactor,

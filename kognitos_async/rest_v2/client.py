@@ -18,6 +18,7 @@ from kognitos_async.rest_v2.run_reader import RunReader
 from kognitos_async.rest_v2.runs import Runs, check_run
 from kognitos_async.rest_v2.scope import Scope
 from kognitos_async.retry import RetryPolicy
+from kognitos_async.secret import Secret
 from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
@@ -86,8 +87,10 @@ class KognitosClient(BaseClient):
         session: aiohttp.ClientSession | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        given = Secret[object](api_key)
+        del api_key  # frames of errors from here on do not show it
         key = settings.api_key(
-            api_key,
+            given,
             name="api_key",
             variable="KOGNITOS_API_KEY",
             foreign_prefix="kgn_pat_",
@@ -95,8 +98,8 @@ class KognitosClient(BaseClient):
         )
         super().__init__(
             settings.api_url(base_url, region, hosts=HOSTS, default_region="us", suffix="/v2"),
-            {"x-api-key": key},
             key,
+            Secret({"x-api-key": key.reveal()}),
             request_timeout=request_timeout,
             max_connections=max_connections,
             requests_per_second=requests_per_second,

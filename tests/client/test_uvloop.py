@@ -112,7 +112,7 @@ def test_a_rate_limit_lets_the_loop_sleep(monkeypatch: pytest.MonkeyPatch) -> No
     async def job() -> None:
         gate = Gate(max_concurrent=100, requests_per_second=150.0)
         for _ in range(60):
-            await gate.enter(1)
+            await gate.enter(starts_run=False)
             gate.leave()
 
     run(job())

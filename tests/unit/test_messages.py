@@ -32,8 +32,8 @@ from kognitos_async.messages import (
     Response,
     decode,
     decoder_for,
-    error_of,
     segment,
+    status_error,
     with_query,
 )
 
@@ -49,7 +49,7 @@ def answer(status, body=b"", **headers):
 
 
 def error(status, body=b"", request=GET, **headers):
-    return error_of(request, answer(status, body, **headers), Redactor(KEY), now=NOW, attempts=2)
+    return status_error(request, answer(status, body, **headers), Redactor(KEY), now=NOW, attempts=2)
 
 
 @given(st.text(min_size=1).filter(lambda s: s not in (".", "..")))
@@ -259,7 +259,7 @@ def test_a_key_with_json_syntax_in_it_is_redacted_too():
     """Quotes and backslashes are escaped in an answer, and the key is still found."""
     key = 'a"b\\c' * 3
     body = msgspec.json.encode({"message": f"bad key {key}"})
-    caught = error_of(GET, answer(401, body), Redactor(key), now=NOW, attempts=1)
+    caught = status_error(GET, answer(401, body), Redactor(key), now=NOW, attempts=1)
     assert key not in caught.message
     assert key not in str(caught)
 
@@ -268,7 +268,7 @@ def test_a_confidential_answer_is_never_shown():
     """Presigned forms come in answers: neither a refusal nor a decoding error quotes one."""
     request = Request("POST", "/files", b"{}", confidential=True)
     body = b'{"id": 7, "upload_fields": {"signature": "presigned-value"}}'
-    refused = error_of(request, answer(500, body), Redactor(KEY), now=NOW, attempts=1)
+    refused = status_error(request, answer(500, body), Redactor(KEY), now=NOW, attempts=1)
     with pytest.raises(DecodeError) as caught:
         decode(decoder_for(Run), request, answer(201, body), Redactor(KEY))
     for problem in (refused, caught.value):

@@ -201,7 +201,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 # Imports
 
 LAYERS = [
-    "errors open_enum event_loop",
+    "errors open_enum event_loop secret",
     "checks settings retry",
     "messages paging page_decoder work_stream",
     "attempts throttle upload_body server_clock",
