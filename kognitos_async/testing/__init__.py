@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kognitos_async.testing import faults
+    from kognitos_async.testing.fault_kinds import Fault
     from kognitos_async.testing.fault_queue import FaultHandle
-    from kognitos_async.testing.faults import Fault
     from kognitos_async.testing.platform_v1.control import EmulatedPlatform
     from kognitos_async.testing.platform_v1.files import EmulatedFile
     from kognitos_async.testing.platform_v1.model import (
@@ -54,7 +54,7 @@ _HOMES = {
     "EmulatedPlatformRun": "platform_v1.model",
     "EmulatedProcess": "rest_v2.world",
     "EmulatedRun": "rest_v2.world",
-    "Fault": "faults",
+    "Fault": "fault_kinds",
     "FaultHandle": "fault_queue",
     "KognitosServer": "server",
     "Schedule": "schedule",

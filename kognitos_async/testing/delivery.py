@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import struct
 from contextlib import aclosing
@@ -12,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from kognitos_async.testing.fault_kinds import Stream
     from kognitos_async.testing.routing import Reply
 
 _WATCH = 0.05
@@ -47,20 +49,67 @@ class Delivery:
                 continue
         return False
 
-    async def stream(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        """The body as it comes, until it ends, the peer goes or the server stops."""
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds`, less when the server stops; whether the peer is there does not matter."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def stream(
+        self, request: web.BaseRequest, reply: Reply, fault: Stream | None = None
+    ) -> web.StreamResponse:
+        """The body as it comes, until it ends, the peer goes, the server stops, or the fault ends it."""
         response = _stream(reply)
         response.enable_chunked_encoding()
         await response.prepare(request)
+        left = math.inf if fault is None or fault.limit is None else fault.limit
+        skipping = fault is not None and not fault.replay
         if reply.stream is not None:
             async with aclosing(reply.stream()) as pieces:
                 async for piece in pieces:
-                    if piece:
+                    if not piece:
+                        skipping = False
+                        if not await self.pause(_GAP, request):
+                            break_connection(request)
+                            return response
+                    elif left > 0 and not skipping:
                         await response.write(piece)
-                    elif not await self.pause(_GAP, request):
-                        break_connection(request)
-                        return response
+                        left -= 1
+                    if left <= 0:
+                        break
+        if left <= 0 and fault is not None:
+            if fault.end == "silence":
+                await self.pause(math.inf, request)
+            break_connection(request)
+            return response
         await response.write_eof()
+        return response
+
+    async def send_and_then(
+        self, request: web.BaseRequest, reply: Reply, seconds: float, data: bytes
+    ) -> web.StreamResponse:
+        """The answer as it should be; `seconds` later `data` on its connection, which is closed if none."""
+        response = plain(reply)
+        await response.prepare(request)
+        await response.write_eof()
+        transport = request.transport
+        if transport is None:
+            return response
+
+        def afterwards() -> None:
+            if transport.is_closing():
+                return
+            if data:
+                transport.write(data)
+            else:
+                transport.close()
+
+        if seconds > 0:
+            asyncio.get_running_loop().call_later(seconds, afterwards)
+        else:
+            afterwards()
         return response
 
     async def cut(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from kognitos_async.testing import faults as kinds
+from kognitos_async.testing import fault_kinds as kinds
 from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
 from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
 from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
@@ -114,12 +114,14 @@ class Dispatcher:
         if self.latency and not await delivery.pause(self.latency, request):
             # The API does its work whether or not anybody still listens.
             _logger.debug("the peer left before %s was answered", route.operation)
+        if isinstance(fault, kinds.Delay) and fault.work_last:
+            await delivery.sleep(fault.seconds)
         if fault is None or fault.after_work:
             made = route.handler(call)
             reply = await made if isawaitable(made) else made
-        if handle is None or fault is None:
-            return await self._send(delivery, request, reply or Reply(500))
-        return await self._spoil(api, request, reply, handle, seen)
+        reply = reply or Reply(200)
+        reply = self._stamp(reply) if handle is None else await self._altered(api, reply, handle, seen)
+        return await self._deliver(delivery, request, reply, fault)
 
     async def _read(
         self, api: Api, route: Route, request: web.BaseRequest, path: Mapping[str, str], seen: SeenRequest
@@ -144,44 +146,62 @@ class Dispatcher:
             seen.body = body
         return Call(request, path, request.query, body), api.admit(request) or problem
 
-    async def _spoil(
-        self, api: Api, request: web.BaseRequest, reply: Reply | None, handle: FaultHandle, seen: SeenRequest
-    ) -> web.StreamResponse:
-        delivery = self.delivery
-        reply = reply or Reply(200)
+    async def _altered(self, api: Api, reply: Reply, handle: FaultHandle, seen: SeenRequest) -> Reply:
+        """What the fault makes of the answer."""
         match handle.fault:
             case kinds.Refusal() as fault:
                 refusal = api.refuse(fault.status, fault.message)
                 refusal.headers = dict(fault.headers)
-                return plain(self._stamp(refusal))
+                return self._stamp(refusal)
             case kinds.Answer() as fault:
                 body = fault.body if isinstance(fault.body, bytes) else await asyncio.to_thread(fault.body)
-                return plain(self._dated(Reply(fault.status, body=body, headers=dict(fault.headers))))
+                return self._dated(Reply(fault.status, body=body, headers=dict(fault.headers)))
             case kinds.Rewrite() as fault:
                 rewritten = self._rewrite(fault, reply)
                 if rewritten is None:
-                    handle.hits -= 1
-                    seen.fault = None
-                return await self._send(delivery, request, rewritten or reply)
-            case kinds.Cut() if delivery is not None:
-                return await delivery.cut(request, reply)
-            case kinds.Drip() as fault if delivery is not None:
-                return await delivery.drip(request, reply, fault.seconds, fault.chunks)
-            case kinds.Endless() if delivery is not None:
-                return await delivery.endless(request, reply)
-            case kinds.Hang() as fault if delivery is not None:
-                await delivery.pause(fault.seconds, request)
+                    self._pass(handle, seen)
+                return self._stamp(rewritten or reply)
+            case kinds.MoreHeaders() as fault:
+                stamped = self._stamp(reply)
+                stamped.headers = {**stamped.headers, **dict(fault.headers)}
+                return stamped
+            case kinds.Stream() if reply.stream is None:
+                self._pass(handle, seen)
+                return self._stamp(reply)
             case _:
-                pass
-        break_connection(request)
-        return web.Response(status=499)
+                return self._stamp(reply)
 
-    async def _send(
-        self, delivery: Delivery | None, request: web.BaseRequest, reply: Reply
+    async def _deliver(
+        self, delivery: Delivery, request: web.BaseRequest, reply: Reply, fault: kinds.Fault | None
     ) -> web.StreamResponse:
-        if delivery is not None and reply.stream is not None:
-            return await delivery.stream(request, self._stamp(reply))
-        return plain(self._stamp(reply))
+        """The answer on its way, as the fault lets it."""
+        match fault:
+            case kinds.Cut():
+                return await delivery.cut(request, reply)
+            case kinds.Drip():
+                return await delivery.drip(request, reply, fault.seconds, fault.chunks)
+            case kinds.Endless():
+                return await delivery.endless(request, reply)
+            case kinds.Afterwards():
+                return await delivery.send_and_then(request, reply, fault.seconds, fault.data)
+            case kinds.Reset() | kinds.Hang():
+                if isinstance(fault, kinds.Hang):
+                    await delivery.pause(fault.seconds, request)
+                break_connection(request)
+                return web.Response(status=499)
+            case _:
+                if isinstance(fault, kinds.Delay) and not fault.work_last:
+                    await delivery.sleep(fault.seconds)
+                if reply.stream is None:
+                    return plain(reply)
+                limits = fault if isinstance(fault, kinds.Stream) else None
+                return await delivery.stream(request, reply, limits)
+
+    def _pass(self, handle: FaultHandle, seen: SeenRequest) -> None:
+        """Take back a hit: the fault does not fit this answer."""
+        with self.lock:
+            handle.hits -= 1
+        seen.fault = None
 
     def _rewrite(self, fault: kinds.Rewrite, reply: Reply) -> Reply | None:
         earlier: tuple[str, ...] = ()

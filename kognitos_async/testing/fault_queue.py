@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kognitos_async.testing.faults import Fault
+    from kognitos_async.testing.fault_kinds import Fault
     from kognitos_async.testing.request_log import SeenRequest
 
 

@@ -1,22 +1,45 @@
-"""Ways to misbehave, for `KognitosServer.misbehave`.
+"""Faults for `KognitosServer.misbehave`.
 
-Each constructor says whether the real work is done before the fault bites: a run that is created although
-its answer never arrives is another matter than one that is not.
+Each function says whether the work is done before the fault shows: a run that was created although its answer
+never arrives is another matter than one that was not.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from kognitos_async.testing.fault_kinds import (
+    Afterwards,
+    Answer,
+    Asked,
+    Cut,
+    Delay,
+    Drip,
+    Endless,
+    Fault,
+    Hang,
+    Headers,
+    MoreHeaders,
+    Refusal,
+    Reset,
+    Rewrite,
+    Stream,
+)
+from kognitos_async.testing.rewriting import (
+    of_items,
+    set_state,
+    with_extra,
+    with_null_lists,
+    with_wrong_type,
+    without_defaults,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from kognitos_async.testing.routing import PageMarks
 
 CAPACITY_MESSAGE = (
     "Resource Not Available: the organization has reached its maximum of {capacity} concurrent runs. "
@@ -29,106 +52,30 @@ _HTML = b"""<!DOCTYPE html>
 _REASONS = {200: b"OK", 500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable"}
 _MIB = 1024 * 1024
 
-Headers = tuple[tuple[str, str], ...]
+# Refusals, in the form of the API that was asked
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error answer in the form of the API that was asked."""
-
-    name: str
-    status: int
-    message: str
-    headers: Headers = ()
-    after_work: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Fixed bytes instead of the answer."""
-
-    name: str
-    status: int
-    body: bytes | Callable[[], bytes]
-    headers: Headers = ()
-    after_work: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The connection breaks (TCP RST) without an answer."""
-
-    name: str
-    after_work: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Nothing is answered for `seconds`, then the connection breaks."""
-
-    name: str
-    seconds: float
-    after_work: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The real answer, broken off half way."""
-
-    name: str = "cut_body"
-    after_work: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """The real answer, its body spread over `seconds` in `chunks` pieces."""
-
-    name: str
-    seconds: float
-    chunks: int
-    after_work: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Endless:
-    """A body without an end."""
-
-    name: str = "endless_body"
-    after_work: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a rewrite may look at beside the payload."""
-
-    page: PageMarks | None
-    earlier_tokens: tuple[str, ...]
-    """Tokens this listing was asked for with before, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """The real answer with its JSON changed. `change` returns None where the change does not fit."""
-
-    name: str
-    change: Callable[[Any, Asked], Any]
-    after_work: bool = True
-
-
-Fault = Refusal | Answer | Reset | Hang | Cut | Drip | Endless | Rewrite
-
-
-# Refusals: the work is not done, unless `after_work` says so.
+def refused(
+    status: int, message: str, headers: Mapping[str, str] | None = None, *, after_work: bool = False
+) -> Fault:
+    """Any error, before or after the work is done."""
+    return Refusal("refused", status, message, tuple((headers or {}).items()), after_work)
 
 
 def rate_limited(retry_after: float | datetime | str | None = None) -> Fault:
-    """429, with Retry-After in seconds, as a date, or as the very text given. The work is not done."""
+    """429, with Retry-After in seconds, as a date, or as the very text given. The work is not done.
+
+    For a 429 in another form, as gateways send it, see `answer`.
+    """
     return Refusal("rate_limited", 429, "Too many requests: rate limit exceeded", _retry_after(retry_after))
 
 
-def capacity_reached(capacity: int = 150) -> Fault:
-    """The 403 of an organization that runs as many runs as it may. The work is not done."""
-    return Refusal("capacity_reached", 403, CAPACITY_MESSAGE.format(capacity=capacity))
+def capacity_reached(capacity: int = 150, *, message: str = CAPACITY_MESSAGE, status: int = 403) -> Fault:
+    """The refusal of a start in an organization that is at its capacity. The work is not done.
+
+    `{capacity}` in the message stands for the number.
+    """
+    return Refusal("capacity_reached", status, message.format(capacity=capacity))
 
 
 def unavailable(retry_after: float | datetime | str | None = None) -> Fault:
@@ -152,7 +99,10 @@ def not_found() -> Fault:
 def answer(
     status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, after_work: bool = False
 ) -> Fault:
-    """These very bytes, before or after the work is done."""
+    """These very bytes, before or after the work is done.
+
+    Before it, an upload is answered without reading its body.
+    """
     return Answer("answer", status, body, tuple((headers or {}).items()), after_work)
 
 
@@ -195,6 +145,26 @@ def hang(seconds: float = 3600.0, *, after_work: bool = False) -> Fault:
     return Hang("hang", seconds, after_work)
 
 
+def delay(seconds: float, *, after_work: bool = True) -> Fault:
+    """The real answer after `seconds`. The work is done before them, or else after them.
+
+    It is done in any case: with `after_work=False` long after the peer may have given up.
+    """
+    return Delay("delay", seconds, work_last=not after_work)
+
+
+def close_after(seconds: float = 0.0) -> Fault:
+    """The real answer, whose connection stays open by its headers and is closed after `seconds`."""
+    return Afterwards("close_after", seconds)
+
+
+def unsolicited_answer(
+    data: bytes = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", *, seconds: float = 0.0
+) -> Fault:
+    """The real answer, and after `seconds` another one on its idle connection that nobody asked for."""
+    return Afterwards("unsolicited_answer", seconds, data)
+
+
 def cut_body() -> Fault:
     """Half a body, less than its Content-Length says, then the end of the connection. The work is done."""
     return Cut()
@@ -203,7 +173,7 @@ def cut_body() -> Fault:
 def slow_body(seconds: float, chunks: int = 10) -> Fault:
     """The real answer, its body sent in `chunks` pieces over `seconds`. The work is done."""
     if chunks < 1:
-        message = f"chunks is at least 1, not {chunks}"
+        message = f"chunks must be at least 1, got {chunks}"
         raise ValueError(message)
     return Drip("slow_body", seconds, chunks)
 
@@ -213,12 +183,71 @@ def endless_body() -> Fault:
     return Endless()
 
 
-# Changes of the real answer: the work is done. They bite successful answers that they fit; others pass.
+def silent_stream(after: int = 0) -> Fault:
+    """An event stream that sends `after` lines and then nothing, and stays open. Other answers pass."""
+    return Stream("silent_stream", limit=after, end="silence")
+
+
+def cut_stream(after: int = 1) -> Fault:
+    """An event stream whose connection breaks after `after` lines. Other answers pass."""
+    return Stream("cut_stream", limit=after)
+
+
+def stream_without_replay() -> Fault:
+    """An event stream that leaves out what was there when it was opened. Other answers pass."""
+    return Stream("stream_without_replay", replay=False)
+
+
+# Changes of the real answer: the work is done. Those of its JSON hit successful answers that they fit.
+
+
+def more_headers(headers: Mapping[str, str]) -> Fault:
+    """The real answer with these headers added or replaced."""
+    return MoreHeaders("more_headers", tuple(headers.items()))
+
+
+def header_bomb(size: int = 64 * 1024) -> Fault:
+    """The real answer with a header of `size` bytes."""
+    return MoreHeaders("header_bomb", (("X-Padding", "x" * size),))
+
+
+def rewritten(change: Callable[[Any], Any]) -> Fault:
+    """The real answer with its JSON as `change` returns it; None leaves the answer alone."""
+    return Rewrite("rewritten", lambda payload, _asked: change(payload))
+
+
+def without(*members: str) -> Fault:
+    """Every object that the answer is about lacks these members."""
+
+    def change(item: dict[str, Any]) -> bool:
+        there = [member for member in members if member in item]
+        for member in there:
+            del item[member]
+        return bool(there)
+
+    return Rewrite("without", of_items(change))
+
+
+def without_zeros() -> Fault:
+    """Members that are zero, false, empty or null are left out at any depth, as proto3 JSON does."""
+    return Rewrite("without_zeros", lambda payload, _asked: without_defaults(payload))
+
+
+def null_lists() -> Fault:
+    """Null in place of every list below the objects that the answer is about."""
+
+    def change(item: dict[str, Any]) -> bool:
+        changed = with_null_lists(item)
+        fits = bool(changed != item)
+        item.update(changed)
+        return fits
+
+    return Rewrite("null_lists", of_items(change))
 
 
 def wrong_shape() -> Fault:
     """Valid JSON in which a field has the wrong type."""
-    return Rewrite("wrong_shape", _wrong_shape)
+    return Rewrite("wrong_shape", with_wrong_type)
 
 
 def status_word(word: str) -> Fault:
@@ -228,27 +257,27 @@ def status_word(word: str) -> Fault:
         if "status" in item:
             item["status"] = word
             return True
-        return _in_state(item, word, {})
+        return set_state(item, word, {})
 
-    return Rewrite("status_word", _of_items(change))
+    return Rewrite("status_word", of_items(change))
 
 
 def new_state(word: str, **members: Any) -> Fault:
     """Every run of the platform API in the answer is in the state `word`, with these members below it."""
-    return Rewrite("new_state", _of_items(lambda item: _in_state(item, word, members)))
+    return Rewrite("new_state", of_items(lambda item: set_state(item, word, members)))
 
 
 def extra_fields() -> Fault:
     """Every object carries fields that no schema knows."""
 
     def change(payload: Any, _asked: Asked) -> Any:
-        return _with_extra(payload)
+        return with_extra(payload)
 
     return Rewrite("extra_fields", change)
 
 
 def repeat_token() -> Fault:
-    """A page whose token is the one it was asked for with. Bites the first page asked for with one."""
+    """A page whose token is the one it was asked for with. Hits the first page asked for with one."""
 
     def change(payload: Any, asked: Asked) -> Any:
         if asked.page is None or asked.page.asked_with is None:
@@ -262,7 +291,7 @@ def repeat_token() -> Fault:
 def cyclic_token() -> Fault:
     """A page whose token leads back to an earlier page of this listing than the one before.
 
-    Bites the first page that was asked for with a second token: the third page.
+    Hits the first page that was asked for with a second token: the third page.
     """
 
     def change(payload: Any, asked: Asked) -> Any:
@@ -331,50 +360,3 @@ def _bomb(size: int) -> bytes:
         left -= _MIB
     parts.append(packer.flush())
     return b"".join(parts)
-
-
-def _items(payload: Any, asked: Asked) -> list[dict[str, Any]]:
-    """The objects an answer is about: the items of a page, or the answer itself."""
-    if not isinstance(payload, dict):
-        return []
-    found = cast("dict[str, Any]", payload)
-    if asked.page is None:
-        return [found]
-    return found[asked.page.items_field] or []
-
-
-def _of_items(change: Callable[[dict[str, Any]], bool]) -> Callable[[Any, Asked], Any]:
-    """A rewrite that fits answers with at least one object that `change` fits."""
-
-    def changed(payload: Any, asked: Asked) -> Any:
-        fitting = [change(item) for item in _items(payload, asked)]
-        return payload if any(fitting) else None
-
-    return changed
-
-
-def _in_state(item: dict[str, Any], word: str, members: Mapping[str, Any]) -> bool:
-    state = item.get("state")
-    if not isinstance(state, dict):
-        return False
-    entered = {name: value for name, value in cast("dict[str, Any]", state).items() if name == "update_time"}
-    item["state"] = {word: dict(members), **entered}
-    return True
-
-
-def _wrong_shape(payload: Any, asked: Asked) -> Any:
-    if not isinstance(payload, dict):
-        return None
-    found = cast("dict[str, Any]", payload)
-    name = asked.page.items_field if asked.page else "id" if "id" in found else next(iter(found), "id")
-    found[name] = "wrong" if asked.page else {"wrong": True}
-    return found
-
-
-def _with_extra(value: Any) -> Any:
-    if isinstance(value, dict):
-        found = {name: _with_extra(inner) for name, inner in cast("dict[str, Any]", value).items()}
-        return {**found, "x_added_later": {"nested": [1, None, "text"]}}
-    if isinstance(value, list):
-        return [_with_extra(inner) for inner in value]
-    return value

@@ -31,6 +31,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
+_UNIONS = ("oneof: exactly one", "either remote or inline")
+"""How the spec begins to describe objects of which exactly one member is set."""
+
+
 class OperationSchema:
     """One operation of a spec: where it is, and what is wrong with its query or body."""
 
@@ -181,10 +185,11 @@ def _is_base64(value: object) -> bool:
 
 
 def _exact(value: Any, name: str = "") -> Any:
-    """The spec, made as exact as the service.
+    """The spec, made strict.
 
-    `$` in a pattern means the very end in ECMAScript, but also "before the last newline" in Python; and a
-    limit, of which the spec gives the maximum only, is at least 1.
+    `$` in a pattern means the very end in ECMAScript, but also "before the last newline" in Python. A limit,
+    of which the spec gives the maximum only, is at least 1. Objects have no members but those named, and
+    unions, which the spec describes in prose, exactly one.
     """
     if isinstance(value, list):
         return [_exact(inner, name) for inner in value]
@@ -196,4 +201,8 @@ def _exact(value: Any, name: str = "") -> Any:
         found["pattern"] = pattern[:-1] + r"\Z"
     if found.get("type") == "integer" and "maximum" in found:
         found.setdefault("minimum", 1)
+    if found.get("type") == "object" and "properties" in found:
+        found.setdefault("additionalProperties", False)
+        if str(found.get("description", "")).startswith(_UNIONS):
+            found |= {"minProperties": 1, "maxProperties": 1}
     return found

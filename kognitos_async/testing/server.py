@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kognitos_async import KognitosClient, PlatformClient
-    from kognitos_async.testing import faults as kinds
+    from kognitos_async.testing.fault_kinds import Fault
     from kognitos_async.testing.platform_v1.runs import RunIdForm
     from kognitos_async.testing.request_log import SeenRequest
 
@@ -266,7 +266,7 @@ class KognitosServer(EmulatedRestV2):
     def misbehave(
         self,
         operation: str,
-        fault: kinds.Fault,
+        fault: Fault,
         *,
         times: int | None = 1,
         skip: int = 0,

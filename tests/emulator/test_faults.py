@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 import zlib
 from datetime import UTC, datetime
@@ -289,3 +291,143 @@ async def test_work_is_done_although_the_client_gave_up(make):
             timeout=aiohttp.ClientTimeout(total=0.02),
         )
     await until(lambda: api.server.runs_named("late"))
+
+
+async def test_a_late_answer_has_its_work_done_first_or_last(api):
+    for after_work in (True, False):
+        api.server.misbehave("create_run", faults.delay(0.3, after_work=after_work))
+        asked = asyncio.create_task(api.start(f"after_work={after_work}"))
+        await until(lambda: api.server.log and api.server.log[-1].fault == "delay")
+        await asyncio.sleep(0.1)
+        assert bool(api.server.runs_named(f"after_work={after_work}")) is after_work
+        assert (await asked).status == 201
+
+
+async def test_late_work_is_done_although_the_peer_went(api):
+    api.server.misbehave("create_run", faults.delay(0.2, after_work=False))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await api.start("late")
+    assert not api.server.runs
+    await until(lambda: api.server.runs_named("late"))
+
+
+async def raw(api, reader_writer, path="/v2/health"):
+    reader, writer = reader_writer
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nx-api-key: {api.server.api_key}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+    return head, await reader.readexactly(length)
+
+
+async def test_a_connection_closed_right_after_an_answer_does_not_say_so(api):
+    host, port = api.server.url.removeprefix("http://").split(":")
+    connection = await asyncio.open_connection(host, int(port))
+    head, _ = await raw(api, connection)
+    api.server.misbehave("get_health", faults.close_after())
+    closed, body = await raw(api, connection)
+    assert b"close" not in closed.lower()
+    assert (len(closed), body) == (len(head), b'{"status":"OK"}')
+    assert await connection[0].read() == b""
+    connection[1].close()
+
+
+async def test_an_answer_nobody_asked_for(api):
+    host, port = api.server.url.removeprefix("http://").split(":")
+    connection = await asyncio.open_connection(host, int(port))
+    api.server.misbehave("get_health", faults.unsolicited_answer(seconds=0.05))
+    await raw(api, connection)
+    assert (await connection[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 408 Request Timeout")
+    connection[1].close()
+
+
+async def test_headers_are_added_to_the_real_answer(api):
+    api.server.misbehave("get_health", faults.more_headers({"Date": "then", "X-Cache": "hit"}))
+    answer = await api.get("/v2/health")
+    assert (answer.headers["Date"], answer.headers["X-Cache"]) == ("then", "hit")
+    assert answer.json == {"status": "OK"}
+    api.server.misbehave("get_health", faults.header_bomb(5000))
+    assert len((await api.get("/v2/health")).headers["X-Padding"]) == 5000
+
+
+async def test_a_store_may_answer_before_it_has_read_the_body(api, session):
+    """A 2xx for an upload that was not taken."""
+    form = (await api.send("POST", "/v2/files", json={"file_name": "a.bin"})).json
+    api.server.misbehave("upload_file", faults.answer(204))
+
+    async def body():
+        yield b"x"
+        while not api.server.count("upload_file", status=204):  # noqa: ASYNC110 - as in `until`
+            await asyncio.sleep(0.01)
+
+    async with session.post(form["upload_url"], data=body()) as answer:
+        assert answer.status == 204
+    assert not api.server.files
+
+
+async def test_answers_that_leave_things_out(api):
+    run = api.server.add_run(status="Succeeded", outputs={"the output total": 0, "the output note": ""})
+    plain = await api.run(run.id)
+    assert plain["outputs"][0] == {"name": "the output total", "value": 0}
+    api.server.misbehave("get_run", faults.without_zeros())
+    sparse = await api.run(run.id)
+    assert sparse["outputs"] == [{"name": "the output total"}, {"name": "the output note"}]
+    assert "file_ids" not in sparse
+    api.server.misbehave("get_run", faults.null_lists())
+    assert (await api.run(run.id))["outputs"] is None
+    handle = api.server.misbehave("list_runs", faults.without("stage", "created_at"))
+    (item,) = (await api.list()).json["items"]
+    assert set(plain) - set(item) == {"stage", "created_at"}
+    assert handle.hits == 1
+    api.server.misbehave("get_run", faults.rewritten(lambda run: {**run, "name": "another"}))
+    assert (await api.run(run.id))["name"] == "another"
+
+
+async def test_refusals_in_any_words(api):
+    api.server.misbehave("create_run", faults.refused(409, "Busy", {"Retry-After": "3"}))
+    refused = await api.start()
+    assert (refused.status, refused.json["message"], refused.headers["Retry-After"]) == (409, "Busy", "3")
+    api.server.misbehave("create_run", faults.capacity_reached(7, message="{capacity} is all", status=429))
+    refused = await api.start()
+    assert (refused.status, refused.json["message"]) == (429, "7 is all")
+
+
+def asking(api):
+    run = api.server.platform.add_run(state="executing")
+    for number in range(3):
+        api.server.platform.add_event(run.id, f"event {number}")
+    path = f"/api/v1/{run.name}/agents/astral/events:stream"
+    return run, path, {"Authorization": f"Bearer {api.server.platform.token}"}
+
+
+async def lines_of(answer, count):
+    return [json.loads(await answer.content.readline())["event"]["agent_message"] for _ in range(count)]
+
+
+async def test_a_stream_that_goes_silent(api, session):
+    _, path, headers = asking(api)
+    api.server.misbehave("StreamEvents", faults.silent_stream(after=1))
+    async with session.get(api.server.url + path, headers=headers) as answer:
+        assert await lines_of(answer, 1) == [{"content": "event 0"}]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await answer.content.readline()
+
+
+async def test_a_stream_that_breaks(api, session):
+    _, path, headers = asking(api)
+    api.server.misbehave("StreamEvents", faults.cut_stream(after=2))
+    async with session.get(api.server.url + path, headers=headers) as answer:
+        with pytest.raises(aiohttp.ClientError):
+            await lines_of(answer, 3)
+
+
+async def test_a_stream_that_does_not_repeat_what_was(api, session):
+    run, path, headers = asking(api)
+    handle = api.server.misbehave("*", faults.stream_without_replay())
+    await api.get("/v2/health")
+    assert handle.hits == 0
+    async with session.get(api.server.url + path, headers=headers) as answer:
+        await asyncio.sleep(0.1)
+        api.server.platform.add_event(run.id, "new")
+        assert await lines_of(answer, 1) == [{"content": "new"}]

@@ -14,7 +14,7 @@ from kognitos_async.testing import KognitosServer, Schedule
 from tests import unmeasured
 
 # What the spec leaves out and the vendor's pages say: keys are refused, rates and capacity are limited, and a
-# page holds 1 to 100 items (the spec gives the maximum alone).
+# page holds 1 to 100 items (the spec gives the maximum alone). Members that are not named are refused.
 UNDOCUMENTED = {"401": "Missing or unknown key", "403": "Capacity reached", "429": "Rate limit exceeded"}
 
 CONFIG = """
@@ -50,6 +50,9 @@ def documented() -> dict[str, Any]:
                     "description": description,
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorModel"}}},
                 }
+    for schema in spec["components"]["schemas"].values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
     return spec
 
 

@@ -25,7 +25,7 @@ from kognitos_async.testing.platform_v1.rendering import (
     run_json,
     workspace_json,
 )
-from kognitos_async.testing.platform_v1.values import MEMBERS
+from kognitos_async.testing.platform_v1.values import problems_of
 from kognitos_async.testing.platform_v1.world import NotPossibleError, PlatformWorld
 from kognitos_async.testing.routing import Reply
 
@@ -172,11 +172,7 @@ class RunHandlers:
         automation, stage = self._automation(ask), ask.body["stage"]
         self._check_stage(automation, stage)
         inputs: dict[str, Any] = ask.body.get("inputs") or {}
-        problems = [
-            (f"inputs.{name}", "exactly one member of a value must be set, and one that there is")
-            for name, value in inputs.items()
-            if len(value) != 1 or not MEMBERS.issuperset(value)
-        ]
+        problems = problems_of(inputs, "inputs")
         if problems:
             raise invalid(problems)
         if self._world.is_full():

@@ -38,6 +38,7 @@ _WORD = 2**32
 _LARGEST = 2**96
 _LARGEST_SCALE = 28
 _NEGATIVE = 2**31
+_FLAGS = _NEGATIVE | 0xFF << 16
 _PRECISION = 60
 
 
@@ -98,6 +99,29 @@ def from_number(number: Mapping[str, int]) -> Decimal:
     digits = tuple(map(int, str(mantissa)))
     # Not by arithmetic, which would round to the digits of the context.
     return Decimal((1 if flags & _NEGATIVE else 0, digits, -(flags >> 16 & 0xFF)))
+
+
+def problems_of(value: Any, where: str) -> list[tuple[str, str]]:
+    """What is wrong with a value beyond its schema: numbers out of 96 bits, columns of unequal length."""
+    if isinstance(value, list):
+        items = enumerate(value)
+        return [problem for at, item in items for problem in problems_of(item, f"{where}.{at}")]
+    if not isinstance(value, dict):
+        return []
+    found = cast("dict[str, Any]", value)
+    problems = [problem for name in found for problem in problems_of(found[name], f"{where}.{name}")]
+    number, columns = found.get("number"), found.get("columns")
+    if isinstance(number, dict):
+        parts = cast("dict[str, int]", number)
+        if not all(0 <= part < _WORD for part in parts.values()):
+            problems.append((f"{where}.number", "must have members of 32 bits each"))
+        elif (flags := parts.get("flags", 0)) & ~_FLAGS or flags >> 16 & 0xFF > _LARGEST_SCALE:
+            problems.append((f"{where}.number.flags", f"must be a sign and a scale up to {_LARGEST_SCALE}"))
+    if isinstance(columns, list):
+        lengths = {len(column.get("values") or ()) for column in cast("list[dict[str, Any]]", columns)}
+        if len(lengths) > 1:
+            problems.append((f"{where}.columns", f"must be of one length, got {sorted(lengths)}"))
+    return problems
 
 
 def derived_outputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
