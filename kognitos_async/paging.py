@@ -12,7 +12,7 @@ import msgspec
 from kognitos_async.errors import DecodeError, KognitosError, PaginationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
 T = TypeVar("T")
 
@@ -219,27 +219,34 @@ class _PageIterator(Generic[T]):
 class _Items(_PageIterator[T]):
     """`async for item in pager`."""
 
-    _items: tuple[T, ...] = ()
-    _index = 0
+    def __init__(
+        self, pager: Pager[T], fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None
+    ) -> None:
+        super().__init__(pager, fetch, start)
+        self._most: Iterator[T] = iter(())
+        self._last: tuple[T, ...] = ()
 
     async def __anext__(self) -> T:
-        while self._index >= len(self._items):
-            self._items, self._index = (await self._next_page()).items, 0
-            if not self._items:
+        for item in self._most:
+            return item
+        while not self._last:
+            page = await self._next_page()
+            self._most, self._last = iter(page.items[:-1]), page.items[-1:]
+            if not page.items:
                 self._pager.continuation_token = self._walk.token
             if self._walk.fetch_ahead():
                 # Lets the request go out now: a reader that never awaits would keep it waiting.
                 await asyncio.sleep(0)
-        item = self._items[self._index]
-        self._index += 1
-        if self._index == len(self._items):
-            # With its last item a page has been yielded whole.
-            self._pager.continuation_token = self._walk.token
+            for item in self._most:
+                return item
+        # With its last item a page has been yielded whole.
+        [item], self._last = self._last, ()
+        self._pager.continuation_token = self._walk.token
         return item
 
     async def aclose(self) -> None:
         await super().aclose()
-        self._items = ()
+        self._most, self._last = iter(()), ()
 
 
 class _Pages(_PageIterator[T]):
