@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class _Item(Generic[T]):
-    """An emitted value, and the future that its emitter waits for."""
+    """An emitted value, and the future that is done once it was read."""
 
     __slots__ = ("taken", "value")
 
-    def __init__(self, value: T, taken: asyncio.Future[None] | None) -> None:
+    def __init__(self, value: T, taken: asyncio.Future[None]) -> None:
         self.value = value
         self.taken = taken
 
@@ -27,23 +27,18 @@ class _Item(Generic[T]):
 class WorkStream(Generic[T]):
     """An async context manager that runs `work` in a task and iterates over what it emits.
 
-    `work` receives a function to emit with, which returns once the item was read, or at once if `buffered`.
-    An exception of `work` is raised by the iterator after everything emitted before it. Leaving the block
-    cancels the work and waits until it has ended; an exception of the block itself passes unchanged.
+    `work` receives a function that emits an item at once and returns an awaitable, which is done when the
+    item was read: work that is to keep pace with its reader awaits it. An exception of `work` is raised by
+    the iterator after everything emitted before it. Leaving the block cancels the work and waits until it
+    has ended; an exception of the block itself passes unchanged.
 
     The work runs in its own task, in the context (contextvars) of the task that enters the block. The block
     may be left in any task, as happens when an async generator that holds it is garbage collected. An item
     leaves the queue only as `__anext__` returns it, so cancelling a read loses nothing.
     """
 
-    def __init__(
-        self,
-        work: Callable[[Callable[[T], Awaitable[None]]], Coroutine[Any, Any, None]],
-        *,
-        buffered: bool = False,
-    ) -> None:
+    def __init__(self, work: Callable[[Callable[[T], Awaitable[None]]], Coroutine[Any, Any, None]]) -> None:
         self._work = work
-        self._buffered = buffered
         self._problem: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
         self._left = False
@@ -86,7 +81,7 @@ class WorkStream(Generic[T]):
         item = await self._queue.get()
         # From here on nothing awaits: a cancellation finds the item either in the queue or returned.
         if item is not None:
-            if item.taken is not None and not item.taken.done():
+            if not item.taken.done():
                 item.taken.set_result(None)
             return item.value
         self._queue.put_nowait(None)  # for the next read, which ends as well
@@ -101,10 +96,7 @@ class WorkStream(Generic[T]):
             self._problem = problem
             self._queue.put_nowait(None)
 
-    async def _emit(self, item: T) -> None:
-        if self._buffered:
-            self._queue.put_nowait(_Item(item, None))
-            return
+    def _emit(self, item: T) -> Awaitable[None]:
         taken = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Item(item, taken))
-        await taken
+        return taken

@@ -154,6 +154,8 @@ async def waits(client: KognitosClient, run: Run) -> None:
         assert_type(settled, AsyncIterator[Run])
         async for one in settled:
             assert_type(one.raise_for_status(), Run)
+    async with client.watch_run("r-1", timeout=5, until={RunStatus.SUCCEEDED}) as changes:
+        assert_type(changes, AsyncIterator[Run])
     async with client.runs.follow("p-1") as changes:
         async for change in changes:
             assert_type(change, Run)
@@ -276,6 +278,9 @@ async def the_platform_api(client: PlatformClient, reports: Path) -> None:
     assert_type(started, StartedRun)
     run = await client.wait_for_run(started, until={RunState.COMPLETED}, timeout=60)
     assert_type(run, PlatformRun)
+    assert_type(await client.wait_for_run(run, after=run), PlatformRun)
+    async with client.watch_run(started) as states:
+        assert_type(states, AsyncIterator[PlatformRun])
     assert_type(run.state, RunState)
     assert_type(run.outputs, dict[str, object])
     assert_type(run.raise_for_status(), PlatformRun)

@@ -150,22 +150,50 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         on_update: Callable[[PlatformRun], object] | None = None,
         automation: str | Named | None = None,
+        after: PlatformRun | None = None,
     ) -> PlatformRun:
         """The run, read with its outputs, once its state is in `until`: by default completed, failed, stopped
         or awaiting_guidance. A run that did not complete is returned too: ask `raise_for_status()`.
 
         A bare id needs `automation`. A run that completes or fails outside `until` is returned as well, for
-        it will never leave that state. `timeout` covers the whole wait, None waits for ever. `on_update` is
-        called with the run whenever a poll finds its state changed. `poll` replaces the client's
-        `PollPolicy`. Many waits on one client share their polls.
+        it will never leave that state. `timeout` in seconds covers the whole wait; None waits for ever.
+        `on_update` is called with the run whenever a poll finds its state changed. `poll` replaces the
+        client's `PollPolicy`. Waits on one client share their polls, in a context (contextvars) that belongs
+        to none of them.
 
-        Lost connections, 5xx, 429 and pages of proxies do not end the wait. Raises `WaitTimeoutError` with
-        the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and other
-        errors that polling cannot mend, `UnknownStatusError` for a state this version does not know.
-        Cancelling it stops polling and nothing else. (GetRun, ListRuns)
+        With `after`, the run as it was, the settled state that it was in does not end the wait: after
+        `exceptions.reply`, `wait_for_run(run, after=run)` ends with the next question or the end, not with
+        the exception just answered. A run that never leaves that exception never ends the wait.
+
+        Lost connections, 5xx, 429 and a proxy's error pages do not end the wait. Raises `WaitTimeoutError`
+        with the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and
+        other errors that polling again cannot help, `OutcomeUnknownError` for an answer larger than 64 MiB,
+        `UnknownStatusError` for a state that this version does not know, `ClientClosedError`. Cancelling it
+        stops polling and nothing else. (GetRun, ListRuns)
         """
-        patience = checked_wait(timeout, until, poll, on_update)
-        return await self._waits.one(self._reader.waited(run, automation), patience, on_update)
+        arguments = checked_wait(timeout, until, poll, on_update)
+        if after is not None and not isinstance(after, PlatformRun):
+            raise TypeError(f"after must be a PlatformRun or None, got {type(after).__name__}")
+        return await self._waits.one(self._reader.waited(run, automation), arguments, on_update, after=after)
+
+    def watch_run(
+        self,
+        run: PlatformRun | StartedRun | str,
+        *,
+        timeout: float | None = None,
+        until: Collection[RunState | str] = SETTLED_STATES,
+        poll: PollPolicy | None = None,
+        automation: str | Named | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
+        """An async context manager over an async iterator: the run now, then at each change of its state.
+
+        The last one is settled, or whatever else is in `until`. A state that comes and goes between two
+        polls is not seen. Cancelling one step, by a time limit for instance, loses nothing: iterate again.
+        Leaving the block stops polling. Arguments and errors as those of `wait_for_run`; the iterator raises
+        them. (GetRun, ListRuns)
+        """
+        arguments = checked_wait(timeout, until, poll, None)
+        return self._waits.watch(self._reader.waited(run, automation), arguments)
 
     def wait_for_runs(
         self,
@@ -176,16 +204,16 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         automation: str | Named | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
-        """An async context manager over an async iterator: each run as it settles, the soonest first.
+        """An async context manager over an async iterator: each run as it settles, in that order.
 
-        Arguments as those of `wait_for_run`; `timeout` covers the whole. What a wait raises, the iterator
-        raises in its turn, and may be asked for the others afterwards. Leaving the block ends all waits.
+        Arguments as those of `wait_for_run`; `timeout` covers the whole. An error of one wait is raised by
+        the iterator when its turn comes; iterate again for the other runs. Leaving the block ends all waits.
         """
-        patience = checked_wait(timeout, until, poll, None)
+        arguments = checked_wait(timeout, until, poll, None)
         runs = tuple(runs)
         for run in runs:
             self._scope.run(run, automation)
-        return self._waits.several((self._reader.waited(run, automation) for run in runs), patience)
+        return self._waits.several((self._reader.waited(run, automation) for run in runs), arguments)
 
     async def run_and_wait(
         self,
@@ -208,11 +236,13 @@ class PlatformClient(BaseClient):
         loop = asyncio.get_running_loop()
         began = loop.time()
         # Before the start: afterwards an argument refused would leave a run that nobody waits for.
-        patience = checked_wait(timeout, until, poll, on_update)
+        arguments = checked_wait(timeout, until, poll, on_update)
         run = await self.automations.invoke(
             automation, inputs, stage=stage, workspace_id=workspace_id, organization_id=organization_id
         )
-        return await self._waits.one(self._reader.waited(run), patience.after(loop.time() - began), on_update)
+        return await self._waits.one(
+            self._reader.waited(run), arguments.after(loop.time() - began), on_update
+        )
 
     def run_many(
         self,
@@ -241,10 +271,10 @@ class PlatformClient(BaseClient):
         The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
         be written, and what iterating `requests` raises.
         """
-        patience = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
+        arguments = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
 
         async def wait(run: Waited[PlatformRun]) -> PlatformRun:
-            return await self._waits.one(run, patience)
+            return await self._waits.one(run, arguments)
 
         # Loaded with the first bulk job: it brings SQLite.
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415

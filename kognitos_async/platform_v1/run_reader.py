@@ -33,7 +33,10 @@ _WIDE_MARGIN = timedelta(seconds=60)
 
 
 class RunReader:
-    """Reads runs alone and by the page, and tells what is known of one before it is read."""
+    """Reads runs, alone and by the page, and says what is known of one before it is read."""
+
+    largest_page = LARGEST_PAGE
+    filters_by_time = True
 
     def __init__(self, sender: Sender, scope: Scope, recent: RecentStarts, own: OwnStarts) -> None:
         self._sender = sender
@@ -50,11 +53,11 @@ class RunReader:
         return run
 
     async def read_page(
-        self, group: str, token: str | None, since: datetime | None = None
+        self, group: str, token: str | None, since: datetime | None = None, *, size: int | None = None
     ) -> Page[PlatformRun]:
         """A page of an automation's runs, of those created at `since` or later."""
         query: dict[str, Any] = {
-            "page_size": LARGEST_PAGE,
+            "page_size": size or LARGEST_PAGE,
             "filter": None if since is None else str(F.create_time >= since),
             "page_token": token,
         }
@@ -82,8 +85,13 @@ class RunReader:
             self._sender.clock.note_stamp(run.create_time, sent=start.sent, received=start.received)
 
     def key(self, run: PlatformRun) -> str:
-        """What a run is read by."""
+        """The full name that `read` takes."""
         return run.name
+
+    def occurrence(self, run: PlatformRun) -> tuple[object, str | None]:
+        """The state, and the exception that it awaits guidance for."""
+        guidance = run.guidance
+        return run.state, (guidance.exception or None) if guidance is not None else None
 
     def group_of(self, run: PlatformRun) -> str:
         """The automation whose list holds the run."""

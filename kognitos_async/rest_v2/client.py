@@ -133,17 +133,39 @@ class KognitosClient(BaseClient):
         """The run, read with its outputs, once its status is in `until`. A failed run is returned too.
 
         A run that ends in a status outside `until` is returned as well, for it will never leave it; one in
-        Exception may. `timeout` covers the whole wait, None waits for ever. `on_update` is called with the
-        run whenever a poll finds its status changed. `poll` replaces the client's `PollPolicy`.
+        Exception may. `timeout` in seconds covers the whole wait; None waits for ever. `on_update` is called
+        with the run whenever a poll finds its status changed. `poll` replaces the client's `PollPolicy`.
+        Waits on one client share their polls, in a context (contextvars) that belongs to none of them.
 
-        Lost connections, 5xx, 429 and pages of proxies do not end the wait. Raises `WaitTimeoutError` with
-        the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and other
-        errors that polling cannot mend, `UnknownStatusError` for a status word this version does not know.
-        Cancelling it stops polling and nothing else. (get_run)
+        Lost connections, 5xx, 429 and a proxy's error pages do not end the wait. Raises `WaitTimeoutError`
+        with the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and
+        other errors that polling again cannot help, `OutcomeUnknownError` for an answer larger than 64 MiB,
+        `UnknownStatusError` for a status that this version does not know, `ClientClosedError`. Cancelling it
+        stops polling and nothing else. (get_run, list_runs)
         """
-        patience = checked_wait(timeout, until, poll, on_update)
+        arguments = checked_wait(timeout, until, poll, on_update)
         check_run(run)
-        return await self._waits.one(self._reader.waited(run), patience, on_update)
+        return await self._waits.one(self._reader.waited(run), arguments, on_update)
+
+    def watch_run(
+        self,
+        run: Run | RunHandle | str,
+        *,
+        timeout: float | None = None,
+        until: Collection[RunStatus] = SETTLED,
+        poll: PollPolicy | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
+        """An async context manager over an async iterator: the run now, then at each change of its status.
+
+        The last one is settled, or whatever else is in `until`. A status that comes and goes between two
+        polls is not seen. A run given as just started comes first as it is, any other is read first.
+        Cancelling one step, by a time limit for instance, loses nothing: iterate again. Leaving the block
+        stops polling. Arguments and errors as those of `wait_for_run`; the iterator raises them. (get_run,
+        list_runs)
+        """
+        arguments = checked_wait(timeout, until, poll, None)
+        check_run(run)
+        return self._waits.watch(self._reader.waited(run), arguments)
 
     def wait_for_runs(
         self,
@@ -153,16 +175,16 @@ class KognitosClient(BaseClient):
         until: Collection[RunStatus] = SETTLED,
         poll: PollPolicy | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
-        """An async context manager over an async iterator: each run as it settles, the soonest first.
+        """An async context manager over an async iterator: each run as it settles, in that order.
 
-        Arguments as those of `wait_for_run`; `timeout` covers the whole. What a wait raises, the iterator
-        raises in its turn, and may be asked for the others afterwards. Leaving the block ends all waits.
+        Arguments as those of `wait_for_run`; `timeout` covers the whole. An error of one wait is raised by
+        the iterator when its turn comes; iterate again for the other runs. Leaving the block ends all waits.
         """
-        patience = checked_wait(timeout, until, poll, None)
+        arguments = checked_wait(timeout, until, poll, None)
         waited = tuple(runs)
         for run in waited:
             check_run(run)
-        return self._waits.several((self._reader.waited(run) for run in waited), patience)
+        return self._waits.several((self._reader.waited(run) for run in waited), arguments)
 
     def run_many(
         self,
@@ -191,10 +213,10 @@ class KognitosClient(BaseClient):
         The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
         be written, and what iterating `requests` raises.
         """
-        patience = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
+        arguments = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
 
         async def wait(run: Run | RunHandle | str, group: tuple[str, str]) -> Run:
-            return await self._waits.one(self._reader.waited(run, group), patience)
+            return await self._waits.one(self._reader.waited(run, group), arguments)
 
         # Loaded with the first bulk job: it brings SQLite.
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
@@ -230,9 +252,11 @@ class KognitosClient(BaseClient):
         loop = asyncio.get_running_loop()
         began = loop.time()
         # Before the start: afterwards an argument refused would leave a run that nobody waits for.
-        patience = checked_wait(timeout, until, poll, on_update)
+        arguments = checked_wait(timeout, until, poll, on_update)
         request = RunRequest(
             process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
         )
         run = await self.runs.start_request(request)
-        return await self._waits.one(self._reader.waited(run), patience.after(loop.time() - began), on_update)
+        return await self._waits.one(
+            self._reader.waited(run), arguments.after(loop.time() - began), on_update
+        )

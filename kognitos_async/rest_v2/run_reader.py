@@ -22,7 +22,10 @@ _RUN = decoder_for(Run)
 
 
 class RunReader:
-    """Reads runs alone and by the page, and tells what is known of one before it is read."""
+    """Reads runs, alone and by the page, and says what is known of one before it is read."""
+
+    largest_page = LARGEST_PAGE
+    filters_by_time = False
 
     def __init__(self, sender: Sender, recent: RecentStarts) -> None:
         self._sender = sender
@@ -48,13 +51,15 @@ class RunReader:
         group: tuple[str, str] | tuple[str, str, str],
         token: str | None,
         since: datetime | None = None,  # noqa: ARG002 - this API has no filter
+        *,
+        size: int | None = None,
     ) -> Page[Run]:
         """A page of the runs of an agent and process, of one stage if the group names it."""
         query = {
             "process_id": group[1],
             "agent_id": group[0],
             "stage": group[2] if len(group) > 2 else None,
-            "limit": LARGEST_PAGE,
+            "limit": size or LARGEST_PAGE,
         }
         return await fetch_page(self._sender, Run, with_query("/runs", query), token)
 
@@ -63,8 +68,12 @@ class RunReader:
         return run.agent_id, run.process_id
 
     def key(self, run: Run) -> str:
-        """What a run is read by."""
+        """The id that `read` takes."""
         return run.id
+
+    def occurrence(self, run: Run) -> tuple[object, str | None]:
+        """The status: nothing tells one exception from the next."""
+        return run.status, None
 
     def waited(self, run: Run | RunHandle | str, group: tuple[str, str] | None = None) -> Waited[Run]:
         """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""

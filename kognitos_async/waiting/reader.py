@@ -1,4 +1,4 @@
-"""What the shared polls need of an API: reading runs, alone and by the page."""
+"""What waiting and following need of an API: reading runs, alone and by the page."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from kognitos_async.paging import Page
 
 
-class Word(Protocol):
-    """A status word: text that knows whether this version knows it."""
+class Status(Protocol):
+    """A status: text that says whether this version of the library knows it."""
 
     @property
     def known(self) -> bool: ...  # noqa: D102
 
 
 class Waitable(Protocol):
-    """What the wait needs of a run, whichever API it is of."""
+    """What a wait needs of a run, of either API."""
 
     @property
-    def status(self) -> Word: ...  # noqa: D102
+    def status(self) -> Status: ...  # noqa: D102
 
 
 R = TypeVar("R", bound=Waitable)
@@ -36,16 +36,31 @@ class RunReader(Protocol[R]):
         """The run, whole."""
         ...
 
-    async def read_page(self, group: Any, token: str | None, since: datetime | None = None) -> Page[R]:
-        """A page of the group's list, as large as may be; where the API can, of runs created since then."""
+    largest_page: int
+    """Runs on a page, at most."""
+    filters_by_time: bool
+    """Whether `read_page` heeds `since`."""
+
+    async def read_page(
+        self, group: Any, token: str | None, since: datetime | None = None, *, size: int | None = None
+    ) -> Page[R]:
+        """A page of the group's list: of `size` runs, else as many as the API allows.
+
+        Where the API can filter by time, only runs created at `since` or later. Runs that cannot be decoded
+        are left out of a `PartialPage`.
+        """
         ...
 
     def key(self, run: R) -> str:
-        """What `read` finds the run by."""
+        """The id that `read` takes."""
         ...
 
     def group_of(self, run: R) -> Hashable:
-        """What a run's list is found by."""
+        """The key of the list that holds the run."""
+        ...
+
+    def occurrence(self, run: R) -> tuple[object, str | None]:
+        """What tells one settled state of a run from the next: its status, and its exception if any."""
         ...
 
     def created(self, run: R) -> datetime:
@@ -53,15 +68,15 @@ class RunReader(Protocol[R]):
         ...
 
     def incomplete(self, run: R) -> bool:
-        """Whether a run met in a list may lack what reading it gives."""
+        """Whether a run from a list may lack what a single read returns."""
         ...
 
 
 class Waited(msgspec.Struct, Generic[R], frozen=True):
-    """A run that is waited for, as far as it is known: by its key, and perhaps as last read.
+    """What is known of a run that is waited for: its key, and the run itself if it was read before.
 
-    `age` is in seconds since the start, infinity where nothing tells; a `fresh` one was started so short a
-    time ago that it is not worth reading at once. `born` is when it was created by the server's clock.
+    `age` is in seconds since the start, infinity if unknown; a `fresh` run was started so recently that it
+    is not worth reading at once. `born` is when it was created by the server's clock.
     """
 
     key: str

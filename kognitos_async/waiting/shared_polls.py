@@ -1,17 +1,16 @@
-"""Many waits share polls: one list page answers for up to a page of runs, single reads for the rest.
+"""Waits share polls: one list page answers for up to a page of runs, single reads for the rest.
 
 Every pending run has a time when it is due, set by the schedules of those who wait for it. When one is due,
-its group (the runs of one agent and process) is served by the cheaper way: a sweep over list pages, which
-answers for every pending run it meets, or one read for each run due. A sweep remembers on which page it met
-whom; what it expected and did not meet is read singly. So a list that is stale, in whatever order, or
-endless costs requests at worst, and never leaves a run unread.
+its group (the runs of one list) is served by the cheaper way: a sweep over list pages, which answers for
+every pending run it meets, or one read for each run due. A sweep remembers the page on which it met a run;
+runs it expected and did not meet are read singly, and so are runs that it keeps waiting for too long. A list
+that is stale, endless, silent or in any order costs requests at worst and never leaves a run unread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
+import contextvars
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -19,19 +18,20 @@ import anyio
 
 from kognitos_async.errors import BadRequestError, ClientClosedError, KognitosError
 from kognitos_async.event_loop import due_by
-from kognitos_async.waiting.list_order import Order
-from kognitos_async.waiting.pending import Group, Pending, Waiter
+from kognitos_async.waiting.pending import PendingRuns, Waiter
 from kognitos_async.waiting.policy import is_transient
 from kognitos_async.waiting.reader import Waitable
+from kognitos_async.waiting.sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Collection, Hashable
     from datetime import datetime
     from random import Random
 
     from anyio.abc import TaskGroup
 
     from kognitos_async.paging import Page
+    from kognitos_async.waiting.pending import Group, Pending
     from kognitos_async.waiting.poll_plan import Plan
     from kognitos_async.waiting.reader import RunReader
     from kognitos_async.waiting.watch import Watch
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Waitable)
 
 _FEW = 3
-"""So many ids of unknown process are read singly at once: guessing would save nothing."""
+"""Up to this many bare ids are read one by one; looking for them in lists would save nothing."""
 _FRUITLESS_LEADERS = 3
+"""After this many bare ids whose lists held no other, bare ids are read one by one."""
 _SINGLE_EVERY = 3
-"""During a long sweep, one read of a run overdue for so many pages."""
-_LONGEST_HOLD = 5.0
-_BAN = 60.0
-"""Seconds without sweeps after the API refused a group's list; fewer at first where it only fails."""
+"""During a sweep that meets nobody, one overdue run is read for every so many pages."""
+_SLOW = 5.0
+"""Seconds after which a sweep that fails counts as failed for good."""
+_LONGEST_BAN = 60.0
+"""Seconds without sweeps after the API refused a group's list; fewer at first where it only failed."""
 
 
-class Coalescer(Generic[R]):
-    """The waits of one client. Its single task begins with the first and ends with the last."""
+class SharedPolls(Generic[R]):
+    """The polls of one client. Their single task begins with the first wait and ends with the last.
+
+    It runs in an empty context: what it reads serves many callers, so it belongs to none of them.
+    """
 
     def __init__(self, reader: RunReader[R], random: Random) -> None:
         self._reader = reader
         self._random = random
-        self._pending: dict[str, Pending] = {}
-        self._groups: dict[Hashable, Group] = {}
-        self._bare: dict[str, Pending] = {}  # runs of unknown group
-        self._locating = False  # a single read or a sweep that tells where bare runs belong is under way
+        self._runs = PendingRuns()
+        self._locating = False  # a request that tells where bare ids belong is under way
         self._fruitless = 0
-        self._due: list[tuple[float, int, Pending]] = []
-        self._sequence = 0
-        self._sweeps = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -83,9 +83,9 @@ class Coalescer(Generic[R]):
         """
         if self._closed:
             raise ClientClosedError("the client is closed")
-        waiter = Waiter(watch)
-        pending = self._add(waiter, group, delay, born)
         loop = asyncio.get_running_loop()
+        waiter = Waiter(watch, float("inf") if timeout is None else loop.time() + timeout)
+        pending = self._add(waiter, group, delay, born)
         settled: R | None = None
         deadline = asyncio.timeout(timeout)
         try:
@@ -103,7 +103,7 @@ class Coalescer(Generic[R]):
                 raise
         finally:
             self._remove(pending, waiter)
-        await self._settle()
+        await self._ended()
         if settled is None:
             raise watch.timed_out(timeout or 0.0)
         return settled
@@ -111,72 +111,36 @@ class Coalescer(Generic[R]):
     async def close(self) -> None:
         """End all waits with `ClientClosedError`."""
         self._closed = True
-        self._tell_all(ClientClosedError("the client was closed while a run was waited for"))
+        self._deliver_to_all(ClientClosedError("the client was closed while a run was waited for"))
         self._end()
-        await self._settle()
-
-    def _end(self) -> None:
-        """Let go of the task: nobody needs it any more."""
-        if self._task is not None:
-            self._ending, self._task = self._task, None
-            self._ending.cancel()
-        self._groups.clear()
-        self._due.clear()
-        self._locating = False
-        self._fruitless = 0
-
-    async def _settle(self) -> None:
-        """Wait until a task let go of has ended."""
-        if self._ending is not None and not self._ending.done():
-            await asyncio.wait([self._ending])
-
-    # Who is waited for
+        await self._ended()
 
     def _add(self, waiter: Waiter, key: Hashable | None, delay: float, born: datetime | None) -> Pending:
-        run_id = waiter.watch.run_id
-        pending = self._pending.get(run_id)
-        if pending is None:
-            group = None if key is None else self._group(key)
-            pending = self._pending[run_id] = Pending(run_id, group)
-            (self._bare if group is None else group.members)[run_id] = pending
+        pending = self._runs.add(waiter.watch.run_id, key)
         pending.born = pending.born or born
         pending.waiters.append(waiter)
         when = asyncio.get_running_loop().time() + delay
         if when < pending.due:
             self._schedule(pending, when)
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="kognitos_async shared polls")
-            self._task.add_done_callback(self._ended)
+            self._task = asyncio.create_task(
+                self._run(), name="kognitos_async shared polls", context=contextvars.Context()
+            )
+            self._task.add_done_callback(self._report_failure)
         return pending
 
     def _remove(self, pending: Pending, waiter: Waiter) -> None:
         pending.waiters.remove(waiter)
-        if pending.waiters:
-            return
-        del self._pending[pending.run_id]
-        self._bare.pop(pending.run_id, None)
-        if (group := pending.group) is not None:
-            del group.members[pending.run_id]
-            if not group.members and not group.sweeping and not self._bare:
-                self._groups.pop(group.key, None)
-        if not self._pending:
+        if not pending.waiters:
+            self._runs.remove(pending)
+        if not self._runs.by_id:
             self._end()
 
-    def _group(self, key: Hashable) -> Group:
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(key)
-        return group
-
     def _schedule(self, pending: Pending, when: float) -> None:
-        pending.due = when
-        pending.owed = False
-        self._sequence += 1
-        heapq.heappush(self._due, (when, self._sequence, pending))
-        if self._due[0][2] is pending:
+        if self._runs.schedule(pending, when):
             self._wake.set()
 
-    # The one task
+    # The task
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -187,41 +151,59 @@ class Coalescer(Generic[R]):
                 self._serve_due(loop.time())
                 with suppress(TimeoutError):
                     # Not a scope of anyio: one that runs out as the task is cancelled loses the cancellation.
-                    async with asyncio.timeout_at(self._due[0][0] if self._due else None):
+                    async with asyncio.timeout_at(self._runs.next_time()):
                         await self._wake.wait()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _end(self) -> None:
+        """Cancel the task; the next wait starts another."""
+        if self._task is not None:
+            self._ending, self._task = self._task, None
+            self._ending.cancel()
+        self._runs.clear()
+        self._locating = False
+        self._fruitless = 0
+
+    async def _ended(self) -> None:
+        """Wait for the end of a task that was cancelled."""
+        if self._ending is not None and not self._ending.done():
+            await asyncio.wait([self._ending])
+
+    def _report_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (problem := task.exception()) is not None:
             if self._task is task:
                 self._task = None
-            self._tell_all(problem)
+            self._deliver_to_all(problem)
 
-    def _tell_all(self, problem: BaseException) -> None:
-        for pending in self._pending.values():
+    def _deliver_to_all(self, problem: BaseException) -> None:
+        for pending in self._runs.by_id.values():
             for waiter in pending.waiters:
-                waiter.tell(problem)
+                waiter.deliver(problem)
+
+    # Which way of reading
 
     def _serve_due(self, now: float) -> None:
         touched: dict[int, Group] = {}
-        by = due_by(now)
-        while self._due and self._due[0][0] <= by:
-            when, _, pending = heapq.heappop(self._due)
-            if pending.due != when or pending.owed or pending.reading or not pending.waiters:
+        for pending in self._runs.take_due(now):
+            group = pending.group
+            if pending.owed:
+                self._end_hold(pending, now)
                 continue
             pending.owed = True
-            if pending.group is not None:
-                pending.group.owed.append(pending)
-                touched[id(pending.group)] = pending.group
+            if group is not None:
+                group.owed.append(pending)
+            if group is None or group.sweeping:
+                self._runs.hold(pending, pending.held_until())
+            else:
+                touched[id(group)] = group
         for group in touched.values():
-            if not group.sweeping:
-                self._serve(group, now)
-        if self._bare:
-            self._serve_bare(now)
+            self._serve(group, now)
+        if self._runs.ungrouped:
+            self._serve_ungrouped(now)
 
     def _serve(self, group: Group, now: float) -> None:
-        """Read what the group owes, the cheaper way."""
+        """Read the runs of the group that are due, the cheaper way."""
         plan = group.plan(others=0) if now >= group.banned_until else None
-        held: deque[Pending] = deque()
+        held: list[Pending] = []
         while group.owed:
             pending = group.owed.popleft()
             if not pending.owed or not pending.waiters:
@@ -230,17 +212,28 @@ class Coalescer(Generic[R]):
                 held.append(pending)
             else:
                 self._read_soon(pending)
-        group.owed = held
-        if plan is not None and held:
-            self._sweep_soon(group, plan, ())
+        if plan is None or not held:
+            return
+        group.owed.extend(held)
+        self._sweep_soon(group, plan)
+        for pending in held:
+            self._runs.hold(pending, pending.held_until())
 
-    def _serve_bare(self, now: float) -> None:
-        """Find out where runs of unknown process belong: read one, then search its list for the others."""
-        owed = [pending for pending in self._bare.values() if pending.owed and not pending.reading]
+    def _end_hold(self, pending: Pending, now: float) -> None:
+        """Read a run singly if a sweep has kept it waiting for too long."""
+        until = pending.held_until()
+        if until > due_by(now):  # the list has answered meanwhile
+            self._runs.hold(pending, until)
+        else:
+            self._read_soon(pending)
+
+    def _serve_ungrouped(self, now: float) -> None:
+        """Find out where bare ids belong: read one, then search its list for the others."""
+        owed = [pending for pending in self._runs.ungrouped.values() if pending.owed and not pending.reading]
         if not owed or self._locating:
             return
         if len(owed) > _FEW and self._fruitless < _FRUITLESS_LEADERS:
-            for group in list(self._groups.values()):
+            for group in list(self._runs.groups.values()):
                 untried = [p for p in owed if p.tried is None or group.key not in p.tried]
                 if len(untried) > 1 and not group.sweeping and group.banned_until <= now:
                     plan = group.plan(others=len(untried))
@@ -266,7 +259,7 @@ class Coalescer(Generic[R]):
         try:
             run = await self._reader.read(pending.run_id)
         except KognitosError as error:
-            self._failed(pending, error)
+            self._pass_on(pending, error, error)
         else:
             self._answer(pending, run)
         finally:
@@ -278,41 +271,37 @@ class Coalescer(Generic[R]):
     def _answer(self, pending: Pending, run: R) -> None:
         """Pass a reading on and set when the next is due."""
         if pending.group is None and pending.waiters:
-            self._bare.pop(pending.run_id, None)
-            pending.group = self._group(self._reader.group_of(run))
-            pending.group.members[pending.run_id] = pending
-            pending.missed = 1 if pending.tried and pending.group.key in pending.tried else 0
+            self._runs.assign(pending, self._reader.group_of(run))
             self._fruitless = 0 if pending.page is not None else self._fruitless
         self._pass_on(pending, run, None)
-
-    def _failed(self, pending: Pending, error: KognitosError) -> None:
-        self._pass_on(pending, error, error)
 
     def _pass_on(self, pending: Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
         now = asyncio.get_running_loop().time()
         soonest = float("inf")
         for waiter in pending.waiters:
-            waiter.tell(reading)
+            waiter.deliver(reading)
             soonest = min(soonest, waiter.next_due(now, self._random, problem))
         if pending.waiters:
             self._schedule(pending, soonest)
 
     # Sweeps
 
-    def _sweep_soon(self, group: Group, plan: Plan, others: Iterable[Pending]) -> None:
+    def _sweep_soon(self, group: Group, plan: Plan, others: Collection[Pending] = ()) -> None:
         if self._tasks is not None:
             group.sweeping = True
-            self._tasks.start_soon(self._sweep, group, plan, list(others))
+            self._tasks.start_soon(self._sweep, group, plan, others)
 
-    async def _sweep(self, group: Group, plan: Plan, others: list[Pending]) -> None:
-        self._sweeps += 1
-        number = self._sweeps
-        sought = [p for p in (*group.members.values(), *others) if not p.reading]
-        for pending in sought:
-            pending.sweep = -number
+    async def _sweep(self, group: Group, plan: Plan, others: Collection[Pending]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        sweep = Sweep(self._reader, group, plan, others)
         failure: KognitosError | None = None
         try:
-            await self._read_pages(group, plan, number, sought, others)
+            while (page := await sweep.next_page()) is not None:
+                sweep.turn(page, self._meet(page, sweep.index))
+                if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
+                    self._read_longest_held(group)
+            sweep.remember_start()
         except KognitosError as error:
             failure = error
         finally:
@@ -320,73 +309,24 @@ class Coalescer(Generic[R]):
             if others:
                 self._locating = False
             self._wake.set()
-        now = asyncio.get_running_loop().time()
-        group.failures = 0 if failure is None else group.failures + 1
-        lasting = failure is not None and (group.failures > 1 or not is_transient(failure))
-        for pending in sought:
-            if pending.sweep == number or not pending.waiters:
-                continue
-            if failure is None:
-                pending.page = None
-                pending.missed += 1
-                if pending.group is None:
-                    pending.tried = (pending.tried or set()) | {group.key}
-            elif pending.owed and not lasting and not pending.reading:
-                self._failed(pending, failure)
-        if failure is not None and lasting:
-            # Whatever is wrong with the list need not be wrong with the runs: they are read singly.
-            if group.start is None or not isinstance(failure, BadRequestError):
-                group.banned_until = now + (min(_BAN, 2.0**group.failures) if is_transient(failure) else _BAN)
-            group.start = None
+        if failure is None:
+            group.failures = 0
+            self._note_missed(sweep)
+        else:
+            self._note_failure(sweep, failure, loop.time() - began)
         if group.members:
-            self._serve(group, now)
-        elif self._groups.get(group.key) is group and not self._bare:
-            del self._groups[group.key]
+            self._serve(group, loop.time())
+        else:
+            self._runs.forget_if_empty(group)
 
-    async def _read_pages(
-        self, group: Group, plan: Plan, number: int, sought: list[Pending], others: list[Pending]
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        left = len(sought)
-        token, since = group.start or (None, group.earliest() if not others else None)
-        tokens: list[str | None] = []
-        first_met: int | None = None
-        fruitless = 0
-        order = Order()
-        while True:
-            page = await self._reader.read_page(group.key, token, since)
-            index = len(tokens)
-            tokens.append(token)
-            met, found = self._meet(page, index, number)
-            left -= found
-            if met and first_met is None:
-                first_met = index
-            fruitless = 0 if met else fruitless + 1
-            if page.items:
-                order.go_on(self._reader.created(run) for run in (page.items[0], page.items[-1]))
-            token = page.continuation_token
-            far = index + 1 >= plan.depth and (fruitless >= plan.explore or left <= 0)
-            if token is None or far:
-                break
-            self._read_overdue(group, index, loop.time())
-        if order.oldest_first and first_met:
-            # What lies before the first pending run will never be needed again.
-            group.start = (tokens[first_met], since)
-            for pending in group.members.values():
-                if pending.page is not None:
-                    pending.page = max(0, pending.page - first_met)
-
-    def _meet(self, page: Page[R], index: int, number: int) -> tuple[int, int]:
-        """Answer for the pending runs on a page: how many were met, and how many of those sought, anew."""
-        met = found = 0
+    def _meet(self, page: Page[R], index: int) -> list[Pending]:
+        """Answer for the pending runs on a page, and return them."""
+        met = []
         for run in page.items:
-            pending = self._pending.get(self._reader.key(run))
+            pending = self._runs.by_id.get(self._reader.key(run))
             if pending is None:
                 continue
-            if pending.sweep != number:
-                met += 1
-                found += pending.sweep == -number
-                pending.sweep = number
+            met.append(pending)
             pending.page = index
             pending.missed = 0
             if self._reader.incomplete(run) and any(w.watch.over(run) for w in pending.waiters):
@@ -394,17 +334,32 @@ class Coalescer(Generic[R]):
                 self._read_soon(pending)
             else:
                 self._answer(pending, run)
-        return met, found
+        return met
 
-    def _read_overdue(self, group: Group, index: int, now: float) -> None:
-        """Read singly, now and then, the run that the sweep keeps waiting longest, and any held too long."""
-        spare = index % _SINGLE_EVERY == _SINGLE_EVERY - 1
+    def _read_longest_held(self, group: Group) -> None:
         while group.owed:
-            pending = group.owed[0]
+            pending = group.owed.popleft()
             if pending.owed and not pending.reading and pending.waiters:
-                hold = min(_LONGEST_HOLD, 2 * max(w.watch.policy.maximum for w in pending.waiters))
-                if not spare and now - pending.due < hold:
-                    return
-                spare = False
                 self._read_soon(pending)
-            group.owed.popleft()
+                return
+
+    def _note_missed(self, sweep: Sweep[R]) -> None:
+        for pending in sweep.missed:
+            pending.page = None
+            pending.missed += 1
+            if pending.group is None:
+                pending.tried = (pending.tried or set()) | {sweep.group.key}
+
+    def _note_failure(self, sweep: Sweep[R], failure: KognitosError, took: float) -> None:
+        """Count a failed sweep as a failed poll; one that fails for good leaves its runs to single reads."""
+        group = sweep.group
+        group.failures += 1
+        if group.failures == 1 and is_transient(failure) and took < _SLOW:
+            for pending in sweep.missed:
+                if pending.owed and not pending.reading:
+                    self._pass_on(pending, failure, failure)
+            return
+        if group.start is None or not isinstance(failure, BadRequestError):  # else: its token has expired
+            ban = max(took, 2.0**group.failures) if is_transient(failure) else _LONGEST_BAN
+            group.banned_until = asyncio.get_running_loop().time() + min(_LONGEST_BAN, ban)
+        group.start = None

@@ -1,4 +1,4 @@
-"""Waiting for one run, for several and for those of a bulk job, whichever API they are of."""
+"""Waiting for one run, for several, and watching one, for both APIs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kognitos_async import checks
 from kognitos_async.errors import KognitosError
 from kognitos_async.waiting.policy import NOT_FOUND_GRACE, PollPolicy
 from kognitos_async.waiting.reader import RunReader, Waitable, Waited
-from kognitos_async.waiting.shared_polls import Coalescer
+from kognitos_async.waiting.shared_polls import SharedPolls
 from kognitos_async.waiting.watch import Watch
 from kognitos_async.work_stream import WorkStream
 
@@ -33,31 +33,31 @@ S = TypeVar("S")
 R = TypeVar("R", bound=Waitable)
 
 
-class Patience(msgspec.Struct, frozen=True):
-    """How long, until what and how often a wait polls, checked."""
+class WaitArguments(msgspec.Struct, frozen=True):
+    """The arguments of a wait, checked: how long, until what, and how often to poll."""
 
     timeout: float | None
     until: Collection[object]
     poll: PollPolicy | None
 
-    def after(self, seconds: float) -> Patience:
-        """What is left of it when so much time has passed."""
+    def after(self, seconds: float) -> WaitArguments:
+        """What is left of them when so much time has passed."""
         left = None if self.timeout is None else max(0.0, self.timeout - seconds)
-        return Patience(left, self.until, self.poll)
+        return WaitArguments(left, self.until, self.poll)
 
 
 def checked_wait(
     timeout: object, until: object, poll: object, on_update: object, *, name: str = "timeout"
-) -> Patience:
-    """The arguments of a wait, checked."""
+) -> WaitArguments:
+    """The arguments of a wait. Raises `TypeError` or `ValueError` for those that cannot be."""
     checks.callback("on_update", on_update)
     if isinstance(until, str) or not isinstance(until, Collection):
-        raise TypeError(f"until must be a collection of status words, got {type(until).__name__}")
+        raise TypeError(f"until must be a collection of statuses, got {type(until).__name__}")
     if not until:
-        raise ValueError("until must be at least one status word, got none: the wait would never end")
+        raise ValueError("until must be at least one status, got none: the wait would never end")
     if poll is not None and not isinstance(poll, PollPolicy):
         raise TypeError(f"poll must be a PollPolicy or None, got {type(poll).__name__}")
-    return Patience(checks.seconds_or_none(name, timeout), until, poll)
+    return WaitArguments(checks.seconds_or_none(name, timeout), until, poll)
 
 
 class RaisingStream(WorkStream["R | KognitosError"], Generic[R]):
@@ -71,7 +71,7 @@ class RaisingStream(WorkStream["R | KognitosError"], Generic[R]):
 
 
 class Waits(Generic[R]):
-    """All the waits of one client, which share their polls."""
+    """All waits of one client, which share their polls."""
 
     def __init__(
         self, reader: RunReader[R], sender: Sender, *, ended: Collection[object], policy: PollPolicy
@@ -80,41 +80,53 @@ class Waits(Generic[R]):
         self._sender = sender
         self._ended = ended
         self._policy = policy
-        self._coalescer: Coalescer[R] = Coalescer(reader, sender.chance)
+        self._polls: SharedPolls[R] = SharedPolls(reader, sender.chance)
 
     async def close(self) -> None:
         """End all waits with `ClientClosedError`."""
-        await self._coalescer.close()
+        await self._polls.close()
 
     async def one(
-        self, waited: Waited[R], patience: Patience, on_update: Callable[[R], object] | None = None
+        self,
+        waited: Waited[R],
+        arguments: WaitArguments,
+        on_update: Callable[[R], object] | None = None,
+        *,
+        after: R | None = None,
     ) -> R:
-        """The run once its status is one that is waited for, or one that it never leaves."""
-        known = waited.run
-        over = known is not None and (known.status in patience.until or known.status in self._ended)
-        if known is not None and over and not self._reader.incomplete(known):
-            return known
+        """The run once its status is one that is waited for, or one that it never leaves.
+
+        A settled state that is the one of `after` does not end the wait. Raises what the client's
+        `wait_for_run` raises.
+        """
+        self._sender.check_open()
         watch = Watch(
             run_id=waited.key,
-            until=patience.until,
+            until=arguments.until,
             ended=self._ended,
-            policy=patience.poll or self._policy,
+            policy=arguments.poll or self._policy,
             on_update=on_update,
-            patient_until=asyncio.get_running_loop().time() + NOT_FOUND_GRACE - waited.age,
-            run=known,
+            grace_until=asyncio.get_running_loop().time() + NOT_FOUND_GRACE - waited.age,
+            run=waited.run,
+            after=None if after is None else self._reader.occurrence(after),
+            occurrence=self._reader.occurrence,
         )
-        # A run that is over but lacks its outputs comes from a list, and only reading it singly helps.
+        known = waited.run
+        over = known is not None and watch.over(known)
+        if known is not None and over and not self._reader.incomplete(known):
+            return known
+        # A run that is over but lacks its outputs comes from a list: only a single read helps.
         at_once = over or not waited.fresh
-        return await self._coalescer.wait(
+        return await self._polls.wait(
             watch,
             None if over else waited.group,
             delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
-            timeout=patience.timeout,
+            timeout=arguments.timeout,
             born=waited.born,
         )
 
     def several(
-        self, waited: Iterable[Waited[R]], patience: Patience
+        self, waited: Iterable[Waited[R]], arguments: WaitArguments
     ) -> AbstractAsyncContextManager[AsyncIterator[R]]:
         """An async context manager over an async iterator: each run as it settles."""
         all_of_them = tuple(waited)
@@ -122,13 +134,38 @@ class Waits(Generic[R]):
         async def work(emit: Callable[[R | KognitosError], Awaitable[None]]) -> None:
             async def one(run: Waited[R]) -> None:
                 try:
-                    settled: R | KognitosError = await self.one(run, patience)
+                    settled: R | KognitosError = await self.one(run, arguments)
                 except KognitosError as error:
                     settled = error
-                await emit(settled)
+                emit(settled)
 
             async with anyio.create_task_group() as tasks:
                 for run in all_of_them:
                     tasks.start_soon(one, run)
 
-        return RaisingStream(work, buffered=True)
+        return RaisingStream(work)
+
+    def watch(
+        self, waited: Waited[R], arguments: WaitArguments
+    ) -> AbstractAsyncContextManager[AsyncIterator[R]]:
+        """An async context manager over an async iterator: the run now, at each change, and settled."""
+
+        async def work(emit: Callable[[R], Awaitable[None]]) -> None:
+            last: R | None = None
+
+            def changed(run: R) -> None:
+                nonlocal last
+                last = run
+                emit(run)
+
+            run = waited.run
+            if run is not None and waited.fresh and run.status not in {*arguments.until, *self._ended}:
+                changed(run)
+                known = waited
+            else:  # what the caller has may be old, so the first poll shows the run as it is now
+                known = msgspec.structs.replace(waited, run=None, fresh=False)
+            settled = await self.one(known, arguments, changed)
+            if settled is not last:
+                emit(settled)
+
+        return WorkStream(work)

@@ -1,9 +1,9 @@
-"""Waiting for runs to settle: when to poll, what to make of an answer, when to stop."""
+"""One wait for a run: when to poll, what a reading means, when to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,18 +20,29 @@ if TYPE_CHECKING:
     from random import Random
 
 _UNKNOWN_POLLS = 3
+"""After this many polls in a row that found an unknown status the wait ends."""
+
+
+def _occurrence(run: Waitable) -> tuple[object, str | None]:
+    return run.status, None
 
 
 class Watch(msgspec.Struct):
-    """One wait: what ends it and what it has seen so far. Pure: told of each poll, it says what follows."""
+    """One wait: what ends it and what it has seen so far. Pure: given each reading, it says what follows.
+
+    `after` is the occurrence of a settled state that does not end the wait: a status, and the exception that
+    it is about if there is one. None if every settled state ends it.
+    """
 
     run_id: str
     until: Collection[object]
     ended: Collection[object]
     policy: PollPolicy
     on_update: Callable[..., object] | None = None
-    patient_until: float = float("-inf")
+    grace_until: float = float("-inf")
     run: Waitable | None = None
+    after: tuple[object, str | None] | None = None
+    occurrence: Callable[[Any], tuple[object, str | None]] = _occurrence
     problem: KognitosError | None = None
     polls: int = 0
     unknown_polls: int = 0
@@ -41,12 +52,14 @@ class Watch(msgspec.Struct):
 
         It also does for a run that has ended in a status not waited for: it will never leave it.
         """
-        return run.status in self.until or run.status in self.ended
+        if run.status in self.ended:
+            return True
+        return run.status in self.until and (self.after is None or self.occurrence(run) != self.after)
 
     def found(self, run: Waitable) -> bool:
-        """Note what a poll found; whether the wait is over.
+        """Take in what a poll found; whether the wait is over.
 
-        Raises `UnknownStatusError` on the third unknown word in a row, and what `on_update` raises.
+        Raises `UnknownStatusError` on the third unknown status in a row, and what `on_update` raises.
         """
         changed = self.run is None or self.run.status != run.status
         self.run, self.problem = run, None
@@ -54,6 +67,8 @@ class Watch(msgspec.Struct):
             self.on_update(run)
         if self.over(run):
             return True
+        if self.after is not None and self.after[1] is None and run.status != self.after[0]:
+            self.after = None  # the run has moved on: whichever state it settles in is a new one
         self.unknown_polls = 0 if run.status.known else self.unknown_polls + 1
         if self.unknown_polls >= _UNKNOWN_POLLS and self.policy.unknown_status == "raise":
             raise UnknownStatusError(
@@ -64,8 +79,8 @@ class Watch(msgspec.Struct):
         return False
 
     def failed(self, error: KognitosError, now: float) -> None:
-        """Note a poll that failed; raises `error` if polling on cannot help."""
-        if not is_transient(error) and not (isinstance(error, NotFoundError) and now < self.patient_until):
+        """Take in a poll that failed. Raises `error` if polling again cannot help."""
+        if not is_transient(error) and not (isinstance(error, NotFoundError) and now < self.grace_until):
             raise error
         self.problem = error
 
@@ -85,7 +100,7 @@ class Watch(msgspec.Struct):
         trouble = f"; the last poll failed: {self.problem}" if self.problem is not None else ""
         error = WaitTimeoutError(
             f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. "
-            "It goes on: wait again",
+            "The run itself goes on: wait again",
             run=self.run,
         )
         error.__cause__ = self.problem

@@ -13,13 +13,15 @@ from kognitos_async.work_stream import WorkStream
 from tests.virtual_time import run_virtually
 
 
-def counting(log, *, to=1000, error=None):
+def counting(log, *, to=1000, error=None, keeps_pace=True):
     """Work that emits numbers, notes each one that was taken, and how it ended."""
 
     async def work(emit):
         try:
             for n in range(to):
-                await emit(n)
+                taken = emit(n)
+                if keeps_pace:
+                    await taken
                 log.append(n)
             if error is not None:
                 raise error
@@ -41,8 +43,8 @@ def test_what_is_emitted_arrives_in_order_and_ends_the_loop():
     run_virtually(main())
 
 
-def test_work_waits_for_its_reader_unless_it_is_buffered():
-    """Nothing is done ahead of need; buffered work runs on by itself."""
+def test_work_may_wait_for_its_reader():
+    """Then nothing is done ahead of need; else it runs on by itself."""
 
     async def main():
         log = []
@@ -51,7 +53,7 @@ def test_work_waits_for_its_reader_unless_it_is_buffered():
             await asyncio.sleep(10)
             assert log == [0]
         log = []
-        async with WorkStream(counting(log, to=50), buffered=True) as stream:
+        async with WorkStream(counting(log, to=50, keeps_pace=False)) as stream:
             await asyncio.sleep(10)
             assert len(log) == 50
             assert [n async for n in stream] == list(range(50))
@@ -59,13 +61,13 @@ def test_work_waits_for_its_reader_unless_it_is_buffered():
     run_virtually(main())
 
 
-@pytest.mark.parametrize("buffered", [True, False])
-def test_an_error_of_the_work_comes_after_what_was_emitted(buffered):
+@pytest.mark.parametrize("keeps_pace", [True, False])
+def test_an_error_of_the_work_comes_after_what_was_emitted(keeps_pace):
     """Once, as it was raised, not wrapped in a group."""
 
     async def main():
         seen, error = [], ZeroDivisionError("work")
-        async with WorkStream(counting([], to=3, error=error), buffered=buffered) as stream:
+        async with WorkStream(counting([], to=3, error=error, keeps_pace=keeps_pace)) as stream:
             with pytest.raises(ZeroDivisionError) as caught:
                 async for n in stream:
                     seen.append(n)  # noqa: PERF401
@@ -164,16 +166,23 @@ def test_a_cancellation_while_leaving_is_not_lost(turns):
 
 
 async def lazily(emit):
-    """Work that emits a number each second."""
+    """Work that emits a number each second, and waits until it was read."""
     for n in range(5):
         await asyncio.sleep(1)
         await emit(n)
 
 
-@pytest.mark.parametrize("buffered", [True, False])
+async def ahead(emit):
+    """Work that emits a number each second, read or not."""
+    for n in range(5):
+        await asyncio.sleep(1)
+        emit(n)
+
+
+@pytest.mark.parametrize("work", [lazily, ahead])
 @pytest.mark.parametrize("limit", [0.1, 0.25, 0.5, 1.0, 1.5])
 @pytest.mark.parametrize("way", ["timeout", "wait_for", "anyio"])
-def test_a_time_limit_around_a_step_loses_nothing(buffered, limit, way):
+def test_a_time_limit_around_a_step_loses_nothing(work, limit, way):
     """Also when the limit ends in the same turn of the loop in which the item comes."""
 
     async def step(stream):
@@ -187,7 +196,7 @@ def test_a_time_limit_around_a_step_loses_nothing(buffered, limit, way):
 
     async def main():
         seen = []
-        async with WorkStream(lazily, buffered=buffered) as stream:
+        async with WorkStream(work) as stream:
             while True:
                 try:
                     seen.append(await step(stream))

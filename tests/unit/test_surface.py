@@ -96,6 +96,7 @@ SIGNATURES = {
         "*poll": NONE,
         "*on_update": NONE,
     },
+    KognitosClient.watch_run: {"run": ..., "*timeout": NONE, "*until": SETTLED, "*poll": NONE},
     KognitosClient.wait_for_runs: {"runs": ..., "*timeout": NONE, "*until": SETTLED, "*poll": NONE},
     KognitosClient.run_many: {
         "requests": ...,

@@ -26,10 +26,10 @@ from kognitos_async import (
 )
 from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting.policy import is_transient
-from kognitos_async.waiting.shared_polls import Coalescer
+from kognitos_async.waiting.shared_polls import SharedPolls
 from kognitos_async.waiting.watch import Watch
-from tests.bulk.fakes import FakeReader
 from tests.virtual_time import VirtualLoop, run_virtually
+from tests.waiting.fakes import FakeReader
 
 POLL = PollPolicy(initial=0.5, maximum=2)
 ORDERS = ("newest", "oldest", "shuffled")
@@ -56,24 +56,24 @@ def copy(error):
     return twin
 
 
-def watch_of(run_id, *, policy=POLL, until=SETTLED, on_update=None, patient_until=float("-inf")):
+def watch_of(run_id, *, policy=POLL, until=SETTLED, on_update=None, grace_until=float("-inf")):
     return Watch(
         run_id=run_id,
         until=until,
         ended=ENDED,
         policy=policy,
         on_update=on_update,
-        patient_until=patient_until,
+        grace_until=grace_until,
     )
 
 
 class Together:
-    """A coalescer, and what each of its waits came to and when."""
+    """A polls, and what each of its waits came to and when."""
 
     def __init__(self, reader, *, seed=3):
         self.reader = reader
         self.chance = random.Random(seed)
-        self.coalescer = Coalescer(reader, self.chance)
+        self.polls = SharedPolls(reader, self.chance)
         self.at = {}
         self.outcomes = {}
 
@@ -83,7 +83,7 @@ class Together:
             delay = 0.0 if bare else watch.next_delay(self.chance, None)
         group = None if bare else self.reader.group[run_id]
         try:
-            outcome = await self.coalescer.wait(watch, group, delay=delay, timeout=timeout)
+            outcome = await self.polls.wait(watch, group, delay=delay, timeout=timeout)
         except Exception as error:  # noqa: BLE001
             outcome = error
         self.at[run_id] = asyncio.get_running_loop().time()
@@ -103,13 +103,14 @@ def run_many_virtually(main):
         return runner.run(main)
 
 
-async def nothing_left(coalescer):
+async def nothing_left(polls):
     """Nobody is waited for, no task is left, nothing is under way."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert coalescer._task is None
-    for kept in (coalescer._pending, coalescer._groups, coalescer._bare, coalescer._due):
+    assert polls._task is None
+    runs = polls._runs
+    for kept in (runs.by_id, runs.groups, runs.ungrouped, runs._due):
         assert not kept
 
 
@@ -121,7 +122,7 @@ def together(reader, ids=None, *, limit=3600.0, **fields):
         all_of_them = Together(reader)
         async with asyncio.timeout(limit):
             await asyncio.gather(*(all_of_them.wait(run_id, **fields) for run_id in waited))
-        await nothing_left(all_of_them.coalescer)
+        await nothing_left(all_of_them.polls)
         assert reader.under_way == 0
         return all_of_them
 
@@ -357,7 +358,7 @@ def test_cancelling_one_wait_disturbs_no_other():
         assert all(tasks[run_id].cancelled() for run_id in cancelled)
         assert waits.all_settled(set(tasks) - set(cancelled))
         assert fmean(waits.delays()) < 1.5
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -374,8 +375,8 @@ def test_a_wait_cancelled_as_a_timer_fires_ends(moment):
         asyncio.get_running_loop().call_at(moment, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
-        await nothing_left(waits.coalescer)
-        await waits.coalescer.close()
+        await nothing_left(waits.polls)
+        await waits.polls.close()
 
     run_virtually(main())
 
@@ -393,7 +394,7 @@ def test_cancelled_runs_are_not_read_any_more():
         seen = reader.reads["r1"]
         await kept
         assert reader.reads["r1"] == seen
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -408,7 +409,7 @@ def test_two_waits_for_one_run_share_its_reads():
         assert first.settled
         assert second.settled
         assert reader.requests <= 10
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -424,7 +425,7 @@ def test_a_second_wait_with_a_shorter_schedule_is_not_held_back():
         await waits.wait("r0", policy=PollPolicy(initial=0.5, maximum=0.5))
         assert waits.at["r0"] <= 31
         await slow
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -448,7 +449,7 @@ def test_each_wait_keeps_its_timeout():
                 assert outcome.run.id == run_id
                 assert outcome.run.status == "Running"
                 assert waits.at[run_id] == pytest.approx(limit, abs=0.1)
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -463,7 +464,7 @@ def test_a_timeout_of_nothing_reads_nothing():
         assert isinstance(error, WaitTimeoutError)
         assert error.run is None
         assert asyncio.get_running_loop().time() == 0
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -479,7 +480,7 @@ def test_each_wait_keeps_its_until():
         assert (await soon).status == "Running"
         assert asyncio.get_running_loop().time() < 1
         assert (await late).status == "Succeeded"
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -522,11 +523,11 @@ def test_an_on_update_that_raises_ends_only_its_own_wait():
         waits = Together(reader)
         others = [asyncio.create_task(waits.wait(run_id)) for run_id in reader.ends]
         with pytest.raises(LookupError):
-            await waits.coalescer.wait(
+            await waits.polls.wait(
                 watch_of("r7", on_update=broken), reader.group["r7"], delay=0.2, timeout=None
             )
         assert all(run.settled for run in await asyncio.gather(*others))
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -619,7 +620,7 @@ def test_a_404_just_after_the_start_is_patience():
                 raise NotFoundError("none yet", status=404)
 
         reader.before_read = unseen
-        outcome = together(reader, patient_until=patience).outcomes["r0"]
+        outcome = together(reader, grace_until=patience).outcomes["r0"]
         if patience:
             assert outcome.succeeded
         else:
@@ -637,7 +638,7 @@ def test_after_the_last_wait_no_task_is_left_and_the_next_begins_anew():
         waits = Together(reader)
         for _ in range(3):
             await asyncio.gather(*(waits.wait(run_id) for run_id in reader.ends))
-            await nothing_left(waits.coalescer)
+            await nothing_left(waits.polls)
             now = asyncio.get_running_loop().time()
             for run_id in reader.ends:
                 reader.ends[run_id] = now + 3
@@ -657,7 +658,7 @@ def test_close_ends_all_waits(moment):
             asyncio.create_task(waits.wait(run_id, bare=n % 2 == 0)) for n, run_id in enumerate(reader.ends)
         ]
         await asyncio.sleep(moment)
-        await waits.coalescer.close()
+        await waits.polls.close()
         began = asyncio.get_running_loop().time()
         outcomes = await asyncio.gather(*tasks)
         assert asyncio.get_running_loop().time() == began
@@ -665,9 +666,9 @@ def test_close_ends_all_waits(moment):
         assert len(ended) >= 80
         assert all(outcome in ended or outcome.settled for outcome in outcomes)
         assert isinstance(await waits.wait("r0"), ClientClosedError)
-        await waits.coalescer.close()
+        await waits.polls.close()
         assert reader.under_way == 0
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())
 
@@ -690,6 +691,6 @@ def test_a_bug_in_the_reader_reaches_all_waits(place):
         assert all(isinstance(error, RuntimeError) for error in outcomes)
         setattr(reader, place, None)
         assert (await waits.wait("r1")).settled
-        await nothing_left(waits.coalescer)
+        await nothing_left(waits.polls)
 
     run_virtually(main())

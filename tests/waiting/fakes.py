@@ -99,7 +99,14 @@ class FakeReader:
     def key(self, run):
         return run.id
 
-    async def read_page(self, group, token, since=None):
+    largest_page = PAGE
+    filters_by_time = False
+
+    def occurrence(self, run):
+        return run.status, None
+
+    async def read_page(self, group, token, since=None, *, size=None):
+        size = size or PAGE
         self.pages += 1
         self.under_way += 1
         try:
@@ -112,10 +119,10 @@ class FakeReader:
         start = int(token or 0)
         items = [
             self.peek(run_id, outputs=self.list_outputs)
-            for run_id in ids[start : start + PAGE]
+            for run_id in ids[start : start + size]
             if run_id not in self.hidden and run_id not in self.gone
         ]
-        following = str(start + PAGE) if start + PAGE < len(ids) else None
+        following = str(start + size) if start + size < len(ids) else None
         if self.change_token is not None:
             following = self.change_token(token, following)
         return Page(tuple(items), following)

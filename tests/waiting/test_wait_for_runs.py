@@ -130,7 +130,7 @@ async def test_a_slow_consumer_loses_nothing():
             for run in reversed(runs):
                 server.set_status(run.id, "Stopped")
                 async with asyncio.timeout(5):
-                    while run.id in client._waits._coalescer._pending:  # noqa: ASYNC110 - nothing tells otherwise
+                    while run.id in client._waits._polls._runs.by_id:  # noqa: ASYNC110 - nothing tells otherwise
                         await asyncio.sleep(0.005)
             assert [run.id async for run in settled] == [run.id for run in reversed(runs)]
 

@@ -13,8 +13,8 @@ from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting import follow as module
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
-from tests.bulk.fakes import EPOCH, FakeReader
 from tests.virtual_time import run_virtually
+from tests.waiting.fakes import EPOCH, FakeReader
 
 GROUP = ("a", "p")
 POLL = PollPolicy(initial=1, maximum=2, jitter=0)

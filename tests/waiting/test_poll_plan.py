@@ -13,7 +13,7 @@ from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting.pending import Waiter
 from kognitos_async.waiting.poll_plan import plan_sweep
 from kognitos_async.waiting.watch import Watch
-from tests.bulk.fakes import run_of
+from tests.waiting.fakes import run_of
 
 STEADY = PollPolicy(initial=1, factor=1.5, maximum=15, jitter=0)
 CHANCE = random.Random(0)
@@ -132,29 +132,29 @@ def test_repeating_a_step_does_not_take_the_next():
 
 def delivered(waiter):
     """What the wait would find if it looked now."""
-    mail, waiter._mail = waiter._mail, None
-    return mail
+    reading, waiter._reading = waiter._reading, None
+    return reading
 
 
 def test_a_reading_without_news_does_not_wake_the_wait():
     """Only a change, an end, an unknown word or an error does."""
     waiter = Waiter(watch())
     running = run_of("r", "Running")
-    waiter.tell(running)
+    waiter.deliver(running)
     assert delivered(waiter) is running
-    waiter.tell(run_of("r", "Running"))
+    waiter.deliver(run_of("r", "Running"))
     assert delivered(waiter) is None
     for news in (run_of("r", "Odd"), run_of("r", "Odd"), run_of("r", "Succeeded"), run_of("r", "Succeeded")):
-        waiter.tell(news)
+        waiter.deliver(news)
         assert delivered(waiter) is news
     problem = ServerError("down", status=500)
-    waiter.tell(problem)
+    waiter.deliver(problem)
     assert delivered(waiter) is problem
 
 
 def test_a_404_is_patience_only_just_after_the_start():
-    """Until `patient_until` a run that is not found is waited for, from then on it raises."""
-    one = watch(patient_until=5.0)
+    """Until `grace_until` a run that is not found is waited for, from then on it raises."""
+    one = watch(grace_until=5.0)
     error = NotFoundError("none", status=404)
     one.failed(error, now=4.9)
     assert one.problem is error
