@@ -1,125 +1,335 @@
-"""A stream of events, a JSON object a line, that survives broken connections."""
+"""A stream of events, one JSON object a line, that survives broken connections."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections import OrderedDict
 from contextlib import aclosing
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async import messages
-from kognitos_async.errors import DecodeError, TransportError
-from kognitos_async.messages import Request, Response
-from kognitos_async.platform_v1.models.generated.exceptions import Event
+from kognitos_async import messages, retry
+from kognitos_async.errors import (
+    APIStatusError,
+    ClientClosedError,
+    DecodeError,
+    KognitosError,
+    OutcomeUnknownError,
+    TransportError,
+)
+from kognitos_async.messages import Request, Response, decoder_for, with_query
+from kognitos_async.platform_v1.models.generated.exceptions import Event, EventState, ListEventsResponse
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from kognitos_async.attempts import Attempts
     from kognitos_async.sender import Sender
+    from kognitos_async.transport import Streamed
+
+logger = logging.getLogger("kognitos_async")
 
 _LONGEST_LINE = 16 * 1024 * 1024
 _REMEMBERED = 10_000
-"""So many events are known again after a break."""
-_HTTP_STATUS = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 16: 401}
-"""The statuses of google.rpc's codes; all others are failures of the server."""
+"""At most this many events are recognised when they come again."""
+_PAGE_SIZE = 100
+_LIVED = 0.25
+"""Seconds after which a connection that is cut had worked."""
+_LIST_AGAIN_AFTER = 1.0
+"""Seconds after a failed look at the list."""
+_LISTED = decoder_for(ListEventsResponse, strict=False)
+_STATUS_OF_CODE = {
+    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429,
+    9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401,
+}  # fmt: skip
+"""The HTTP statuses of google.rpc.Code."""
+_CODE_OF_NAME = {
+    "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9,
+    "ABORTED": 10, "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14,
+    "DATA_LOSS": 15, "UNAUTHENTICATED": 16,
+}  # fmt: skip
 
 
 class EventStream(WorkStream[Event]):
-    """Events in the order in which they come."""
+    """The events of an agent in the order in which they happen.
 
-    def __init__(self, sender: Sender, path: str, patience: float | None) -> None:
+    A connection that breaks is made again. What happened in between is read from the list of events, so none
+    is missing, and none comes twice unless it has changed.
+    """
+
+    def __init__(self, sender: Sender, path: str, idle_timeout: float | None) -> None:
         super().__init__(self._follow)
         self._sender = sender
-        self._request = Request("GET", path)
-        self._patience = patience
-        self._seen: OrderedDict[str, bytes] = OrderedDict()
+        self._request = Request("GET", f"{path}:stream")
+        self._list_path = path
+        self._idle_timeout = idle_timeout
+        self._told = _ToldEvents()
+        self._began: datetime | None = None
+        """When the first connection was made, by the server's clock."""
+        self._behind = False
+        """Whether events may have been missed that the list has not been asked for yet."""
+        self._list_at = 0.0
+        self._short_lived = 0
 
     async def _follow(self, emit: Callable[[Event], Awaitable[None]]) -> None:
         attempts = self._sender.attempts()
-        while True:
-            try:
-                await self._connected(emit, attempts)
-            except TransportError as failure:
-                await attempts.back_off(failure, retryable=True)
-            else:
-                attempts.succeeded()
-                return
+        while not await self._connection(emit, attempts):
+            pass
+        attempts.succeeded()
 
-    async def _connected(self, emit: Callable[[Event], Awaitable[None]], attempts: Attempts) -> None:
-        """Emit the new events of one connection."""
-        async with self._sender.stream(
-            self._request, accept="application/x-ndjson", attempts=attempts
-        ) as answer:
-            number = 0
-            async with aclosing(_lines(answer.pieces(self._patience), self._request.path)) as lines:
-                async for line in lines:
-                    number += 1
-                    if not line.strip():
-                        continue  # only there to keep the connection alive
-                    event = self._event(line, number)
-                    if self._is_new(event, line):
-                        attempts.start_over()
-                        await emit(event)
+    async def _connection(self, emit: Callable[[Event], Awaitable[None]], attempts: Attempts) -> bool:
+        """Emit the new events of one connection; whether the API has ended the stream."""
+        loop = asyncio.get_running_loop()
+        connected_at: float | None = None
+        try:
+            async with self._sender.stream(
+                self._request, accept="application/x-ndjson", attempts=attempts
+            ) as answer:
+                connected_at = loop.time()
+                await self._read(answer, emit, attempts)
+        except TransportError as broken:
+            if connected_at is None:
+                raise
+            failure = broken
+        else:
+            await self._catch_up(emit, at_end=True)
+            return True
+        self._behind = True
+        lived = loop.time() - connected_at
+        idle = isinstance(failure, OutcomeUnknownError) and failure.timed_out
+        if idle or isinstance(failure, _HalfLineError) or lived < _LIVED:
+            await attempts.back_off(failure, retryable=True)
+            return False
+        # Proxies cut what is silent: the API was there, so this is no failed attempt. Connections that are
+        # cut again and again are made less and less often.
+        attempts.start_over()
+        self._short_lived = 1 if lived > self._sender.policy.max_delay else self._short_lived + 1
+        delay = retry.backoff(self._sender.policy, self._short_lived, self._sender.chance)
+        logger.warning("%s; connecting again in %.2f s", failure, delay)
+        await self._sender.sleep(delay)
+        return False
 
-    def _event(self, line: bytes, number: int) -> Event:
-        """The event in a line: bare, or wrapped in the name that gateways give to results."""
+    async def _read(
+        self, answer: Streamed, emit: Callable[[Event], Awaitable[None]], attempts: Attempts
+    ) -> None:
+        if self._began is None:
+            self._began = _time_of(answer.headers)
+        await self._catch_up(emit)
+        number = 0
+        async with aclosing(_lines(answer.pieces(self._idle_timeout), self._request.path)) as lines:
+            async for line, complete in lines:
+                number += 1
+                event = self._event(line, number, complete=complete)
+                await self._catch_up(emit)
+                if event is not None and self._told.is_news(event):
+                    attempts.start_over()
+                    self._short_lived = 0
+                    await self._emit_new(event, emit)
+
+    async def _emit_new(self, event: Event, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._told.add(event)
+        await emit(event)
+
+    def _event(self, line: bytes, number: int, *, complete: bool) -> Event | None:
+        """The event in a line, bare or wrapped; None for a line that only keeps the connection alive.
+
+        Raises the error that the line tells, `DecodeError` when it is not an object that holds an event.
+        """
+        if not line.strip():
+            return None
         try:
             found = msgspec.json.decode(line)
             if not isinstance(found, dict):
                 raise msgspec.ValidationError(f"Expected `object`, got `{type(found).__name__}`")
-            if isinstance(problem := found.get("error"), dict):
-                raise self._error(problem)
             for wrapping in ("result", "event"):
-                if isinstance(found.get(wrapping), dict):
+                if isinstance(found.get(wrapping), dict) and not _is_error(found):
                     found = found[wrapping]
-            return msgspec.convert(found, Event, strict=False)
+            if _is_error(found):
+                raise self._error(found)
+            event = msgspec.convert(found, Event, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            malformed = not isinstance(problem, msgspec.ValidationError)
+            if malformed and not complete:
+                raise _HalfLineError(
+                    f"GET {self._request.path}: the stream ended in the middle of line {number}"
+                ) from None
             raise DecodeError(
-                f"GET {self._request.path}: line {number} of the stream is no event: {problem}",
+                f"GET {self._request.path}: line {number} of the stream is not an event: {problem}",
                 path=f"line {number}",
                 body=self._sender.redactor.clean(line),
-                malformed=not isinstance(problem, msgspec.ValidationError),
+                malformed=malformed,
             ) from None
+        return event if event.name or event.kind else None
 
-    def _error(self, problem: dict[str, Any]) -> Exception:
-        code = problem.get("code", problem.get("grpc_code"))
-        status = _HTTP_STATUS.get(code, 500) if isinstance(code, int) else 500
+    def _error(self, found: dict[str, Any]) -> Exception:
+        error = found.get("error", found)
+        problem = error if isinstance(error, dict) else {"message": str(error)}
         return messages.status_error(
             self._request,
-            Response(status, {}, msgspec.json.encode(problem)),
+            Response(_status_of(problem), {}, msgspec.json.encode(problem)),
             self._sender.redactor,
             now=datetime.now(UTC),
             attempts=1,
         )
 
-    def _is_new(self, event: Event, line: bytes) -> bool:
-        """Whether the event was not yet told in this form."""
+    async def _catch_up(self, emit: Callable[[Event], Awaitable[None]], *, at_end: bool = False) -> None:
+        """Emit what the list holds and no connection has told, oldest first.
+
+        A list that cannot be read now is read later, at the latest when the stream ends; then the error is
+        raised. One that is refused for good leaves a warning.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._behind or (loop.time() < self._list_at and not at_end):
+            return
+        try:
+            missed = await self._missed(repeatable=at_end)
+        except ClientClosedError:
+            raise
+        except KognitosError as error:
+            transient = isinstance(error, TransportError) or (
+                isinstance(error, APIStatusError) and error.status in retry.RETRYABLE_STATUSES
+            )
+            if transient and at_end:
+                raise
+            self._behind = transient
+            self._list_at = loop.time() + _LIST_AGAIN_AFTER
+            logger.warning("%s; events of %s may be missing", error, self._request.path)
+            return
+        self._behind = False
+        for event in missed:
+            await self._emit_new(event, emit)
+
+    async def _missed(self, *, repeatable: bool) -> list[Event]:
+        """The events of the list that are news, oldest first.
+
+        The list is newest first. It is read as far as the first event that was told and has not changed
+        since, and as far as those that were still being written; before any was told, as far as the time at
+        which the stream began.
+        """
+        news: list[Event] = []
+        unfinished = self._told.unfinished()
+        anything_told = bool(self._told)
+        token: str | None = None
+        while True:
+            query = {"page_size": _PAGE_SIZE, "page_token": token}
+            # Once: while it is asked again and again, the connection tells nothing.
+            request = Request("GET", with_query(self._list_path, query), repeatable=repeatable)
+            page = await self._sender.send(request, _LISTED)
+            for event in page.events:
+                unfinished.discard(event.name or "")
+                if self._told.is_news(event) and (anything_told or not self._is_old(event)):
+                    news.append(event)
+                elif not unfinished:
+                    return news[::-1]
+            token = page.next_page_token
+            if not token:
+                break
+        # None of those that were told is in the list any more: their age has to decide.
+        return [event for event in reversed(news) if event.name in self._told or not self._is_old(event)]
+
+    def _is_old(self, event: Event) -> bool:
+        return event.create_time is not None and self._began is not None and event.create_time < self._began
+
+
+class _HalfLineError(OutcomeUnknownError):
+    """A connection that ended as if all was well, in the middle of a line."""
+
+
+class _ToldEvents:
+    """What was emitted, to recognise it when it comes again."""
+
+    def __init__(self) -> None:
+        self._events: OrderedDict[str, tuple[bytes, bool, datetime | None]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._events
+
+    def unfinished(self) -> set[str]:
+        """The names of events that were last told while they were being written."""
+        return {name for name, (_, finished, _) in self._events.items() if not finished}
+
+    def add(self, event: Event) -> None:
+        """Note that the event was told in this form."""
         if event.name is None:
+            return
+        self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, event.update_time)
+        self._events.move_to_end(event.name)
+        if len(self._events) > _REMEMBERED:
+            self._events.popitem(last=False)
+
+    def is_news(self, event: Event) -> bool:
+        """Whether the event was not told yet, or has changed since; an earlier form of it is no news."""
+        if event.name is None or (before := self._events.get(event.name)) is None:
             return True
-        mark = hashlib.blake2b(line.strip(), digest_size=16).digest()
-        if self._seen.get(event.name) == mark:
+        digest, finished, updated = before
+        if finished and event.state == EventState.STREAMING:
             return False
-        self._seen[event.name] = mark
-        self._seen.move_to_end(event.name)
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+        if updated is not None and event.update_time is not None and event.update_time < updated:
+            return False
+        return digest != _digest(event)
+
+
+def _digest(event: Event) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode(event), digest_size=16).digest()
+
+
+def _is_error(found: dict[str, Any]) -> bool:
+    """Whether an object is a google.rpc.Status other than OK, bare or as a gateway wraps it."""
+    if found.get("error"):
         return True
+    return "name" not in found and any(found.get(member) for member in ("code", "grpc_code", "http_code"))
 
 
-async def _lines(pieces: AsyncIterator[bytes], path: str) -> AsyncGenerator[bytes]:
-    rest = b""
+def _status_of(problem: Mapping[str, Any]) -> int:
+    """The HTTP status that a google.rpc.Status stands for, whichever way it is written."""
+    for member in ("http_code", "code", "grpc_code", "status"):
+        code = problem.get(member)
+        if isinstance(code, str):
+            code = int(code) if code.isdecimal() else _CODE_OF_NAME.get(code.upper())
+        if isinstance(code, int):
+            if 400 <= code <= 599:
+                return code
+            if code in _STATUS_OF_CODE:
+                return _STATUS_OF_CODE[code]
+    return 500
+
+
+def _time_of(headers: Mapping[str, str]) -> datetime:
+    """The Date of an answer, without one our time."""
+    try:
+        found = parsedate_to_datetime(headers.get("Date", ""))
+    except ValueError:
+        return datetime.now(UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+async def _lines(pieces: AsyncIterator[bytes], path: str) -> AsyncGenerator[tuple[bytes, bool]]:
+    """The lines, without their ends, and whether they have one: the last may not."""
+    parts: list[bytes] = []
+    size = 0
     async for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line
-        if len(rest) > _LONGEST_LINE:
+        first, *others = piece.split(b"\n")
+        parts.append(first)
+        size += len(first)
+        if others:
+            yield b"".join(parts), True
+            for line in others[:-1]:
+                yield line, True
+            parts = [others[-1]]
+            size = len(others[-1])
+        if size > _LONGEST_LINE:
             raise DecodeError(
                 f"GET {path}: a line of the stream is longer than {_LONGEST_LINE} bytes", path="$", body=b""
             )
-    if rest:
-        yield rest
+    if size:
+        yield b"".join(parts), False

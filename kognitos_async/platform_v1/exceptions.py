@@ -1,4 +1,4 @@
-"""Exceptions of runs that need a person: read them, answer them, follow what is said about them."""
+"""Exceptions of runs that need a person: read them, reply, follow the conversation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ AGENT = (*RUN, "agents")
 EVENT = (*AGENT, "events")
 GUIDE_ENTRY = (*AUTOMATION, "guideEntries")
 ASTRAL = "astral"
-"""The agent that talks with people about exceptions."""
+"""The agent that people talk to about exceptions."""
 
 
 class Exceptions(Resource):
-    """`client.exceptions`. A run may be named by the exception it raised as well."""
+    """`client.exceptions`. Where a run is expected, the exception that it raised stands for it."""
 
     def list(
         self,
@@ -42,7 +42,9 @@ class Exceptions(Resource):
         """A pager over the exceptions of a workspace.
 
         The filter knows `state` (PENDING, RESOLVED, ARCHIVED), `automation`, `group`, `run` and
-        `create_time`. `skip` passes over the first ones; `page_size` is 1 to 1000. (ListExceptions)
+        `create_time`. `skip` leaves out that many at the beginning; `page_size` is 1 to 1000.
+
+        (ListExceptions)
         """
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
@@ -145,9 +147,9 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Event:
-        """What was said, in plain text, to the agent that asks for guidance with a run.
+        """The event that holds `message`, plain text for the agent that asks for guidance with a run.
 
-        Sent once: after `OutcomeUnknownError` look at `events` before saying it again. (CreateEvent)
+        Sent once: after `OutcomeUnknownError` look at `events` before replying again. (CreateEvent)
         """
         name = self._agent(run, agent, automation, workspace_id, organization_id)
         return await self._send(
@@ -169,7 +171,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Event]:
-        """A pager over what was said and done about a run, newest first. The filter knows `exception`.
+        """A pager over the events of a run's agent, newest first. The filter knows `exception`.
 
         (ListEvents)
         """
@@ -217,16 +219,21 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[models.Event]]:
-        """An async context manager over an async iterator: events as they happen, until the API ends them.
+        """An async context manager over an async iterator of events as they happen, until the API ends it.
 
-        A connection that breaks is made anew under the client's `RetryPolicy`, and no event comes twice
-        unless it has changed, as one does that is still being written. Without `idle_timeout` (seconds) a
-        silent stream is waited for; with it, silence counts as broken. A line that is no event raises
-        `DecodeError` with its number, one that tells an error that error. (StreamEvents)
+        A broken connection is made again. One that worked before it was cut does not count as an attempt of
+        the client's `RetryPolicy`, which bounds those that fail at once. Then the list of `events` is asked
+        for what happened meanwhile: no event is missing, and none comes twice unless it has changed, as those
+        in `STATE_STREAMING` do. Streams have connections of their own: they keep no other request waiting.
+        A silent stream is waited for; with `idle_timeout` (seconds) silence counts as a failed attempt.
+
+        The iterator raises `DecodeError` with the number of a line that is not an event, the `APIStatusError`
+        of a line that holds an error, `TransportError` when the connection cannot be made again.
+        (StreamEvents)
         """
         name = self._agent(run, agent, automation, workspace_id, organization_id)
-        patience = checks.seconds_or_none("idle_timeout", idle_timeout)
-        return EventStream(self._sender, f"{name.path}/events:stream", patience)
+        limit = checks.seconds_or_none("idle_timeout", idle_timeout)
+        return EventStream(self._sender, f"{name.path}/events", limit)
 
     async def cancel_generation(
         self,
@@ -237,7 +244,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Nothing; the agent stops what it is writing. (CancelGeneration)"""
+        """Make the agent stop what it is writing. (CancelGeneration)"""
         name = self._agent(run, agent, automation, workspace_id, organization_id)
         await self._send("POST", f"{name.path}/events:cancelGeneration", models.CancelGenerationResponse)
 
@@ -249,7 +256,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.GuideEntry:
-        """What was learnt from one exception; a bare id needs `automation`. (GetGuideEntry)"""
+        """One guide entry, learnt from an exception; a bare id needs `automation`. (GetGuideEntry)"""
         within = None
         if automation is not None:
             within = self._scope.automation(automation, workspace_id, organization_id)
@@ -274,7 +281,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.GuideEntry]:
-        """A pager over what was learnt from exceptions, of one automation or, with "-", of all.
+        """A pager over guide entries, learnt from exceptions, of one automation or, with "-", of all.
 
         The filter knows `automation`, `create_time` and `update_time`, and `title` and `resolution_…` with
         `contains`. (ListGuideEntries)

@@ -37,11 +37,17 @@ def line(found):
     return (found if isinstance(found, bytes) else msgspec.json.encode(found)) + b"\n"
 
 
-def telling(*connections, seen=None):
-    """Each connection tells its lines; one that ends with ... breaks there, one with None stays open."""
+def telling(*connections, seen=None, listed=(), lists=None):
+    """Each connection tells its lines: one that ends with ... breaks there, ... after None a moment later,
+    one with None alone stays open, bytes are sent as they are. `listed` is what the list of events holds.
+    """
     left = list(connections)
 
     async def handler(request):
+        if request.path.endswith("/events"):
+            if lists is not None:
+                lists.append(dict(request.query))
+            return listed(request) if callable(listed) else web.json_response({"events": list(listed)})
         if seen is not None:
             seen.append((request.path, request.headers["Accept"]))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
