@@ -23,6 +23,7 @@ from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
+from kognitos_async.secret import Secret
 from kognitos_async.uploads.file_store import refused, unsafe_url
 from kognitos_async.uploads.multipart import Form, encode_form, framed
 from kognitos_async.uploads.reading import opened
@@ -260,17 +261,18 @@ class Files(Resource):
         `TransportError` when the answer was lost or came before the whole file was sent, `OSError` when the
         source cannot be read, `TypeError` and `ValueError` for arguments, a URL without https among them.
         """
-        address = _checked(url)
+        target = Secret(_checked(url))
+        del url
         checks.callback("on_progress", on_progress)
         if not checks.text("content_type", content_type).isprintable():
             raise ValueError(f"content_type must be printable, got {content_type!r}")
         async with opened_in_turn(self._sender, source, size) as content:
             headers = {"Content-Type": content_type, "Content-Length": str(content.size)}
             answer = await self._sender.transport.send_form(
-                address, "PUT", headers, framed(content, Form(), on_progress)
+                target.reveal(), "PUT", headers, framed(content, Form(), on_progress)
             )
         if not 200 <= answer.status < 300:
-            raise refused("upload to a presigned URL: the file store answered", answer, [address])
+            raise refused("upload to a presigned URL: the file store answered", answer, [target.reveal()])
 
     @asynccontextmanager
     async def download_presigned(self, url: PresignedUrl | str) -> AsyncGenerator[Download]:
@@ -279,9 +281,10 @@ class Files(Resource):
         No token is needed or sent. Raises the `APIStatusError` of the store's status, `TransportError`,
         `TypeError` and `ValueError` for a URL that is not https.
         """
-        address = _checked(url)
+        target = Secret(_checked(url))
+        del url
         transport = self._sender.transport
-        async with transport.stream_from_store(address) as answer:
+        async with transport.stream_from_store(target.reveal()) as answer:
             if not 200 <= answer.status < 300:
                 raise messages.status_error(
                     Request("GET", "a presigned URL", confidential=True),

@@ -108,18 +108,16 @@ class Files:
     ) -> UploadError | None:
         """None once the file is stored, else why it is not."""
         method = _checked(form)
-        headers = allowed_headers(form.upload_http_headers)
         if form.upload_fields or method == "POST":
             body = encode_form(form.upload_fields, name)
         else:
             body = Form(_header(form.upload_http_headers, "Content-Type"))
-        if body.content_type is not None:
-            headers["Content-Type"] = body.content_type
-        # The store refuses bodies of unknown length.
-        headers["Content-Length"] = str(body.size_with(content))
         try:
             answer = await self._sender.transport.send_form(
-                form.upload_url, method, headers, framed(content, body, on_progress)
+                form.upload_url,
+                method,
+                _headers(form, body, body.size_with(content)),  # not in a local: frames show those
+                framed(content, body, on_progress),
             )
         except (NotSentError, OutcomeUnknownError) as lost:
             failure = UploadError(f"upload of {name!r}: {lost}")
@@ -150,6 +148,14 @@ def _checked(form: FileUpload) -> str:
     if not all((name + value).isprintable() for name, value in form.upload_http_headers.items()):
         raise UploadError("the API asks to upload with headers that HTTP does not allow; nothing was sent")
     return method
+
+
+def _headers(form: FileUpload, body: Form, size: int) -> dict[str, str]:
+    headers = allowed_headers(form.upload_http_headers)
+    if body.content_type is not None:
+        headers["Content-Type"] = body.content_type
+    # The store refuses bodies of unknown length.
+    return {**headers, "Content-Length": str(size)}
 
 
 def _presigned(form: FileUpload) -> list[str]:

@@ -234,13 +234,19 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
     upload_http_headers: dict[str, str] = {}
     upload_http_method: str = "POST"
 
+    # The fields and the URL's query are credentials.
     def __repr__(self) -> str:
-        # The fields and the URL's query are credentials.
+        return f"FileUpload(id={self.id!r}, file_name={self.file_name!r}, upload to {self._host!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("file_name", self.file_name), ("upload_to", self._host)]
+
+    @property
+    def _host(self) -> str:
         try:
-            host = urlsplit(self.upload_url).netloc.rpartition("@")[2]
+            return urlsplit(self.upload_url).netloc.rpartition("@")[2]
         except ValueError:
-            host = "no URL"
-        return f"FileUpload(id={self.id!r}, file_name={self.file_name!r}, upload to {host!r})"
+            return "no URL"
 
 
 class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
