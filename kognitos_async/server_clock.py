@@ -28,6 +28,7 @@ _PROVEN_MARGIN = 1.0
 """The same as MARGIN, where runs known to be ours show how the stamping clock goes."""
 _STEP = 1.0
 _OBSERVATIONS = 64
+_POSSIBILITIES = 8
 _DATE_RESOLUTION = 2.0
 """Date has whole seconds and some latency: differences below this say nothing."""
 
@@ -106,7 +107,9 @@ class ServerClock:
         # All of these are "that clock less the monotonic one", which is constant while both are steady.
         self._ours = self._lowest = self._highest = wall() - monotonic()
         self._date: float | None = None
-        self._stamps: deque[tuple[float, float]] = deque(maxlen=_OBSERVATIONS)
+        # Between which two values the stamping clock's is, by each run of ours; after a step there are two
+        # possibilities for those seen before.
+        self._stamps: deque[list[tuple[float, float]]] = deque(maxlen=_OBSERVATIONS)
 
     def note_date(self, date: str | None, *, age: str | None = None) -> None:
         """Take in the Date of an answer just received; a cached answer (Age) says nothing."""
@@ -126,7 +129,12 @@ class ServerClock:
         stamp = created.timestamp()
         resolution = 0.001 if created.microsecond else 1.0
         least, most = stamp - received, stamp + resolution - sent
-        self._stamps.append((least, most))
+        for seen in self._stamps:
+            if len(seen) > 1:
+                # The possibility that agrees with a run seen after the step is the right one.
+                agreeing = [one for one in seen if one[0] <= most + _STEP and least <= one[1] + _STEP]
+                seen[:] = agreeing or seen
+        self._stamps.append([(least, most)])
         if least - self._highest > MARGIN or self._lowest - most > MARGIN:
             off = abs(least - self._ours)
             self.contradict(f"a run of ours was stamped {off:.0f} s off this machine's clock")
@@ -139,7 +147,7 @@ class ServerClock:
         """How far the server's clock is probably ahead of ours: a guess, for pacing and for display."""
         self._notice_steps()
         if self._stamps:
-            least, most = self._stamps[-1]
+            least, most = self._stamps[-1][0]
             return timedelta(seconds=min(max(self._ours, least), most) - self._ours)
         seconds = 0.0 if self._date is None else self._date - self._ours
         return timedelta(seconds=seconds if abs(seconds) > _DATE_RESOLUTION else 0.0)
@@ -179,14 +187,15 @@ class ServerClock:
         clocks = [self._lowest, self._highest]
         if self._date is not None:
             clocks.append(self._date)
-        clocks += [least for least, _ in self._stamps]
+        stamps = [one for seen in self._stamps for one in seen]
+        clocks += [least for least, _ in stamps]
         possible = [window.sent_at, *(moment + clock for clock in clocks)]
         if window.possible_from is not None:
             possible.append(window.possible_from + MARGIN)
-        if self._stamps and (here or window.stamped_from is None):
+        if stamps and (here or window.stamped_from is None):
             # Each observation holds; where they leave nothing, the stamping clock was set meanwhile.
-            begin = moment + max(least for least, _ in self._stamps) - _PROVEN_MARGIN
-            end = moment + length + min(most for _, most in self._stamps) + _PROVEN_MARGIN
+            begin = moment + max(least for least, _ in stamps) - _PROVEN_MARGIN
+            end = moment + length + min(most for _, most in stamps) + _PROVEN_MARGIN
             proven = True
         elif window.stamped_from is not None and window.stamped_until is not None:
             begin, end, proven = window.stamped_from, window.stamped_until, True
@@ -195,6 +204,12 @@ class ServerClock:
             end = min(window.until, moment + length + self._lowest) + MARGIN
             proven = False
         return Span(min(possible) - MARGIN, begin, end, proven)
+
+    def within(self, moment: float, window: StartWindow) -> bool:
+        """Whether something sent at a moment of the monotonic clock can be the start of this window."""
+        here = window.clock == self._identity
+        first = window.moment if here else window.sent_at - self._ours - MARGIN
+        return first <= moment <= first + (window.until - window.sent_at) + MARGIN
 
     def not_before(self, span: Span, window: StartWindow, newest: float, read_at: float) -> Span:
         """The span, once a list read at `read_at` held a run stamped `newest`: the clock had come so far."""
@@ -219,8 +234,9 @@ class ServerClock:
         self._ours = ours
         self._lowest, self._highest = min(self._lowest, ours), max(self._highest, ours)
         # Ours was set, or the monotonic clock stood still: which of the two is not known.
-        both = [(least + shift, most + shift) for least, most in self._stamps for shift in (0.0, step)]
-        self._stamps.extend(both[-_OBSERVATIONS:])
+        for seen in self._stamps:
+            shifted = [(least + step, most + step) for least, most in seen]
+            seen[:] = [*shifted, *seen][:_POSSIBILITIES]
 
 
 def _both(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:

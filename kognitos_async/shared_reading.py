@@ -40,6 +40,7 @@ class Reading(Generic[R]):
         """The latest stamp met."""
         self._found: dict[Hashable, dict[str, R]] = {}
         self._earliest: datetime | None = None
+        self._lacking: set[str] | None = None
 
     def look_for(self, key: Hashable, earliest: datetime) -> None:
         """Keep the runs of this key; the list is of interest as far back as `earliest`."""
@@ -57,6 +58,12 @@ class Reading(Generic[R]):
             self.newest = created
         if key in self._found:
             self._found[key][run_id] = run
+
+    def lacking(self, expected: Callable[[Hashable, float], set[str]], group: Hashable) -> set[str]:
+        """Which of the runs expected in a reading begun then were not met; the same for all that share it."""
+        if self._lacking is None:
+            self._lacking = expected(group, self.began) - self.met
+        return self._lacking
 
     def found(self, key: Hashable) -> list[R]:
         """The runs of this key, each once, in the order of the list."""

@@ -178,7 +178,7 @@ class OwnStarts:
         """How many starts of this key are under way."""
         return self._under_way[key]
 
-    def expected(self, group: Hashable, *, began: float) -> set[str]:
+    def expected(self, group: Hashable, began: float) -> set[str]:
         """The runs that a list of the group, read from `began` on, has to show: those just made."""
         expected = set()
         for run_id, start in reversed(self._known.items()):

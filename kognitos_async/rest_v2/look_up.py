@@ -69,6 +69,8 @@ class LookUps:
         """
         group, key = self.group_of(request), name_key(request.name)
         clock, own = self._sender.clock, self._own
+        if window.contradiction is not None:
+            clock.contradict(window.contradiction)
         earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ZONES)
         for pause in (*_REREADINGS, None):
             try:
@@ -84,18 +86,29 @@ class LookUps:
                 [
                     Candidate(run, run.id, run.created_at.timestamp(), run.name == request.name)
                     for run in self._of_stage(reading, group, key)
-                    if run.id not in known_ids and own.get(run.id) is None
+                    if run.id not in known_ids and not self._is_anothers(run, window)
                 ],
                 span,
-                absence=clock.contradiction or window.contradiction,
+                absence=clock.contradiction,
                 unexplained_later=True,
             )
-            lacking = own.expected(group, began=reading.began) - reading.met
+            lacking = reading.lacking(own.expected, group)
             if not isinstance(answer, Absent) or not lacking:
                 return answer
             if pause is not None:
                 await self._sender.sleep(pause)
         return Undecided(f"the list does not show runs that certainly exist, such as {min(lacking)}")
+
+    def _is_anothers(self, run: Run, window: StartWindow) -> bool:
+        """Whether this client knows the run to be of another start than the one in question.
+
+        A start of that name which this client sent within the window is the one, though whoever asked for
+        it was ended before its answer could be recorded.
+        """
+        start = self._own.get(run.id)
+        if start is None:
+            return False
+        return start.name != run.name or not self._sender.clock.within(start.sent, window)
 
     def group_of(self, request: RunRequest) -> Group:
         """The list that holds the request's run."""

@@ -1,0 +1,245 @@
+"""What is concluded about the clocks: a difference widens what is possible, and proves nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async.server_clock import MARGIN, PROCESSING, ServerClock, StartWindow
+
+NOW = 1_780_000_000.0
+HOUR = 3600.0
+offs = st.floats(-30 * HOUR, 30 * HOUR)
+latencies = st.floats(0.001, 60.0)
+
+
+class Times:
+    """True time, and clocks that are off by so much."""
+
+    def __init__(self, *, wall: float = 0.0, stamps: float = 0.0, whole_seconds: bool = False) -> None:
+        self.now = 0.0
+        self.wall, self.stamps, self.whole_seconds = wall, stamps, whole_seconds
+        self.stood_still = 0.0
+        self.clock = self.process()
+
+    def process(self):
+        return ServerClock(
+            wall=lambda: NOW + self.now + self.wall, monotonic=lambda: 5.0 + self.now - self.stood_still
+        )
+
+    def stamp(self, when: float) -> datetime:
+        time = NOW + when + self.stamps
+        return datetime.fromtimestamp(int(time) if self.whole_seconds else time, UTC)
+
+    def start(self, before: float = 0.1, after: float = 0.1) -> None:
+        """A start that is answered: evidence."""
+        sent = self.clock.monotonic()
+        self.now += before
+        made = self.stamp(self.now)
+        self.now += after
+        self.clock.note_stamp(made, sent=sent, received=self.clock.monotonic())
+
+
+def allows(span, stamp: datetime) -> bool:
+    return span.likely_from <= stamp.timestamp() <= span.likely_until
+
+
+@given(
+    offs, offs, st.booleans(), st.lists(st.tuples(latencies, latencies), min_size=1, max_size=4), latencies
+)
+def test_evidence_finds_the_stamping_clock_wherever_it_is(wall, stamps, whole, starts, latency):
+    """The run of a start lies in its span, however far any clock is off and however slow answers are."""
+    times = Times(wall=wall, stamps=stamps, whole_seconds=whole)
+    for before, after in starts:
+        times.start(before, after)
+    window = times.clock.window()
+    times.now += latency
+    stamp = times.stamp(times.now)
+    for clock, known in ((times.clock, window), (times.process(), again(window))):
+        span = clock.span(known)
+        assert span.proven
+        assert allows(span, stamp)
+        assert span.possible_from <= stamp.timestamp()
+
+
+@given(offs, st.floats(10, 30 * HOUR))
+def test_evidence_excludes_what_was_made_before(stamps, earlier):
+    """By whoever it was, although our clock and the other differ by hours."""
+    times = Times(stamps=stamps)
+    times.start()
+    window = times.clock.window()
+    assert not allows(times.clock.span(window), times.stamp(times.now - earlier))
+
+
+@given(st.floats(-4, 4), latencies)
+def test_without_evidence_the_clocks_count_as_equal(wall, latency):
+    """To some seconds: that is what a first start has to go by."""
+    times = Times(wall=wall)
+    window = times.clock.window()
+    times.now += latency
+    span = times.clock.span(window)
+    assert not span.proven
+    assert allows(span, times.stamp(times.now))
+    assert not allows(span, times.stamp(-2 * MARGIN))
+    assert not allows(span, times.stamp(window.until - NOW + 3 * MARGIN))
+
+
+@given(offs, offs)
+def test_a_date_only_widens(stamps, gateway):
+    """A gateway's clock is not the one that stamps: what is likely stays, what is possible grows."""
+    times = Times(stamps=stamps)
+    window = times.clock.window()
+    before = times.clock.span(window)
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW + gateway, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    after = times.clock.span(window)
+    assert after[1:] == before[1:]
+    assert after.possible_from <= before.possible_from
+    assert after.possible_from <= NOW + gateway
+
+
+def test_a_date_does_not_age():
+    """It is compared with the clock at its receipt, not with now; a cached answer's says nothing."""
+    times = Times()
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    times.now += HOUR
+    assert times.clock.difference() == timedelta()
+    since = datetime.fromtimestamp(NOW + HOUR, UTC)
+    assert times.clock.earliest(since) >= since - timedelta(seconds=MARGIN + 1)
+    times.clock.note_date("Thu, 01 Jan 2015 00:00:00 GMT", age="86400")
+    assert times.clock.earliest(since) >= since - timedelta(seconds=MARGIN + 1)
+    for nonsense in (None, "", "soon", "Thu, 99 Jan 2015"):
+        times.clock.note_date(nonsense)
+    times.clock.note_date("Thu, 01 Jan 2015 00:00:00 -0000")
+    assert times.clock.difference() < -timedelta(days=4000)
+
+
+def test_the_difference_follows_the_best_evidence():
+    """Runs of ours before the Date, which tells apart whole seconds only."""
+    times = Times(stamps=-HOUR)
+    assert times.clock.now() == datetime.fromtimestamp(NOW, UTC)
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW + 1.5, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    assert times.clock.difference() == timedelta()
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW + 100, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    assert times.clock.difference() == timedelta(seconds=100)
+    times.start()
+    assert abs(times.clock.difference() + timedelta(hours=1)) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("step", [-HOUR, 60.0, 5 * HOUR])
+def test_our_clock_is_set_while_a_start_is_in_doubt(step):
+    """Nothing is likely then without evidence; with it the monotonic clock goes on telling."""
+    times = Times(wall=step)
+    window = times.clock.window()
+    times.now += 1
+    times.wall = 0.0
+    span = times.clock.span(window)
+    # Where it was sent, by either setting: the run and one from the other time are both possible.
+    assert span.possible_from <= min(NOW, NOW + step)
+    if abs(step) > 2 * (MARGIN + PROCESSING):
+        assert span.likely_from > span.likely_until
+    times = Times(wall=step)
+    times.start()
+    window = times.clock.window()
+    times.wall = 0.0
+    times.start()
+    assert allows(times.clock.span(window), times.stamp(times.now))
+
+
+def test_our_clock_was_set_before():
+    """What was seen of the stamping clock may have been seen before a stand-still: new evidence decides."""
+    times = Times()
+    times.start()
+    times.now += HOUR
+    times.stood_still = HOUR  # suspended: the monotonic clock of Linux does not count that
+    window = times.clock.window()
+    stamp = times.stamp(times.now + 0.5)
+    span = times.clock.span(window)
+    assert not allows(span, times.stamp(-HOUR))
+    assert span.possible_from <= stamp.timestamp()
+    times.start()
+    window = times.clock.window()
+    assert allows(times.clock.span(window), times.stamp(times.now + 0.5))
+
+
+def test_the_stamping_clock_is_corrected():
+    """Runs of ours that contradict each other leave nothing likely, and everything possible."""
+    times = Times(stamps=300)
+    times.start()
+    window = times.clock.window()
+    times.stamps = 0.0
+    times.start()
+    span = times.clock.span(window)
+    assert span.likely_from > span.likely_until
+    assert span.possible_from <= NOW
+    assert times.clock.contradiction is not None
+
+
+@pytest.mark.parametrize(
+    ("stamps", "differs"), [(0.0, False), (4.0, False), (-4.0, False), (9.0, True), (-9.0, True)]
+)
+def test_times_that_are_not_echoed_contradict(stamps, differs):
+    """More than some seconds between a start and its stamp: no list proves absence any more."""
+    times = Times(stamps=stamps)
+    times.start()
+    assert (times.clock.contradiction is not None) == differs
+    assert times.clock.window().contradiction == times.clock.contradiction
+
+
+def test_a_list_shows_how_far_the_stamping_clock_has_come():
+    """A run stamped an hour ahead, by whomever: what our clock suggests is an hour too early."""
+    times = Times(stamps=HOUR)
+    window = times.clock.window()
+    span = times.clock.span(window)
+    ours = times.stamp(0.5)
+    assert allows(span, times.stamp(-HOUR))
+    span = times.clock.not_before(span, window, ours.timestamp(), times.clock.monotonic())
+    assert not allows(span, times.stamp(-HOUR))
+    assert span.likely_from <= ours.timestamp()
+
+
+@given(st.floats(0, HOUR), offs)
+def test_windows_of_several_starts_are_joined(pause, stamps):
+    """The run of either start lies in their common span."""
+    times = Times(stamps=stamps)
+    times.start()
+    first = times.clock.window()
+    earlier = times.stamp(times.now + 0.2)
+    times.now += pause
+    second = times.clock.window()
+    later = times.stamp(times.now + 0.2)
+    for clock, window in (
+        (times.clock, second.joined(first)),
+        (times.clock, first.joined(second)),
+        (times.process(), again(second.joined(first))),
+    ):
+        span = clock.span(window)
+        assert allows(span, earlier)
+        assert allows(span, later)
+    assert second.joined(None) is second
+
+
+def test_joined_windows_know_no_more_than_either():
+    """A window of which only the time is known leaves the other's evidence unproven."""
+    times = Times(stamps=HOUR)
+    times.start()
+    window = times.clock.window()
+    bare = times.clock.window_at(window.since - timedelta(seconds=30))
+    joined = window.joined(bare)
+    assert (joined.stamped_from, joined.stamped_until, joined.clock) == (None, None, "")
+    assert joined.contradiction == window.contradiction
+    assert (joined.sent_at, joined.until) == (bare.sent_at, window.until)
+
+
+def test_a_time_at_the_edge_of_the_calendar_is_taken_as_it_is():
+    """What cannot be widened any more need not be."""
+    edge = datetime.min.replace(tzinfo=UTC)
+    assert ServerClock().earliest(edge) == edge
+
+
+def again(window: StartWindow) -> StartWindow:
+    """What another process reads of it."""
+    return msgspec.json.decode(msgspec.json.encode(window), type=StartWindow)
