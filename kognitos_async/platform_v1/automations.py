@@ -140,7 +140,7 @@ class Automations(Resource):
             await self._sender.sleep(delay)
             answer = await self._look_ups.look_up(request, window, own_under_way=1)
             if isinstance(answer, Found):
-                return self._look_ups.adopt(answer.run)
+                return answer.run.handle
         reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
         raise undecided(reason, str(invocation.automation), request, window) from (reason.cause or lost)
 
