@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.messages import decoder_for
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, request_of
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
 from kognitos_async.platform_v1.names import RUN, parse_name
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import LookUp
     from kognitos_async.waiting.reader import Waited
 
-_RUN = decoder_for(PlatformRun, strict=False)
+_RUN = model_decoder(PlatformRun)
 
 
 class InvocationJobs:
