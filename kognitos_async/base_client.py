@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 import msgspec
 
@@ -30,6 +30,24 @@ T = TypeVar("T")
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
+
+
+class _Attribute(Generic[T]):
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> type[T]:
+        if instance is not None:
+            raise AttributeError(f"{owner.__name__}.{self._name} is set when the client is made")
+        return self._kind
+
+
+def attribute(kind: type[T]) -> T:
+    """Declare an attribute that instances set: mocks with the class as their spec have it too."""
+    return cast("T", _Attribute(kind))
 
 
 class BaseClient:

@@ -6,6 +6,9 @@ import inspect
 import math
 from datetime import datetime
 
+_CONTROL = frozenset(map(chr, (*range(32), 127)))
+"""What a line read from a file may end in, and what no id holds."""
+
 
 def text(name: str, value: object, *, longest: int | None = None) -> str:
     """A str of 1 to `longest` characters, else `TypeError` or `ValueError`."""
@@ -18,13 +21,15 @@ def text(name: str, value: object, *, longest: int | None = None) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} must be text that UTF-8 can encode, got lone surrogates") from None
-    return value
+    # Subclasses are taken as the text they hold: what encodes it may know str alone.
+    return value if type(value) is str else str.__str__(value)
 
 
 def identifier(name: str, value: object) -> str:
-    """An id: a non-empty str that can stand as one segment of a path."""
+    """An id: a non-empty str without control characters that can stand as one segment of a path."""
     word = text(name, value)
-    if word in (".", ".."):  # dot segments: servers take them as another path even when encoded
+    # Dot segments: servers take them as another path even when encoded.
+    if word in (".", "..") or not _CONTROL.isdisjoint(word):
         raise ValueError(f"{name} must be an id, got {word!r}")
     return word
 

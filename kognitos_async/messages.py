@@ -172,10 +172,10 @@ _cached_decoder: Any = functools.lru_cache(maxsize=512)(msgspec.json.Decoder)
 def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:
     """The model in a 2xx answer; `DecodeError` with the field at fault if it is not one.
 
-    An empty body reads as null, where that will do.
+    An empty body reads as null where the decoder does not know better.
     """
     try:
-        return decoder.decode(response.body or b"null")
+        return decoder.decode(_body_of(response, decoder))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         # An answer that was cut off may show a wrong type before it shows its end.
         malformed = not isinstance(problem, msgspec.ValidationError) or not _is_json(response.body)
@@ -192,6 +192,10 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
         body=b"" if request.confidential else redactor.clean(response.body),
         malformed=malformed,
     )
+
+
+def _body_of(response: Response, decoder: object) -> bytes:
+    return response.body or (b"null" if isinstance(decoder, msgspec.json.Decoder) else b"")
 
 
 def _is_json(body: bytes) -> bool:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kognitos_async import settings
-from kognitos_async.base_client import BaseClient
+from kognitos_async.base_client import BaseClient, attribute
 from kognitos_async.platform_v1.analytics import Analytics
 from kognitos_async.platform_v1.automations import Automations
 from kognitos_async.platform_v1.books import Books
@@ -73,21 +73,21 @@ class PlatformClient(BaseClient):
     event loop; make one and share it.
     """
 
-    organizations: Organizations
+    organizations: Organizations = attribute(Organizations)
     """Organizations, their members and preferences."""
-    workspaces: Workspaces
+    workspaces: Workspaces = attribute(Workspaces)
     """Workspaces of an organization."""
-    automations: Automations
+    automations: Automations = attribute(Automations)
     """Read and invoke automations; their schedules, triggers, connections and revisions."""
-    runs: Runs
+    runs: Runs = attribute(Runs)
     """Read, list, pause, look up and follow runs."""
-    exceptions: Exceptions
+    exceptions: Exceptions = attribute(Exceptions)
     """What waits for a person, and the answers to it."""
-    files: Files
+    files: Files = attribute(Files)
     """Upload and download files of an organization."""
-    books: Books
+    books: Books = attribute(Books)
     """Books and their connections."""
-    analytics: Analytics
+    analytics: Analytics = attribute(Analytics)
     """Usage and insights."""
     _waits: Waits[PlatformRun]
     _starts = re.compile(r"/organizations/[^/]+/workspaces/[^/]+/automations/[^/]+:invoke")

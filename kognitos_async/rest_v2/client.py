@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kognitos_async import settings
-from kognitos_async.base_client import BaseClient
+from kognitos_async.base_client import BaseClient, attribute
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.rest_v2.files import Files
@@ -62,11 +62,11 @@ class KognitosClient(BaseClient):
     event loop; make one and share it.
     """
 
-    runs: Runs
+    runs: Runs = attribute(Runs)
     """Start, read, list, look up and follow runs."""
-    processes: Processes
+    processes: Processes = attribute(Processes)
     """List and read the processes of an agent."""
-    files: Files
+    files: Files = attribute(Files)
     """Upload files for runs."""
     _waits: Waits[Run]
     _starts = re.compile("/runs")
