@@ -68,7 +68,7 @@ class Sender:
             raise ClientClosedError("a client opens once: make another one")
         self._closed = asyncio.Event()
         self._gate = Gate(max_concurrent=self._max_concurrent, requests_per_second=self._requests_per_second)
-        self._streams = Gate(max_concurrent=self._max_streams, requests_per_second=None)
+        self._streams = Gate(max_concurrent=self._max_streams, requests_per_second=None, what="streams")
         await self.transport.open()
 
     async def close(self) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 
-from kognitos_async.errors import ClientClosedError
+from kognitos_async.errors import ClientClosedError, ConfigurationError
 from kognitos_async.event_loop import due_by
 
+logger = logging.getLogger("kognitos_async")
+
 _STARTS_IN_A_ROW = 9
-"""So many starts go before one waiting request of another kind, so that none of those starves."""
+"""After this many starts in a row one other request is admitted, so that none of those starves."""
 _CATCH_UP = 0.25
-"""Seconds of lateness, of timers or of a busy loop, that are made good by sending closer together."""
+"""Seconds of lateness, of timers or of a busy loop, that are made up for by sending closer together."""
+_LONG_WAIT = 10.0
+"""Seconds of waiting for admission after which a warning is logged."""
+_WARNING_INTERVAL = 60.0
 _RECOVERY = 6.0
 """Steps of recovery after which the last limit that a 429 left falls."""
 _LOWEST_RATE = 1.0
@@ -34,16 +40,23 @@ def recovering_rate(rate: float, since: float) -> float:
     return rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1.0) ** 3)
 
 
+_Waiter = tuple[asyncio.Future[None], float]
+"""Who waits to be admitted, and since when."""
+
+
 class Gate:
     """Admits requests: at most `max_concurrent` at once, at most so many a second, none during a pause.
 
     Starts are admitted first. `requests_per_second` spaces requests evenly; None sets no limit but what a
-    429 teaches. Belongs to one event loop.
+    429 teaches. Waiting is not limited; a warning is logged when it gets long. Belongs to one event loop.
     """
 
-    def __init__(self, *, max_concurrent: int, requests_per_second: float | None) -> None:
+    def __init__(
+        self, *, max_concurrent: int, requests_per_second: float | None, what: str = "requests"
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._free = max_concurrent
+        self._slots = self._free = max_concurrent
+        self._what = what
         self._fixed_rate = requests_per_second
         self._next = 0.0  # loop time before which nobody is admitted
         self._learned_rate: float | None = None
@@ -58,7 +71,8 @@ class Gate:
         self._successes = 0
         self._successes_before = 0
         self._span_before = 0.0
-        self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
+        self._waiting: tuple[deque[_Waiter], deque[_Waiter]] = (deque(), deque())
+        self._watchdog: asyncio.TimerHandle | None = None
         self._starts_in_a_row = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -70,25 +84,31 @@ class Gate:
         Starts are admitted before other requests. Raises `ClientClosedError` when the client is closed first.
         """
         now = self._loop.time()
+        if self._loop is not asyncio.get_running_loop():
+            raise ConfigurationError(
+                "the client was opened in another event loop: open a client of its own in each loop"
+            )
         if self._closed:
             raise ClientClosedError("the client is closed")
         starts, others = self._waiting
         if self._free and now >= self._next and not starts and not others:
             self._admit(now, late=0.0)
             return now
-        place = self._loop.create_future()
-        self._waiting[0 if starts_run else 1].append(place)
+        admitted = self._loop.create_future()
+        self._waiting[0 if starts_run else 1].append((admitted, now))
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_later(_LONG_WAIT, self._warn)
         self._pump()
         try:
-            await place
+            await admitted
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
+            if admitted.done() and not admitted.cancelled() and admitted.exception() is None:
                 self.leave()  # admitted and cancelled in the same turn of the loop
             raise
         return self._loop.time()
 
     def leave(self) -> None:
-        """Give the place back after an attempt."""
+        """Release the slot after an attempt."""
         self._free += 1
         if self._waiting[0] or self._waiting[1]:
             self._pump()
@@ -126,15 +146,16 @@ class Gate:
         self._pump()
 
     def close(self) -> None:
-        """Send everybody who waits away with `ClientClosedError`."""
+        """Raise `ClientClosedError` in all who wait."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._watchdog):
+            if timer is not None:
+                timer.cancel()
         for queue in self._waiting:
             while queue:
-                place = queue.popleft()
-                if not place.done():
-                    place.set_exception(ClientClosedError("the client was closed while a request waited"))
+                admitted, _ = queue.popleft()
+                if not admitted.done():
+                    admitted.set_exception(ClientClosedError("the client was closed while a request waited"))
 
     def _admit(self, now: float, late: float) -> None:
         self._free -= 1
@@ -169,12 +190,12 @@ class Gate:
                 self._wake_at(self._next)
                 return
             first = starts and (not others or self._starts_in_a_row < _STARTS_IN_A_ROW)
-            place = starts.popleft() if first else others.popleft()
-            if place.done():  # cancelled while it waited
+            admitted, _ = starts.popleft() if first else others.popleft()
+            if admitted.done():  # cancelled while it waited
                 continue
             self._starts_in_a_row = self._starts_in_a_row + 1 if first else 0
             self._admit(now, late=_CATCH_UP)
-            place.set_result(None)
+            admitted.set_result(None)
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
@@ -187,3 +208,18 @@ class Gate:
     def _on_timer(self) -> None:
         self._timer = None
         self._pump()
+
+    def _warn(self) -> None:
+        self._watchdog = None
+        waiting = [since for queue in self._waiting for admitted, since in queue if not admitted.done()]
+        if not waiting or self._closed:
+            return
+        longest = self._loop.time() - min(waiting)
+        pause = _LONG_WAIT - longest
+        if pause <= 0:
+            pause = _WARNING_INTERVAL
+            busy = f"all {self._slots} slots are taken" if not self._free else "the rate allows no more"
+            logger.warning(
+                "%d %s wait to be sent, the longest for %.0f s: %s", len(waiting), self._what, longest, busy
+            )
+        self._watchdog = self._loop.call_later(pause, self._warn)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
+from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
+from rich.pretty import pretty_repr
 
-from kognitos_async import KognitosError, RetryPolicy
+from kognitos_async import (
+    ConfigurationError,
+    KognitosClient,
+    KognitosError,
+    NotSentError,
+    PlatformClient,
+    RetryPolicy,
+)
 from kognitos_async.testing import faults
 
+TESTS = str(Path(__file__).parents[1])
 KEY = "sk-very-secret-key-0123456789"
 ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
 CONTENT = b"the content of a confidential file"
@@ -32,7 +43,18 @@ def _everything(error: BaseException) -> str:
         parts += ["".join(traceback.TracebackException.from_exception(error, capture_locals=False).format())]
         if isinstance(error, KognitosError):
             parts.append(repr(pickle.dumps(error)))
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
+    return "\n".join(parts)
+
+
+def _frames(error: BaseException) -> str:
+    """What the frames of an error and of its causes hold, but for the frames of the tests."""
+    parts = []
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if not frame.f_code.co_filename.startswith(TESTS):
+                parts += [repr(frame.f_locals), pretty_repr(frame.f_locals)]
+        error = error.__cause__ or error.__context__
     return "\n".join(parts)
 
 
@@ -159,3 +181,77 @@ async def test_one_debug_record_an_attempt(server, client, caplog):
     await client.health()
     records = [record for record in caplog.records if record.name == "kognitos_async"]
     assert [record.levelno for record in records] == [logging.DEBUG, logging.WARNING, logging.DEBUG]
+
+
+TOKEN = "kgn_pat_secret0123456789abcdef"
+FAULTS = {
+    "reset": faults.reset(after_work=False),
+    "hang": faults.hang(),
+    "cut": faults.cut_body(),
+    "refused": faults.answer(500, b"no"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("given", [False, True], ids=["own session", "session given"])
+async def test_no_frame_of_an_error_holds_a_secret(serve, fault, given, tmp_path):
+    """Error reporters store the local variables of each frame, of the causes too; rich shows them."""
+    server = await serve(token=TOKEN)
+    file = server.platform.add_file("a", b"x" * 5000)
+    content = tmp_path / "content"
+    content.write_bytes(CONTENT)
+    run = server.platform.add_run(state="completed")
+    automation = server.platform.automation.id
+    async with aiohttp.ClientSession() as session:
+        options = {"retry": RetryPolicy(max_attempts=1), "request_timeout": 0.3}
+        async with server.platform_client(session=session if given else None, **options) as client:
+
+            async def stream():
+                async with client.exceptions.stream(run.name) as events:
+                    async for _ in events:
+                        pass
+
+            for call in (
+                lambda: client.automations.invoke(automation, {"a": "private input"}),
+                lambda: client.files.upload(content),
+                lambda: client.files.download_to(file.name, tmp_path / "a"),
+                lambda: client.runs.list(automation).collect(),
+                stream,
+            ):
+                server.misbehave("*", FAULTS[fault], times=None)
+                with pytest.raises(KognitosError) as caught:
+                    await call()
+                shown = _everything(caught.value) + _frames(caught.value)
+                assert TOKEN not in shown
+                assert "Bearer" not in shown
+                assert CONTENT.decode() not in shown
+
+
+async def test_a_connection_refused_shows_no_key(unused_tcp_port):
+    """The frames of the connector know the headers."""
+    base = f"http://127.0.0.1:{unused_tcp_port}"
+    async with KognitosClient(KEY, base_url=base, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(NotSentError) as caught:
+            await client.runs.get("x")
+    assert KEY not in _everything(caught.value) + _frames(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: KognitosClient(KEY, request_timeout=-1), KEY),
+        (lambda: KognitosClient(KEY, session=object()), KEY),
+        (lambda: KognitosClient(KEY, region="mars"), KEY),
+        (lambda: KognitosClient(TOKEN), TOKEN),
+        (lambda: KognitosClient(KEY + " "), KEY),
+        (lambda: KognitosClient(KEY.encode()), KEY),
+        (lambda: PlatformClient(TOKEN, base_url="ftp://x"), TOKEN),
+        (lambda: PlatformClient(TOKEN, workspace_id=3), TOKEN),
+        (lambda: PlatformClient(TOKEN + "\n"), TOKEN),
+    ],
+)
+def test_a_client_that_cannot_be_made_shows_no_key(make, key):
+    """Neither the error, nor what its frames hold, nor the client half made."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert key not in _everything(caught.value) + _frames(caught.value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from rich.pretty import pretty_repr
 from yarl import URL
 
 from kognitos_async import (
@@ -369,3 +371,30 @@ def test_any_bytes_decode_or_raise_decode_error(body):
 def test_raw_json_is_not_looked_into():
     """`request()` without a type gives the bytes."""
     assert bytes(decoded(b' {"a": [1, 2]} ', msgspec.Raw)).strip() == b'{"a": [1, 2]}'
+
+
+@pytest.mark.parametrize("ahead", [-300, 0, 300])
+def test_a_retry_after_date_is_measured_against_the_answers_own_date(ahead):
+    """Both are of one clock, which need not be ours."""
+    there = NOW + timedelta(seconds=ahead)
+    headers = {
+        "Date": format_datetime(there, usegmt=True),
+        "Retry-After": format_datetime(there + timedelta(seconds=7), usegmt=True),
+    }
+    response = Response(429, CIMultiDict(headers), b"")
+    assert status_error(GET, response, Redactor(KEY), now=NOW, attempts=1).retry_after == 7
+    del response.headers["Date"]
+    refused = status_error(GET, response, Redactor(KEY), now=NOW, attempts=1)
+    assert refused.retry_after == max(0, ahead + 7)
+    response.headers["Date"] = "yesterday"
+    assert status_error(GET, response, Redactor(KEY), now=NOW, attempts=1).retry_after == max(0, ahead + 7)
+
+
+def test_neither_repr_shows_bodies_queries_or_headers():
+    """Nor rich's, which looks into structs."""
+    request = Request("POST", "/files?token=hidden", b"hidden", confidential=True)
+    response = Response(200, CIMultiDict({"Set-Cookie": "hidden"}), b"hidden")
+    for shown in (repr([request, response]), str(request), pretty_repr([request, response])):
+        assert "hidden" not in shown
+        assert "/files" in shown
+    assert "6 bytes" in repr(response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from hypothesis import given
@@ -271,5 +272,70 @@ def test_a_minute_after_a_429_no_limit_is_left():
         began = asyncio.get_running_loop().time()
         await asyncio.gather(*(admitted(entrance, False, log, n) for n in range(50)))
         assert asyncio.get_running_loop().time() == began
+
+    run_virtually(main())
+
+
+def test_a_long_wait_for_a_slot_is_logged_once_a_minute(caplog):
+    """Nobody waits in silence; and who waits shortly, or is admitted meanwhile, is no news."""
+    caplog.set_level(logging.WARNING, "kognitos_async")
+
+    async def main():
+        gate = Gate(max_concurrent=1, requests_per_second=None, what="streams")
+        await gate.enter(starts_run=False)
+        waiting = [asyncio.create_task(gate.enter(starts_run=False)) for _ in range(3)]
+        await asyncio.sleep(9)
+        assert not caplog.records
+        await asyncio.sleep(2)
+        assert [record.getMessage() for record in caplog.records] == [
+            "3 streams wait to be sent, the longest for 10 s: all 1 slots are taken"
+        ]
+        await asyncio.sleep(58)
+        assert len(caplog.records) == 1
+        await asyncio.sleep(2)
+        assert len(caplog.records) == 2
+        gate.leave()
+        await asyncio.sleep(0)
+        gate.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.sleep(200)
+        assert len(caplog.records) == 2
+
+    run_virtually(main())
+
+
+def test_requests_that_pass_quickly_are_no_news_however_many_follow(caplog):
+    """A queue that never empties is not a long wait."""
+    caplog.set_level(logging.WARNING, "kognitos_async")
+
+    async def main():
+        gate = Gate(max_concurrent=1, requests_per_second=None)
+
+        async def worker():
+            for _ in range(20):
+                await gate.enter(starts_run=False)
+                await asyncio.sleep(1)
+                gate.leave()
+
+        await asyncio.gather(*(worker() for _ in range(4)))
+
+    run_virtually(main())
+    assert not caplog.records
+
+
+def test_timers_that_do_not_say_when_they_are_due_are_no_obstacle(monkeypatch):
+    """Uvloop gives such handles for what is due at once."""
+
+    class Handle:
+        def __init__(self, real):
+            self.cancel = real.cancel
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        call_at = loop.call_at
+        monkeypatch.setattr(loop, "call_at", lambda *args: Handle(call_at(*args)), raising=False)
+        entrance = gate(requests_per_second=20)
+        await asyncio.gather(*(entrance.enter(starts_run=n % 2 == 0) for n in range(30)))
+        assert loop.time() == pytest.approx(29 / 20, abs=0.3)
 
     run_virtually(main())

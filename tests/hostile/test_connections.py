@@ -1,0 +1,410 @@
+"""Connections kept, closed and shared: nothing is sent twice, nothing is in doubt without need."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from kognitos_async import (
+    CapacityError,
+    ClientClosedError,
+    ConfigurationError,
+    KognitosClient,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PlatformClient,
+    RetryPolicy,
+)
+from kognitos_async.testing import faults
+from tests.client.helpers import eventually
+from tests.hostile.raw_server import RUN, answer, read_request, serving
+
+ONCE = RetryPolicy(max_attempts=1)
+SESSIONS = pytest.mark.parametrize("given", [False, True], ids=["own session", "session given"])
+
+
+@pytest.fixture
+async def session():
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+@SESSIONS
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST"])
+async def test_a_kept_connection_that_breaks_is_no_reason_to_send_again(method, given, session):
+    """Not for aiohttp, which would repeat whatever it holds to be idempotent, unseen by the policy."""
+    arrived = Counter()
+
+    async def program(reader, writer):
+        while (found := await read_request(reader)) is not None:
+            arrived[found[0], found[1]] += 1
+            if found[1].endswith("/things"):
+                return  # it is done; nobody is told
+            writer.write(answer({"status": "OK"}))
+
+    async with serving(program) as base:
+        options = {"retry": ONCE, "session": session if given else None}
+        async with KognitosClient("k", base_url=base, agent_id="a", **options) as client:
+            await client.health()
+            with pytest.raises(OutcomeUnknownError):
+                await client.request(method, "/things", json=None if method == "GET" else {})
+    assert arrived[method, "/v2/things"] == 1
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_reads_are_sent_as_often_as_the_policy_says(attempts):
+    """Each attempt once."""
+    arrived = 0
+
+    async def program(reader, writer):
+        nonlocal arrived
+        while await read_request(reader) is not None:
+            arrived += 1
+            if arrived > 1:
+                return
+            writer.write(answer({"status": "OK"}))
+
+    async with serving(program) as base:
+        policy = RetryPolicy(max_attempts=attempts, base_delay=0.001)
+        async with KognitosClient("k", base_url=base, agent_id="a", retry=policy) as client:
+            await client.health()
+            with pytest.raises(OutcomeUnknownError):
+                await client.health()
+    assert arrived == 1 + attempts
+
+
+async def test_a_delete_that_was_done_is_not_reported_as_not_found():
+    """Its answer was lost, and that is what the error says."""
+    gone = False
+
+    async def program(reader, writer):
+        nonlocal gone
+        while (found := await read_request(reader)) is not None:
+            if found[0] == "DELETE" and not gone:
+                gone = True
+                return
+            writer.write(answer({"code": 5, "message": "no such file"}, 404) if gone else answer({}))
+
+    async with (
+        serving(program) as base,
+        PlatformClient("kgn_pat_x", base_url=base, organization_id="o") as client,
+    ):
+        await client.request("GET", "/organizations")
+        with pytest.raises(OutcomeUnknownError):
+            await client.files.delete("f1")
+
+
+STARTS = {
+    "v2": lambda client, platform: client.runs.start("p", name="n"),
+    "platform": lambda client, platform: platform.automations.invoke("a", {"n": 1}),
+}
+
+
+@pytest.mark.parametrize("api", STARTS)
+async def test_a_server_that_closes_kept_connections_leaves_no_start_in_doubt(api):
+    """It promised keep-alive, and closes a moment after its answer."""
+    started = 0
+
+    async def program(reader, writer):
+        nonlocal started
+        if await read_request(reader) is not None:
+            started += 1
+            writer.write(answer(RUN, 201, "Connection: keep-alive"))
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with (
+        serving(program) as base,
+        KognitosClient("k", base_url=base, agent_id="a") as client,
+        PlatformClient("kgn_pat_x", base_url=base, organization_id="o", workspace_id="w") as platform,
+    ):
+        for _ in range(30):
+            await STARTS[api](client, platform)
+    assert started == 30
+
+
+@SESSIONS
+@pytest.mark.parametrize("api", STARTS)
+async def test_a_start_after_a_standstill_does_not_go_to_a_dead_connection(api, given, session):
+    """The loop stood still for a while, and the FIN of the connection lies in its socket."""
+    posts = 0
+
+    async def program(reader, writer):
+        nonlocal posts
+        while (found := await read_request(reader)) is not None:
+            posts += found[0] == "POST"
+            writer.write(answer({**RUN, "status": "OK"}, 200))
+            if found[0] == "GET":
+                await writer.drain()
+                return
+
+    options = {"session": session if given else None}
+    async with (
+        serving(program) as base,
+        KognitosClient("k", base_url=base, agent_id="a", **options) as client,
+        PlatformClient(
+            "kgn_pat_x", base_url=base, organization_id="o", workspace_id="w", **options
+        ) as platform,
+    ):
+        for _ in range(3):
+            await client.health()
+            await asyncio.sleep(0)
+            time.sleep(0.02)  # noqa: ASYNC251 - what stands still
+            await STARTS[api](client, platform)
+    assert posts == 3
+
+
+async def test_an_answer_that_nobody_asked_for_is_not_the_next_one():
+    """Some proxies say 408 on an idle connection before they close it; a confused one answers twice."""
+
+    async def program(reader, writer):
+        while (found := await read_request(reader)) is not None:
+            name = found[1].rpartition("/")[2]
+            writer.write(answer({**RUN, "id": name}))
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(answer({**RUN, "id": "nobody"}))
+
+    async with serving(program) as base, KognitosClient("k", base_url=base, retry=ONCE) as client:
+        for number in range(5):
+            assert (await client.runs.get(f"r{number}")).id == f"r{number}"
+            await asyncio.sleep(0.03)
+
+
+async def test_a_session_of_the_users_decides_nothing_about_answers(serve, connect, tmp_path, monkeypatch):
+    """Neither raise_for_status, nor decompression, nor its cookies, headers of credentials or netrc."""
+    seen = []
+
+    async def program(reader, writer):
+        while True:
+            try:
+                seen.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+            except asyncio.IncompleteReadError:
+                return
+            writer.write(answer({"message": "none"}, 404, "Set-Cookie: who=nobody"))
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password of-netrc\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    async def refuse(*_):
+        raise AssertionError("not asked")
+
+    options = {
+        "raise_for_status": True,
+        "auto_decompress": False,
+        "trust_env": True,
+        "cookies": {"who": "somebody"},
+        "cookie_jar": aiohttp.CookieJar(unsafe=True),
+        "headers": {"Accept": "text/html"},
+        "middlewares": [refuse],
+        "connector": aiohttp.TCPConnector(limit=1),
+    }
+    async with serving(program) as base, aiohttp.ClientSession(**options) as session:
+        for client in (
+            KognitosClient("k", base_url=base, session=session),
+            PlatformClient("kgn_pat_x", base_url=base, session=session),
+        ):
+            async with client:
+                for _ in range(2):
+                    with pytest.raises(NotFoundError):
+                        await client.request("GET", "/health")
+    assert len(seen) == 4
+    for head in seen:
+        assert "cookie:" not in head
+        assert "accept: application/json" in head
+        assert head.count("authorization:") == ("bearer kgn_pat_x" in head)
+        assert ("x-api-key: k\r\n" in head) != ("bearer kgn_pat_x" in head)
+
+    server = await serve()
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        client = await connect(server, session=session, retry=ONCE)
+        server.misbehave("create_run", faults.capacity_reached())
+        with pytest.raises(CapacityError):
+            await client.runs.start(server.process.id, name="n")
+
+
+@pytest.mark.parametrize("wrong", [object(), "https://example.invalid", aiohttp])
+def test_a_session_that_is_none_is_refused(wrong):
+    """At once, and by its name."""
+    with pytest.raises(ConfigurationError, match=r"session must be an aiohttp\.ClientSession"):
+        KognitosClient("k", session=wrong)
+
+
+async def test_traces_beside_a_session_are_refused(session):
+    """They would never be called."""
+    with pytest.raises(ConfigurationError, match="trace_configs"):
+        KognitosClient("k", session=session, trace_configs=[aiohttp.TraceConfig()])
+
+
+async def test_a_small_pool_of_the_users_bounds_what_is_under_way(serve):
+    """Requests wait for a slot of ours rather than in a pool where their time runs."""
+    server = await serve()
+    server.misbehave("get_health", faults.slow_body(0.2), times=None)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session,
+        server.client(session=session, request_timeout=0.45, retry=ONCE) as client,
+    ):
+        await asyncio.gather(*(client.health() for _ in range(8)))
+
+
+async def test_a_start_that_a_pool_never_let_out_was_not_sent(serve):
+    """Somebody else has the only connection of the session: the start is not in doubt."""
+    server = await serve()
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        server.client(session=session, request_timeout=0.2, retry=ONCE) as client,
+    ):
+        server.misbehave("get_health", faults.hang())
+        url = f"{server.base_url.removesuffix('/v2')}/v2/health"
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(session.get(url, headers={"x-api-key": server.api_key}))
+            await asyncio.sleep(0.05)
+            with pytest.raises(NotSentError):
+                await client.runs.start(server.process.id, name="n")
+            other.cancel()
+    assert server.count("create_run") == 0
+
+
+async def test_a_header_of_many_kilobytes_is_read():
+    """Gateways add policies of that length."""
+    for size in (9_000, 50_000):
+
+        async def program(reader, writer, size=size):
+            while await read_request(reader) is not None:
+                writer.write(answer({"status": "OK"}, 200, f"Content-Security-Policy: {'x' * size}"))
+
+        async with serving(program) as base, KognitosClient("k", base_url=base) as client:
+            assert (await client.health()).ok
+
+
+async def test_a_header_beyond_all_measure_is_named():
+    """The error says what was wrong with the answer, and quotes none of it."""
+
+    async def program(reader, writer):
+        while await read_request(reader) is not None:
+            writer.write(answer({"status": "OK"}, 200, f"Content-Security-Policy: {'x' * 200_000}"))
+
+    async with serving(program) as base, KognitosClient("k", base_url=base, retry=ONCE) as client:
+        with pytest.raises(OutcomeUnknownError, match="header") as caught:
+            await client.health()
+    assert "xxx" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["foo..bar.invalid", "a" * 70 + ".invalid", ".invalid"])
+def test_a_host_that_cannot_be_is_refused(host):
+    """No look-up gets that far."""
+    with pytest.raises(ConfigurationError, match="base_url"):
+        KognitosClient("k", base_url=f"https://{host}")
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("POST", 202), ("DELETE", 204)])
+async def test_an_answer_without_a_body_reads_as_null(method, status):
+    """Of a method that has none, and of a status that has none."""
+
+    async def program(reader, writer):
+        while await read_request(reader) is not None:
+            writer.write(answer(b"", status))
+
+    async with serving(program) as base, KognitosClient("k", base_url=base) as client:
+        assert bytes(await client.request(method, "/things")) == b"null"
+        assert await client.request(method, "/things", response_type=None) is None
+
+
+def test_a_client_in_another_event_loop_says_so(serve):
+    """Not as something that went wrong deep inside."""
+
+    async def make(base):
+        return await KognitosClient("k", base_url=base).open()
+
+    loop = asyncio.new_event_loop()
+    try:
+        client = loop.run_until_complete(make("http://127.0.0.1:9"))
+
+        async def use():
+            await client.health()
+
+        with pytest.raises(ConfigurationError, match="event loop"):
+            asyncio.run(use())
+        loop.run_until_complete(client.aclose())
+    finally:
+        loop.close()
+
+
+async def test_a_client_closed_before_it_was_opened_works_once_it_is(serve):
+    """A shut-down hook may run though the start-up failed."""
+    server = await serve()
+    client = server.client()
+    await client.aclose()
+    run = server.add_run(status="Succeeded")
+    async with client:
+        assert (await client.runs.get(run.id)).id == run.id
+        assert (await client.wait_for_run(run.id, timeout=5)).succeeded
+    with pytest.raises(ClientClosedError):
+        await client.health()
+
+
+async def test_a_hundred_silent_streams_keep_no_request_waiting(serve):
+    """They have slots of their own."""
+    server = await serve()
+    run = server.platform.add_run(state="executing")
+    async with server.platform_client(max_connections=3) as client, AsyncExitStack() as stack:
+        for _ in range(3):
+            events = await stack.enter_async_context(client.exceptions.stream(run.name))
+            stack.push_async_callback(cancelled, asyncio.create_task(anext(events)))
+        await eventually(lambda: server.count("StreamEvents") == 3)
+        async with asyncio.timeout(2):
+            await asyncio.gather(*(client.runs.get(run.name) for _ in range(10)))
+
+
+async def cancelled(task):
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_tls_and_dns_failures_are_told_in_words(tmp_path, monkeypatch):
+    """Not by a number that means something else to the system."""
+    key, certificate = tmp_path / "k", tmp_path / "c"
+    openssl = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await openssl.wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+    async def close(reader, writer):
+        writer.close()
+
+    async def plain(reader, writer):
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def nowhere(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def failure(base):
+        async with KognitosClient("k", base_url=base, retry=ONCE) as client:
+            with pytest.raises(NotSentError) as caught:
+                await client.health()
+            return str(caught.value)
+
+    trusted = await asyncio.start_server(close, "127.0.0.1", 0, ssl=context)
+    async with trusted, await asyncio.start_server(plain, "127.0.0.1", 0) as untrusted:
+        ports = [server.sockets[0].getsockname()[1] for server in (trusted, untrusted)]
+        assert "certificate is not accepted, self-signed" in await failure(f"https://127.0.0.1:{ports[0]}")
+        assert "TLS failed" in await failure(f"https://127.0.0.1:{ports[1]}")
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nowhere, raising=False)
+    assert "host name was not found" in await failure("https://kognitos.invalid")
