@@ -329,11 +329,12 @@ def test_timers_that_do_not_say_when_they_are_due_are_no_obstacle(monkeypatch):
     class Handle:
         def __init__(self, real):
             self.cancel = real.cancel
+            self._source_traceback = None
 
     async def main():
         loop = asyncio.get_running_loop()
         call_at = loop.call_at
-        monkeypatch.setattr(loop, "call_at", lambda *args: Handle(call_at(*args)), raising=False)
+        monkeypatch.setattr(loop, "call_at", lambda *args, **named: Handle(call_at(*args, **named)))
         entrance = gate(requests_per_second=20)
         await asyncio.gather(*(entrance.enter(starts_run=n % 2 == 0) for n in range(30)))
         assert loop.time() == pytest.approx(29 / 20, abs=0.3)
