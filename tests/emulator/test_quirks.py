@@ -130,7 +130,7 @@ async def test_advancing_moves_runs_forms_and_rates(make):
 
 
 NUMBER = {"lo": 1}
-COLUMN = {"name": "n", "values": [{"text": "a"}]}
+COLUMN = {"name": "n", "values": [{"text_value": "a"}]}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import mimetypes
 import re
@@ -17,8 +16,20 @@ from aiohttp import BodyPartReader
 from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.platform_v1.handling import ApiError, Ask, Handler, invalid, not_found
 from kognitos_async.testing.platform_v1.values import timestamp, to_nanoseconds
-from kognitos_async.testing.rest_v2.file_store import BROKEN_MULTIPART, drain, go_ahead, s3_error
 from kognitos_async.testing.routing import Call, Reply, Route
+from kognitos_async.testing.uploads import (
+    BROKEN_MULTIPART,
+    CHUNK,
+    TOO_LARGE,
+    Content,
+    TooLargeError,
+    chunks_of,
+    content_of,
+    drain,
+    go_ahead,
+    read_content,
+    s3_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +39,6 @@ if TYPE_CHECKING:
     from kognitos_async.testing.clock import Clock
     from kognitos_async.testing.platform_v1.world import PlatformWorld
 
-_CHUNK = 256 * 1024
 _LONGEST_NAME = 1024
 _DEFAULT_LIFETIME = 3600.0
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
@@ -79,19 +89,16 @@ class PlatformFiles:
 
     def add(self, filename: str, content: bytes) -> EmulatedFile:
         """A file that was uploaded before."""
-        digest = hashlib.sha256(content).hexdigest()
-        return self._keep(self._world.new_id(), filename, len(content), digest, content)
+        return self._keep(self._world.new_id(), filename, content_of(content, keep_limit=self._keep_limit))
 
-    def _keep(
-        self, file_id: str, filename: str, size: int, sha256: str, content: bytes | None
-    ) -> EmulatedFile:
+    def _keep(self, file_id: str, filename: str, content: Content) -> EmulatedFile:
         file = EmulatedFile(
             id=file_id,
             name=f"{self._world.organization}/files/{file_id}",
             filename=filename,
-            size=size,
-            sha256=sha256,
-            content=content,
+            size=content.size,
+            sha256=content.sha256,
+            content=content.data,
             mime_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
             created_ns=to_nanoseconds(datetime.now(UTC)),
         )
@@ -113,10 +120,10 @@ class PlatformFiles:
             # A peer that still sends may miss the answer.
             await drain(ask.call.request)
             raise
-        file = self._keep(self._world.new_id(), filename, *content)
+        file = self._keep(self._world.new_id(), filename, content)
         return Reply(201, {"metadata": _metadata(file)}, headers={"Location": f"/api/v1/{file.name}"})
 
-    async def _receive(self, request: web.BaseRequest) -> tuple[str, tuple[int, str, bytes | None]]:
+    async def _receive(self, request: web.BaseRequest) -> tuple[str, Content]:
         """Both parts of a well-made upload. Raises ApiError for any other."""
         if request.headers.get("Content-Length") is None:
             raise ApiError(411, "A Content-Length is required")
@@ -124,7 +131,7 @@ class PlatformFiles:
             raise invalid([("Content-Type", "must be multipart/form-data")])
         await go_ahead(request)
         filename: str | None = None
-        content: tuple[int, str, bytes | None] | None = None
+        content: Content | None = None
         try:
             reader = await request.multipart()
             while (part := await reader.next()) is not None:
@@ -147,17 +154,17 @@ class PlatformFiles:
 
     async def _take_name(self, part: BodyPartReader) -> str:
         value = bytearray()
-        while chunk := await part.read_chunk(_CHUNK):
+        while chunk := await part.read_chunk(CHUNK):
             value += chunk
             if len(value) > _LONGEST_NAME:
                 raise invalid([("filename", f"longer than {_LONGEST_NAME} bytes")])
         return value.decode(errors="replace")
 
-    async def _take_content(self, part: BodyPartReader) -> tuple[int, str, bytes | None]:
-        taker = _Taker(self._max_size, self._keep_limit)
-        while chunk := await part.read_chunk(_CHUNK):
-            taker.take(chunk)
-        return taker.taken
+    async def _take_content(self, part: BodyPartReader) -> Content:
+        try:
+            return await read_content(chunks_of(part), max_size=self._max_size, keep_limit=self._keep_limit)
+        except TooLargeError as error:
+            raise ApiError(413, f"A file holds at most {self._max_size} bytes") from error
 
     def _download(self, ask: Ask) -> Reply:
         return _whole(self._file(ask), "application/octet-stream")
@@ -229,17 +236,16 @@ class PlatformFiles:
             await drain(request)
             return refusal
         await go_ahead(request)
-        taker = _Taker(self._max_size, self._keep_limit)
         try:
-            while chunk := await request.content.readany():
-                taker.take(chunk)
-        except ApiError as error:
+            content = await read_content(
+                request.content.iter_any(), max_size=self._max_size, keep_limit=self._keep_limit
+            )
+        except TooLargeError:
             await drain(request)
-            return self.refuse(error.status, str(error), [("Code", "EntityTooLarge")])
+            return self.refuse(413, TOO_LARGE, [("Code", "EntityTooLarge")])
         file_id = call.path["file"]
-        size, digest, content = taker.taken
-        self._keep(file_id, file_id, size, digest, content)
-        return Reply(200, headers={"ETag": f'"{digest[:32]}"'})
+        self._keep(file_id, file_id, content)
+        return Reply(200, headers={"ETag": f'"{content.sha256[:32]}"'})
 
     def _get_object(self, call: Call) -> Reply:
         refusal = self._refuse_url(call)
@@ -252,33 +258,6 @@ class PlatformFiles:
             return _whole(file, file.mime_type)
         except ApiError as error:
             return self.refuse(error.status, str(error))
-
-
-class _Taker:
-    """Reads content in constant memory."""
-
-    def __init__(self, max_size: int, keep_limit: int) -> None:
-        self._max_size = max_size
-        self._keep_limit = keep_limit
-        self._digest = hashlib.sha256()
-        self._size = 0
-        self._kept: bytearray | None = bytearray()
-
-    def take(self, chunk: bytes) -> None:
-        """Add a piece. Raises ApiError when the whole is too large."""
-        self._size += len(chunk)
-        if self._size > self._max_size:
-            raise ApiError(413, f"A file holds at most {self._max_size} bytes")
-        self._digest.update(chunk)
-        if self._kept is not None:
-            self._kept += chunk
-            if self._size > self._keep_limit:
-                self._kept = None
-
-    @property
-    def taken(self) -> tuple[int, str, bytes | None]:
-        """Size, SHA-256 and content."""
-        return self._size, self._digest.hexdigest(), None if self._kept is None else bytes(self._kept)
 
 
 def _whole(file: EmulatedFile, content_type: str) -> Reply:

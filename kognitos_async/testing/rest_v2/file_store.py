@@ -1,10 +1,9 @@
-"""The S3-like file store: presigned POST forms and the uploads they allow, in constant memory."""
+"""The S3-like file store of the REST API v2: presigned POST forms, and the uploads they allow."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import mimetypes
 import re
@@ -12,17 +11,29 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
-from xml.sax.saxutils import escape
 
 import msgspec
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import BodyPartReader
 
 from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.routing import Call, Reply, Route
+from kognitos_async.testing.uploads import (
+    BROKEN_MULTIPART,
+    CHUNK,
+    TOO_LARGE,
+    TooLargeError,
+    chunks_of,
+    content_of,
+    drain,
+    go_ahead,
+    read_content,
+    s3_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from aiohttp import web
 
     from kognitos_async.testing.clock import Clock
 
@@ -30,15 +41,10 @@ BUCKET = "kognitos-uploads"
 FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
 """The fields of a form in the order in which it lists them."""
 
-BROKEN_MULTIPART = (ValueError, AssertionError, web.HTTPException, HttpProcessingError)
-"""What aiohttp's parser raises for a body that is not what its header says."""
-
 _ACCESS_KEY = "ASIAEMULATEDKEY00000"
 _EXPIRATION = "%Y-%m-%dT%H:%M:%SZ"
-_CHUNK = 256 * 1024
 _FIELD_LIMIT = 20_000
 """S3 takes at most 20 kB of fields before the file."""
-_DRAIN_LIMIT = 64 * 1024 * 1024
 _NOT_IN_POLICY = frozenset({"policy", "signature", "AWSAccessKeyId", "file"})
 
 
@@ -137,12 +143,13 @@ class FileStore:
     def put(self, file_name: str, content: bytes, file_id: str | None = None) -> StoredFile:
         """A file that was uploaded before."""
         name = sanitise(file_name)
+        kept = content_of(content, keep_limit=self._keep_limit)
         file = StoredFile(
             id=file_id or f"s3://{BUCKET}/uploads/{secrets.token_hex(12)}/{name}",
             file_name=name,
-            content_length=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            content=content if len(content) <= self._keep_limit else None,
+            content_length=kept.size,
+            sha256=kept.sha256,
+            content=kept.data,
             content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         )
         self._files[file.id] = file
@@ -167,7 +174,7 @@ class FileStore:
         if request.headers.get("Content-Length") is None:
             raise StoreError(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
         if int(request.headers["Content-Length"]) > self._max_size + 2 * _FIELD_LIMIT:
-            raise StoreError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
+            raise StoreError(400, "EntityTooLarge", TOO_LARGE)
         if request.content_type != "multipart/form-data":
             raise StoreError(
                 412, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data"
@@ -189,7 +196,7 @@ class FileStore:
                     file = await self._take_file(part, fields)
                     continue
                 value = bytearray()
-                while chunk := await part.read_chunk(_CHUNK):
+                while chunk := await part.read_chunk(CHUNK):
                     room -= len(chunk)
                     if room < 0:
                         raise StoreError(
@@ -210,22 +217,13 @@ class FileStore:
     async def _take_file(self, part: BodyPartReader, fields: Mapping[str, str]) -> StoredFile:
         largest = self._check(fields)
         file_id, file_name = self._forms[fields["key"]]
-        digest = hashlib.sha256()
-        size = 0
-        kept: bytearray | None = bytearray()
-        while chunk := await part.read_chunk(_CHUNK):
-            size += len(chunk)
-            if size > largest:
-                raise StoreError(
-                    400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size"
-                )
-            digest.update(chunk)
-            if kept is not None:
-                kept += chunk
-                if size > self._keep_limit:
-                    kept = None
-        content = None if kept is None else bytes(kept)
-        return StoredFile(file_id, file_name, size, digest.hexdigest(), content, fields["Content-Type"])
+        try:
+            content = await read_content(chunks_of(part), max_size=largest, keep_limit=self._keep_limit)
+        except TooLargeError as error:
+            raise StoreError(400, "EntityTooLarge", TOO_LARGE) from error
+        return StoredFile(
+            file_id, file_name, content.size, content.sha256, content.data, fields["Content-Type"]
+        )
 
     def _check(self, fields: Mapping[str, str]) -> int:
         """The largest size these fields allow. Raises StoreError when they do not allow an upload."""
@@ -275,40 +273,7 @@ class FileStore:
         return base64.b64encode(hmac.digest(self._secret, policy.encode(), "sha1")).decode()
 
 
-_CODES = {400: "InvalidRequest", 404: "NoSuchKey", 405: "MethodNotAllowed", 429: "SlowDown", 503: "SlowDown"}
-
-
-def s3_error(status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
-    """An error document as S3 writes them; `details` may give its `Code`."""
-    code = next((value for name, value in details if name == "Code"), "") or _CODES.get(
-        status, "InternalError"
-    )
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        "<RequestId>EMULATED00000000</RequestId><HostId>emulated</HostId></Error>"
-    )
-    return Reply(status, body=body.encode(), content_type="application/xml")
-
-
 def sanitise(file_name: str) -> str:
     """The name as the service stores it: the last path segment, letters, digits, `.`, `-`, `_`."""
     last = re.split(r"[/\\]", file_name)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".") or "file"
-
-
-async def go_ahead(request: web.BaseRequest) -> None:
-    """Answer 100 Continue to a peer that waits for it before it sends its body."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
-async def drain(request: web.BaseRequest) -> bool:
-    """Whether the rest of the body was read within bounds: a peer that still sends may miss the answer."""
-    read = 0
-    while chunk := await request.content.readany():
-        read += len(chunk)
-        if read > _DRAIN_LIMIT:
-            return False
-    return True
