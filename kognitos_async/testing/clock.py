@@ -27,6 +27,15 @@ class Clock:
         """The time in seconds since an arbitrary moment."""
         return self._time() + self._base + self._advanced
 
+    @property
+    def origin(self) -> float:
+        """The Unix time at which `now` was 0, as it seems now."""
+        return time.time() - self.now()
+
+    def resume(self, origin: float) -> None:
+        """Let `now` be what it would be had the clock of this `origin` run on."""
+        self._base += time.time() - origin - self.now()
+
     def wall(self) -> datetime:
         """The time of day, in UTC, as far ahead of the machine's as `advance` was told."""
         return datetime.now(UTC) + timedelta(seconds=self._advanced)

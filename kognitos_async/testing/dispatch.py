@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.state import State
 
 _logger = logging.getLogger("kognitos_async.testing")
 _UNKNOWN = "unknown"
@@ -44,6 +45,7 @@ class Dispatcher:
         seed: int,
         date: Callable[[datetime], datetime] | None,
         worker_header: str,
+        state: State,
     ) -> None:
         self.router = Router(apis)
         self.log = RequestLog(log_limit)
@@ -57,6 +59,7 @@ class Dispatcher:
         self._clock = clock
         self._date = date
         self._worker_header = worker_header
+        self._state = state
         self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
         self._requests = 0
 
@@ -119,6 +122,7 @@ class Dispatcher:
         if fault is None or fault.after_work:
             made = route.handler(call)
             reply = await made if isawaitable(made) else made
+            self._state.flush()
         reply = reply or Reply(200)
         reply = self._stamp(reply) if handle is None else await self._altered(api, reply, handle, seen)
         return await self._deliver(delivery, request, reply, fault)

@@ -19,10 +19,12 @@ from kognitos_async.testing.rest_v2.control import EmulatedRestV2
 from kognitos_async.testing.rest_v2.file_store import FileStore
 from kognitos_async.testing.rest_v2.world import World
 from kognitos_async.testing.schedule import Schedule
+from kognitos_async.testing.state import StateFile, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from os import PathLike
     from types import TracebackType
 
     from kognitos_async import KognitosClient, PlatformClient
@@ -71,6 +73,8 @@ class KognitosServer(EmulatedRestV2):
         seed: The same seed gives the same ids, outcomes and chances.
         host: Where to listen.
         port: 0 for a free port.
+        state: A file that keeps runs and files, so that a server started with it later, in another process
+            too, goes on with them. Raises OSError when it is in use or not such a file.
     """
 
     def __init__(
@@ -106,9 +110,11 @@ class KognitosServer(EmulatedRestV2):
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
+        state: str | PathLike[str] | None = None,
     ) -> None:
         self.api_key = api_key
         self._clock = clock = Clock()
+        self._state = kept = Transient() if state is None else StateFile(state, clock, seed=seed)
         schedule = schedule or Schedule.fixed(0.2)
         ranking = Ranking(order, jitter=order_jitter, seed=seed)
 
@@ -126,9 +132,14 @@ class KognitosServer(EmulatedRestV2):
             seed=seed,
             list_lag=list_lag,
             created_at=created_at,
+            state=kept,
         )
         store = FileStore(
-            clock, lifetime=form_lifetime, max_size=max_file_size, keep_limit=keep_content_limit
+            clock,
+            lifetime=form_lifetime,
+            max_size=max_file_size,
+            keep_limit=keep_content_limit,
+            state=kept,
         )
         super().__init__(world, store, agent_id=agent_id)
         rest_v2 = RestV2(
@@ -142,6 +153,7 @@ class KognitosServer(EmulatedRestV2):
             strict_files=strict_files,
             stored_name=stored_name,
             capacity_message=capacity_message,
+            secret=kept.secret,
         )
         platform_world = PlatformWorld(
             clock=clock,
@@ -153,6 +165,7 @@ class KognitosServer(EmulatedRestV2):
             workspace_id=workspace_id,
             list_lag=list_lag,
             created_at=created_at,
+            state=kept,
         )
         self._objects = PlatformFiles(platform_world, max_size=max_file_size, keep_limit=keep_content_limit)
         self.platform = EmulatedPlatform(platform_world, self._objects, token=token, url=lambda: self.url)
@@ -166,6 +179,7 @@ class KognitosServer(EmulatedRestV2):
             list_outputs=list_outputs,
             run_id_form=run_id_form,
             capacity_message=capacity_message,
+            secret=kept.secret,
         )
         self._dispatcher = Dispatcher(
             (rest_v2, platform_v1, store, self._objects),
@@ -175,6 +189,7 @@ class KognitosServer(EmulatedRestV2):
             seed=seed,
             date=date,
             worker_header=worker_header,
+            state=kept,
         )
         self._listener = Listener(self._dispatcher, clock, host=host, port=port)
 
@@ -187,6 +202,8 @@ class KognitosServer(EmulatedRestV2):
     async def stop(self) -> None:
         """Stop listening and end every request under way; does nothing when stopped already."""
         await self._listener.stop()
+        self._state.flush()
+        self._state.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -205,6 +222,8 @@ class KognitosServer(EmulatedRestV2):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.stop_thread()
+        self._state.flush()
+        self._state.close()
 
     @property
     def url(self) -> str:

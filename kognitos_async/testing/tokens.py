@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 
 import msgspec
 
@@ -30,10 +29,10 @@ class _Place(msgspec.Struct, array_like=True):
 
 
 class Tokens:
-    """Issues tokens and reads them back."""
+    """Issues tokens, signed with a secret, and reads them back."""
 
-    def __init__(self) -> None:
-        self._secret = secrets.token_bytes(32)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._wordings = 0
         self._decoder = msgspec.json.Decoder(_Place)
 

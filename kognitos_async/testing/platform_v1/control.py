@@ -188,9 +188,10 @@ def platform_api(
     list_outputs: bool,
     run_id_form: RunIdForm,
     capacity_message: str,
+    secret: bytes,
 ) -> PlatformV1:
     """The API over this world and store, with every handler in its place."""
-    pages = Pages()
+    pages = Pages(secret)
     runs = RunHandlers(
         world, pages, list_outputs=list_outputs, run_id_form=run_id_form, capacity_message=capacity_message
     )

@@ -200,6 +200,7 @@ class ExceptionHandlers:
             if not event.is_done(now):
                 event.payload = event.payload_at(now)
                 event.done_at = now
+                self._world.keep(self._run(ask))
         return Reply(200, {})
 
     def _stream_events(self, ask: Ask) -> Reply:

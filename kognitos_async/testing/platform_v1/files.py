@@ -6,8 +6,7 @@ import base64
 import hmac
 import mimetypes
 import re
-import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +70,8 @@ class PlatformFiles:
         self._clock: Clock = world.clock
         self._max_size = max_size
         self._keep_limit = keep_limit
-        self._secret = secrets.token_bytes(20)
-        self._files: dict[str, EmulatedFile] = {}
+        self._secret = world.state.secret
+        self._files = {file["id"]: EmulatedFile(**file) for file in world.state.load("platform_file")}
         self.files: Mapping[str, EmulatedFile] = LiveView(self._files)
 
     @property
@@ -89,7 +88,13 @@ class PlatformFiles:
 
     def add(self, filename: str, content: bytes) -> EmulatedFile:
         """A file that was uploaded before."""
-        return self._keep(self._world.new_id(), filename, content_of(content, keep_limit=self._keep_limit))
+        return self._keep(self._new_id(), filename, content_of(content, keep_limit=self._keep_limit))
+
+    def _new_id(self) -> str:
+        drawn = self._world.new_id()
+        while drawn in self._files:
+            drawn = self._world.new_id()
+        return drawn
 
     def _keep(self, file_id: str, filename: str, content: Content) -> EmulatedFile:
         file = EmulatedFile(
@@ -103,6 +108,7 @@ class PlatformFiles:
             created_ns=to_nanoseconds(datetime.now(UTC)),
         )
         self._files[file_id] = file
+        self._world.state.changed("platform_file", file_id, lambda: asdict(file))
         return file
 
     def _file(self, ask: Ask) -> EmulatedFile:
@@ -120,7 +126,7 @@ class PlatformFiles:
             # A peer that still sends may miss the answer.
             await drain(ask.call.request)
             raise
-        file = self._keep(self._world.new_id(), filename, content)
+        file = self._keep(self._new_id(), filename, content)
         return Reply(201, {"metadata": _metadata(file)}, headers={"Location": f"/api/v1/{file.name}"})
 
     async def _receive(self, request: web.BaseRequest) -> tuple[str, Content]:
@@ -170,11 +176,13 @@ class PlatformFiles:
         return _whole(self._file(ask), "application/octet-stream")
 
     def _delete(self, ask: Ask) -> Reply:
-        del self._files[self._file(ask).id]
+        file_id = self._file(ask).id
+        del self._files[file_id]
+        self._world.state.changed("platform_file", file_id, lambda: None)
         return Reply(200, {})
 
     def _upload_url(self, ask: Ask) -> Reply:
-        return Reply(200, {"upload_uri": self._presigned(ask, "PUT", self._world.new_id())})
+        return Reply(200, {"upload_uri": self._presigned(ask, "PUT", self._new_id())})
 
     def _download_url(self, ask: Ask) -> Reply:
         return Reply(200, {"download_uri": self._presigned(ask, "GET", self._file(ask).id)})

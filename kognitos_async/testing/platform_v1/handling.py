@@ -117,8 +117,8 @@ def filter_of(ask: Ask, fields: aip160.Fields) -> aip160.Filter:
 class Pages:
     """Cuts lists into pages, and issues tokens that are good for the very same question only."""
 
-    def __init__(self) -> None:
-        self._tokens = Tokens()
+    def __init__(self, secret: bytes) -> None:
+        self._tokens = Tokens(secret)
 
     def size(self, ask: Ask, default: int) -> int:
         """The page size: `default` unless it is asked for, 1000 at most. Raises ApiError when negative."""

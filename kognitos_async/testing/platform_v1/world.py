@@ -8,6 +8,7 @@ import random
 import string
 import threading
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,9 @@ from kognitos_async.testing.platform_v1.model import (
     default_members,
     planned_steps,
 )
+from kognitos_async.testing.platform_v1.records import record_of, run_of
 from kognitos_async.testing.platform_v1.values import to_nanoseconds, to_values
+from kognitos_async.testing.state import Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from kognitos_async.testing.keyset import Ranking
     from kognitos_async.testing.platform_v1.values import Values
     from kognitos_async.testing.schedule import Schedule
+    from kognitos_async.testing.state import Record, State
     from kognitos_async.testing.tokens import Key
 
 AGENT = "astral"
@@ -79,6 +83,7 @@ class PlatformWorld:
         workspace_id: str,
         list_lag: float = 0.0,
         created_at: Callable[[datetime], datetime] | None = None,
+        state: State | None = None,
     ) -> None:
         self.lock = threading.RLock()
         """Held by whoever reads or changes the world: requests and tests may come from two threads."""
@@ -105,10 +110,47 @@ class PlatformWorld:
         self._active = 0
         self._last_created = 0
         self._numbers = 0
+        self.state = state or Transient()
+        self._restore()
+
+    def _restore(self) -> None:
+        for record in self.state.load("exception"):
+            exception = EmulatedException(**record)
+            self._exceptions[exception.id] = exception
+            self._numbers = max(self._numbers, exception.number)
+        for record in self.state.load("platform_run"):
+            run = run_of(record, self._exceptions, self.catch_up)
+            self._insert(run)
+            self._active += run.is_active
+            self._last_created = max(self._last_created, run.created_ns)
+            numbers = [event.number for events in run.said.values() for event in events]
+            self._numbers = max([self._numbers, *numbers])
+            self._await_next(run)
+
+    def keep(self, run: EmulatedPlatformRun) -> None:
+        """Report that the run, or its exception, has changed."""
+
+        def record() -> Record:
+            with self.lock:
+                return record_of(run)
+
+        self.state.changed("platform_run", run.id, record)
+        exception = run.exception
+        if exception is not None:
+            self.state.changed("exception", exception.id, lambda: asdict(exception))
+
+    def _insert(self, run: EmulatedPlatformRun) -> None:
+        self._runs[run.id] = run
+        self._run_list.append(run)
+        self._keyset(run.automation_id).add((self._ranking.rank(run.id, run.created_ns / 1e9), run.number))
 
     def new_id(self) -> str:
         """An id like the API's own."""
-        return "".join(self._random.choices(_ID_LETTERS, k=_ID_LENGTH))
+        drawn = ""
+        # Ids may be taken by what an earlier server with the same state made.
+        while not drawn or drawn in self._runs or drawn in self._exceptions:
+            drawn = "".join(self._random.choices(_ID_LETTERS, k=_ID_LENGTH))
+        return drawn
 
     def _number(self) -> int:
         self._numbers += 1
@@ -183,9 +225,7 @@ class PlatformWorld:
             course=(schedule or self.schedule).plan(number),
             catch_up=self.catch_up,
         )
-        self._runs[run.id] = run
-        self._run_list.append(run)
-        self._keyset(automation.id).add((self._ranking.rank(run.id, run.created_ns / 1e9), number))
+        self._insert(run)
         if state is not None:
             self._move(run, Step(started, state, default_members(state)))
         else:
@@ -289,6 +329,7 @@ class PlatformWorld:
             pending.updated_ns = run.nanoseconds_of(step.at)
         if step.word == "completed" and run.said:
             self.add_event(run, "completion_response", {"content": "The run has completed."}, at=step.at)
+        self.keep(run)
 
     def _completion(self, run: EmulatedPlatformRun, now: float) -> Sequence[Step]:
         seconds = max(0.0, run.course.settled_after - run.course.running_after)
@@ -356,6 +397,7 @@ class PlatformWorld:
             done_at=at + seconds,
         )
         run.said.setdefault(agent_id, []).append(event)
+        self.keep(run)
         return event
 
     # What is asked of all runs

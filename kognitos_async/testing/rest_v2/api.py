@@ -42,6 +42,7 @@ class RestV2:
         strict_files: bool,
         stored_name: Callable[[str], str],
         capacity_message: str,
+        secret: bytes,
     ) -> None:
         self.api_key = api_key
         self._world = world
@@ -53,7 +54,7 @@ class RestV2:
         self._strict_files = strict_files
         self._stored_name = stored_name
         self._capacity_message = capacity_message
-        self._tokens = Tokens()
+        self._tokens = Tokens(secret)
         self._schemas = schema.load("rest_v2.openapi.json")
 
     @property

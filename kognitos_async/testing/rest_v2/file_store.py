@@ -8,7 +8,7 @@ import hmac
 import mimetypes
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.state import State
 
 BUCKET = "kognitos-uploads"
 FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
@@ -84,16 +85,21 @@ class FileStore:
 
     prefix = "/_files"
 
-    def __init__(self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int) -> None:
+    def __init__(
+        self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int, state: State
+    ) -> None:
         self.leaks = 0
         """Requests that carried an API key, which must never come here."""
         self._clock = clock
         self._lifetime = lifetime
         self._max_size = max_size
         self._keep_limit = keep_limit
-        self._secret = secrets.token_bytes(20)
-        self._forms: dict[str, tuple[str, str]] = {}
-        self._files: dict[str, StoredFile] = {}
+        self._secret = state.secret
+        self._state = state
+        self._forms: dict[str, tuple[str, str]] = {
+            form["key"]: (form["file_id"], form["name"]) for form in state.load("form")
+        }
+        self._files = {file["id"]: StoredFile(**file) for file in state.load("file")}
         self.files: Mapping[str, StoredFile] = LiveView(self._files)
 
     @property
@@ -136,6 +142,7 @@ class FileStore:
         encoded = base64.b64encode(msgspec.json.encode(policy)).decode()
         values = (key, _ACCESS_KEY, token, encoded, self._sign(encoded), content_type)
         self._forms[key] = (file_id, name)
+        self._state.changed("form", key, lambda: {"key": key, "file_id": file_id, "name": name})
         return UploadForm(
             file_id, name, f"{origin}{self.prefix}/{BUCKET}", dict(zip(FORM_FIELDS, values, strict=True))
         )
@@ -152,8 +159,12 @@ class FileStore:
             content=kept.data,
             content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
         )
-        self._files[file.id] = file
+        self._keep(file)
         return file
+
+    def _keep(self, file: StoredFile) -> None:
+        self._files[file.id] = file
+        self._state.changed("file", file.id, lambda: asdict(file))
 
     async def _upload(self, call: Call) -> Reply:
         request = call.request
@@ -166,7 +177,7 @@ class FileStore:
             if not await drain(request):
                 reply.headers = {"Connection": "close"}
             return reply
-        self._files[file.id] = file
+        self._keep(file)
         return Reply(204, headers={"ETag": f'"{file.sha256[:32]}"'})
 
     async def _receive(self, request: web.BaseRequest) -> StoredFile:

@@ -8,7 +8,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import msgspec
 from kognitos_async.testing.keyset import Keyset, Ranking
 from kognitos_async.testing.live_view import LiveView
 from kognitos_async.testing.schedule import REST_V2_WORDS, SETTLED_WORDS, Course, Schedule
+from kognitos_async.testing.state import Record, State, Transient, fields_of
 
 if TYPE_CHECKING:
     from kognitos_async.testing.clock import Clock
@@ -123,6 +124,7 @@ class World:
         seed: int,
         list_lag: float = 0.0,
         created_at: Callable[[datetime], datetime] | None = None,
+        state: State | None = None,
     ) -> None:
         self.lock = threading.RLock()
         """Held by whoever reads or changes the world: requests and tests may come from two threads."""
@@ -143,10 +145,16 @@ class World:
         self._unsettled: set[int] = set()
         self._settling: list[tuple[float, int]] = []
         self.runs: Mapping[str, EmulatedRun] = LiveView(self._runs)
+        self._state = state or Transient()
+        for record in self._state.load("run"):
+            self._insert(run_of(record, clock))
 
     def new_id(self) -> str:
         """An id as the vendor's: 25 lower-case letters and digits, the same ones for the same seed."""
-        return "".join(self._ids.choices(_ID_LETTERS, k=_ID_LENGTH))
+        drawn = ""
+        while not drawn or drawn in self._runs:  # as those of an earlier server with the same state are
+            drawn = "".join(self._ids.choices(_ID_LETTERS, k=_ID_LENGTH))
+        return drawn
 
     # Processes
 
@@ -230,18 +238,29 @@ class World:
         if run.id in self._runs:
             message = f"there is a run {run.id} already"
             raise ValueError(message)
+        self._insert(run)
+        self._keep(run)
+        return run
+
+    def _insert(self, run: EmulatedRun) -> None:
         self._runs[run.id] = run
         self._run_list.append(run)
-        self._names.setdefault(name, []).append(run)
-        key = (self._ranking.rank(run.id, run.created_at.timestamp()), number)
-        self._keyset(process.agent_id, process.id, None).add(key)
-        self._keyset(process.agent_id, process.id, process.stage).add(key)
-        if status is None:
-            self._unsettled.add(number)
-            heapq.heappush(self._settling, (run.settles_at, number))
-        elif status not in SETTLED_WORDS:
-            self._unsettled.add(number)
-        return run
+        self._names.setdefault(run.name, []).append(run)
+        key = (self._ranking.rank(run.id, run.created_at.timestamp()), run.number)
+        self._keyset(run.agent_id, run.process_id, None).add(key)
+        self._keyset(run.agent_id, run.process_id, run.stage).add(key)
+        if not run.pinned:
+            self._unsettled.add(run.number)
+            heapq.heappush(self._settling, (run.settles_at, run.number))
+        elif run.status not in SETTLED_WORDS:
+            self._unsettled.add(run.number)
+
+    def _keep(self, run: EmulatedRun) -> None:
+        def record() -> Record:
+            with self.lock:
+                return record_of(run)
+
+        self._state.changed("run", run.id, record)
 
     def set_status(self, run_id: str, word: str, outputs: Facts | None) -> EmulatedRun:
         """The run, whose status stays `word` from now on. Raises KeyError for an unknown run."""
@@ -251,6 +270,7 @@ class World:
             self._unsettled.discard(run.number)
         else:
             self._unsettled.add(run.number)
+        self._keep(run)
         return run
 
     def unsettled(self) -> int:
@@ -299,6 +319,24 @@ class World:
         if keyset is None:
             keyset = self._run_keysets[key] = Keyset(descending=self._ranking.descending)
         return keyset
+
+
+def record_of(run: EmulatedRun) -> Record:
+    """The run as plain values, for a state that outlives the server."""
+    names = [field.name for field in fields(run) if field.name not in {"_clock", "_course"}]
+    course = fields_of(run._course, "running_after", "settled_after", "outcome")  # noqa: SLF001 - of this module
+    return {**fields_of(run, *names), "_course": course}
+
+
+def run_of(record: Record, clock: Clock) -> EmulatedRun:
+    """The run of a record."""
+    pairs = {
+        name: None if record[name] is None else tuple(map(tuple, record[name]))
+        for name in ("inputs", "_outputs")
+    }
+    course = Course(**record["_course"])
+    file_ids = tuple(record["file_ids"])
+    return EmulatedRun(**{**record, **pairs, "file_ids": file_ids, "_course": course, "_clock": clock})
 
 
 def as_pairs(facts: Facts) -> tuple[tuple[str, Scalar], ...]:

@@ -1,0 +1,157 @@
+"""A file that keeps runs and files of the emulator, so that they survive its process."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from os import PathLike
+
+    from kognitos_async.testing.clock import Clock
+
+Record = dict[str, Any]
+"""One object as plain values."""
+
+
+class State(Protocol):
+    """Where worlds report what changed, and find what was there before."""
+
+    secret: bytes
+    """Signs page tokens and upload forms."""
+
+    def load(self, kind: str) -> list[Record]:
+        """The records of a kind, in the order in which they were first kept."""
+        ...
+
+    def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
+        """Keep `record()` at the next flush, or forget what was kept if that is None."""
+        ...
+
+    def flush(self) -> None:
+        """Write what changed. Every answer waits for this, so that no client knows more than the file."""
+        ...
+
+    def close(self) -> None:
+        """Let another server use it."""
+        ...
+
+
+class Transient:
+    """Keeps nothing."""
+
+    def __init__(self) -> None:
+        self.secret = secrets.token_bytes(32)
+
+    def load(self, kind: str) -> list[Record]:  # noqa: ARG002 - as the protocol says
+        """Nothing."""
+        return []
+
+    def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
+        """Nothing happens."""
+
+    def flush(self) -> None:
+        """Nothing happens."""
+
+    def close(self) -> None:
+        """Nothing happens."""
+
+
+class StateFile:
+    """A SQLite file, open in one process at a time.
+
+    It survives the end of the process, kill -9 included, but not a power cut: it is not synced to disk.
+    Raises OSError for a file that another server uses or that is none of these, and ValueError for one that
+    was made with another seed, whose processes and automations have other ids.
+    """
+
+    def __init__(self, path: str | PathLike[str], clock: Clock, *, seed: int) -> None:
+        self._path = path
+        self._clock = clock
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[str, str], Callable[[], Record | None]] = {}
+        self._file: sqlite3.Connection | None = None
+        found = self.load("server")
+        settings: Record = found[0] if found else {"seed": seed, "secret": secrets.token_bytes(32)}
+        if settings["seed"] != seed:
+            self.close()
+            message = f"seed must be {settings['seed']}, with which {path} was made, got {seed}"
+            raise ValueError(message)
+        self.secret: bytes = settings["secret"]
+        if "origin" in settings:
+            clock.resume(settings["origin"])
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3  # noqa: PLC0415 - few servers keep a state
+
+        if self._file is not None:
+            return self._file
+        file = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            file.execute("PRAGMA locking_mode = EXCLUSIVE")
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = OFF")
+            file.execute(
+                "CREATE TABLE IF NOT EXISTS record"
+                " (number INTEGER PRIMARY KEY, kind TEXT, key TEXT, data BLOB, UNIQUE (kind, key))"
+            )
+        except sqlite3.DatabaseError as error:
+            file.close()
+            busy = isinstance(error, sqlite3.OperationalError)
+            number, what = (errno.EBUSY, "cannot be used") if busy else (errno.EINVAL, "is not one")
+            raise OSError(number, f"state file {what} ({error})", str(self._path)) from error
+        self._file = file
+        return file
+
+    def load(self, kind: str) -> list[Record]:
+        """The records of a kind, in the order in which they were first kept."""
+        rows = self._open().execute("SELECT data FROM record WHERE kind = ? ORDER BY number", (kind,))
+        return [msgspec.msgpack.decode(data) for (data,) in rows]
+
+    def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
+        """Keep `record()` at the next flush."""
+        with self._lock:
+            self._pending[kind, key] = record
+
+    def flush(self) -> None:
+        """Write what changed, in one transaction."""
+        with self._lock:
+            pending, self._pending = self._pending, {}
+        if not pending:
+            return
+        # Outside of the lock: a record is made under the lock of its world, whose holder may report changes.
+        rows = [(kind, key, record()) for (kind, key), record in pending.items()]
+        server = {"seed": self._seed, "secret": self.secret, "origin": self._clock.origin}
+        kept = [(kind, key, record) for kind, key, record in [*rows, ("server", "", server)] if record]
+        with self._lock:
+            file = self._open()
+            file.execute("BEGIN")
+            file.executemany(
+                "DELETE FROM record WHERE kind = ? AND key = ?",
+                [(kind, key) for kind, key, record in rows if record is None],
+            )
+            file.executemany(
+                "INSERT INTO record (kind, key, data) VALUES (?, ?, ?)"
+                " ON CONFLICT (kind, key) DO UPDATE SET data = excluded.data",
+                [(kind, key, msgspec.msgpack.encode(record)) for kind, key, record in kept],
+            )
+            file.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let another server use the file. The next flush opens it again."""
+        with self._lock:
+            file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+def fields_of(value: object, *names: str) -> Record:
+    """These attributes of an object by name."""
+    return {name: getattr(value, name) for name in names}
