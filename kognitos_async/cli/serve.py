@@ -6,6 +6,7 @@ import asyncio
 import signal
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,7 @@ class Order(StrEnum):
 
 
 def serve(
+    *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than loopback only with --allow-remote.")
@@ -48,6 +50,14 @@ def serve(
         str, typer.Option(metavar="SECONDS|LOW-HIGH", help="How long runs take to settle.")
     ] = "2-10",
     seed: Annotated[int, typer.Option(help="The same seed gives the same ids and outcomes.")] = 0,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep runs and files here, so that they survive a restart."),
+    ] = None,
+    control_token: Annotated[
+        str | None,
+        typer.Option(metavar="TOKEN", help="Let holders of TOKEN set faults and read counts over HTTP."),
+    ] = None,
 ) -> None:
     """Run the emulator until Ctrl-C, and print the environment that leads clients of both APIs to it."""
     if not allow_remote and not is_loopback(host):
@@ -68,6 +78,8 @@ def serve(
         seed=seed,
         host=host,
         port=port,
+        state=state,
+        control_token=control_token,
     )
     run_command(_until_interrupted(server))
 

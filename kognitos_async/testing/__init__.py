@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         EmulatedException,
         EmulatedPlatformRun,
     )
+    from kognitos_async.testing.remote import ServerControl
     from kognitos_async.testing.request_log import SeenRequest
     from kognitos_async.testing.rest_v2.file_store import StoredFile
     from kognitos_async.testing.rest_v2.world import EmulatedProcess, EmulatedRun
@@ -41,6 +42,7 @@ __all__ = [
     "KognitosServer",
     "Schedule",
     "SeenRequest",
+    "ServerControl",
     "StoredFile",
     "faults",
 ]
@@ -59,6 +61,7 @@ _HOMES = {
     "KognitosServer": "server",
     "Schedule": "schedule",
     "SeenRequest": "request_log",
+    "ServerControl": "remote",
     "StoredFile": "rest_v2.file_store",
 }
 

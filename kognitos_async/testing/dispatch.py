@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from kognitos_async.testing import fault_kinds as kinds
+from kognitos_async.testing.control import PREFIX
 from kognitos_async.testing.delivery import Delivery, body_of, break_connection, plain
 from kognitos_async.testing.fault_queue import FaultHandle, FaultQueue
 from kognitos_async.testing.request_log import REDACTED, SECRET_HEADERS, RequestLog, SeenRequest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kognitos_async.testing.clock import Clock
+    from kognitos_async.testing.control import ControlApi
     from kognitos_async.testing.state import State
 
 _logger = logging.getLogger("kognitos_async.testing")
@@ -54,6 +56,7 @@ class Dispatcher:
         """Held while faults are chosen and requests counted: tests ask and arm from other threads."""
         self.delivery: Delivery | None = None
         """Set while the server runs."""
+        self.control: ControlApi | None = None
         self.latency = latency
         self._default_api = apis[0]
         self._clock = clock
@@ -66,6 +69,8 @@ class Dispatcher:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to one request, which is logged and counted."""
         raw_path = request.rel_url.raw_path
+        if self.control is not None and raw_path.startswith(PREFIX):
+            return await self.control.respond(request)
         methods, path = self.router.find(raw_path)
         route = methods.get(request.method)
         seen = SeenRequest(

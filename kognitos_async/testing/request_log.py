@@ -69,3 +69,17 @@ class RequestLog:
             for (name, sender, answered), count in self._answered.items()
             if operation in {None, name} and worker in {None, sender} and answered == status
         )
+
+    def summary(self) -> dict[str, Any]:
+        """All counters."""
+        found: dict[str, Counter[str]] = {
+            "by_operation": Counter(),
+            "by_worker": Counter(),
+            "by_status": Counter(),
+        }
+        for (operation, worker), count in self._arrived.items():
+            found["by_operation"][operation] += count
+            found["by_worker"][worker] += count
+        for (_, _, status), count in self._answered.items():
+            found["by_status"][str(status)] += count
+        return {"requests": self._arrived.total(), **{name: dict(counts) for name, counts in found.items()}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from kognitos_async.testing.clock import Clock
+from kognitos_async.testing.control import ControlApi
 from kognitos_async.testing.dispatch import Dispatcher
 from kognitos_async.testing.fault_queue import FaultHandle
 from kognitos_async.testing.faults import CAPACITY_MESSAGE
@@ -75,6 +76,7 @@ class KognitosServer(EmulatedRestV2):
         port: 0 for a free port.
         state: A file that keeps runs and files, so that a server started with it later, in another process
             too, goes on with them. Raises OSError when it is in use or not such a file.
+        control_token: Lets whoever has it use `ServerControl`; None serves no control.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class KognitosServer(EmulatedRestV2):
         host: str = "127.0.0.1",
         port: int = 0,
         state: str | PathLike[str] | None = None,
+        control_token: str | None = None,
     ) -> None:
         self.api_key = api_key
         self._clock = clock = Clock()
@@ -191,6 +194,8 @@ class KognitosServer(EmulatedRestV2):
             worker_header=worker_header,
             state=kept,
         )
+        if control_token is not None:
+            self._dispatcher.control = ControlApi(self, control_token)
         self._listener = Listener(self._dispatcher, clock, host=host, port=port)
 
     # Life cycle
@@ -318,6 +323,11 @@ class KognitosServer(EmulatedRestV2):
         """How many requests came in: of an operation, of a worker; with a status, how many it answered."""
         with self._dispatcher.lock:
             return self._dispatcher.log.count(operation, status, worker)
+
+    def requests(self) -> dict[str, Any]:
+        """How many requests came in: `requests`, `by_operation`, `by_status`, `by_worker`."""
+        with self._dispatcher.lock:
+            return self._dispatcher.log.summary()
 
     @property
     def log(self) -> list[SeenRequest]:

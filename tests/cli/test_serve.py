@@ -6,11 +6,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from kognitos_async import KognitosClient, PlatformClient, PollPolicy, RateLimitError, RetryPolicy, RunStatus
 from kognitos_async.cli.app import run
+from kognitos_async.testing import ServerControl
 
 
 async def use(environ: dict[str, str]) -> RunStatus:
@@ -55,6 +58,54 @@ async def test_clients_of_both_apis_take_that_environment_as_it_is(command, monk
         assert (await client.run_and_wait(process_id, name="a run", timeout=20)).settled
     started.send_signal(signal.SIGTERM)
     assert re.fullmatch(r"requests ([4-9]|1\d), runs 2, files 0\n", started.communicate(timeout=20)[0])
+
+
+async def test_a_run_survives_kill_9_and_moves_on(command, tmp_path):
+    options = ["--state", str(tmp_path / "state"), "--duration", "3"]
+    started, environ = command.serve(*options)
+    port = environ["KOGNITOS_BASE_URL"].rpartition(":")[2].partition("/")[0]
+    settings = {"base_url": environ["KOGNITOS_BASE_URL"], "agent_id": environ["KOGNITOS_AGENT_ID"]}
+    async with KognitosClient(environ["KOGNITOS_API_KEY"], **settings) as client:
+        run = await client.runs.start(environ["KOGNITOS_PROCESS_ID"], name="a run")
+    started.kill()
+    started.wait()
+    _, again = command.serve(*options, "--port", port)
+    assert again == environ
+    async with KognitosClient(
+        environ["KOGNITOS_API_KEY"], poll=PollPolicy(initial=0.05), **settings
+    ) as client:
+        assert (await client.wait_for_run(run, timeout=20)).settled
+
+
+def test_another_process_sets_faults_and_counts(command):
+    _, environ = command.serve("--control-token", "secret")
+    control = ServerControl(environ["KOGNITOS_BASE_URL"].removesuffix("/v2"), "secret")
+    fault = control.misbehave("get_health", "unavailable", worker="w1", times=None)
+    program = (
+        "import asyncio, os, sys, aiohttp\n"
+        "from kognitos_async import KognitosClient, KognitosError, RetryPolicy\n"
+        "async def main():\n"
+        "    async with aiohttp.ClientSession(headers={'X-Worker': sys.argv[1]}) as session:\n"
+        "        async with KognitosClient(session=session, retry=RetryPolicy(max_attempts=1)) as client:\n"
+        "            try:\n"
+        "                await client.health()\n"
+        "            except KognitosError as error:\n"
+        "                print(error.status)\n"
+        "asyncio.run(main())\n"
+    )
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", program, worker],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for worker in ("w1", "w2")
+    ]
+    assert answers == ["503\n", ""]
+    assert (fault.hits, control.count("get_health", worker="w2", status=200)) == (1, 1)
+    assert control.summary()["by_worker"] == {"w1": 1, "w2": 1}
 
 
 async def test_all_addresses_are_served_where_that_is_allowed(command):
