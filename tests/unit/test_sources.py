@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import hashlib
 import io
 import os
 import tempfile
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import pretty
 
-from kognitos_async.uploads.file_store import allowed_headers, refusal
-from kognitos_async.uploads.multipart import encode_form
+from kognitos_async import FileSource
+from kognitos_async.uploads.file_store import allowed_headers, refusal, unsafe_url
+from kognitos_async.uploads.multipart import Form, encode_form
 from kognitos_async.uploads.sources import name_of, open_source
 
 CONTENT = bytes(range(256)) * 9000  # more than two pieces
@@ -208,6 +211,59 @@ def test_a_missing_or_wrong_file_name_is_refused(source, given_name, error):
         name_of(source, given_name)
 
 
+# FileSource
+
+
+def test_a_file_source_knows_its_name():
+    """Given, or that of its path; content needs one."""
+    assert FileSource("x/a.pdf").name == "a.pdf"
+    assert FileSource(Path("x/a.pdf"), "b.pdf").name == "b.pdf"
+    assert FileSource(bytearray(b"abc"), file_name="b.pdf").source == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "word"),
+    [
+        ((b"abc",), ValueError, "file_name"),
+        ((b"abc", ""), ValueError, "file_name"),
+        (("a.pdf", 3), TypeError, "file_name"),
+        ((io.BytesIO(), "a"), TypeError, "source"),
+        ((None, "a"), TypeError, "source"),
+    ],
+)
+def test_a_file_source_is_checked_when_it_is_made(arguments, error, word):
+    """Its upload may come hours later."""
+    with pytest.raises(error, match=f"{word} must"):
+        FileSource(*arguments)
+
+
+def test_the_content_of_a_file_source_is_not_shown():
+    """By repr or rich."""
+    source = FileSource(b"s3cr3t content", "a.pdf")
+    shown = f"{source!r} {pretty.pretty_repr(source)}"
+    assert "s3cr3t" not in shown
+    assert shown.count("<14 bytes>") == 2
+    assert repr(FileSource("x/a.pdf")) == "FileSource('x/a.pdf', file_name='a.pdf')"
+
+
+async def test_the_hash_of_a_file_source_is_that_of_its_content(tmp_path):
+    """Whether it is a path or bytes; what can be read once only has none."""
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    assert await FileSource(file_at(tmp_path / "f")).content_hash() == expected
+    assert await FileSource(CONTENT, "f").content_hash() == expected
+    with pytest.raises(FileNotFoundError):
+        await FileSource(tmp_path / "none").content_hash()
+    with pytest.raises(ValueError, match="read twice"):
+        await FileSource("/dev/null", "f").content_hash()
+
+
+async def test_a_file_source_is_opened_as_what_it_holds(tmp_path):
+    """Content or a path."""
+    for found in (FileSource(CONTENT, "f"), FileSource(file_at(tmp_path / "f"))):
+        async with open_source(found, None) as source:
+            assert await content(source) == CONTENT
+
+
 # The form
 
 names = st.text(min_size=1, max_size=30).filter(lambda text: text.isprintable())
@@ -229,7 +285,10 @@ def test_fields_come_in_their_order_and_the_file_last(fields):
         assert f'name="{name.replace(chr(34), "%22")}"'.encode() in head
 
 
-@pytest.mark.parametrize("name", ['a"b.pdf', "a\r\nX-Evil: 1\r\n.pdf", 'x"; name="key', "ü.pdf"])
+@pytest.mark.parametrize(
+    "name",
+    ['a"b.pdf', "a\r\nX-Evil: 1\r\n.pdf", 'x"; name="key', "ü.pdf", "a.pdf\x00.txt", "a\x1b[2J\x0b\x7f"],
+)
 def test_a_file_name_cannot_break_out_of_its_header(name):
     """Quotes and line ends are escaped as browsers do."""
     form = encode_form({}, name)
@@ -237,6 +296,14 @@ def test_a_file_name_cannot_break_out_of_its_header(name):
     message = email.parser.Parser().parsestr(head.partition("\r\n")[2])
     assert message.keys() == ["Content-Disposition", "Content-Type"]
     assert head.count('name="') == 2
+    assert head.replace("\r\n", "").isprintable()
+
+
+def test_control_characters_of_a_file_name_are_percent_encoded():
+    """All of C0, and DEL; other characters stay as they are."""
+    head = encode_form({}, "".join(map(chr, range(32))) + "\x7f\x80ü%.txt").head.decode()
+    encoded = "".join(f"%{code:02X}" for code in range(32)) + "%7F\x80ü%.txt"
+    assert f'filename="{encoded}"' in head
 
 
 @pytest.mark.parametrize(
@@ -299,3 +366,30 @@ def test_every_form_has_a_boundary_of_its_own():
     boundaries = {encode_form({}, "a").content_type for _ in range(50)}
     assert len(boundaries) == 50
     assert min(len(boundary) for boundary in boundaries) >= len("multipart/form-data; boundary=") + 32
+
+
+def test_a_form_does_not_show_its_fields():
+    """They are presigned."""
+    form = encode_form({"signature": "s3cr3t"}, "a")
+    assert "s3cr3t" not in f"{form!r} {pretty.pretty_repr(form)} {Form()!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://store.example/x?a=b", True),
+        ("http://127.0.0.1:9000/x", True),
+        ("http://[::1]/x", True),
+        ("http://store.example/x", False),
+        ("https://foo..bar.example/x", False),
+        ("https://.example/x", False),
+        (f"https://{'a' * 64}.example/x", False),
+        ("https://", False),
+        ("https://host:99999/x", False),
+        ("ftp://127.0.0.1/x", False),
+        ("", False),
+    ],
+)
+def test_files_go_to_https_and_to_hosts_that_can_be(url, safe):
+    """Or to this machine."""
+    assert (unsafe_url(url) is None) == safe

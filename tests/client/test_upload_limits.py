@@ -1,0 +1,355 @@
+"""Uploads under way: how many at once, how long they may take, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from kognitos_async import (
+    ClientClosedError,
+    KognitosClient,
+    OutcomeUnknownError,
+    PlatformClient,
+    RetryPolicy,
+    UploadError,
+)
+from tests.client.helpers import eventually
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+MIB = 1 << 20
+ONCE = RetryPolicy(max_attempts=1)
+STORED = {"metadata": {"name": "organizations/o/files/f", "filename": "x"}}
+
+
+class Store:
+    """A server whose every upload runs through `take(reader, length)`; it makes forms that lead to itself.
+
+    `take` returns the status to answer with: negative to hang up after it, None to hang up without one.
+    """
+
+    def __init__(self, take):
+        self.take = take
+        self.forms = self.uploads = self.now = self.most = 0
+        self.url = ""
+        self.tasks = set()
+
+    async def serve(self, reader, writer):
+        self.tasks.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = int(head.partition("content-length: ")[2].split("\r\n")[0] or 0)
+                if head.split(" ")[1] == "/v2/files":
+                    await reader.readexactly(length)
+                    self.forms += 1
+                    form = {
+                        "id": "f",
+                        "file_name": "x",
+                        "upload_url": f"{self.url}/s",
+                        "upload_fields": {"k": "v"},
+                    }
+                    status, body = 201, msgspec.json.encode(form)
+                else:
+                    self.uploads += 1
+                    self.now += 1
+                    self.most = max(self.most, self.now)
+                    try:
+                        status = await self.take(reader, length)
+                        body = b"" if status in (204, -204) else msgspec.json.encode(STORED)
+                    finally:
+                        self.now -= 1
+                    if status is None:
+                        break
+                answer = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s"
+                writer.write(answer % (abs(status), len(body), body))
+                await writer.drain()
+                if status < 0:
+                    await asyncio.sleep(0.1)
+                    break
+        writer.transport.abort()
+
+
+@pytest.fixture
+async def open_store():
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(take):
+            store = Store(take)
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            listener.bind(("127.0.0.1", 0))
+            store.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            server = await asyncio.start_server(store.serve, sock=listener, limit=16384)
+
+            async def stop():
+                server.close()
+                for task in store.tasks:
+                    task.cancel()
+                await asyncio.gather(*store.tasks, return_exceptions=True)
+
+            stack.push_async_callback(stop)
+            return store
+
+        yield start
+
+
+@pytest.fixture(params=["v2", "platform", "presigned"])
+async def upload_to(request):
+    """Opens a client of a store and returns its way to upload; `close` closes the client."""
+    closers = []
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def connect(store, **options):
+            settings = {"base_url": store.url, "retry": ONCE, **options}
+            if request.param == "v2":
+                client = await stack.enter_async_context(KognitosClient("k", agent_id="a", **settings))
+                upload = client.files.upload
+            else:
+                client = PlatformClient("kgn_pat_x", organization_id="o", **settings)
+                await stack.enter_async_context(client)
+                upload = client.files.upload
+            if request.param == "presigned":
+
+                def upload(source, *, file_name=None, **options):
+                    return client.files.upload_presigned(f"{store.url}/p", source, **options)
+
+            closers.append(client.aclose)
+            return upload
+
+        async def close():
+            await closers.pop()()
+
+        connect.close = close
+        yield connect
+
+
+async def take_all(reader, length):
+    await reader.readexactly(length)
+    return 200
+
+
+def stream(*, pieces=32, closed=None, pause=0.0):
+    async def generate():
+        try:
+            for _ in range(pieces):
+                await asyncio.sleep(pause)
+                yield bytes(MIB)
+        finally:
+            if closed is not None:
+                closed.set()
+
+    return generate()
+
+
+def open_below(folder):
+    """How many files in a folder this process has open; 0 where the system does not say."""
+    links = [entry.readlink() for entry in Path("/proc/self/fd").glob("*") if entry.is_symlink()]
+    return sum(link.parent == folder for link in links)
+
+
+async def test_uploads_beyond_the_limit_wait_for_their_turn(open_store, upload_to, tmp_path):
+    """However long that takes; their sources are opened when it has come."""
+    paths = [tmp_path / f"{number}.bin" for number in range(6)]
+    for path in paths:
+        path.write_bytes(b"content")
+    opened = []
+
+    async def take(reader, length):
+        await reader.readexactly(length)
+        await asyncio.sleep(0.25)  # more than the time to connect
+        opened.append(open_below(tmp_path))
+        return 200
+
+    store = await open_store(take)
+    upload = await upload_to(store, max_connections=2, request_timeout=0.4)
+    await asyncio.gather(*(upload(path) for path in paths))
+    assert store.uploads == 6
+    assert store.most == 2
+    assert max(opened) <= 2
+
+
+async def test_uploads_keep_no_request_waiting(open_store):
+    """They have slots of their own."""
+    release = asyncio.Event()
+
+    async def take(reader, length):
+        await release.wait()
+        return await take_all(reader, length)
+
+    store = await open_store(take)
+    async with PlatformClient(
+        "kgn_pat_x", organization_id="o", base_url=store.url, max_connections=1
+    ) as client:
+        uploading = asyncio.create_task(client.files.upload(b"x", file_name="x"))
+        await eventually(lambda: store.uploads == 1)
+        store.take = take_all
+        async with asyncio.timeout(2):
+            await client.request("GET", "/organizations/o")
+        release.set()
+        await uploading
+
+
+async def test_a_cancelled_upload_gives_its_turn_to_the_next(open_store, upload_to):
+    """Whether it waits for it or has it."""
+    store = await open_store(lambda reader, length: asyncio.sleep(60))
+    upload = await upload_to(store, max_connections=1)
+    under_way, waiting = (asyncio.create_task(upload(b"x", file_name="x")) for _ in range(2))
+    await eventually(lambda: store.uploads == 1)
+    for task in (waiting, under_way):
+        task.cancel()
+    await asyncio.wait({waiting, under_way})
+    store.take = take_all
+    await upload(b"x", file_name="x")
+
+
+def small_buffer(info):
+    made = socket.socket(*info[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+    return made
+
+
+@pytest.mark.parametrize("where", ["transport", "kernel"])
+async def test_a_slow_upload_takes_the_time_it_takes(open_store, upload_to, where):
+    """Bytes that move count, whether they wait in the transport's buffer or all of them in the kernel's."""
+    size = 600_000
+
+    async def take(reader, length):
+        while length > 0:
+            piece = await reader.read(min(length, 8000))
+            if not piece:
+                return None
+            length -= len(piece)
+            await asyncio.sleep(len(piece) / 400_000)
+        return 200
+
+    store = await open_store(take)
+    connector = aiohttp.TCPConnector(socket_factory=small_buffer if where == "transport" else None)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        upload = await upload_to(store, request_timeout=0.5, session=session)
+        began = asyncio.get_running_loop().time()
+        await upload(bytes(size), file_name="x")
+        assert asyncio.get_running_loop().time() - began > 1.0
+
+
+async def test_an_upload_of_which_nothing_moves_is_given_up(open_store, upload_to):
+    """In the middle of the file, after request_timeout."""
+
+    async def take(reader, length):
+        await reader.readexactly(200_000)
+        await asyncio.sleep(60)
+
+    store = await open_store(take)
+    upload = await upload_to(store, request_timeout=0.3)
+    async with asyncio.timeout(3):
+        with pytest.raises((UploadError, OutcomeUnknownError), match="request_timeout"):
+            await upload(bytes(32 * MIB), file_name="x")
+
+
+@pytest.mark.parametrize("status", [200, 204])
+async def test_an_answer_before_the_whole_file_is_no_success(open_store, upload_to, status):
+    """A store that has not read it cannot have kept it."""
+
+    async def take(reader, length):
+        await reader.read(1000)
+        return -status
+
+    store = await open_store(take)
+    upload = await upload_to(store)
+    with pytest.raises((UploadError, OutcomeUnknownError), match="before the whole"):
+        await upload(stream(pause=0.01), file_name="x", size=32 * MIB)
+
+
+async def test_a_file_answered_too_early_is_sent_again(open_store):
+    """With a fresh form, from its start."""
+    taken = []
+
+    async def take(reader, length):
+        if not taken:
+            taken.append(await reader.read(1000))
+            return -204
+        taken.append(await reader.readexactly(length))
+        return 204
+
+    store = await open_store(take)
+    policy = RetryPolicy(base_delay=0.01, max_delay=0.01)
+    async with KognitosClient("k", agent_id="a", base_url=store.url, retry=policy) as client:
+        await client.files.upload(b"x" * 32 * MIB, file_name="x")
+    assert store.forms == 2
+    assert taken[1].count(b"x" * MIB) == 32
+
+
+async def reset(reader, _):
+    await reader.read(100_000)
+
+
+async def refuse(reader, _):
+    await reader.read(100_000)
+    return -403
+
+
+async def fall_silent(reader, _):
+    await reader.read(100_000)
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize(
+    "take", [reset, refuse, fall_silent, None], ids=["reset", "refused", "silent", "cancelled"]
+)
+async def test_a_source_is_closed_when_the_upload_is_over(open_store, upload_to, take):
+    """A generator that holds a lock or a connection lets go of it at once."""
+    closed = asyncio.Event()
+    store = await open_store(take or fall_silent)
+    upload = await upload_to(store, request_timeout=5 if take is None else 0.4)
+    uploading = asyncio.create_task(upload(stream(closed=closed), file_name="x", size=32 * MIB))
+    if take is None:
+        await eventually(lambda: store.uploads == 1)
+        await asyncio.sleep(0.05)
+        uploading.cancel()
+    await asyncio.wait({uploading})
+    assert uploading.cancelled() or uploading.exception() is not None
+    assert closed.is_set()
+
+
+async def test_closing_the_client_ends_an_upload_that_is_still_being_spooled(open_store, upload_to):
+    """And closes its source; one that waits for its turn ends too."""
+    closed = asyncio.Event()
+    store = await open_store(take_all)
+    upload = await upload_to(store, max_connections=1)
+    endless = asyncio.create_task(upload(stream(pieces=10**9, closed=closed, pause=0.005), file_name="x"))
+    waiting = asyncio.create_task(upload(b"x", file_name="y"))
+    await asyncio.sleep(0.1)
+    await upload_to.close()
+    await asyncio.wait({endless, waiting}, timeout=3)
+    assert isinstance(endless.exception(), ClientClosedError)
+    assert isinstance(waiting.exception(), ClientClosedError)
+    assert closed.is_set()
+    assert store.uploads == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("size", [None, 3 * MIB])
+async def test_a_fifo_is_uploaded(open_store, upload_to, tmp_path, size):
+    """By its path, also before its writer is there."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    taken = []
+
+    async def take(reader, length):
+        taken.append(await reader.readexactly(length))
+        return 200
+
+    store = await open_store(take)
+    upload = await upload_to(store)
+    uploading = asyncio.create_task(upload(path, size=size))
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(path.write_bytes, b"x" * 3 * MIB)
+    await uploading
+    assert taken[0].count(b"x" * MIB) == 3
