@@ -13,6 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command with `arguments`, else the process's own, and end the process with its exit code."""
     try:
         from kognitos_async.cli.app import run  # noqa: PLC0415 - typer and rich may not be installed
+
+        code = run(arguments)
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         if package not in ("typer", "rich"):
@@ -21,4 +23,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(run(arguments))
+    sys.exit(code)

@@ -1,65 +1,195 @@
-"""The commands put together: one module a command or group of commands."""
+"""The commands put together. Each is loaded when it is called: help needs none of them."""
 
 from __future__ import annotations
 
-import io
+import os
+import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-import kognitos_async
-from kognitos_async.cli.demo import demo
-from kognitos_async.cli.journal import journal
-from kognitos_async.cli.running import INTERRUPTED, complain, lines_of
-from kognitos_async.cli.runs import runs
-from kognitos_async.cli.serve import serve
+from kognitos_async.cli.command import (
+    Agent,
+    Api,
+    Json,
+    Options,
+    Organization,
+    Profile,
+    Proxy,
+    Quiet,
+    Verbose,
+    Workspace,
+)
+from kognitos_async.cli.output import open_standard_streams
+from kognitos_async.cli.running import FAILED, INTERRUPTED, READER_GONE, complain, lines_of
 from kognitos_async.errors import KognitosError
+from kognitos_async.settings import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HELP = "Start runs of Kognitos exactly once, wait for thousands, and see what became of them: both APIs."
+COMMANDS = {
+    "runs": ("runs", "List, show, start, wait for and export runs; start many from a file."),
+    "processes": ("processes", "List the processes of an agent (REST API v2)."),
+    "automations": ("automations", "List, show and invoke automations (platform API)."),
+    "exceptions": ("exceptions", "List and show what waits for a person, and answer it."),
+    "files": ("files", "Upload files."),
+    "journal": ("journal", "See and decide what bulk jobs have recorded."),
+    "health": ("status", "Ask whether the API is well and the key valid."),
+    "whoami": ("status", "Show what the settings lead to, without the key."),
+    "demo": ("demo", "See exactly-once starts survive lost answers, on an emulator."),
+    "serve": ("serve", "Run the emulator of both APIs."),
+}
+"""Module and help of each command."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that loads a command when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of all commands, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its module loaded now."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            module = import_module(f"kognitos_async.cli.{COMMANDS[cmd_name][0]}")
+            loaded = typer.main.get_command(_typer_of(module, cmd_name))
+            found = getattr(loaded, "commands", {}).get(cmd_name, loaded)
+            found.name = cmd_name
+            self.commands[cmd_name] = found
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        """Write the names and their help, without loading a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+
+def _typer_of(module: Any, name: str) -> typer.Typer:
+    """The module's Typer, or one around a plain function of that name."""
+    if isinstance(found := getattr(module, "app", None), typer.Typer):
+        return found
+    single = typer.Typer(rich_markup_mode=None, add_completion=False)
+    single.command(name)(getattr(module, name))
+    return single
+
+
 # No locals in tracebacks (a key may be among them), and help that reads the same in a file and a terminal.
 app = typer.Typer(
     name="kognitos",
-    help="Start runs of Kognitos processes exactly once, and try it all on an emulator.",
+    cls=LazyGroup,
+    help=HELP,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo)
-app.command()(serve)
-app.add_typer(runs, name="runs")
-app.add_typer(journal, name="journal")
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"kognitos-async {kognitos_async.__version__}")
+        print(f"kognitos-async {VERSION}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(
+    epilog="Exit codes: 0 done, 1 error, 2 wrong use, 3 some runs did not succeed, 130 interrupted."
+)
 def _main(
-    version: Annotated[
+    ctx: typer.Context,
+    profile: Profile = None,
+    api: Api = None,
+    proxy: Proxy = None,
+    agent: Agent = None,
+    organization: Organization = None,
+    workspace: Workspace = None,
+    json: Json = None,
+    quiet: Quiet = None,
+    verbose: Verbose = None,
+    version: Annotated[  # noqa: ARG001 - its callback prints it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Start runs of Kognitos processes exactly once, and try it all on an emulator."""
+    """Take the options that may stand before a command as well as behind it."""
+    ctx.obj = Options(
+        agent=agent,
+        organization=organization,
+        workspace=workspace,
+        profile=profile,
+        api=api,
+        proxy=proxy,
+        json=json,
+        quiet=quiet,
+        verbose=verbose,
+    )
+
+
+_main.__doc__ = HELP
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of the command: 0 done, 1 failed, 2 wrongly called, 130 interrupted."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    """The exit code of the command: 0 done, 1 failed, 2 wrongly called, 3 runs failed, 130 interrupted."""
+    open_standard_streams()
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show must not end a command
+    code = _code(sys.argv[1:] if arguments is None else list(arguments))
+    return _flushed(code)
+
+
+def _code(arguments: list[str]) -> int:
     try:
-        app(args=sys.argv[1:] if arguments is None else list(arguments), prog_name="kognitos")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    except KeyboardInterrupt:
+        result = app(args=arguments, prog_name="kognitos", standalone_mode=False)
+    except SystemExit as end:  # completion ends so
+        return end.code if isinstance(end.code, int) else FAILED
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except BrokenPipeError:
+        return READER_GONE
     except KognitosError as failed:
         complain(next(lines_of(failed)))
-        return 1
-    return 0
+        return FAILED
+    except Exception as problem:
+        # Click's errors of use: their module is typer's own or click, depending on typer's version.
+        if not hasattr(problem, "format_message"):
+            raise
+        return _misused(problem)
+    return result if isinstance(result, int) else 0
+
+
+def _misused(problem: Any) -> int:
+    """Report a wrong use in one line with the command whose help has the rest."""
+    context = getattr(problem, "ctx", None)
+    message = problem.format_message()
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        print(message)
+        return 2
+    path = context.command_path if context is not None else "kognitos"
+    message = message.removeprefix("Invalid value: ").removeprefix("Invalid value for ")
+    complain(f"{message} ({path} --help shows how)")
+    return int(problem.exit_code)
+
+
+def _flushed(code: int) -> int:
+    """`code`, unless standard output cannot take what is left for it."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except OSError as problem:
+        # What is left would fail once more, loudly, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(problem, BrokenPipeError):
+            return code or READER_GONE
+        complain(f"standard output: {problem.strerror}")
+        return code or FAILED
+    return code

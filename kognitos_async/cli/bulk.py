@@ -2,222 +2,159 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from contextlib import contextmanager, nullcontext
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kognitos_async import checks
-from kognitos_async.cli.requests_file import (
-    PROBLEMS_SHOWN,
-    BadRow,
-    RequestsFile,
-    Row,
-    UnreadableFileError,
-)
-from kognitos_async.cli.results_file import ResultsFile
-from kognitos_async.cli.running import complain, run_command
-from kognitos_async.cli.uploads import Uploads
-from kognitos_async.errors import KognitosError
-from kognitos_async.rest_v2.client import KognitosClient
+from kognitos_async.cli.bulk_job import BulkOptions, BulkRun
+from kognitos_async.cli.bulk_requests import InvokeRows, RowRequests, StartRows
+from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.first_pass import first_pass
+from kognitos_async.cli.input_text import UnreadableFileError, codecs_name
+from kognitos_async.cli.recorded import Recorded
+from kognitos_async.cli.requests_file import RequestsFile
+from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_errors
+from kognitos_async.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from kognitos_async.bulk.types import RunOutcome
-    from kognitos_async.rest_v2.models import Run, RunRequest
-
-SOME_FAILED = 3
-_LINES = 20
-"""Without a terminal, progress is told so many times."""
+_TAB = {"tab", "\\t"}
 
 
 def bulk(
+    call: Call,
+    *,
     requests: Annotated[Path, typer.Argument(help="A .csv or .jsonl file, a request a row.")],
-    process: Annotated[str, typer.Option(help="The process to run.")],
     journal: Annotated[Path, typer.Option(help="Where each step is recorded; the same again to resume.")],
-    agent: Annotated[str | None, typer.Option(help="The agent; else KOGNITOS_AGENT_ID.")] = None,
-    stage: Annotated[str, typer.Option(help="Draft or Published, for rows that do not say.")] = "Published",
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time.")] = 100,
-    output: Annotated[Path | None, typer.Option(help="Where outcomes go, .csv or .jsonl.")] = None,
+    process: Annotated[
+        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
+    ] = None,
+    automation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
+    ] = None,
+    stage: Annotated[str, typer.Option(help="draft or published, for rows that do not say.")] = "published",
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where outcomes go: .csv or .jsonl; - is standard output."),
+    ] = None,
     number: Annotated[
-        list[str] | None, typer.Option(help="A column that holds numbers; the others are text.")
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column of numbers; the others are text.")
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column that is an input, whatever its name is close to."),
+    ] = None,
+    file_input: Annotated[
+        str, typer.Option(metavar="NAME", help="Platform: the input that the file of a row becomes.")
+    ] = "file",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between cells, tab for a tab; else the heading tells.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the file; else UTF-8, or UTF-16 where the file is marked so.")
     ] = None,
     skip_bad_rows: Annotated[
-        bool, typer.Option(help="Run the good rows although there are bad ones.")
+        bool, typer.Option("--skip-bad-rows", help="Run the good rows although there are bad ones.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything: file, journal, key; start nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Start those again whose run settled without success.")
+    ] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Read runs again that a person may have dealt with since.")
+    ] = False,
+    max_in_flight: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time.")] = 100,
+    requests_per_second: Annotated[
+        float | None, typer.Option(min=0.001, help="At most so many requests a second.")
+    ] = None,
     run_timeout: Annotated[float | None, typer.Option(help="Seconds to wait for each run.")] = None,
+    absence_delay: Annotated[
+        float, typer.Option(help="Seconds until a run that was started shows in the list.")
+    ] = 5.0,
 ) -> None:
     """Start a run for each row of a file and wait for all of them.
 
     Columns: name, optionally stage and file (a path, uploaded first), every other one an input. Exit code 0
     when every run succeeded, 3 when some did not, 2 when the file is refused, before anything was started.
+    The same command again goes on where an earlier one was ended, and starts nothing twice.
     """
-    rows = RequestsFile(requests, process_id=process, stage=stage, numbers=number or ())
-    if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
-        raise typer.BadParameter("is neither .csv nor .jsonl", param_hint="--output")
-    if output is not None and output.resolve() in (requests.resolve(), journal.resolve()):
-        raise typer.BadParameter("would replace a file this job reads", param_hint="--output")
-    client = KognitosClient(agent_id=agent)
-    with wrong_call():
+    source = call.source(process, automation)
+    if stage.lower() not in ("draft", "published"):
+        raise typer.BadParameter(f"must be draft or published, got {stage!r}", param_hint="--stage")
+    with usage_errors():
         checks.seconds_or_none("run_timeout", run_timeout)
-        client.runs.list(process, stage=stage)  # sends nothing, but wants an agent
-    good, bad = _first_pass(rows)
-    if bad and not skip_bad_rows:
-        complain(f"{bad} bad rows, nothing was started; --skip-bad-rows runs the others")
-        raise typer.Exit(2)
-    job = _Job(rows, journal, output, max_in_flight, run_timeout, good, bad)
-    run_command(job.run(client))
-
-
-@contextmanager
-def wrong_call() -> Iterator[None]:
-    """A block in which a `ValueError` about an argument becomes a wrong call, exit code 2."""
+        checks.seconds_or_none("absence_delay", absence_delay)
+    _check_output(output, requests, journal)
+    row_requests = _row_requests(call, source, file_input)
     try:
-        yield
-    except KognitosError:  # some are ValueErrors too
-        raise
-    except ValueError as problem:
+        name = None if encoding is None else codecs_name(encoding)
+    except UnreadableFileError as problem:
         raise typer.BadParameter(str(problem)) from None
+    rows = RequestsFile(
+        requests,
+        process_id=source,
+        stage=stage,
+        numbers=number or (),
+        inputs=input or (),
+        delimiter=_delimiter(delimiter),
+        encoding=name,
+        exact=call.target.is_platform,
+        check=row_requests.check,
+    )
+    recorded = Recorded(journal)
+    checked = first_pass(rows, recorded.has_run, quiet=call.output.quiet)
+    if checked.bad and not skip_bad_rows:
+        complain(f"{checked.bad} bad rows, nothing was started; --skip-bad-rows runs the others")
+        raise typer.Exit(WRONG_USE)
+    options = BulkOptions(
+        journal=journal,
+        output=output,
+        max_in_flight=max_in_flight,
+        requests_per_second=requests_per_second,
+        run_timeout=run_timeout,
+        absence_delay=absence_delay,
+        rerun=frozenset(row_requests.failed_statuses) if retry_failed else frozenset(),
+        recheck=recheck,
+    )
+    job = BulkRun(call, rows, row_requests, recorded, checked, options)
+    if dry_run:
+        run_command(job.dry_run(source))
+    else:
+        run_command(job.run(), on_interrupt=job.on_interrupt)
 
 
-def _first_pass(rows: RequestsFile) -> tuple[int, int]:
-    """How many rows are good and how many bad; the first bad ones are told."""
-    good = bad = 0
-    try:
-        for row in rows.rows():
-            if isinstance(row, BadRow):
-                bad += 1
-                if bad <= PROBLEMS_SHOWN:
-                    complain(f"row {row.number}{f' ({row.name})' if row.name else ''}: {row.problem}")
-            else:
-                good += 1
-    except (UnreadableFileError, OSError) as problem:
-        complain(str(problem))
-        raise typer.Exit(2) from None
-    if bad > PROBLEMS_SHOWN:
-        complain(f"and {bad - PROBLEMS_SHOWN} more")
-    return good, bad
+def _row_requests(call: Call, source: str, file_input: str) -> RowRequests:
+    target = call.target
+    if target.is_platform:
+        from kognitos_async.platform_v1.names import Scope  # noqa: PLC0415 - one API is loaded
+
+        with usage_errors():
+            scope = Scope.of(target.get("organization_id"), target.get("workspace_id"))
+            scope.automation(source)
+        return InvokeRows(source, file_input, scope)
+    agent = target.get("agent_id")
+    if agent is None:
+        raise ConfigurationError("no agent: give --agent or set KOGNITOS_AGENT_ID")
+    return StartRows(source, agent)
 
 
-class _Job:
-    """One pass of a bulk job over its file."""
-
-    def __init__(
-        self,
-        rows: RequestsFile,
-        journal: Path,
-        output: Path | None,
-        max_in_flight: int,
-        run_timeout: float | None,
-        good: int,
-        bad: int,
-    ) -> None:
-        self._rows = rows
-        self._journal = journal
-        self._results = None if output is None else ResultsFile(output)
-        self._max_in_flight = max_in_flight
-        self._run_timeout = run_timeout
-        self._good = good
-        self._bad = bad
-        self._taken = self._settled = self._succeeded = 0
-        self._began = time.monotonic()
-        self._console = Console(stderr=True)
-
-    async def run(self, client: KognitosClient) -> int:
-        """The exit code."""
-        try:
-            async with client:
-                if self._results is None:
-                    await self._work(client)
-                else:
-                    with self._results:
-                        await self._work(client)
-        except UnreadableFileError as problem:  # it was readable in the first pass
-            complain(str(problem))
-            return 1
-        except asyncio.CancelledError:
-            self._say(f"stopped: {self._told()}")
-            if self._results is not None:
-                self._say(f"outcomes so far are in {self._results.part}")
-            self._say(
-                f"runs that were started go on; the same command with --journal {self._journal} resumes"
-            )
-            raise
-        self._say(self._told())
-        return 0 if self._succeeded == self._good and not self._bad else SOME_FAILED
-
-    async def _work(self, client: KognitosClient) -> None:
-        for row in self._rows.rows() if self._bad else ():
-            if isinstance(row, BadRow):
-                self._write({"name": row.name, "error": f"row {row.number}: {row.problem}"})
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} runs/s"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        bar = progress.add_task("", total=self._good, rate=0.0)
-        every = max(1, self._good // _LINES)
-        uploads = Uploads(client, self._journal)
-        # Before rich 14 even a disabled progress ends with an empty line.
-        with progress if self._console.is_terminal else nullcontext():
-            async with client.run_many(
-                self._requests(uploads),
-                max_in_flight=self._max_in_flight,
-                journal=self._journal,
-                run_timeout=self._run_timeout,
-            ) as outcomes:
-                async for outcome in outcomes:
-                    self._settled += 1
-                    self._succeeded += (
-                        outcome.error is None and outcome.run is not None and outcome.run.succeeded
-                    )
-                    self._write(_result(outcome))
-                    progress.update(bar, completed=self._settled, description=self._told(), rate=self._rate())
-                    if not self._console.is_terminal and self._settled % every == 0:
-                        self._say(self._told())
-
-    async def _requests(self, uploads: Uploads) -> AsyncIterator[RunRequest]:
-        for row in self._rows.rows():
-            if isinstance(row, Row):
-                file_id = None if row.file is None else await uploads.id_of(row.file)
-                self._taken += 1
-                yield self._rows.request(row, file_id)
-
-    def _rate(self) -> float:
-        return self._settled / max(0.001, time.monotonic() - self._began)
-
-    def _told(self) -> str:
-        return (
-            f"started {self._taken}, running {self._taken - self._settled}, settled {self._settled} "
-            f"of {self._good}, failed {self._settled - self._succeeded + self._bad}"
-        )
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def _write(self, result: dict[str, Any]) -> None:
-        if self._results is not None:
-            self._results.write(result)
+def _check_output(output: Path | None, requests: Path, journal: Path) -> None:
+    if output is None:
+        return
+    if Destination(output).is_file and output.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
+        raise typer.BadParameter("must end in .csv or .jsonl", param_hint="--output")
+    if output.resolve() in (requests.resolve(), journal.resolve()):
+        raise typer.BadParameter("would replace a file this job reads", param_hint="--output")
 
 
-def _result(outcome: RunOutcome[RunRequest, Run]) -> dict[str, Any]:
-    run = outcome.run
-    return {
-        "name": outcome.request.name,
-        "run_id": run.id if run is not None else "",
-        "status": str(run.status) if run is not None else "",
-        "error": str(outcome.error or ""),
-        "attempts": outcome.attempts,
-        "resumed": outcome.resumed,
-        "outputs": run.outputs_by_name if run is not None else {},
-    }
+def _delimiter(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if text.lower() in _TAB:
+        return "\t"
+    if len(text) != 1 or text in '"\r\n':
+        raise typer.BadParameter(f"must be one character, or tab, got {text!r}", param_hint="--delimiter")
+    return text

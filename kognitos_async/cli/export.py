@@ -1,33 +1,30 @@
-"""`kognitos runs export`: the history of a process as a file, in flat memory."""
+"""`kognitos runs export`: the history of a process or automation as a file, in flat memory."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import sys
-from contextlib import ExitStack
-from datetime import UTC, datetime
+import tempfile
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kognitos_async.cli.bulk import wrong_call
-from kognitos_async.cli.running import complain, run_command
-from kognitos_async.rest_v2.client import KognitosClient
+from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.connection import connect
+from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.parquet_file import NESTED, ParquetFile, import_pyarrow
+from kognitos_async.cli.running import run_command, usage_errors
+from kognitos_async.cli.spool import Spool
+from kognitos_async.cli.text import json_line
+from kognitos_async.cli.times import moment
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import BinaryIO, TextIO
-
-    from kognitos_async.paging import Pager
-    from kognitos_async.rest_v2.models import Run
-
-COLUMNS = ("id", "name", "agent_id", "process_id", "stage", "status", "created_at", "file_ids", "outputs")
-_ROW_GROUP = 10_000
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
 
 
 class Format(StrEnum):
@@ -38,161 +35,204 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class _Writer(Protocol):
-    def write(self, row: dict[str, Any]) -> None: ...
-    def close(self) -> None: ...
+class Outputs(StrEnum):
+    """Where outputs go."""
+
+    STRUCT = "struct"
+    COLUMNS = "columns"
 
 
 def export(
-    process: Annotated[str, typer.Option(help="The process whose runs are wanted.")],
-    agent: Annotated[str | None, typer.Option(help="The agent; else KOGNITOS_AGENT_ID.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Draft or Published; both without it.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only runs created then or later: ISO 8601, UTC unless it says.")
+    call: Call,
+    process: Annotated[
+        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="csv, jsonl or parquet.")] = Format.CSV,
-    output: Annotated[Path | None, typer.Option(help="A file; - or nothing is standard output.")] = None,
+    automation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="draft or published; both without it.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601, UTC unless it says.")
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="Else by the ending of --output, and csv without one.")
+    ] = None,
+    outputs: Annotated[
+        Outputs, typer.Option(help="Outputs together (JSON in CSV), or a column for each.")
+    ] = Outputs.STRUCT,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write; - or nothing is standard output.")
+    ] = None,
 ) -> None:
-    """Write the runs of a process, one a row, as the API lists them."""
-    earliest = _moment(since)
-    if output == Path("-"):
-        output = None
-    if format is Format.PARQUET and output is None:
-        raise typer.BadParameter("parquet needs a file", param_hint="--output")
-    client = KognitosClient(agent_id=agent)
-    with wrong_call():
-        runs = client.runs.list(process, stage=stage)
-    run_command(_export(client, runs, earliest, format, output))
+    """Write the runs of a process or automation, one a row, as the API lists them.
 
-
-def _moment(since: str | None) -> datetime | None:
-    if since is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        raise typer.BadParameter(f"is no ISO 8601 time: {since!r}", param_hint="--since") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-async def _export(
-    client: KognitosClient,
-    runs: Pager[Run],
-    earliest: datetime | None,
-    kind: Format,
-    output: Path | None,
-) -> int:
-    """0 once every run is written."""
-    count = 0
-    async with client:
-        with _Place(output) as place:
-            writer = _writer(kind, place)
-            try:
-                async for run in runs:
-                    # The order of the list is not documented, so that every item is looked at.
-                    if earliest is None or run.created_at >= earliest:
-                        writer.write(_row(run))
-                        count += 1
-            finally:
-                writer.close()
-    complain(f"{count} runs written")
-    return 0
-
-
-def _row(run: Run) -> dict[str, Any]:
-    return {
-        **{column: str(getattr(run, column)) for column in COLUMNS[:6]},
-        "created_at": run.created_at.isoformat(),
-        "file_ids": json.dumps(list(run.file_ids)),
-        "outputs": json.dumps(run.outputs_by_name),
-    }
-
-
-class _Place:
-    """Standard output, or a file written beside its place and moved there when all went well."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._part = path and path.with_name(f"{path.name}.part")
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def text(self) -> TextIO:
-        if self._part is None:
-            # UTF-8 and these line ends in any locale, as in a file.
-            text = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
-            self._stack.callback(text.detach)
-            return text
-        return self._stack.enter_context(self._part.open("w", newline="", encoding="utf-8"))
-
-    def binary(self) -> BinaryIO:
-        if self._part is None:
-            return sys.stdout.buffer
-        return self._stack.enter_context(self._part.open("wb"))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-        if self._part is None or self._path is None:
-            return
-        if error is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink(missing_ok=True)
-
-
-def _writer(kind: Format, place: _Place) -> _Writer:
+    Into a file, the same command goes on after it was ended: pages that were read are in FILE.pages.
+    """
+    source = call.source(process, automation)
+    kind = format or _format_of(output)
+    destination = Destination(output or Path("-"))
     if kind is Format.PARQUET:
-        return _ParquetWriter(place.binary())
-    return _TextWriter(place.text(), as_csv=kind is Format.CSV)
+        if destination.descriptor is not None:
+            raise typer.BadParameter("parquet needs a file", param_hint="--output")
+        import_pyarrow()
+    if outputs is Outputs.COLUMNS and kind is Format.JSONL:
+        raise typer.BadParameter("columns is for csv and parquet", param_hint="--outputs")
+    if destination.descriptor == 1:
+        call.output.check()
+    task = _Export(call, source, stage, moment(since), kind, outputs, destination)
+    run_command(task.run())
 
 
-class _TextWriter:
-    def __init__(self, file: TextIO, *, as_csv: bool) -> None:
-        self._file = file
-        self._rows: csv.DictWriter[str] | None = csv.DictWriter(file, COLUMNS) if as_csv else None
-        if self._rows is not None:
-            self._rows.writeheader()
-
-    def write(self, row: dict[str, Any]) -> None:
-        if self._rows is not None:
-            self._rows.writerow(row)
-            return
-        whole = {**row, "file_ids": json.loads(row["file_ids"]), "outputs": json.loads(row["outputs"])}
-        self._file.write(json.dumps(whole) + "\n")
-
-    def close(self) -> None:
-        self._file.flush()
+def _format_of(output: Path | None) -> Format:
+    ending = "" if output is None else output.suffix.lower().removeprefix(".")
+    return {"jsonl": Format.JSONL, "ndjson": Format.JSONL, "parquet": Format.PARQUET}.get(ending, Format.CSV)
 
 
-class _ParquetWriter:
-    """Row groups of 10,000 runs, so that memory stays flat."""
+class _Export:
+    """One pass over a history."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        call: Call,
+        source: str,
+        stage: str | None,
+        since: datetime | None,
+        kind: Format,
+        outputs: Outputs,
+        destination: Destination,
+    ) -> None:
+        self._call = call
+        self._source = source
+        self._stage = stage
+        self._since = since
+        self._kind = kind
+        self._as_columns = outputs is Outputs.COLUMNS
+        self._destination = destination
+
+    async def run(self) -> int:
+        """0 once every run is written."""
+        streams = not (self._destination.is_file or self._kind is Format.PARQUET or self._as_columns)
+        async with connect(self._call.target) as api:
+            try:
+                with usage_errors():
+                    count = await (self._stream(api) if streams else self._spooled(api))
+            except BrokenPipeError:
+                raise self._destination.lost() from None
+        self._call.output.note(f"kognitos: {count} runs written")
+        return 0
+
+    async def _stream(self, api: Any) -> int:
+        """Write runs as pages come, into what cannot be taken up again."""
+        count = 0
+        with self._destination.open() as file:
+            write = _text_writer(self._kind, api.record_columns, self._sender(file))
+            async for records, _ in api.history(self._source, self._stage, self._since, None):
+                for record in records:
+                    write(record)
+                count += len(records)
+        return count
+
+    async def _spooled(self, api: Any) -> int:
+        """Read all pages onto disk, going on where an earlier call was ended, then write the file."""
+        target = self._destination.target
+        if self._destination.is_file:
+            return await self._read_and_write(api, target.with_name(f"{target.name}.pages"))
+        with tempfile.TemporaryDirectory() as folder:
+            return await self._read_and_write(api, Path(folder) / "runs")
+
+    async def _read_and_write(self, api: Any, path: Path) -> int:
+        question = {
+            "api": self._call.target.api,
+            "source": self._source,
+            "stage": self._stage,
+            "since": None if self._since is None else self._since.isoformat(),
+        }
+        spool = Spool(path, question)
+        spool.open()
         try:
-            arrow: Any = import_module("pyarrow")
-            parquet: Any = import_module("pyarrow.parquet")
-        except ModuleNotFoundError:
-            complain("pyarrow is missing: pip install 'kognitos-async[arrow]'")
-            raise typer.Exit(2) from None
-        self._arrow = arrow
-        self._schema = arrow.schema([(column, arrow.string()) for column in COLUMNS])
-        self._parquet = parquet.ParquetWriter(file, self._schema)
-        self._rows: list[dict[str, Any]] = []
+            if spool.resumed:
+                self._call.output.note(f"kognitos: going on behind {spool.count} runs of an earlier call")
+            if not spool.complete:
+                history = api.history(self._source, self._stage, self._since, spool.token)
+                async for records, token in history:
+                    spool.add(records, token)
+        finally:
+            spool.close()
+            if spool.token is None and not spool.complete:
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
+            elif not spool.complete:
+                self._call.output.note(
+                    f"kognitos: {spool.count} runs so far are in {path}; the same command goes on behind them"
+                )
+        try:
+            with self._destination.open() as file:
+                self._convert(spool, api.record_columns, file)
+            self._destination.finish()
+        except BaseException:
+            self._destination.discard()
+            raise
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
+        return spool.count
 
-    def write(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) >= _ROW_GROUP:
-            self._flush()
+    def _convert(self, spool: Spool, columns: tuple[str, ...], file: BinaryIO) -> None:
+        if self._kind is Format.PARQUET:
+            ParquetFile(columns, spool.records, as_columns=self._as_columns).write(file)
+            return
+        spread = _names(spool.records(), columns) if self._as_columns else None
+        write = _text_writer(self._kind, columns, self._sender(file), spread)
+        for record in spool.records():
+            write(record)
 
-    def close(self) -> None:
-        self._flush()
-        self._parquet.close()
+    def _sender(self, file: BinaryIO) -> Callable[[str], object]:
+        return lambda text: file.write(text.encode("utf-8", "backslashreplace"))
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._parquet.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+
+def _names(records: Iterable[dict[str, Any]], columns: Iterable[str]) -> dict[str, list[str]]:
+    """The names of all values, by the column that holds them."""
+    found: dict[str, set[str]] = {column: set() for column in columns if column in NESTED}
+    for record in records:
+        for column, names in found.items():
+            names.update(record.get(column) or {})
+    return {column: sorted(names) for column, names in found.items()}
+
+
+def _text_writer(
+    kind: Format,
+    columns: tuple[str, ...],
+    send: Callable[[str], object],
+    spread: dict[str, list[str]] | None = None,
+) -> Callable[[dict[str, Any]], object]:
+    """A function that writes a record; for CSV the heading is written at once."""
+    if kind is Format.JSONL:
+        return lambda record: send(json_line(record) + "\n")
+    spread = spread or {}
+
+    def row(cells: Iterable[Any]) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerow(cells)
+        send(text.getvalue())
+
+    heading = [
+        name
+        for column in columns
+        for name in ([f"{column}.{one}" for one in spread[column]] if column in spread else [column])
+    ]
+    row(heading)
+    return lambda record: row(_cells(record, columns, spread))
+
+
+def _cells(record: dict[str, Any], columns: Iterable[str], spread: dict[str, list[str]]) -> Iterator[Any]:
+    for column in columns:
+        value = record.get(column)
+        if column in spread:
+            yield from (_cell((value or {}).get(name)) for name in spread[column])
+        else:
+            yield _cell(value)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | Decimal):
+        return value
+    return json_line(value)

@@ -12,24 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 from kognitos_async.bulk.journal import settled_runs, summary
-from kognitos_async.cli.running import errors_told
+from kognitos_async.cli.running import reported_errors
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.models import Run
 
-journal = typer.Typer(help="See what a bulk job has recorded.", no_args_is_help=True)
+app = typer.Typer(help="See what a bulk job has recorded.", no_args_is_help=True)
 
 
-@journal.callback()
+@app.callback()
 def _group() -> None:
     """See what a bulk job has recorded."""
 
 
-@journal.command()
+@app.command()
 def show(
     file: Annotated[Path, typer.Argument(help="The journal of a bulk job that is not running.")],
 ) -> None:
     """Print how many requests are in which state, and in which status the settled runs are."""
-    with errors_told():
+    with reported_errors():
         states = summary(file)
         statuses = _statuses(file)
         table = Table(box=box.SIMPLE_HEAD)

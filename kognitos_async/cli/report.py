@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kognitos_async.cli.report_tables import ReportTable, duration, percent, tables_of
-from kognitos_async.cli.running import complain, errors_told
+from kognitos_async.cli.running import complain, reported_errors
 from kognitos_async.mirror.figures import Figures, figures_of
 from kognitos_async.mirror.store import store_of
 
@@ -32,7 +32,7 @@ def report(
     """Report on a mirrored history: runs a day, failures, what needed a person, time to settle."""
     if not source.exists():
         raise typer.BadParameter(f"there is no mirror {source}", param_hint="--from")
-    with errors_told():
+    with reported_errors():
         figures = _figures(source)
         if output is not None:
             _write(figures, output, title or source.name)

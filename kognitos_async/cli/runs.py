@@ -1,58 +1,238 @@
-"""`kognitos runs`: start many, wait for some, export all."""
+"""`kognitos runs`: list, show, start, wait, watch; bulk and export have files of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kognitos_async.cli.bulk import SOME_FAILED, bulk, wrong_call
+from kognitos_async.cli.bulk import bulk
+from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.connection import connect
 from kognitos_async.cli.export import export
-from kognitos_async.cli.running import complain, run_command
+from kognitos_async.cli.running import FAILED, SOME_FAILED, complain, lines_of, run_command, usage_errors
+from kognitos_async.cli.start_run import (
+    Files,
+    Inputs,
+    InputsFile,
+    Numbers,
+    StageName,
+    Timeout,
+    Wait,
+    start_run,
+)
+from kognitos_async.cli.times import moment
 from kognitos_async.errors import NotFoundError, UnknownStatusError, WaitTimeoutError
-from kognitos_async.rest_v2.client import KognitosClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
-    from kognitos_async.rest_v2.models import Run
+    from kognitos_async.cli.api import Api, Record
 
-runs = typer.Typer(help="Start many runs, wait for some, export all.", no_args_is_help=True)
-runs.command()(bulk)
-runs.command()(export)
+app = command_group("List, show, start, wait for and export runs; start many from a file.")
+command(app)(bulk)
+command(app)(export)
+
+Process = Annotated[
+    str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
+]
+Automation = Annotated[
+    str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
+]
 
 
-@runs.command()
+@command(app, "list")
+def list_runs(
+    call: Call,
+    process: Process = None,
+    automation: Automation = None,
+    stage: Annotated[str | None, typer.Option(help="draft or published; both without it.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only those in this status (state); may be given again.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 is all.")] = 50,
+) -> None:
+    """List the runs of a process or automation as the API orders them."""
+    source = call.source(process, automation)
+    wanted = {word.lower() for word in status or ()}
+    run_command(_list(call, source, stage, wanted, moment(since), limit))
+
+
+async def _list(
+    call: Call, source: str, stage: str | None, wanted: set[str], since: datetime | None, limit: int
+) -> int:
+    async with connect(call.target) as api:
+        with usage_errors():
+            await call.output.list(
+                _records(api, source, stage, wanted, since, limit), api.run_columns, nothing="no such runs"
+            )
+    return 0
+
+
+async def _records(
+    api: Api, source: str, stage: str | None, wanted: set[str], since: datetime | None, limit: int
+) -> AsyncIterator[Record]:
+    count = 0
+    async for run in api.runs(source, stage, since):
+        if wanted and api.status(run).lower() not in wanted:
+            continue
+        yield api.record(run)
+        count += 1
+        if count == limit:
+            return
+
+
+@command(app)
+def show(
+    call: Call,
+    run: Annotated[str, typer.Argument(help="A run's id or full name.")],
+    automation: Automation = None,
+) -> None:
+    """Show a run with its outputs."""
+    call.names(run, automation=automation)
+    run_command(_show(call, run, automation))
+
+
+async def _show(call: Call, run: str, automation: str | None) -> int:
+    async with connect(call.target) as api:
+        with usage_errors():
+            found = await api.client.runs.get(api.run_name(run, automation))
+    call.output.show(api.record(found))
+    return 0
+
+
+@command(app)
+def start(
+    call: Call,
+    process: Process = None,
+    automation: Automation = None,
+    name: Annotated[
+        str | None, typer.Option(help="REST API v2: the run's name, which must be given.")
+    ] = None,
+    input: Inputs = None,
+    number: Numbers = None,
+    file: Files = None,
+    inputs: InputsFile = None,
+    stage: StageName = "published",
+    wait: Wait = False,
+    timeout: Timeout = None,
+) -> None:
+    """Start a run, and with --wait wait for it: exit code 3 if it does not succeed.
+
+    An answer that is lost is no second start: the error says that the run may exist.
+    """
+    source = call.source(process, automation)
+    if name is None and not call.target.is_platform:
+        raise typer.BadParameter("missing: a run needs a name", param_hint="--name")
+    if name is not None and call.target.is_platform:
+        raise typer.BadParameter("is for REST API v2: runs of the platform have none", param_hint="--name")
+    start_run(call, source, name, stage, input, number, file, inputs, wait=wait, timeout=timeout)
+
+
+@command(app)
 def wait(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The runs to wait for.")],
+    call: Call,
+    ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or full names of runs.")],
+    automation: Automation = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait for all of them.")] = None,
 ) -> None:
     """Wait for runs and print a line for each as it settles.
 
     Exit code 3 if some did not succeed, 1 if some cannot be found or have not settled in time.
     """
-    client = KognitosClient()
-    with wrong_call():
-        waiting = client.wait_for_runs(dict.fromkeys(ids), timeout=timeout)
-    run_command(_wait(client, waiting))
+    call.names(*ids, automation=automation)
+    run_command(_wait(call, ids, automation, timeout))
 
 
-async def _wait(client: KognitosClient, waiting: AbstractAsyncContextManager[AsyncIterator[Run]]) -> int:
+async def _wait(call: Call, ids: list[str], automation: str | None, timeout: float | None) -> int:
     """The exit code. What is wrong with one run does not end the wait for the others."""
     failed = lost = 0
-    async with client, waiting as settled:
-        while True:
-            try:
-                run = await anext(settled)
-            except StopAsyncIteration:
-                break
-            except (NotFoundError, UnknownStatusError, WaitTimeoutError) as problem:
-                lost += 1
-                complain(str(problem))
-                continue
-            failed += not run.succeeded
-            print(run.id, run.status, run.name, sep="\t", flush=True)
+    call.output.check()
+    async with connect(call.target) as api:
+        names = dict.fromkeys(api.run_name(one, automation) for one in ids)
+        with usage_errors():
+            waiting = api.client.wait_for_runs(names, timeout=timeout)
+        async with waiting as settled:
+            while True:
+                try:
+                    run = await anext(settled)
+                except StopAsyncIteration:
+                    break
+                except (NotFoundError, UnknownStatusError, WaitTimeoutError) as problem:
+                    lost += 1
+                    complain(next(lines_of(problem)))
+                    continue
+                failed += not run.succeeded
+                call.output.line(api.record(run), api.settled_columns)
     if lost:
-        return 1
+        return FAILED
     return SOME_FAILED if failed else 0
+
+
+@command(app)
+def watch(
+    call: Call,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN...]", help="Runs to watch until they settle; none: all from now on."),
+    ] = None,
+    process: Process = None,
+    automation: Automation = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to watch the runs named.")] = None,
+) -> None:
+    """Print a line whenever a run changes its status.
+
+    Without runs, those of the process or automation that appear or change are printed until Ctrl-C.
+    """
+    if ids:
+        call.names(*ids, automation=automation)
+        run_command(_watch(call, ids, automation, timeout))
+    else:
+        run_command(_follow(call, call.source(process, automation)))
+
+
+async def _watch(call: Call, ids: list[str], automation: str | None, timeout: float | None) -> int:
+    call.output.check()
+    async with connect(call.target) as api:
+
+        async def one(name: str) -> Any:
+            printed = None
+
+            def update(run: Any) -> None:
+                nonlocal printed
+                if api.status(run) != printed:
+                    printed = api.status(run)
+                    call.output.line(api.record(run), api.settled_columns)
+
+            run = await api.client.wait_for_run(name, timeout=timeout, on_update=update)
+            update(run)
+            return run
+
+        names = dict.fromkeys(api.run_name(one, automation) for one in ids)
+        with usage_errors():
+            results = await asyncio.gather(*map(one, names), return_exceptions=True)
+    problems = [result for result in results if isinstance(result, BaseException)]
+    for problem in problems:
+        if not isinstance(problem, NotFoundError | UnknownStatusError | WaitTimeoutError):
+            raise problem
+        complain(next(lines_of(problem)))
+    if problems:
+        return FAILED
+    return 0 if all(run.succeeded for run in results) else SOME_FAILED  # type: ignore[union-attr]
+
+
+async def _follow(call: Call, source: str) -> int:
+    call.output.check()
+    async with connect(call.target) as api:
+        call.output.note(f"watching {source} until Ctrl-C")
+        with usage_errors():
+            changes = api.client.runs.follow(source)
+        async with changes as runs:
+            async for run in runs:
+                call.output.line(api.record(run), api.settled_columns)
+    return 0

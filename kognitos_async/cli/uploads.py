@@ -1,8 +1,9 @@
-"""The files of a bulk job, each uploaded once, and remembered beside the journal."""
+"""The files of a bulk job: each content uploaded once, and remembered beside the journal."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -12,33 +13,51 @@ import anyio.to_thread
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from kognitos_async.rest_v2.client import KognitosClient
+_PIECE = 1024 * 1024
 
 
 class Uploads:
-    """Ids of uploaded files by path, size and time of change.
+    """Ids of uploaded files by name and content.
 
-    A resumed job must name the ids it named before, or its requests would be others. Each is on disk, a line
-    of `JOURNAL.files`, before it is used. Raises `JournalError` when that file cannot be read.
+    A resumed job must name the ids it named before, or its requests would be others; touching or moving a
+    file changes neither. Each id is on disk, a line of `JOURNAL.files`, before it is used. Raises
+    `JournalError` when that file cannot be read.
     """
 
-    def __init__(self, client: KognitosClient, journal: Path) -> None:
-        self._client = client
+    def __init__(self, upload: Callable[[Path], Awaitable[str]], journal: Path) -> None:
+        self._upload = upload
         self._record = journal.with_name(f"{journal.name}.files")
-        self._busy = asyncio.Lock()
         self._ids = _recorded(self._record)
+        self._under_way: dict[str, asyncio.Future[str]] = {}
+        self._recording = asyncio.Lock()
 
     async def id_of(self, path: Path) -> str:
-        """The id of a file, uploaded now if it has not been."""
-        key = _key(path)
-        async with self._busy:
-            if key not in self._ids:
-                file_id = (await self._client.files.upload(path)).id
-                await anyio.to_thread.run_sync(_record, self._record, key, file_id)
-                self._ids[key] = file_id
+        """The id of a file, uploaded now if it has not been. Raises what the upload raises, and `OSError`."""
+        key = await anyio.to_thread.run_sync(_key, path)
+        if key in self._ids:
             return self._ids[key]
+        if key not in self._under_way:
+            task = asyncio.ensure_future(self._upload_once(key, path))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(self._under_way[key])
+
+    async def _upload_once(self, key: str, path: Path) -> str:
+        file_id = await self._upload(path)
+        async with self._recording:
+            await anyio.to_thread.run_sync(_append, self._record, key, file_id)
+        self._ids[key] = file_id
+        return file_id
+
+    async def close(self) -> None:
+        """End the uploads under way."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _recorded(record: Path) -> dict[str, str]:
@@ -62,7 +81,7 @@ def _pair(line: bytes) -> tuple[str, str]:
     raise ValueError(line)
 
 
-def _record(record: Path, key: str, file_id: str) -> None:
+def _append(record: Path, key: str, file_id: str) -> None:
     with record.open("a", encoding="utf-8") as file:
         file.write(json.dumps([key, file_id]) + "\n")
         file.flush()
@@ -70,5 +89,8 @@ def _record(record: Path, key: str, file_id: str) -> None:
 
 
 def _key(path: Path) -> str:
-    state = path.stat()
-    return f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            content.update(piece)
+    return f"{path.name}|{content.hexdigest()}"

@@ -193,10 +193,9 @@ BAD_CSV = [
     ("name,file\none,there-is-none.pdf\n", "row 2 (one): there is no file "),
     ("name,a\none\n", "row 2: has 1 cells for 2 columns"),
     ("name,a\none,1,2\n", "row 2: has 3 cells for 2 columns"),
-    ("name,amount\none,many\n", "row 2 (one): column amount is no number: 'many'"),
-    ("name,amount\none,nan\n", "row 2 (one): column amount is no number: 'nan'"),
-    ("name,amount\none,1_000\n", "row 2 (one): column amount is no number: '1_000'"),
-    ("name,amount\none,\n", "row 2 (one): column amount is no number: ''"),
+    ("name,amount\none,many\n", "row 2 (one): column amount must be a number, got 'many'"),
+    ("name,amount\none,nan\n", "row 2 (one): column amount must be a number, got 'nan'"),
+    ("name,amount\none,1_000\n", "row 2 (one): column amount must be a number, got '1_000'"),
     (b"name,a\none,caf\xe9\n", "row 2 (one): is not UTF-8"),
     (b"name,a\ncaf\xe9,1\n", "row 2 (caf?): is not UTF-8"),
     ('name,a\none,"x"y\n', "row 2: is not CSV: "),
@@ -223,7 +222,7 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp
     ("line", "told"),
     [
         (b"{", "row 2: is not JSON: "),
-        (b'{"name": "caf\xe9"}', "row 2: is not JSON: "),
+        (b'{"name": "caf\xe9"}', "row 2: is not UTF-8; "),
         (b"[" * 100_000, "row 2: is not JSON: "),
         (b"[1]", "row 2: is not an object with a name"),
         (b'{"inputs": {}}', "row 2: is not an object with a name"),
@@ -254,7 +253,11 @@ async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, c
         ("requests.csv", "name,a,a\nx,1,2\n", "has columns of one name: a"),
         ("requests.csv", "name,a\nx,1\n", "has no column amount (--number)"),
         ("requests.xlsx", "name\nx\n", "is neither .csv nor .jsonl"),
-        ("requests.jsonl", '{"name": "x"}\n', "has numbers of its own: --number is for CSV"),
+        (
+            "requests.jsonl",
+            '{"name": "x"}\n',
+            "has numbers of its own: --number, --input and --delimiter are for CSV",
+        ),
     ],
 )
 async def test_a_file_that_holds_no_requests(server, bulk, tmp_path, capsys, name, content, told):
@@ -270,17 +273,17 @@ async def test_a_file_that_is_not_there(server, tmp_path, capsys):
 
 async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
     assert await bulk("name\none\n", "--output", "results.xlsx") == 2
-    assert "is neither .csv nor .jsonl" in capsys.readouterr().err
+    assert "must end in .csv or .jsonl" in capsys.readouterr().err
     assert server.count() == 0
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--run-timeout", "-1"], "run_timeout must be 0 or more seconds, got -1.0"),
-        (["--run-timeout", "nan"], "run_timeout must be 0 or more seconds, got nan"),
-        (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
-        (["--process", ""], "process_id must be a str of at least 1 character"),
+        (["--run-timeout", "-1"], "--run-timeout must be 0 or more seconds, got -1.0"),
+        (["--run-timeout", "nan"], "--run-timeout must be 0 or more seconds, got nan"),
+        (["--stage", "Final"], "--stage: must be draft or published, got 'Final'"),
+        (["--process", ""], "--process: must have at least 1 character"),
     ],
 )
 async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, told):
@@ -350,11 +353,11 @@ async def test_bad_rows_that_are_skipped_are_outcomes(server, bulk, tmp_path, ca
     assert await bulk(content, "--skip-bad-rows", "--output", str(output)) == 3
     assert sorted(started.name for started in server.runs.values()) == ["one", "three"]
     rows = rows_of(output)
-    assert [(row["name"], row["error"]) for row in rows[:2]] == [
+    assert [(row["name"], row["error"]) for row in rows[2:]] == [
         ("one", "row 3: the name is that of row 2: names must be unique"),
         ("", "row 4: has 1 cells for 2 columns"),
     ]
-    assert sorted(row["name"] for row in rows[2:]) == ["one", "three"]
+    assert sorted(row["name"] for row in rows[:2]) == ["one", "three"]
     assert capsys.readouterr().err.endswith("started 2, running 0, settled 2 of 2, failed 2\n")
 
 
@@ -373,7 +376,9 @@ async def test_a_run_that_fails_is_exit_code_3(server, bulk, tmp_path, capsys):
     output = tmp_path / "results.csv"
     content = "name\none\ntwo\n"
     assert await bulk(content, "--output", str(output), "--max-in-flight", "1") == 3
-    assert capsys.readouterr().err.endswith("started 2, running 0, settled 2 of 2, failed 1\n")
+    err = capsys.readouterr().err
+    assert err.endswith("started 1, running 0, settled 1 of 2, failed 1\n")
+    assert "kognitos: two: POST /runs: 404" in err
     one, two = rows_of(output)
     assert (one["status"], one["error"]) == ("Succeeded", "")
     assert (two["run_id"], two["status"]) == ("", "")

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from kognitos_async.cli.api_v2 import RestV2Api
 from kognitos_async.cli.app import run
-from kognitos_async.cli.export import COLUMNS
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.cli.conftest import ROOT
 
@@ -60,7 +60,7 @@ def check(rows, expected):
     assert set(by_id) == {one.id for one in expected}
     for one in expected:
         row = by_id[one.id]
-        assert set(row) == set(COLUMNS)
+        assert set(row) == set(RestV2Api.record_columns)
         assert (row["name"], row["stage"], row["status"]) == (one.name, one.stage, one.status)
         assert (row["agent_id"], row["process_id"]) == (one.agent_id, one.process_id)
         assert datetime.fromisoformat(row["created_at"]) == one.created_at
@@ -85,17 +85,17 @@ READERS = {"csv": of_csv, "jsonl": of_jsonl}
 
 
 @pytest.mark.parametrize("kind", READERS)
-async def test_every_run_is_printed(server, history, capsys, kind):
+async def test_every_run_is_printed(server, history, capfd, kind):
     assert await kognitos("runs", "export", "--process", server.process.id, "--format", kind) == 0
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     check(READERS[kind](out), history)
     assert err == "kognitos: 250 runs written\n"
 
 
-async def test_a_dash_is_standard_output(server, history, tmp_path, monkeypatch, capsys):
+async def test_a_dash_is_standard_output(server, history, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert await kognitos("runs", "export", "--process", server.process.id, "--output", "-") == 0
-    check(of_csv(capsys.readouterr().out), history)
+    check(of_csv(capfd.readouterr().out), history)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -125,7 +125,7 @@ async def test_every_run_is_written_to_a_file(server, history, tmp_path, capsys,
 
 async def test_parquet_in_row_groups(server, history, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("kognitos_async.cli.export._ROW_GROUP", 100)
+    monkeypatch.setattr("kognitos_async.cli.parquet_file.ROW_GROUP", 100)
     path = tmp_path / "runs.parquet"
     options = ("--format", "parquet", "--output", str(path))
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
@@ -133,7 +133,7 @@ async def test_parquet_in_row_groups(server, history, tmp_path, monkeypatch):
         assert file.num_row_groups == 3
         rows = file.read().to_pylist()
     for row in rows:
-        row["file_ids"], row["outputs"] = json.loads(row["file_ids"]), json.loads(row["outputs"])
+        row["created_at"], row["outputs"] = row["created_at"].isoformat(), row["outputs"] or {}
     check(rows, history)
 
 
@@ -143,23 +143,23 @@ async def test_parquet_of_no_runs_can_be_read(server, tmp_path):
     options = ("--format", "parquet", "--output", str(path))
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
     with parquet.ParquetFile(path) as file:
-        assert (file.metadata.num_rows, tuple(file.schema.names)) == (0, COLUMNS)
+        assert (file.metadata.num_rows, tuple(file.schema_arrow.names)) == (0, RestV2Api.record_columns)
 
 
 @pytest.mark.parametrize(
     "since", ["2026-01-05", "2026-01-05T00:00:00", "2026-01-05T00:00:00Z", "2026-01-05T02:00:00+02:00"]
 )
-async def test_runs_since_a_moment(server, history, capsys, since):
+async def test_runs_since_a_moment(server, history, capfd, since):
     options = ("--since", since, "--format", "jsonl")
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
-    check(of_jsonl(capsys.readouterr().out), history[4 * 24 :])
+    check(of_jsonl(capfd.readouterr().out), history[4 * 24 :])
 
 
 @pytest.mark.parametrize("stage", ["Draft", "Published"])
-async def test_runs_of_a_stage_since_a_moment(server, history, capsys, stage):
+async def test_runs_of_a_stage_since_a_moment(server, history, capfd, stage):
     options = ("--stage", stage, "--since", "2026-01-05", "--format", "jsonl")
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
-    check(of_jsonl(capsys.readouterr().out), [one for one in history[4 * 24 :] if one.stage == stage])
+    check(of_jsonl(capfd.readouterr().out), [one for one in history[4 * 24 :] if one.stage == stage])
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capsys, stage):
         (["--format", "parquet"], "parquet needs a file"),
         (["--format", "parquet", "--output", "-"], "parquet needs a file"),
         (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
-        (["--process", ""], "process_id must be a str of at least 1 character"),
-        (["--since", "yesterday"], "is no ISO 8601 time: 'yesterday'"),
+        (["--process", ""], "--process: must have at least 1 character"),
+        (["--since", "yesterday"], "--since: must be an ISO 8601 time, got 'yesterday'"),
         (["--format", "xlsx"], "xlsx"),
     ],
 )
@@ -190,15 +190,25 @@ async def test_without_pyarrow_it_says_what_to_install(server, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_an_export_that_fails_leaves_the_old_file(server, history, tmp_path, capsys):
+async def test_an_export_that_fails_leaves_the_old_file_and_goes_on_when_called_again(
+    server, history, tmp_path, capsys
+):
     path = tmp_path / "runs.csv"
     path.write_text("old")
     server.misbehave("list_runs", faults.not_found(), times=None, skip=1)
     options = ("--output", str(path))
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("kognitos: ")
+    kept, problem = capsys.readouterr().err.splitlines()
+    pages = tmp_path / "runs.csv.pages"
+    assert kept == f"kognitos: 100 runs so far are in {pages}; the same command goes on behind them"
+    assert problem.startswith("kognitos: GET /runs: 404")
     assert path.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [path, pages]
+    server.behave()
+    before = server.count("list_runs")
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    check(of_csv(path.read_text(encoding="utf-8")), history)
+    assert server.count("list_runs") - before == 2
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -291,5 +301,5 @@ async def test_a_wait_that_cannot_be_is_refused(server, capsys, options, told):
 
 async def test_no_runs_to_wait_for_is_a_wrong_call(server, capsys):
     assert await kognitos("runs", "wait") == 2
-    assert "ID..." in capsys.readouterr().err
+    assert "RUN..." in capsys.readouterr().err
     assert server.count() == 0

@@ -242,10 +242,8 @@ LAYERS = [
     "platform_v1.models.generated.shared",
     "platform_v1.models.runs",
     "platform_v1.models.generated",
-    "platform_v1.encoding platform_v1.arguments platform_v1.outgoing",
-    "platform_v1.schedules",
+    "platform_v1.encoding platform_v1.arguments",
     "platform_v1.resource",
-    "platform_v1.automation_schedules platform_v1.automation_connections",
     "platform_v1.mirror platform_v1.run_reader platform_v1.event_stream platform_v1.connections",
     "platform_v1.look_up",
     "platform_v1.runs",
@@ -257,6 +255,7 @@ LAYERS = [
     "__init__",
     "testing",
     "cli",
+    "__main__",
 ]
 """Each module imports from the layers above its own line, and beside it within one line without a cycle."""
 

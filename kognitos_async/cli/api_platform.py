@@ -1,0 +1,198 @@
+"""The platform API for the commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kognitos_async.platform_v1.encoding import stage_word
+from kognitos_async.platform_v1.files import file_ref
+from kognitos_async.platform_v1.filters import F
+from kognitos_async.platform_v1.models.runs import PlatformRun, StartedRun
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from kognitos_async.cli.api import Record, Start
+    from kognitos_async.cli.target import Target
+    from kognitos_async.platform_v1.client import PlatformClient
+    from kognitos_async.platform_v1.models.generated.automations import Automation
+    from kognitos_async.platform_v1.models.generated.exceptions import Event, RunException
+
+_PAGE = 1000
+
+
+class PlatformApi:
+    """A `PlatformClient` and the settings of the command."""
+
+    run_columns = ("id", "state", "stage", "create_time", "update_time", "reason")
+    settled_columns = ("id", "state", "reason")
+    record_columns = (
+        *("id", "name", "automation", "stage", "state", "create_time", "update_time", "reason"),
+        *("exception", "inputs", "outputs"),
+    )
+
+    def __init__(self, client: PlatformClient, target: Target) -> None:
+        self.client = client
+        self.target = target
+
+    async def health(self) -> Record:
+        """Whether the API lets us in: it has no operation for its health, so one page of one is read."""
+        await self.client.organizations.list(page_size=1)
+        return {"status": "OK", "ok": True}
+
+    async def automations(self, state: str | None) -> AsyncIterator[Record]:
+        """The automations of the workspace."""
+        chosen = None if state is None else F.state == state.upper()
+        async for automation in self.client.automations.list(filter=chosen):
+            yield _automation(automation)
+
+    async def automation(self, name: str) -> Record:
+        """One automation with its inputs and its code in English."""
+        automation = await self.client.automations.get(name)
+        return {
+            **_automation(automation),
+            "description": automation.description,
+            "inputs": [spec.name for spec in automation.input_specs],
+            "english_code": automation.english_code,
+        }
+
+    async def runs(
+        self, source: str, stage: str | None, since: datetime | None
+    ) -> AsyncIterator[PlatformRun]:
+        """The runs of an automation, newest first."""
+        wanted = None if stage is None else stage_word(stage)
+        after = None if since is None else F.create_time >= since
+        async for run in self.client.runs.list(source, filter=after, page_size=_PAGE):
+            if wanted is None or str(run.stage) == wanted:
+                yield run
+
+    async def history(
+        self, source: str, stage: str | None, since: datetime | None, token: str | None
+    ) -> AsyncIterator[tuple[list[Record], str | None]]:
+        """The records of an automation page by page, from `token` on, each with the token behind it."""
+        wanted = None if stage is None else stage_word(stage)
+        after = None if since is None else F.create_time >= since
+        pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
+        async for page in pager.pages():
+            runs = [run for run in page.items if wanted is None or str(run.stage) == wanted]
+            yield [self.record(run) for run in runs], page.continuation_token
+
+    async def find_source(self, source: str) -> None:
+        """Raise `NotFoundError` where there is no such automation."""
+        await self.client.automations.get(source)
+
+    def record(self, run: PlatformRun | StartedRun) -> Record:
+        """A run under the API's own names; `reason` is why it stands still, `exception` what asks for it."""
+        if isinstance(run, StartedRun):
+            return {"id": run.id, "name": run.name, "automation": run.automation, "state": "pending"}
+        guidance, failure = run.guidance, run.failure
+        reason = guidance.description if guidance else failure.description if failure else run.stop_reason
+        return {
+            "id": run.id,
+            "name": run.name,
+            "automation": run.automation,
+            "stage": str(run.stage).removeprefix("AUTOMATION_STAGE_").lower(),
+            "state": str(run.state),
+            "create_time": run.create_time,
+            "update_time": run.update_time,
+            "reason": reason,
+            "exception": guidance.exception if guidance else None,
+            "inputs": run.user_inputs,
+            "outputs": run.outputs,
+        }
+
+    def status(self, run: PlatformRun | StartedRun) -> str:
+        """The state of a run."""
+        return "pending" if isinstance(run, StartedRun) else str(run.state)
+
+    def run_name(self, run: str, automation: str | None) -> str:
+        """The run's name with that of its automation, which a bare id needs."""
+        if "/" in run:
+            return run
+        within = automation or self.target.get("automation_id")
+        if within is None:
+            raise typer.BadParameter(
+                f"{run} is a bare id: give the run's full name, or --automation (else KOGNITOS_AUTOMATION_ID)"
+            )
+        return f"{within}/runs/{run}" if "/" in within else f"automations/{within}/runs/{run}"
+
+    async def start(self, start: Start) -> StartedRun:
+        """The run just started, its files uploaded before."""
+        inputs: dict[str, Any] = dict(start.inputs)
+        for name, path in start.files:
+            if name is None:
+                raise typer.BadParameter("must be NAME=PATH: a file is an input here", param_hint="--file")
+            inputs[name] = file_ref(await self.client.files.upload(path))
+        return await self.client.automations.invoke(start.source, inputs, stage=stage_word(start.stage))
+
+    async def upload(self, path: Path, file_name: str | None) -> Record:
+        """The file just uploaded; its `id` is its full name."""
+        file = await self.client.files.upload(path, file_name=file_name)
+        return {"id": file.name, "file_name": file.filename, "size": file.size_bytes}
+
+    async def exceptions(self, source: str | None, state: str | None) -> AsyncIterator[Record]:
+        """The exceptions of the workspace, in a state and of an automation if these are given."""
+        chosen = None if state is None else F.state == state.upper()
+        async for exception in self.client.exceptions.list(filter=chosen):
+            if source is None or (exception.automation or "").rpartition("/")[2] == source.rpartition("/")[2]:
+                yield _exception(exception)
+
+    async def exception(self, name: str, automation: str | None) -> Record:
+        """One exception, and what was said about it. A run may be named instead: its exception is meant."""
+        exception = await self.client.exceptions.get(await self.exception_of(name, automation))
+        events = await self.client.exceptions.events(exception.run).collect(max_items=50)
+        return {
+            **_exception(exception),
+            "description": exception.description,
+            "automation": exception.automation,
+            "extra": exception.extra,
+            "said": [said for event in reversed(events) if (said := _said(event)) is not None],
+        }
+
+    async def exception_of(self, name: str, automation: str | None) -> str:
+        """The exception itself, or the one that a run named by its full name waits with."""
+        if "/runs/" not in name and not (automation and "/" not in name):
+            return name
+        run = await self.client.runs.get(self.run_name(name, automation))
+        if run.guidance is None or run.guidance.exception is None:
+            raise typer.BadParameter(f"run {run.id} does not wait for a person: it is {run.state}")
+        return run.guidance.exception
+
+    async def reply(self, name: str, message: str, automation: str | None) -> Record:
+        """What was said about an exception."""
+        exception = await self.client.exceptions.get(await self.exception_of(name, automation))
+        event = await self.client.exceptions.reply(exception.run, message)
+        return {"id": event.id, "run": exception.run, "exception": exception.name, "message": message}
+
+
+def _automation(automation: Automation) -> Record:
+    return {
+        "id": automation.id,
+        "display_name": automation.display_name,
+        "version": automation.version,
+        "published_version": automation.latest_published_version,
+        "update_time": automation.update_time,
+    }
+
+
+def _exception(exception: RunException) -> Record:
+    return {
+        "id": exception.id,
+        "name": exception.name,
+        "state": str(exception.state or "").removeprefix("EXCEPTION_STATE_").lower(),
+        "create_time": exception.create_time,
+        "run": exception.run,
+        "message": exception.message or exception.description,
+    }
+
+
+def _said(event: Event) -> Record | None:
+    """A message of a person or an agent; None for all else that happens."""
+    text = getattr(event.content, "content", None)
+    if not isinstance(text, str):
+        return None
+    return {"by": event.kind.removesuffix("_message"), "at": event.create_time, "text": text}

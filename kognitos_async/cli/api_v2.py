@@ -1,0 +1,131 @@
+"""REST API v2 for the commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kognitos_async.rest_v2.models import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from kognitos_async.cli.api import Record, Start
+    from kognitos_async.cli.target import Target
+    from kognitos_async.rest_v2.client import KognitosClient
+    from kognitos_async.rest_v2.models import Process, Run
+
+STAGES = {"draft": "Draft", "published": "Published"}
+
+
+class RestV2Api:
+    """A `KognitosClient` and the settings of the command."""
+
+    run_columns = ("id", "status", "stage", "created_at", "name")
+    settled_columns = ("id", "status", "name")
+    record_columns = (
+        *("id", "name", "agent_id", "process_id", "stage", "status", "created_at"),
+        *("file_ids", "outputs"),
+    )
+
+    def __init__(self, client: KognitosClient, target: Target) -> None:
+        self.client = client
+        self.target = target
+
+    async def health(self) -> Record:
+        """The API's own status."""
+        health = await self.client.health()
+        return {"status": health.status, "ok": health.ok}
+
+    async def processes(self) -> AsyncIterator[Record]:
+        """The processes of the agent."""
+        async for process in self.client.processes.list():
+            yield _process(process)
+
+    async def runs(self, source: str, stage: str | None, since: datetime | None) -> AsyncIterator[Run]:
+        """The runs of a process. The order of the list is not documented, so that all are looked at."""
+        async for run in self.client.runs.list(source, stage=_stage(stage)):
+            if since is None or run.created_at >= since:
+                yield run
+
+    async def history(
+        self, source: str, stage: str | None, since: datetime | None, token: str | None
+    ) -> AsyncIterator[tuple[list[Record], str | None]]:
+        """The records of a process page by page, from `token` on, each with the token behind it."""
+        pager = self.client.runs.list(source, stage=_stage(stage), continuation_token=token)
+        async for page in pager.pages():
+            runs = [run for run in page.items if since is None or run.created_at >= since]
+            yield [self.record(run) for run in runs], page.continuation_token
+
+    async def find_source(self, source: str) -> None:
+        """Raise `NotFoundError` where there is no such process."""
+        await self.client.processes.get(source)
+
+    def record(self, run: Run) -> Record:
+        """A run under the API's own names, its outputs by name."""
+        return {
+            "id": run.id,
+            "name": run.name,
+            "agent_id": run.agent_id,
+            "process_id": run.process_id,
+            "stage": str(run.stage),
+            "status": str(run.status),
+            "created_at": run.created_at,
+            "file_ids": list(run.file_ids),
+            "outputs": run.outputs_by_name,
+        }
+
+    def status(self, run: Run) -> str:
+        """The status of a run."""
+        return str(run.status)
+
+    def run_name(self, run: str, automation: str | None) -> str:  # noqa: ARG002 - ids are enough here
+        """The id itself."""
+        return run
+
+    async def start(self, start: Start) -> Run:
+        """The run just started, its files uploaded before."""
+        file_ids = [(await self.client.files.upload(path)).id for _, path in start.files]
+        inputs: Any = start.inputs
+        return await self.client.runs.start(
+            start.source,
+            name=start.name or "",
+            stage=_stage(start.stage) or "Published",
+            inputs=inputs,
+            file_ids=file_ids or None,
+        )
+
+    async def upload(self, path: Path, file_name: str | None) -> Record:
+        """The file just uploaded."""
+        file = await self.client.files.upload(path, file_name=file_name)
+        return {"id": file.id, "file_name": file.file_name, "size": file.size}
+
+    async def exceptions(self, source: str | None, state: str | None) -> AsyncIterator[Record]:  # noqa: ARG002
+        """The runs of a process that need a person: this API has nothing else about them."""
+        async for run in self.client.runs.list(source or ""):
+            if run.status == RunStatus.EXCEPTION:
+                yield {
+                    "id": run.id,
+                    "status": str(run.status),
+                    "created_at": run.created_at,
+                    "run": run.id,
+                    "message": run.name,
+                }
+
+    async def exception(self, name: str, automation: str | None) -> Record:  # noqa: ARG002 - ids are enough
+        """The run that needs a person."""
+        return self.record(await self.client.runs.get(name))
+
+
+def _process(process: Process) -> Record:
+    return {
+        "id": process.id,
+        "name": process.name,
+        "agent_id": process.agent_id,
+        "stage": str(process.stage),
+    }
+
+
+def _stage(stage: str | None) -> str | None:
+    return None if stage is None else STAGES.get(stage.lower(), stage)

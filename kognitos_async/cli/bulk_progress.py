@@ -1,0 +1,126 @@
+"""How far a bulk job is: counted from its outcomes, shown on stderr."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kognitos_async.cli.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINES = 20
+"""Without a terminal, progress is printed so many times."""
+_REASONS = 5
+"""So many failures are printed with their reasons."""
+
+
+class BulkProgress:
+    """Counts of a bulk job: bars on a terminal, lines anywhere else, nothing if `quiet`.
+
+    `expected` is the number of requests; a resumed job may have outcomes of more. `running` is asked how many
+    runs are started and not settled.
+    """
+
+    def __init__(self, expected: int, *, failed: int, quiet: bool, has_output: bool) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._has_output = has_output
+        self._expected = expected
+        self.ended = self.settled = self.succeeded = self._reported = 0
+        self.failed = failed
+        self._begun = 0
+        """Runs of outcomes so far, whether they settled or not."""
+        self.running: Callable[[], int] = lambda: 0
+        self._began = time.monotonic()
+        self._last = ""
+        self._every = max(1, expected // _LINES)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f} runs/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._bar = self._bars.add_task("", total=expected, rate=0.0)
+
+    @property
+    def _live(self) -> bool:
+        return self._console.is_terminal and not self._quiet
+
+    def __enter__(self) -> Self:
+        # Before rich 14 even a disabled progress ends with an empty line.
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._live:
+            self._bars.stop()
+
+    def add(self, result: dict[str, Any], *, settled: bool, succeeded: bool) -> None:
+        """Count an outcome; the first failures are printed with their reason."""
+        self.ended += 1
+        self.settled += settled
+        self.succeeded += succeeded
+        self._begun += bool(result["run_id"])
+        if not succeeded:
+            self.failed += 1
+            self._report(result)
+        if not self._live and self.ended % self._every == 0:
+            self.note(self.line())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the bar up to date."""
+        if self._live:
+            elapsed = max(0.001, time.monotonic() - self._began)
+            self._bars.update(
+                self._bar,
+                completed=self.ended,
+                total=self._total,
+                description=self.line(),
+                rate=self.ended / elapsed,
+            )
+
+    @property
+    def _total(self) -> int:
+        return max(self._expected, self.ended)
+
+    def line(self) -> str:
+        """The counts in words. Started are the runs known to exist."""
+        running = self.running()
+        return (
+            f"started {self._begun + running}, running {running}, settled {self.settled} of {self._total}, "
+            f"failed {self.failed}"
+        )
+
+    def note(self, line: str) -> None:
+        """Print a line on stderr unless quiet or the same as before."""
+        if not self._quiet and line != self._last:
+            self._last = line
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr."""
+        self._console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)
+
+    def finish(self) -> None:
+        """Print the counts once more, and where the other reasons are."""
+        more = self.failed - self._reported
+        if self._reported and more > 0:
+            where = "" if self._has_output else "; --output FILE writes them all"
+            self.say(f"kognitos: and {more} more failed{where}")
+        self.note(self.line())
+
+    def _report(self, result: dict[str, Any]) -> None:
+        if self._reported < _REASONS:
+            self._reported += 1
+            reason = result["error"] or f"run {result['run_id']} settled as {result['status']}"
+            self.say(f"kognitos: {result['name']}: {reason}")

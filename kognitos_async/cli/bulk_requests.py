@@ -1,0 +1,119 @@
+"""What a row becomes on each API, and what its outcome says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from kognitos_async.cli.requests_file import Row
+
+
+class RowRequests(Protocol):
+    """The requests of one bulk job."""
+
+    @property
+    def failed_statuses(self) -> Collection[Any]:
+        """The statuses of runs that --retry-failed starts again."""
+        ...
+
+    def check(self, row: Row) -> object:
+        """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
+        ...
+
+    def request(self, row: Row, file_id: str | None) -> Any:
+        """The request of a row."""
+        ...
+
+    def result(self, outcome: Any) -> dict[str, Any]:
+        """An outcome, by the columns of the results."""
+        ...
+
+
+class StartRows:
+    """Rows as starts of a process (REST API v2)."""
+
+    def __init__(self, process_id: str, agent_id: str) -> None:
+        from kognitos_async.rest_v2.models import SETTLED, RunStatus  # noqa: PLC0415 - one API is loaded
+
+        self._process_id = process_id
+        self._agent_id = agent_id
+        self.failed_statuses = SETTLED - {RunStatus.SUCCEEDED}
+
+    def check(self, row: Row) -> object:
+        """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
+        from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415
+
+        return encode_start(self.request(row, None), self._agent_id)
+
+    def request(self, row: Row, file_id: str | None) -> Any:
+        """The request of a row."""
+        from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
+
+        stage = {"draft": "Draft", "published": "Published"}.get(row.stage.lower(), row.stage)
+        return RunRequest(
+            process_id=self._process_id,
+            name=row.name,
+            stage=stage,
+            inputs=row.inputs,
+            file_ids=None if file_id is None else [file_id],
+        )
+
+    def result(self, outcome: Any) -> dict[str, Any]:
+        """An outcome, by the columns of the results."""
+        run = outcome.run
+        return _result(
+            outcome,
+            outcome.request.name,
+            "" if run is None else str(run.status),
+            getattr(run, "outputs_by_name", {}),
+        )
+
+
+class InvokeRows:
+    """Rows as invocations of an automation (platform API); a row's file is the input `file_input`."""
+
+    def __init__(self, automation: str, file_input: str, scope: Any) -> None:
+        from kognitos_async.platform_v1.models.runs import RunState  # noqa: PLC0415 - one API is loaded
+
+        self._automation = automation
+        self._file_input = file_input
+        self._scope = scope
+        self.failed_statuses = frozenset({RunState.FAILED, RunState.STOPPED})
+
+    def check(self, row: Row) -> object:
+        """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
+        from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415
+
+        if not row.name:
+            raise ValueError("name must be a str of at least 1 character, got ''")
+        return encode_invocation(self.request(row, None), self._scope)
+
+    def request(self, row: Row, file_id: str | None) -> Any:
+        """The request of a row."""
+        from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
+        from kognitos_async.platform_v1.values import FileRef  # noqa: PLC0415
+
+        inputs = dict(row.inputs)
+        if file_id is not None:
+            inputs[self._file_input] = FileRef(remote=file_id)
+        return InvokeRequest(automation=self._automation, inputs=inputs, stage=row.stage, name=row.name)
+
+    def result(self, outcome: Any) -> dict[str, Any]:
+        """An outcome, by the columns of the results."""
+        run = outcome.run
+        state = getattr(run, "state", "" if run is None else "pending")
+        return _result(outcome, outcome.request.name, str(state), getattr(run, "outputs", {}))
+
+
+def _result(outcome: Any, name: str, status: str, outputs: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "run_id": "" if outcome.run is None else outcome.run.id,
+        "status": status,
+        "error": str(outcome.error or ""),
+        "attempts": outcome.attempts,
+        "resumed": outcome.resumed,
+        "outputs": outputs,
+    }

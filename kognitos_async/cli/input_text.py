@@ -1,0 +1,87 @@
+"""The text of a requests file: its encoding recognized, its bytes that are none kept apart."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LOOKED_AT = 4096
+DELIMITERS = ",;\t|"
+
+
+class UnreadableFileError(Exception):
+    """A file that holds no requests at all; the text says why."""
+
+
+def open_text(path: Path, encoding: str | None) -> TextIO:
+    """The file as text: in `encoding`, else as its first bytes mark it, else in UTF-8.
+
+    Bytes that are no text are kept as surrogates, see `undecodable`. Raises `UnreadableFileError` for an
+    encoding there is not and for what looks like UTF-16 without a mark.
+    """
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT)
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+    if encoding is None and marked is None and (odd := _nulls(start)) is not None:
+        raise UnreadableFileError(f"{path} looks like UTF-16 without a mark: give --encoding {odd}")
+    chosen = encoding or marked or "utf-8"
+    if marked == "utf-8-sig" and codecs_name(chosen) == "utf-8":
+        chosen = "utf-8-sig"
+    return path.open(newline="", encoding=chosen, errors="surrogateescape")
+
+
+def codecs_name(encoding: str) -> str:
+    """The proper name of an encoding. Raises `UnreadableFileError` when Python does not know it."""
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise UnreadableFileError(f"there is no encoding {encoding!r} (--encoding)") from None
+
+
+def undecodable(text: str) -> bool:
+    """Whether bytes of `text` were not in the file's encoding."""
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def advice(encoding: str | None) -> str:
+    """What to do about text that is not in the encoding."""
+    if encoding is None:
+        return "is not UTF-8; a file that Excel saved on Windows is often read with --encoding cp1252"
+    return f"is not {encoding} (--encoding)"
+
+
+def sniff_delimiter(header: str, is_known: frozenset[str]) -> str:
+    """The delimiter that a heading is written with: the one that sets apart a known column.
+
+    Of several, and where there is none, the one that makes most columns; a comma for a single column.
+    """
+
+    def columns(delimiter: str) -> list[str]:
+        return [cell.strip().strip('"').strip().casefold() for cell in header.split(delimiter)]
+
+    def rank(delimiter: str) -> tuple[bool, int]:
+        found = columns(delimiter)
+        return bool(is_known & set(found)), len(found)
+
+    return max(DELIMITERS, key=rank)
+
+
+def _nulls(start: bytes) -> str | None:
+    """Which UTF-16 the bytes look like: every other one is null in text that is mostly Latin."""
+    half = len(start) // 2
+    if half < 2:
+        return None
+    for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if start[offset::2].count(0) > 0.6 * half and start[1 - offset :: 2].count(0) < 0.2 * half:
+            return name
+    return None

@@ -1,0 +1,177 @@
+"""Records as Parquet, each column and each output with a type of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kognitos_async.cli.running import WRONG_USE, complain
+from kognitos_async.cli.text import json_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+ROW_GROUP = 10_000
+_LARGEST_INT = 2**63
+_DIGITS = 38
+NESTED = ("inputs", "outputs")
+"""The columns that hold values by name."""
+_TIMES = {"created_at", "create_time", "update_time"}
+_LISTS = {"file_ids"}
+
+
+def import_pyarrow() -> tuple[Any, Any]:
+    """Pyarrow and pyarrow.parquet, or one line on stderr and exit code 2 when they are not installed."""
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        complain("pyarrow is missing: pip install 'kognitos-async[arrow]'")
+        raise typer.Exit(WRONG_USE) from None
+
+
+class _Kinds:
+    """What values of one name have been seen, to choose one type that holds them all."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._before = self._behind = 0
+        """Digits before and behind the decimal point, at most."""
+
+    def see(self, value: Any) -> None:
+        if value is None:
+            return
+        self._seen.add(_kind(value))
+        if isinstance(value, Decimal | int) and not isinstance(value, bool):
+            _, digits, exponent = Decimal(value).as_tuple()
+            behind = max(0, -exponent) if isinstance(exponent, int) else _DIGITS
+            self._behind = max(self._behind, behind)
+            self._before = max(
+                self._before, len(digits) + max(0, exponent if isinstance(exponent, int) else 0) - behind
+            )
+
+    def column(self, arrow: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The type, and what makes a value fit into it."""
+        seen = self._seen
+        if seen == {"int"}:
+            return arrow.int64(), _same
+        if seen <= {"int", "large int", "decimal"} and seen and self._before + self._behind <= _DIGITS:
+            scaled = arrow.decimal128(max(1, self._before + self._behind), self._behind)
+            return scaled, _decimal
+        if seen and seen <= {"int", "float"}:
+            return arrow.float64(), float
+        simple = {"bool": arrow.bool_(), "time": arrow.timestamp("us", tz="UTC"), "date": arrow.date32()}
+        for kind, chosen in simple.items():
+            if seen == {kind}:
+                return chosen, _same
+        return arrow.string(), _text
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int" if -_LARGEST_INT <= value < _LARGEST_INT else "large int"
+    if isinstance(value, datetime):
+        return "time" if value.tzinfo is not None else "text"
+    for kind, name in ((float, "float"), (Decimal, "decimal"), (date, "date"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return "nested"
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value if isinstance(value, str) else json_line(value)
+
+
+class ParquetFile:
+    """A Parquet file with the columns of the records, its types taken from all `records`.
+
+    Values by name become structs, or with `as_columns` columns such as `outputs.total`. A name whose values
+    have no type in common is text.
+    """
+
+    def __init__(
+        self, columns: Iterable[str], records: Callable[[], Iterator[dict[str, Any]]], *, as_columns: bool
+    ) -> None:
+        self._arrow, self._parquet = import_pyarrow()
+        self._records = records
+        self._as_columns = as_columns
+        self._columns = tuple(columns)
+        self._fields: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {}
+
+    def write(self, file: BinaryIO) -> None:
+        """Write all records, in groups of 10,000 rows, so that memory stays flat."""
+        self._infer()
+        schema = self._arrow.schema(list(self._schema()))
+        with self._parquet.ParquetWriter(file, schema) as writer:
+            rows: list[dict[str, Any]] = []
+            for record in self._records():
+                rows.append(self._row(record))
+                if len(rows) >= ROW_GROUP:
+                    writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
+                    rows = []
+            if rows:
+                writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
+
+    def _infer(self) -> None:
+        nested = [column for column in self._columns if column in NESTED]
+        kinds: dict[str, dict[str, _Kinds]] = {column: {} for column in nested}
+        for record in self._records():
+            for column in nested:
+                for name, value in (record.get(column) or {}).items():
+                    kinds[column].setdefault(name, _Kinds()).see(value)
+        self._fields = {
+            column: {name: seen.column(self._arrow) for name, seen in sorted(names.items())}
+            for column, names in kinds.items()
+        }
+
+    def _schema(self) -> Iterator[tuple[str, Any]]:
+        for column in self._columns:
+            if column in _TIMES:
+                yield column, self._arrow.timestamp("us", tz="UTC")
+            elif column in _LISTS:
+                yield column, self._arrow.list_(self._arrow.string())
+            elif column not in NESTED:
+                yield column, self._arrow.string()
+            elif self._as_columns:
+                yield from ((f"{column}.{name}", kind) for name, (kind, _) in self._fields[column].items())
+            elif self._fields[column]:
+                members = [(name, kind) for name, (kind, _) in self._fields[column].items()]
+                yield column, self._arrow.struct(members)
+            else:
+                yield column, self._arrow.string()  # Parquet has no struct without members
+
+    def _row(self, record: dict[str, Any]) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for column in self._columns:
+            value = record.get(column)
+            if column in _TIMES:
+                row[column] = value.astimezone(UTC) if isinstance(value, datetime) else None
+            elif column not in NESTED:
+                row[column] = value
+            else:
+                found = value or {}
+                members = {
+                    name: None if found.get(name) is None else fit(found[name])
+                    for name, (_, fit) in self._fields[column].items()
+                }
+                if self._as_columns:
+                    row.update({f"{column}.{name}": member for name, member in members.items()})
+                else:
+                    row[column] = members if value else None
+        return row

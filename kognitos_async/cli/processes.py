@@ -1,0 +1,32 @@
+"""`kognitos processes`: the processes of an agent (REST API v2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.connection import connect
+from kognitos_async.cli.running import run_command
+from kognitos_async.cli.target import V2
+
+if TYPE_CHECKING:
+    from kognitos_async.cli.api_v2 import RestV2Api
+
+app = command_group("List the processes of an agent (REST API v2).")
+
+
+@command(app, "list")
+def list_processes(call: Call) -> None:
+    """List the processes of the agent, their Draft and Published versions apart."""
+    call.means(V2)
+    call.target.require(V2, "kognitos processes", "kognitos automations list")
+    run_command(_list(call))
+
+
+async def _list(call: Call) -> int:
+    async with connect(call.target) as api:
+        processes: RestV2Api = api  # type: ignore[assignment]  # the key is of this API
+        await call.output.list(
+            processes.processes(), ("id", "stage", "name"), nothing="the agent has no processes"
+        )
+    return 0

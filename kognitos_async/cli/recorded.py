@@ -1,0 +1,32 @@
+"""What the journal of a bulk job has recorded, read before the job begins."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Recorded:
+    """A journal as it was left, None of it where there is none yet."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+
+    def has_run(self, name: str) -> bool:
+        """Whether the request of this name has a run, so that its file is needed no more."""
+        return name in self._names
+
+    def states(self) -> dict[str, int]:
+        """How many requests are in each state. Raises `JournalError` for what is no journal."""
+        if not self._journal.exists():
+            return {}
+        from kognitos_async.bulk.journal import summary  # noqa: PLC0415 - it brings SQLite
+
+        return summary(self._journal)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset()

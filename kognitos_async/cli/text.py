@@ -1,0 +1,59 @@
+"""Text from elsewhere, made safe for a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Controls, marks that reorder what is read, separators that end a line, and halves of characters."""
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]")
+
+
+def printable(text: object) -> str:
+    """`text` in one line: what would move a cursor, recolor, reorder or end a line is spelled out."""
+    return _UNSAFE.sub(lambda found: _spelled(found[0]), str(text))
+
+
+def one_line(text: object) -> str:
+    """`text` with its white space collapsed, then made `printable`."""
+    return printable(" ".join(str(text).split()))
+
+
+def json_line(record: object) -> str:
+    """`record` as JSON in one line of ASCII; decimals keep all digits."""
+    try:
+        encoded = _ENCODER.encode(record).decode()
+    except UnicodeEncodeError:  # half a character, which msgspec does not write
+        return json.dumps(record, default=str)
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], encoded)
+
+
+def cell(value: object) -> str:
+    """`value` as one cell of a table: empty for None, JSON for what is nested."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = json_line(value)
+    return printable(json.loads(text)) if text.startswith('"') else text
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: a table as its columns, anything else as its text."""
+    columns = getattr(value, "to_pydict", None)
+    return columns() if callable(columns) else str(value)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")

@@ -1,0 +1,18 @@
+"""Times on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+
+
+def moment(text: str | None, option: str = "--since") -> datetime | None:
+    """The time that an option names, in UTC unless it says. Raises `typer.BadParameter`."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be an ISO 8601 time, got {text!r}", param_hint=option) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
