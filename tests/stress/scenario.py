@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENDINGS = ("whole", "left", "cancelled", "killed")
 """How one pass over the job ends: it runs to its end, its block is left, its task is cancelled, kill -9."""
@@ -45,7 +47,8 @@ class Scenario:
     def name(self, number: int) -> str:
         """The name of a request, such as rewriting services change; unique under every rewriting."""
         blank = "  " if self.rewriting == "blanks" else " "
-        return f"{'Ｒechnung' if self.rewriting == 'nfkc' else 'Invoice'}{blank}{self.seed}-{number}"
+        word = "\uff32echnung" if self.rewriting == "nfkc" else "Invoice"
+        return f"{word}{blank}{self.seed}-{number}"
 
 
 def draw(seed: int) -> Scenario:
