@@ -9,7 +9,7 @@ import msgspec
 
 from kognitos_async.errors import DecodeError
 from kognitos_async.messages import Request, with_query
-from kognitos_async.paging import Page
+from kognitos_async.paging import Page, PartialPage
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.decoding import list_decoder, model_decoder
 from kognitos_async.platform_v1.filters import F
@@ -62,14 +62,18 @@ class RunReader:
             "page_token": token,
         }
         path = parse_name("automation", group, AUTOMATION).path
-        # Runs that cannot be decoded are missing here: whoever waits for one reads it alone, and is told.
-        answer, _ = await self._sender.send(Request("GET", with_query(f"{path}/runs", query)), _PAGE)
+        request = Request("GET", with_query(f"{path}/runs", query))
+        answer, bad = await self._sender.send(request, _PAGE)
         runs = answer.runs
         if runs and not runs[0].name.startswith("organizations/"):
             runs = tuple(msgspec.structs.replace(run, name=f"{group}/runs/{run.id}") for run in runs)
         for run in runs:
             self._learn(run)
-        return Page(runs, answer.next_page_token or None)
+        following = answer.next_page_token or None
+        if bad:
+            error = undecoded(request, "runs", bad, self._sender.redactor)
+            return PartialPage(runs, following, error=error)
+        return Page(runs, following)
 
     def note_users(self, runs: Iterable[PlatformRun]) -> None:
         """Take in by whom runs known to be ours were started."""

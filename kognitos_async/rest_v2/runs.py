@@ -244,12 +244,18 @@ class Runs:
         poll: PollPolicy | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
         """An async context manager over an async iterator that never ends by itself: a `Run` whenever one of
-        the process appears or changes its status.
+        the process appears or changes its status, whoever started it.
 
-        Runs created at `since` or later count, without it from now on. `poll` sets how often the list is
-        read: `initial` after a change, up to `maximum` while nothing happens. Between two readings a status
-        may come and go unseen. A broken network delays and loses nothing; what polling cannot mend is
-        raised. Memory holds the runs that have not ended, at most 10,000. (list_runs, get_run)
+        It follows the runs created at `since` or later. With `since`, those that exist come first, as they
+        are; without it, it follows those of the last day too, but yields only what changes from now on.
+        `poll` sets how often the list is read: `initial` seconds after a change, up to `maximum` while
+        nothing happens. A status that comes and goes between two readings is not seen.
+
+        A reading costs the pages that may hold new runs and those that hold runs which have not ended; runs
+        that the list does not show are read singly. Memory holds the runs that have not ended, at most
+        100,000; of more the oldest are dropped, with a WARNING. Runs that cannot be decoded are left out,
+        with a WARNING. Lost connections, 5xx, 429 and expired tokens only delay; pages larger than 64 MiB
+        are asked for in smaller ones. Raises what trying again cannot help. (list_runs, get_run)
         """
         if since is not None:
             check_since(since)
@@ -260,7 +266,7 @@ class Runs:
             since=since,
             ended=ENDED,
             policy=poll or self._poll,
-            clock=self._sender,
+            pace=self._sender,
         )
         return WorkStream(follower.work)
 

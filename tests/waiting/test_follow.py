@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async import AuthenticationError, PollPolicy, ServerError
+from kognitos_async import (
+    AuthenticationError,
+    BadRequestError,
+    DecodeError,
+    OutcomeUnknownError,
+    PaginationError,
+    PollPolicy,
+    ServerError,
+)
+from kognitos_async.paging import PartialPage
 from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting import follow as module
 from kognitos_async.waiting.follow import Follower
@@ -33,6 +42,25 @@ class Listing(FakeReader):
     def now(self):
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
 
+    live = False
+    """Whether tokens count from the newest, so that new runs move the pages."""
+    refuse = check_size = None
+    undecoded = ()
+
+    async def read_page(self, group, token, since=None, *, size=None):
+        if self.refuse is not None:
+            self.refuse(token)
+        if self.check_size is not None:
+            self.check_size(size or self.largest_page)
+        if self.live:
+            now = asyncio.get_running_loop().time()
+            self._lists[group] = [i for i in self._ordered(group) if self.born[i] <= now]
+        page = await super().read_page(group, token, since, size=size)
+        if self.undecoded:
+            error = DecodeError("bad", path="$", body=b"", undecoded=self.undecoded)
+            return PartialPage(page.items, page.continuation_token, error=error)
+        return page
+
     def shown(self):
         now = asyncio.get_running_loop().time()
         self.hidden = {run_id for run_id, born in self.born.items() if born > now}
@@ -48,16 +76,9 @@ def follow(listing, seconds, *, since=EPOCH, before_page=None):
             before_page()
 
     listing.before_page = prepare
-    follower = Follower(
-        listing,
-        GROUP,
-        since=since,
-        ended=ENDED,
-        policy=POLL,
-        clock=listing,
-    )
 
     async def main():
+        follower = Follower(listing, GROUP, since=since, ended=ENDED, policy=POLL, pace=listing)
         async with WorkStream(follower.work) as runs:
             try:
                 async with asyncio.timeout(seconds):
@@ -66,9 +87,9 @@ def follow(listing, seconds, *, since=EPOCH, before_page=None):
             except TimeoutError:
                 pass
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        return follower
 
-    run_virtually(main())
-    return seen, follower
+    return seen, run_virtually(main())
 
 
 def both(ids):
@@ -105,13 +126,147 @@ def test_failing_lists_delay_and_lose_nothing(order):
     assert sorted(seen) == both(f"r{n}" for n in range(30))
 
 
-def test_without_since_only_what_is_new_counts():
-    """A run created long before is left out; one created later comes."""
-    listing = Listing()
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+def test_without_since_changes_count_and_not_what_is_there(order):
+    """Of the runs of the last day what changes from now on; of older ones nothing."""
+    listing = Listing(order)
+    listing.add("long ago", 20.0, born=-90_000.0)
     listing.add("early", 20.0, born=-100.0)
+    listing.add("over", -50.0, born=-100.0)
     listing.add("late", 20.0, born=5.0)
     seen, _ = follow(listing, 40, since=None)
-    assert seen == [("late", "Running"), ("late", "Succeeded")]
+    assert seen[0] == ("late", "Running")
+    assert sorted(seen[1:]) == [("early", "Succeeded"), ("late", "Succeeded")]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_quiet_pass_costs_the_pages_with_open_runs(order):
+    """Not a read for each open run, and not the history: ten pages apart from each other hold them."""
+    listing = Listing(order)
+    for number in range(10_000):
+        stays_open = number % 1000 < 20 and number < 9500
+        listing.add(f"r{number}", 1e9 if stays_open else -1.0, born=-80_000.0 + 7 * number)
+    seen, follower = follow(listing, 100, since=EPOCH - timedelta(days=2))
+    assert len(seen) == 10_000
+    assert len(follower._open) == 200
+    pages, reads = listing.pages, listing.reads.total()
+    listing.pages = 0
+    passes = (pages + reads - 100) / 11
+    assert 30 < passes < 60  # one in two seconds, each of ten pages and the one for new runs
+    assert reads == 0
+
+
+def test_runs_that_no_page_shows_are_read_singly():
+    """A list that leaves them out costs requests, and loses nothing."""
+    listing = listing_of("newest", 30)
+    shown = listing.shown
+
+    def hide():
+        shown()
+        if asyncio.get_running_loop().time() > 5:
+            listing.hidden |= {"r1", "r2", "r3"}
+
+    listing.shown = hide
+    seen, _ = follow(listing, 60)
+    assert sorted(seen) == both(f"r{n}" for n in range(30))
+    assert set(listing.reads) == {"r1", "r2", "r3"}
+
+
+def test_new_runs_push_open_ones_to_later_pages():
+    """Each is found all the same, mostly by pages, whichever tokens the API gives."""
+    listing = Listing("newest")
+    listing.live = True
+    for number in range(150):
+        listing.add(f"open{number}", 300.0 + number, born=-1000.0 - number)
+    for number in range(900):
+        listing.add(f"new{number}", number / 3 + 5.0, born=number / 3)
+    seen, _ = follow(listing, 500, since=EPOCH - timedelta(hours=1))
+    assert sorted(seen) == sorted(both(listing.born))
+    passes = 500 / 1.1
+    assert listing.requests < 6 * passes
+
+
+def test_small_inversions_do_not_read_the_history():
+    """A run that stands some milliseconds out of its order is no reason to doubt the order."""
+    listing = Listing("newest")
+    for number in range(5000):
+        listing.add(f"r{number}", -1.0, born=-50_000.0 + 10 * number)
+    ids = listing._ordered(GROUP)
+    ids[10], ids[11] = ids[11], ids[10]
+    ids[150], ids[151] = ids[151], ids[150]
+    listing._lists[GROUP] = ids
+    _, follower = follow(listing, 60, since=EPOCH - timedelta(days=1))
+    assert not follower._open
+    assert listing.pages < 50 + 60 + 10
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
+def test_expired_tokens_begin_the_walk_anew(order):
+    """Whether they expire within a walk or between two; nothing comes twice and nothing is lost."""
+    chance = random.Random(5)
+    listing = Listing(order)
+    for number in range(450):
+        listing.add(f"r{number}", 20.0 + number / 10, born=-500.0 + number)
+
+    def expire(token):
+        if token is not None and chance.random() < 0.05:
+            raise BadRequestError("the token has expired", status=400)
+
+    listing.refuse = expire
+    seen, _ = follow(listing, 300, since=EPOCH - timedelta(hours=1))
+    assert sorted(seen) == both(f"r{n}" for n in range(450))
+
+
+def test_a_token_refused_for_ever_is_raised():
+    """With the refusal of the API, after some walks without a result."""
+    listing = Listing("newest")
+    for number in range(450):
+        listing.add(f"r{number}", 1e9, born=-500.0 + number)
+
+    def refuse(token):
+        if token is not None:
+            raise BadRequestError("no such token", status=400)
+
+    listing.refuse = refuse
+    with pytest.raises(BadRequestError, match="no such token"):
+        follow(listing, 300, since=EPOCH - timedelta(hours=1))
+
+
+def test_pages_that_are_too_large_are_asked_for_in_smaller_ones():
+    """And the size stays small; a single run that is too large is raised."""
+    listing = listing_of("newest", 30)
+    sizes = []
+
+    def too_large(size, limit):
+        sizes.append(size)
+        if size > limit:
+            raise OutcomeUnknownError("the answer is larger than 67108864 bytes", too_large=True)
+
+    listing.check_size = lambda size: too_large(size, 10)
+    seen, _ = follow(listing, 60)
+    assert sorted(seen) == both(f"r{n}" for n in range(30))
+    assert sizes[:4] == [100, 25, 6, 6]
+    assert set(sizes[4:]) == {6}
+    listing.check_size = lambda size: too_large(size, 0)
+    with pytest.raises(OutcomeUnknownError, match="larger"):
+        follow(listing, 60)
+
+
+def test_a_list_that_leads_in_circles_is_raised():
+    """PaginationError instead of a walk without an end."""
+    listing = listing_of("shuffled", 250)
+    listing.change_token = lambda token, following: "100"
+    with pytest.raises(PaginationError):
+        follow(listing, 60)
+
+
+def test_runs_that_cannot_be_decoded_are_logged_once(caplog):
+    """The others are followed."""
+    listing = listing_of("newest", 5)
+    listing.undecoded = (b'{"id": 3}',)
+    seen, _ = follow(listing, 60)
+    assert sorted(seen) == both(f"r{n}" for n in range(5))
+    assert len([record for record in caplog.records if "cannot be decoded" in record.message]) == 1
 
 
 def test_a_deleted_run_is_forgotten():
@@ -129,15 +284,18 @@ def test_a_deleted_run_is_forgotten():
     assert listing.reads["r1"] == 1
 
 
-def test_memory_is_bounded(monkeypatch):
-    """Of more open runs than it may hold, the oldest are let go; ended ones are forgotten."""
+def test_memory_is_bounded(monkeypatch, caplog):
+    """Of more open runs than it may hold the ten newest stay, without coming twice; ended ones are forgotten."""
     monkeypatch.setattr(module, "_MOST_OPEN", 10)
     listing = Listing()
     for number in range(40):
         listing.add(f"r{number}", 1e9 if number % 2 else 5.0, born=number / 10)
-    _, follower = follow(listing, 300)
-    assert len(follower._open) <= 10
-    assert follower._closed == {}
+    listing.add("last", 250.0, born=200.0)
+    seen, follower = follow(listing, 300)
+    assert len(seen) == len(set(seen))
+    assert sorted(follower._open) == ["r31", "r33", "r35", "r37", "r39"]
+    assert set(follower._closed) == {"last"}
+    assert "not followed any more" in caplog.text
 
 
 def test_what_polling_cannot_mend_is_raised():
