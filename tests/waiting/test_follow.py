@@ -285,7 +285,7 @@ def test_a_deleted_run_is_forgotten():
 
 
 def test_memory_is_bounded(monkeypatch, caplog):
-    """Of more open runs than it may hold the ten newest stay, without coming twice; ended ones are forgotten."""
+    """Of more open runs than it may hold the newest stay, and none comes twice; ended ones are forgotten."""
     monkeypatch.setattr(module, "_MOST_OPEN", 10)
     listing = Listing()
     for number in range(40):
