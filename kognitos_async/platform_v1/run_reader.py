@@ -9,6 +9,7 @@ import msgspec
 
 from kognitos_async.errors import DecodeError
 from kognitos_async.messages import Request, with_query
+from kognitos_async.page_decoder import undecoded
 from kognitos_async.paging import Page, PartialPage
 from kognitos_async.platform_v1.arguments import LARGEST_PAGE
 from kognitos_async.platform_v1.decoding import list_decoder, model_decoder
