@@ -8,6 +8,7 @@ clock are runs that are known to be ours: each was stamped between its sending a
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections import deque
@@ -40,6 +41,7 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     the clock that stamps `created_at`, None where nothing was known of it: a run made by this start carries
     a time between `stamped_from` and `stamped_until` for certain if the clock is steady, and none before
     `possible_from`. `contradiction` says what the answers of the service had shown against them.
+    `attempts` are marks of the attempts in it, none where only their time is known.
     """
 
     sent_at: float
@@ -50,6 +52,7 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     contradiction: str | None = None
     clock: str = ""
     moment: float = 0.0
+    attempts: tuple[str, ...] = ()
 
     @property
     def since(self) -> datetime:
@@ -70,6 +73,7 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             contradiction=self.contradiction or earlier.contradiction,
             clock=self.clock if same else "",
             moment=min(self.moment, earlier.moment) if same else 0.0,
+            attempts=(*earlier.attempts, *self.attempts),
         )
 
 
@@ -104,6 +108,7 @@ class ServerClock:
         """What an answer showed against the times or names that were sent, None if nothing did."""
         self._wall = wall
         self._identity = secrets.token_hex(8)
+        self._attempts = itertools.count(1)
         # All of these are "that clock less the monotonic one", which is constant while both are steady.
         self._ours = self._lowest = self._highest = wall() - monotonic()
         self._date: float | None = None
@@ -162,7 +167,12 @@ class ServerClock:
         moment, sent = self.monotonic(), self._wall()
         until = sent + self.request_timeout + PROCESSING
         window = StartWindow(
-            sent_at=sent, until=until, contradiction=self.contradiction, clock=self._identity, moment=moment
+            sent_at=sent,
+            until=until,
+            contradiction=self.contradiction,
+            clock=self._identity,
+            moment=moment,
+            attempts=(f"{self._identity}-{next(self._attempts)}",),
         )
         span = self.span(window)
         return msgspec.structs.replace(
@@ -180,9 +190,8 @@ class ServerClock:
     def span(self, window: StartWindow) -> Span:
         """The stamps that a run made by this start can carry, by all that is known now."""
         self._notice_steps()
-        # Where this client sent the start, the monotonic clock says when, whatever ours was set to since.
         here = window.clock == self._identity
-        moment = window.moment if here else window.sent_at - self._ours
+        moment = self.moment_of(window)
         length = window.until - window.sent_at
         clocks = [self._lowest, self._highest]
         if self._date is not None:
@@ -205,16 +214,21 @@ class ServerClock:
             proven = False
         return Span(min(possible) - MARGIN, begin, end, proven)
 
+    def moment_of(self, window: StartWindow) -> float:
+        """When the start was sent, by the monotonic clock.
+
+        Where this client sent it that is known, whatever our clock was set to since.
+        """
+        return window.moment if window.clock == self._identity else window.sent_at - self._ours
+
     def within(self, moment: float, window: StartWindow) -> bool:
         """Whether something sent at a moment of the monotonic clock can be the start of this window."""
-        here = window.clock == self._identity
-        first = window.moment if here else window.sent_at - self._ours - MARGIN
+        first = self.moment_of(window) - (0.0 if window.clock == self._identity else MARGIN)
         return first <= moment <= first + (window.until - window.sent_at) + MARGIN
 
     def not_before(self, span: Span, window: StartWindow, newest: float, read_at: float) -> Span:
         """The span, once a list read at `read_at` held a run stamped `newest`: the clock had come so far."""
-        here = window.clock == self._identity
-        moment = window.moment if here else window.sent_at - self._ours
+        moment = self.moment_of(window)
         return span._replace(likely_from=max(span.likely_from, moment + newest - read_at - MARGIN))
 
     def earliest(self, since: datetime) -> datetime:

@@ -18,14 +18,16 @@ from kognitos_async.errors import (
     StartUncertainError,
 )
 from kognitos_async.retry import certainly_not_done
+from kognitos_async.server_clock import MARGIN, StartWindow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 
-    from kognitos_async.server_clock import ServerClock, Span, StartWindow
+    from kognitos_async.server_clock import ServerClock, Span
 
     BeforeSend: TypeAlias = Callable[[], Awaitable[object]]
 
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -86,9 +88,9 @@ async def started(
     async def about_to_send() -> None:
         nonlocal window
         window = None  # what `before_send` raises is no doubt: the attempt is not made
-        if before_send is not None:
-            await before_send()
-        window = clock.window()
+        noted = None if before_send is None else await before_send()
+        # Who records a window before sending gives it back, so that the attempt is known by one.
+        window = noted if isinstance(noted, StartWindow) else clock.window()
 
     try:
         value = await send(about_to_send)
@@ -141,6 +143,7 @@ class OwnStarts:
         self._known: dict[str, OwnStart] = {}
         self._unseen: dict[str, OwnStart] = {}
         self._under_way: Counter[Hashable] = Counter()
+        self._in_doubt: dict[Hashable, list[StartWindow]] = {}
 
     def note(self, run_id: str, start: OwnStart) -> None:
         """Keep that a start made this run, as its answer said."""
@@ -165,18 +168,51 @@ class OwnStarts:
 
     @contextmanager
     def under_way(self, key: Hashable) -> Iterator[None]:
-        """A start of this key is being sent or looked up in the block: whose a new run is cannot be told."""
+        """A start of this key is being sent or looked up in the block: whose a new run is cannot be told.
+
+        One that the block leaves in doubt stays so until it is `resolved`.
+        """
         self._under_way[key] += 1
         try:
             yield
+        except StartUncertainError as error:
+            if error.window is not None:
+                _keep(self._in_doubt, key, [*self._in_doubt.get(key, ()), error.window])
+            raise
         finally:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
 
-    def count_under_way(self, key: Hashable) -> int:
-        """How many starts of this key are under way."""
-        return self._under_way[key]
+    def are_others_in_doubt(self, key: Hashable, window: StartWindow, *, own: int) -> bool:
+        """Whether a run may be that of another start of this key than the one of this window.
+
+        `own` of the starts under way are the caller's.
+        """
+        if self._under_way[key] > own:
+            return True
+        others = [
+            other
+            for other in self._in_doubt.get(key, ())
+            if not set(other.attempts) & set(window.attempts)
+            and other.sent_at <= window.until
+            and window.sent_at <= other.until
+        ]
+        if window.attempts:
+            return bool(others)
+        # Only a time is known of the start in question: one attempt soon after it is the very one.
+        near = [other for other in others if -0.001 <= other.sent_at - window.sent_at <= MARGIN]
+        return len(others) > len(near) or len({other.attempts for other in near}) > 1
+
+    def resolved(self, key: Hashable, window: StartWindow) -> None:
+        """Keep that the attempts of this window are in doubt no more."""
+        left = [
+            other
+            for other in self._in_doubt.pop(key, ())
+            if not set(other.attempts) & set(window.attempts) and abs(other.sent_at - window.sent_at) > MARGIN
+        ]
+        if left:
+            self._in_doubt[key] = left
 
     def expected(self, group: Hashable, began: float) -> set[str]:
         """The runs that a list of the group, read from `began` on, has to show: those just made."""
@@ -189,10 +225,10 @@ class OwnStarts:
         return expected
 
 
-def _keep(starts: dict[str, OwnStart], run_id: str, start: OwnStart) -> None:
-    starts[run_id] = start
-    while len(starts) > _MOST_REMEMBERED:
-        del starts[next(iter(starts))]
+def _keep(memory: dict[K, T], key: K, value: T) -> None:
+    memory[key] = value
+    while len(memory) > _MOST_REMEMBERED:
+        del memory[next(iter(memory))]
 
 
 class Candidate(NamedTuple, Generic[R]):

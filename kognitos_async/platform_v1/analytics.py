@@ -1,4 +1,4 @@
-"""Analytics: metrics over time, insights, and what a run is estimated to save."""
+"""Analytics: metrics over time, insights, and the estimated savings of runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
-from kognitos_async.platform_v1.arguments import instances, known_word, texts
+from kognitos_async.platform_v1.arguments import known_word, texts
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import analytics as models
 from kognitos_async.platform_v1.names import AUTOMATION
+from kognitos_async.platform_v1.outgoing import instances
 from kognitos_async.platform_v1.resource import Resource
 from kognitos_async.platform_v1.times import rfc3339
 
@@ -73,9 +74,9 @@ class Analytics(Resource):
         automation_ids: Iterable[str] = (),
         organization_id: str | None = None,
     ) -> models.QueryInsightsResponse:
-        """What runs from `start` to `end`, both included, have saved, completed and left to people.
+        """What runs from `start` to `end`, both included, saved, completed and left to people.
 
-        Of the workspaces and automations named, else of all. (QueryInsights)
+        Of the workspaces and automations named, ids or full names, else of all. (QueryInsights)
         """
         organization = self._scope.organization(organization_id)
         workspaces = [
@@ -88,6 +89,7 @@ class Analytics(Resource):
             )
             for automation in texts("automation_ids", automation_ids)
         ]
+        zone = None if time_zone is None else checks.text("time_zone", time_zone)
         return await self._send(
             "GET",
             f"{organization.path}/dashboards:queryInsights",
@@ -97,14 +99,14 @@ class Analytics(Resource):
                 "filter.automation_ids": automations,
                 "filter.time_window.start_time": _time("start", start),
                 "filter.time_window.end_time": _time("end", end),
-                "filter.time_window.time_zone": time_zone,
+                "filter.time_window.time_zone": zone,
             },
         )
 
     async def query_estimates(
         self, *, organization_id: str | None = None
     ) -> dict[str, tuple[models.AutomationEstimate, ...]]:
-        """What a run of each automation is said to save, by the full name of its workspace.
+        """The estimated savings of a run of each automation, by the full name of its workspace.
 
         (QueryAutomationEstimates)
         """
@@ -122,7 +124,7 @@ class Analytics(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.AutomationEstimate, ...]:
-        """The estimates of the workspace once these are set. (ConfigureAutomationEstimates)"""
+        """The estimates of the workspace after these were set. (ConfigureAutomationEstimates)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "POST",

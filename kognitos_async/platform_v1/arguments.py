@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 
 if TYPE_CHECKING:
     from kognitos_async.open_enum import Word
-    from kognitos_async.platform_v1.resource import T
 
 
 LARGEST_PAGE = 1000
 
 
 def texts(name: str, values: object) -> list[str]:
-    """A list of ids or names; `TypeError` or `ValueError` for anything else."""
+    """A list of text; `TypeError` or `ValueError` for anything else."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a sequence of str, got {type(values).__name__}")
     return [checks.text(f"an item of {name}", value) for value in values]
 
 
 def search_body(query: str, top_k: int | None, max_distance: float | None) -> dict[str, object]:
-    """The body of a search: free text, how many results, how far they may be from it."""
+    """The body of a search: free text, the number of results, their largest distance from it."""
     body: dict[str, object] = {"query": checks.text("query", query)}
     if top_k is not None:
         body["top_k"] = checks.page_limit(top_k, largest=10_000, name="top_k")
@@ -37,22 +36,8 @@ def search_body(query: str, top_k: int | None, max_distance: float | None) -> di
     return body
 
 
-def instance(name: str, value: object, kind: type[T]) -> T:
-    """A model of that kind; `TypeError` for anything else."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def instances(name: str, values: object, kind: type[T]) -> list[T]:
-    """Several models of that kind; `TypeError` for anything else."""
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be a sequence of {kind.__name__}, got {type(values).__name__}")
-    return [instance(f"each of {name}", value, kind) for value in values]
-
-
 def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
-    """A word of the API, given in full or without its prefix; `ValueError` for one it does not have."""
+    """A word of the API, given in full or without its prefix; `ValueError` for an unknown one."""
     if word is None:
         return None
     if not isinstance(word, str):

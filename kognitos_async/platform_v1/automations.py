@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.errors import StartUncertainError
-from kognitos_async.messages import Request, decoder_for
-from kognitos_async.platform_v1.arguments import instance, instances, texts
+from kognitos_async.messages import Request
+from kognitos_async.platform_v1.automation_connections import AutomationConnections
+from kognitos_async.platform_v1.automation_schedules import AutomationSchedules
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
 from kognitos_async.platform_v1.filters import filter_text
-from kognitos_async.platform_v1.models.base import Model
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
-from kognitos_async.platform_v1.names import AUTOMATION, WORKSPACE
-from kognitos_async.platform_v1.resource import Resource, given
+from kognitos_async.platform_v1.names import AUTOMATION
 from kognitos_async.uncertain_start import Found, Undecided, started, undecided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from kognitos_async.paging import Pager
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import BeforeSend
 
 REVISION = (*AUTOMATION, "revisions")
-_INVOKED = decoder_for(InvokeAutomationResponse, strict=False)
+_INVOKED = model_decoder(InvokeAutomationResponse)
 
 
-class Automations(Resource):
-    """`client.automations`."""
+class Automations(AutomationSchedules, AutomationConnections):
+    """`client.automations`; methods for schedules, triggers and connections are inherited."""
 
     def __init__(self, sender: Sender, scope: Scope, reader: RunReader, look_ups: LookUps) -> None:
         super().__init__(sender, scope)
@@ -121,7 +121,7 @@ class Automations(Resource):
         when the answer to the attempt of this call is lost. A run is taken for the one only when its
         inputs, its time and who started it all allow it, and those of no other run do.
 
-        Nothing marks an invocation, so it can never be told that there is no run: raises
+        Nothing marks an invocation, so absence can never be proven: raises
         `StartUncertainError` then, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
         """
         invocation = encode_invocation(request, self._scope)
@@ -140,7 +140,7 @@ class Automations(Resource):
             await self._sender.sleep(delay)
             answer = await self._look_ups.look_up(request, window, own_under_way=1)
             if isinstance(answer, Found):
-                return self._look_ups.adopt(answer.run)
+                return answer.run.handle
         reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
         raise undecided(reason, str(invocation.automation), request, window) from (reason.cause or lost)
 
@@ -202,7 +202,7 @@ class Automations(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationRevision:
-        """One version of an automation, such as 1.0 or latest, as it was. (GetAutomationRevision)"""
+        """One version of an automation by its number, or "latest". (GetAutomationRevision)"""
         within = (
             None if automation is None else self._scope.automation(automation, workspace_id, organization_id)
         )
@@ -266,286 +266,9 @@ class Automations(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationVisualization:
-        """The flow chart of the latest published version, which may still be in the making.
+        """The flow chart of the latest published version; its state tells whether it is complete.
 
         (GetAutomationVisualization)
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", f"{name.path}/visualization", models.AutomationVisualization)
-
-    async def get_schedule(
-        self,
-        automation: str | Named,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationSchedule:
-        """The schedule of an automation; `NotFoundError` if it has none. (GetAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self._send("GET", f"{name.path}/schedule", models.AutomationSchedule)
-
-    async def create_schedule(
-        self,
-        automation: str | Named,
-        config: models.ScheduleConfig,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationSchedule:
-        """The schedule that the automation has from now on; one at most. (CreateAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self._send(
-            "POST",
-            f"{name.path}/schedule",
-            models.AutomationSchedule,
-            body={"config": instance("config", config, models.ScheduleConfig)},
-        )
-
-    async def update_schedule(
-        self,
-        automation: str | Named,
-        config: models.ScheduleConfig,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationSchedule:
-        """The schedule once it is as `config` says. (UpdateAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self._send(
-            "PATCH",
-            f"{name.path}/schedule",
-            models.AutomationSchedule,
-            body={"config": instance("config", config, models.ScheduleConfig)},
-        )
-
-    async def delete_schedule(
-        self,
-        automation: str | Named,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> None:
-        """Nothing; the automation has no schedule any more. (DeleteAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        await self._send("DELETE", f"{name.path}/schedule", Model)
-
-    async def enable_schedule(
-        self,
-        automation: str | Named,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationSchedule:
-        """The schedule, which starts runs again. (EnableAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:enableAutomationSchedule",
-            models.EnableAutomationScheduleResponse,
-            body={},
-        )
-        return given(answer.schedule, "schedule")
-
-    async def disable_schedule(
-        self,
-        automation: str | Named,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationSchedule:
-        """The schedule, which is kept but starts nothing. (DisableAutomationSchedule)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:disableAutomationSchedule",
-            models.DisableAutomationScheduleResponse,
-            body={},
-        )
-        return given(answer.schedule, "schedule")
-
-    async def create_trigger(
-        self,
-        automation: str | Named,
-        trigger: models.AutomationTrigger,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.AutomationTrigger:
-        """What is recorded of a trigger that another service owns. (CreateAutomationTrigger)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self._send(
-            "POST",
-            f"{name.path}/triggers",
-            models.AutomationTrigger,
-            body=instance("trigger", trigger, models.AutomationTrigger),
-        )
-
-    def list_triggers(
-        self,
-        automation: str | Named,
-        *,
-        filter: Filter | str | None = None,
-        page_size: int = 100,
-        page_token: str | None = None,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> Pager[models.AutomationTrigger]:
-        """A pager over the active triggers of an automation. (ListAutomationTriggers)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        return self._list(
-            f"{name.path}/triggers",
-            models.ListAutomationTriggersResponse,
-            "automation_triggers",
-            query={"filter": filter_text(filter)},
-            page_size=page_size,
-            page_token=page_token,
-        )
-
-    async def extract_connections(
-        self,
-        automation: str | Named,
-        *,
-        filter: Filter | str,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> tuple[models.CredentialInfo, ...]:
-        """The connections that the code of the draft or published version names; the filter knows `stage`.
-
-        (ExtractAutomationCodeConnections)
-        """
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "GET",
-            f"{name.path}:extractCodeConnections",
-            models.ExtractAutomationCodeConnectionsResponse,
-            query={"filter": filter_text(filter)},
-        )
-        return answer.connections
-
-    async def add_connections(
-        self,
-        automation: str | Named,
-        connections: Iterable[models.CredentialInfo],
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.Automation:
-        """The draft once it has these connections too: all of them or none. (AddAutomationConnections)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:addConnections",
-            models.AddAutomationConnectionsResponse,
-            body={"connections": instances("connections", connections, models.CredentialInfo)},
-        )
-        return given(answer.automation, "automation")
-
-    async def switch_connections(
-        self,
-        automation: str | Named,
-        switches: Iterable[models.ConnectionReplacement],
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.Automation:
-        """The draft once it uses other connections: all of them or none. (SwitchAutomationConnections)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:switchConnections",
-            models.SwitchAutomationConnectionsResponse,
-            body={"switches": instances("switches", switches, models.ConnectionReplacement)},
-        )
-        return given(answer.automation, "automation")
-
-    async def upgrade_connections(
-        self,
-        automation: str | Named,
-        upgrades: Iterable[models.ConnectionReplacement],
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.Automation:
-        """The draft once it uses newer connections: all of them or none. (UpgradeAutomationConnections)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:upgradeConnections",
-            models.UpgradeAutomationConnectionsResponse,
-            body={"upgrades": instances("upgrades", upgrades, models.ConnectionReplacement)},
-        )
-        return given(answer.automation, "automation")
-
-    async def remove_connections(
-        self,
-        automation: str | Named,
-        removals: Iterable[models.ConnectionRemoval],
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> models.Automation:
-        """The draft once it lacks these connections: all of them or none. (RemoveAutomationConnections)"""
-        name = self._scope.automation(automation, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.path}:removeConnections",
-            models.RemoveAutomationConnectionsResponse,
-            body={"removals": instances("removals", removals, models.ConnectionRemoval)},
-        )
-        return given(answer.automation, "automation")
-
-    async def count_connection_usage(
-        self,
-        connection_ids: Iterable[str],
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> tuple[models.ConnectionAutomationCount, ...]:
-        """How many automations use each of these connections. (CountConnectionUsage)"""
-        workspace = self._scope.workspace(workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{workspace.path}/automations:countConnectionUsage",
-            models.CountConnectionUsageResponse,
-            body={"connection_ids": texts("connection_ids", connection_ids)},
-            repeatable=True,
-        )
-        return answer.connection_counts
-
-    async def trace_connection_usage(
-        self,
-        connection: str,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> tuple[models.AutomationConnectionUsage, ...]:
-        """The automations that use a connection, and in which stages. (TraceConnectionUsage)"""
-        name = self._scope.connection(connection, workspace_id, organization_id)
-        answer = await self._send(
-            "POST",
-            f"{name.parent(WORKSPACE).path}/automations:traceConnectionUsage",
-            models.TraceConnectionUsageResponse,
-            body={"connection_id": name.id},
-            repeatable=True,
-        )
-        return answer.automations
-
-    async def delete_connection(
-        self,
-        connection: str,
-        *,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> tuple[models.AffectedAutomation, ...]:
-        """The drafts that lack the connection from now on; 400 while a published automation has it.
-
-        (DeleteWorkspaceConnection)
-        """
-        name = self._scope.connection(connection, workspace_id, organization_id)
-        answer = await self._send(
-            "DELETE",
-            f"{name.parent(WORKSPACE).path}/automations:deleteConnection",
-            models.DeleteWorkspaceConnectionResponse,
-            query={"connection_id": name.id},
-        )
-        return answer.affected_automations

@@ -1,4 +1,4 @@
-"""Books: what automations can do, and the connections through which they do it."""
+"""Books: the procedures automations may use, and the connections they use them through."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Books(Resource):
-    """`client.books`: the catalogue of all, what a workspace sees of it, and its connections."""
+    """`client.books`: the catalogue, the books of a workspace, and its connections."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         super().__init__(sender, scope)
@@ -91,7 +91,7 @@ class Books(Resource):
         self,
         name: str,
     ) -> tuple[str, ...]:
-        """The versions there are of a book. (ListBookVersions)"""
+        """The versions of a book. (ListBookVersions)"""
         path = f"/books/{segment(checks.identifier('name', name))}/versions"
         return (await self._send("GET", path, models.RetrieveBookVersionsResponse)).versions
 
@@ -100,7 +100,7 @@ class Books(Resource):
         name: str,
         version: str,
     ) -> tuple[models.BookProcedureDescriptor, ...]:
-        """What a book can do. (ListBookProcedures)"""
+        """The procedures of a book. (ListBookProcedures)"""
         path = f"{book_path(name, version)}/procedures"
         return (await self._send("GET", path, models.RetrieveBookProceduresResponse)).procedures
 
@@ -109,7 +109,7 @@ class Books(Resource):
         name: str,
         version: str,
     ) -> tuple[models.ConceptDescriptor, ...]:
-        """What a book speaks of. (ListBookConcepts)"""
+        """The concepts of a book. (ListBookConcepts)"""
         path = f"{book_path(name, version)}/concepts"
         return (await self._send("GET", path, models.RetrieveBookConceptsResponse)).concepts
 
@@ -140,7 +140,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.ConceptDescriptor, ...]:
-        """What a book speaks of in a workspace. (ListWorkspaceBookConcepts)"""
+        """The concepts of a book in a workspace. (ListWorkspaceBookConcepts)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         path = f"{workspace.path}{book_path(name, version)}/concepts"
         return (await self._send("GET", path, models.RetrieveBookConceptsResponse)).concepts

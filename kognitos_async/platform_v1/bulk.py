@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.messages import decoder_for
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, request_of
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
 from kognitos_async.platform_v1.names import RUN, parse_name
-from kognitos_async.uncertain_start import Found
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import LookUp
     from kognitos_async.waiting.reader import Waited
 
-_RUN = decoder_for(PlatformRun, strict=False)
+_RUN = model_decoder(PlatformRun)
 
 
 class InvocationJobs:
@@ -75,11 +74,8 @@ class InvocationJobs:
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
     ) -> LookUp[PlatformRun | StartedRun]:
-        """What became of a lost invocation; a run found is known as this request's from then on."""
-        answer = await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
-        if isinstance(answer, Found):
-            self._look_ups.adopt(answer.run)
-        return answer
+        """What became of a lost start."""
+        return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
     def id_of(self, run: PlatformRun | StartedRun) -> str:
         """The run's full name."""

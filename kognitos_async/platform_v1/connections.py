@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.messages import segment
-from kognitos_async.platform_v1.arguments import instance, instances, known_word, search_body, texts
+from kognitos_async.platform_v1.arguments import known_word, search_body, texts
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import books as models
-from kognitos_async.platform_v1.names import WORKSPACE
+from kognitos_async.platform_v1.names import AUTOMATION, CONNECTION, WORKSPACE
+from kognitos_async.platform_v1.outgoing import instance, instances
 from kognitos_async.platform_v1.resource import Resource, given
 
 if TYPE_CHECKING:
@@ -18,13 +20,15 @@ if TYPE_CHECKING:
 
     from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.filters import Filter
-    from kognitos_async.platform_v1.names import Name
+    from kognitos_async.platform_v1.names import Name, Named
 
 TRIGGER = (*WORKSPACE, "triggers")
+CONNECTION_TRIGGER = (*CONNECTION, "triggers")
+_A_NAME = re.compile(r"^(organizations|workspaces|connections|triggers)/")
 
 
 class Connections(Resource):
-    """`client.books.connections`. What they are set up with is secret: it is never shown in an error."""
+    """`client.books.connections`. Settings of connections are secret: no error shows an answer with them."""
 
     def list(
         self,
@@ -93,7 +97,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection just made, and where to authorize it if need be. (AddWorkspaceBookConnection)"""
+        """The new connection, with the URL to authorize it if it needs that. (AddWorkspaceBookConnection)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         return await self._send(
             "POST",
@@ -117,7 +121,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection once it is as the arguments say. (UpdateWorkspaceBookConnection)"""
+        """The connection after its settings were replaced. (UpdateWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
@@ -137,7 +141,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection once it is one of a newer version of its book. (UpgradeWorkspaceBookConnection)"""
+        """The connection after it was moved to another version. (UpgradeWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
@@ -154,7 +158,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection with a fresh address at which to authorize it. (AuthorizeWorkspaceBookConnection)"""
+        """The connection with a fresh URL to authorize it. (AuthorizeWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT", f"{name.path}/authorize", models.BookConnectionResponse, confidential=True
@@ -170,7 +174,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.Discoverable, ...]:
-        """What of the other side may become procedures, such as tables, `limit` of it from `offset` on.
+        """The entities that may become procedures, such as tables: at most `limit` of them from `offset` on.
 
         (ListWorkspaceBookConnectionDiscoverables)
         """
@@ -195,12 +199,12 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Nothing; these become procedures, in place of all discovered before. (SetDiscovered)"""
+        """Make these discoverables procedures, in place of all others; none removes all. (SetDiscovered)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         await self._send(
             "POST",
             f"{name.path}/discover",
-            models.DiscoverWorkspaceBookConnectionProceduresResponse,
+            None,
             body={"what": texts("what", what)},
         )
 
@@ -211,7 +215,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.BookProcedureDescriptor, ...]:
-        """What can be done through a connection. (ListWorkspaceBookConnectionProcedures)"""
+        """The procedures of a connection. (ListWorkspaceBookConnectionProcedures)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", f"{name.path}/procedures", models.RetrieveBookProceduresResponse)
         return answer.procedures
@@ -247,7 +251,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.UserInfo:
-        """As whom a connection speaks. (GetWorkspaceBookConnectionUserInfo)"""
+        """The user that a connection signs in as. (GetWorkspaceBookConnectionUserInfo)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", f"{name.path}/user-info", models.RetrieveUserInfoResponse)
         return given(answer.user_info, "user_info")
@@ -282,7 +286,7 @@ class Connections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.TriggerInstance:
-        """The trigger just made on a connection. (AddWorkspaceBookConnectionTriggerInstance)"""
+        """The new trigger of a connection. (AddWorkspaceBookConnectionTriggerInstance)"""
         found = self._scope.connection(connection, workspace_id, organization_id)
         body: dict[str, object] = {
             "trigger_id": checks.text("trigger_id", trigger_id),
@@ -303,24 +307,28 @@ class Connections(Resource):
 
     async def set_trigger_automations(
         self,
-        trigger: str,
-        automation_ids: Iterable[str],
+        trigger: str | models.TriggerInstance,
+        automation_ids: Iterable[str | Named],
         *,
         connection: str,
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.TriggerInstance:
-        """The trigger, which starts these automations from now on. (SetAutomationsForTriggerInstance)"""
-        name = self._scope.resolve(
-            "trigger", trigger, TRIGGER, workspace_id=workspace_id, organization_id=organization_id
-        )
+        """The trigger after these automations were attached to it, given as ids, names or models.
+
+        (SetAutomationsForTriggerInstance)
+        """
+        of = self._scope.connection(connection, workspace_id, organization_id)
+        name = self._trigger(trigger, of)
         answer = await self._send(
             "POST",
             f"{name.path}/automations",
             models.SetAutomationsForTriggerInstanceResponse,
             body={
-                "automation_ids": texts("automation_ids", automation_ids),
-                "connection_id": self._scope.connection(connection, workspace_id, organization_id).id,
+                "automation_ids": self._scope.ids(
+                    "automation_ids", automation_ids, AUTOMATION, within=of.parent(WORKSPACE)
+                ),
+                "connection_id": of.id,
             },
         )
         return given(answer.trigger_instance, "trigger_instance")
@@ -328,18 +336,30 @@ class Connections(Resource):
     async def remove_trigger(
         self,
         connection: str,
-        trigger: str,
+        trigger: str | models.TriggerInstance,
         *,
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Nothing; the trigger is gone. (RemoveWorkspaceBookConnectionTriggerInstance)"""
+        """Delete a trigger, given by id, name or model. (RemoveWorkspaceBookConnectionTriggerInstance)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         await self._send(
             "DELETE",
-            f"{name.path}/triggers/{segment(checks.identifier('trigger', trigger))}",
-            models.RemoveWorkspaceBookConnectionTriggerInstanceResponse,
+            f"{name.path}/triggers/{segment(self._trigger(trigger, name).id)}",
+            None,
         )
+
+    def _trigger(self, trigger: str | models.TriggerInstance, connection: Name) -> Name:
+        """The name of a trigger: below its workspace, or, as the path to delete it, below its connection."""
+        given_name = trigger.id if isinstance(trigger, models.TriggerInstance) else trigger
+        workspace = connection.parent(WORKSPACE)
+        if not isinstance(given_name, str) or not _A_NAME.search(given_name):
+            # Another service makes these ids, so slashes are no reason to refuse one.
+            return workspace.child("triggers", checks.identifier("trigger", given_name))
+        if "connections/" in given_name:
+            below = self._scope.resolve("trigger", given_name, CONNECTION_TRIGGER, within=connection)
+            return workspace.child("triggers", below.id)
+        return self._scope.resolve("trigger", given_name, TRIGGER, within=workspace)
 
 
 def book_path(book: str, version: str) -> str:
@@ -384,6 +404,6 @@ def _whole(name: str, value: int | None) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more, got {value}")
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{name} must be 0 or more, within 64 bits, got {value}")
     return value

@@ -22,7 +22,8 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
     TransportError,
 )
-from kognitos_async.messages import Request, Response, decoder_for, with_query
+from kognitos_async.messages import Request, Response, with_query
+from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.models.generated.exceptions import Event, EventState, ListEventsResponse
 from kognitos_async.work_stream import WorkStream
 
@@ -43,7 +44,8 @@ _LIVED = 0.25
 """Seconds after which a connection that is cut had worked."""
 _LIST_AGAIN_AFTER = 1.0
 """Seconds after a failed look at the list."""
-_LISTED = decoder_for(ListEventsResponse, strict=False)
+_LISTED = model_decoder(ListEventsResponse)
+_EVENT = model_decoder(Event)
 _STATUS_OF_CODE = {
     1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429,
     9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401,
@@ -153,7 +155,7 @@ class EventStream(WorkStream[Event]):
                     found = found[wrapping]
             if _is_error(found):
                 raise self._error(found)
-            event = msgspec.convert(found, Event, strict=False)
+            event = _EVENT.decode(msgspec.json.encode(found))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             malformed = not isinstance(problem, msgspec.ValidationError)
             if malformed and not complete:
@@ -260,7 +262,7 @@ class _ToldEvents:
 
     def add(self, event: Event) -> None:
         """Note that the event was told in this form."""
-        if event.name is None:
+        if not event.name:
             return
         self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, event.update_time)
         self._events.move_to_end(event.name)
@@ -269,7 +271,7 @@ class _ToldEvents:
 
     def is_news(self, event: Event) -> bool:
         """Whether the event was not told yet, or has changed since; an earlier form of it is no news."""
-        if event.name is None or (before := self._events.get(event.name)) is None:
+        if not event.name or (before := self._events.get(event.name)) is None:
             return True
         digest, finished, updated = before
         if finished and event.state == EventState.STREAMING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.platform_v1.event_stream import EventStream
-from kognitos_async.platform_v1.filters import filter_text
+from kognitos_async.platform_v1.filters import filter_text, spelled_filter_text
 from kognitos_async.platform_v1.models.generated import exceptions as models
 from kognitos_async.platform_v1.names import AUTOMATION, EXCEPTION, RUN
 from kognitos_async.platform_v1.resource import Resource
@@ -100,7 +100,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.ExceptionGroupCount]:
-        """A pager over groups and how many exceptions each has; the filter is that of `list`.
+        """A pager over groups with the number of their exceptions; the filter is that of `list`.
 
         (CountExceptionsByGroup)
         """
@@ -123,7 +123,7 @@ class Exceptions(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.ExceptionAutomationCount]:
-        """A pager over automations and how many exceptions each has; the filter is that of `list`.
+        """A pager over automations with the number of their exceptions; the filter is that of `list`.
 
         (CountExceptionsByAutomation)
         """
@@ -246,7 +246,7 @@ class Exceptions(Resource):
     ) -> None:
         """Make the agent stop what it is writing. (CancelGeneration)"""
         name = self._agent(run, agent, automation, workspace_id, organization_id)
-        await self._send("POST", f"{name.path}/events:cancelGeneration", models.CancelGenerationResponse)
+        await self._send("POST", f"{name.path}/events:cancelGeneration", None)
 
     async def get_guide_entry(
         self,
@@ -283,15 +283,17 @@ class Exceptions(Resource):
     ) -> Pager[models.GuideEntry]:
         """A pager over guide entries, learnt from exceptions, of one automation or, with "-", of all.
 
-        The filter knows `automation`, `create_time` and `update_time`, and `title` and `resolution_…` with
-        `contains`. (ListGuideEntries)
+        The filter knows `automation`, `create_time` and `update_time`, and with `contains` only, as in
+        `F.title.contains("invoice")`, also `title`, `resolution_steps`, `resolution_code` and
+        `resolution_notes`. A filter given as text is sent as it is: containment is the word contains there,
+        not a colon. `page_size` is 1 to 1000. (ListGuideEntries)
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
             f"{name.path}/guideEntries",
             models.ListGuideEntriesResponse,
             "guide_entries",
-            query={"filter": filter_text(filter), "show_deleted": show_deleted or None},
+            query={"filter": spelled_filter_text(filter), "show_deleted": show_deleted or None},
             page_size=page_size,
             page_token=page_token,
         )

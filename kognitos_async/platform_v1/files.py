@@ -18,7 +18,6 @@ import msgspec
 from kognitos_async import checks, messages
 from kognitos_async.errors import DecodeError, KognitosError, TransportError, UploadError
 from kognitos_async.messages import Request, Response, Upload, decoder_for
-from kognitos_async.platform_v1.models.base import Model
 from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
@@ -204,7 +203,7 @@ class Files(Resource):
 
     async def delete(self, file: str | Named | FileRef, *, organization_id: str | None = None) -> None:
         """Delete the file. Raises `NotFoundError` if there is none. (DeleteFile)"""
-        await self._send("DELETE", self._name(file, organization_id).path, Model)
+        await self._send("DELETE", self._name(file, organization_id).path, None)
 
     async def generate_upload_url(
         self, *, expire: timedelta | float | None = None, organization_id: str | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kognitos_async.errors import KognitosError
 from kognitos_async.platform_v1.encoding import Likeness, encode_invocation
 from kognitos_async.shared_reading import Readings
-from kognitos_async.uncertain_start import Candidate, OwnStart, Undecided, decide
+from kognitos_async.uncertain_start import Candidate, Found, OwnStart, Undecided, decide
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -84,7 +84,7 @@ class LookUps:
                 await self._ask_who_we_are(known_ids)
         except KognitosError as problem:
             return Undecided("the runs could not be read", problem)
-        if in_doubt_too or own.count_under_way(invocation.record) > own_under_way:
+        if in_doubt_too or own.are_others_in_doubt(invocation.record, window, own=own_under_way):
             return Undecided("an equal invocation is in doubt too")
         span = clock.span(window)
         likeness = {
@@ -92,7 +92,7 @@ class LookUps:
             for run in runs
             if run.name not in known_ids and own.get(run.name) is None
         }
-        return decide(
+        answer = decide(
             [
                 Candidate(run, run.id, run.create_time.timestamp(), likeness[run.name] is Likeness.ALIKE)
                 for run in runs
@@ -102,6 +102,11 @@ class LookUps:
             absence=_ABSENCE,
             unexplained_later=not span.proven,
         )
+        if isinstance(answer, Found):
+            moment = clock.moment_of(window)
+            own.resolved(invocation.record, window)
+            own.adopt(answer.run.name, OwnStart(answer.run.automation, None, moment, moment))
+        return answer
 
     def under_way(self, invocation: Invocation) -> AbstractContextManager[None]:
         """While an invocation is under way, no look-up of an equal one can tell whose its run is."""
@@ -111,12 +116,6 @@ class LookUps:
         """Take in the answer to an invocation: a run of ours."""
         run = answer.value
         self._own.note(run.name, OwnStart(run.automation, None, answer.sent, answer.received))
-
-    def adopt(self, run: PlatformRun) -> StartedRun:
-        """The run that a look-up ended with, from now on known as no other start's."""
-        now = self._sender.clock.monotonic()
-        self._own.adopt(run.name, OwnStart(run.automation, None, now, now))
-        return run.handle
 
     async def _runs(self, invocation: Invocation, earliest: datetime) -> list[PlatformRun]:
         """The runs of the invocation's stage, from a reading shared with other look-ups."""

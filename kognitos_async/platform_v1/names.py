@@ -1,7 +1,8 @@
-"""Resource names: from an id, a short or a full name to the full one, and to the path it is found at."""
+"""Resource names: from an id, a short name or a full one to the full name and its path."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -23,14 +24,14 @@ FILE = (*ORGANIZATION, "files")
 
 
 class Named(Protocol):
-    """A model that carries its resource name."""
+    """A model with a resource name."""
 
     @property
     def name(self) -> str | None: ...  # noqa: D102
 
 
 class Name(msgspec.Struct, frozen=True):
-    """The full name of one resource, as pairs of a collection and an id."""
+    """The full name of a resource, as pairs of collection and id."""
 
     parts: tuple[tuple[str, str], ...]
 
@@ -49,21 +50,25 @@ class Name(msgspec.Struct, frozen=True):
 
     @property
     def organization_id(self) -> str:
-        """The id of the organization that the resource belongs to."""
+        """The id of the organization."""
         return self.parts[0][1]
 
     @property
     def collection(self) -> tuple[str, ...]:
-        """What kind of resource it is."""
+        """The kind of resource: its collections from the top."""
         return tuple(collection for collection, _ in self.parts)
 
+    def child(self, collection: str, identifier: str) -> Name:
+        """A resource right below this one."""
+        return Name((*self.parts, (collection, identifier)))
+
     def parent(self, collection: tuple[str, ...]) -> Name:
-        """The resource of that kind which this one is below."""
+        """The resource of that kind above this one."""
         return Name(self.parts[: len(collection)])
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The organization and workspace that calls are about when they do not say."""
+    """The organization and workspace of calls that name none."""
 
     organization_id: str | None = None
     workspace_id: str | None = None
@@ -72,19 +77,19 @@ class Scope(msgspec.Struct, frozen=True):
     def of(cls, organization_id: str | None, workspace_id: str | None) -> Scope:
         """A scope from ids or full names; `ConfigurationError` for what is neither."""
         try:
-            told = {} if workspace_id is None else _parse("workspace_id", workspace_id, WORKSPACE)
+            known = {} if workspace_id is None else _parse("workspace_id", workspace_id, WORKSPACE)
             if organization_id is not None:
-                _merge(told, _parse("organization_id", organization_id, ORGANIZATION), "workspace_id")
+                _merge(known, _parse("organization_id", organization_id, ORGANIZATION), "workspace_id")
         except ValueError as problem:
             raise ConfigurationError(str(problem)) from None
-        return cls(told.get("organizations"), told.get("workspaces"))
+        return cls(known.get("organizations"), known.get("workspaces"))
 
     def organization(self, organization_id: str | None) -> Name:
-        """The organization given, or else the client's."""
+        """The organization given, else the client's."""
         return self.resolve("organization_id", organization_id, ORGANIZATION)
 
     def workspace(self, workspace_id: str | None, organization_id: str | None = None) -> Name:
-        """The workspace given, or else the client's."""
+        """The workspace given, else the client's."""
         return self.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
 
     def automation(
@@ -102,7 +107,7 @@ class Scope(msgspec.Struct, frozen=True):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Name:
-        """The full name of a run, which a bare id is not without its automation."""
+        """The full name of a run. A bare id needs `automation`."""
         within = None
         if automation is not None:
             within = self.automation(automation, workspace_id, organization_id)
@@ -111,12 +116,23 @@ class Scope(msgspec.Struct, frozen=True):
         )
 
     def connection(
-        self, connection: str, workspace_id: str | None = None, organization_id: str | None = None
+        self, connection: str | Named, workspace_id: str | None = None, organization_id: str | None = None
     ) -> Name:
         """The full name of a connection."""
         return self.resolve(
             "connection", connection, CONNECTION, workspace_id=workspace_id, organization_id=organization_id
         )
+
+    def ids(
+        self, argument: str, values: Iterable[str | Named], kind: tuple[str, ...], *, within: Name
+    ) -> list[str]:
+        """Ids of resources below `within`, given as ids, names or models. Raises what `resolve` raises."""
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeError(f"{argument} must be a sequence of ids or names, got {type(values).__name__}")
+        return [
+            self.resolve(f"{argument}[{index}]", value, kind, within=within).id
+            for index, value in enumerate(values)
+        ]
 
     def resolve(
         self,
@@ -128,21 +144,21 @@ class Scope(msgspec.Struct, frozen=True):
         organization_id: str | None = None,
         workspace_id: str | None = None,
     ) -> Name:
-        """The full name of what `value` stands for: an id, a full name, its last parts, or a model.
+        """The full name of `value`: an id, a full name, the last parts of one, or a model that has one.
 
-        What the value leaves out comes from `within`, from the ids given, and from the client, in this
-        order. Raises `ValueError` for a name of another kind, of another organization than the client's or
-        the one given, or against what was given; `ConfigurationError` when a part is nowhere to be found.
+        Parts that the value leaves out come from `within`, from the ids given, then from the client. Raises
+        `ValueError` for a name of another kind, of another organization than the client's or the one given,
+        or against what was given; `ConfigurationError` when a part is nowhere to be found.
         """
         given = {} if value is None else _parse(argument, value, kind)
-        told = {} if within is None else dict(within.parts)
+        known = {} if within is None else dict(within.parts)
         for name, explicit, level in (
             ("organization_id", organization_id, ORGANIZATION),
             ("workspace_id", workspace_id, WORKSPACE),
         ):
             if explicit is not None and argument != name:
-                _merge(told, _parse(name, explicit, level), argument)
-        _merge(told, given, argument)
+                _merge(known, _parse(name, explicit, level), argument)
+        _merge(known, given, argument)
         own = {"organizations": self.organization_id, "workspaces": self.workspace_id}
         ours = self.organization_id
         # `within` has been through here before, and a model comes from the API itself.
@@ -152,14 +168,14 @@ class Scope(msgspec.Struct, frozen=True):
             or within is not None
             or not isinstance(value, str)
         )
-        if ours is not None and not on_purpose and told.get("organizations", ours) != ours:
+        if ours is not None and not on_purpose and known.get("organizations", ours) != ours:
             raise ValueError(
-                f"{argument} is of organization {told['organizations']!r}, the client's is {ours!r}: "
+                f"{argument} is of organization {known['organizations']!r}, the client's is {ours!r}: "
                 "pass organization_id too if this is meant"
             )
         parts: list[tuple[str, str]] = []
         for collection in kind:
-            identifier = told.get(collection) or own.get(collection)
+            identifier = known.get(collection) or own.get(collection)
             if identifier is None:
                 raise _missing(argument, collection)
             parts.append((collection, identifier))
@@ -181,7 +197,9 @@ def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str
         raise TypeError(
             f"{argument} must be an id, a resource name or what carries one, got {type(text).__name__}"
         )
-    words = checks.text(argument, text).split("/")
+    if not isinstance(value, str) and "/" not in text:  # the name of a book or trigger is for people
+        raise TypeError(f"{argument} must be an id or a resource name, got a {type(value).__name__}")
+    words = checks.text(argument, str.__str__(text)).split("/")
     if len(words) == 1:
         return {kind[-1]: checks.identifier(argument, text)}
     collections = tuple(words[::2])
@@ -194,11 +212,11 @@ def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str
     }
 
 
-def _merge(told: dict[str, str], more: Mapping[str, str], argument: str) -> None:
+def _merge(known: dict[str, str], more: Mapping[str, str], argument: str) -> None:
     for collection, identifier in more.items():
-        if told.setdefault(collection, identifier) != identifier:
+        if known.setdefault(collection, identifier) != identifier:
             raise ValueError(
-                f"{argument} is contradictory: {collection} {identifier!r} against {told[collection]!r}"
+                f"{argument} is contradictory: {collection} {identifier!r} against {known[collection]!r}"
             )
 
 

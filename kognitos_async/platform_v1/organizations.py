@@ -1,4 +1,4 @@
-"""Organizations: the caller's own, their people, roles and preferences."""
+"""Organizations: those of the token, their users, roles, invitations and preferences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Organizations(Resource):
     def list(
         self, *, filter: Filter | str | None = None, page_size: int = 100, page_token: str | None = None
     ) -> Pager[models.Organization]:
-        """A pager over the organizations of whoever the token belongs to.
+        """A pager over the organizations of the user of the token.
 
         `page_size` is 1 to 1000; the filter knows `title`. (CurrentUserOrganizations)
         """
@@ -43,7 +43,7 @@ class Organizations(Resource):
         return await self._send("GET", name.path, models.Organization)
 
     async def preferences(self, organization_id: str | None = None) -> models.OrganizationPreferences:
-        """How the organization writes numbers, dates and times. (GetOrganizationPreferences)"""
+        """The formats of numbers, dates and times of the organization. (GetOrganizationPreferences)"""
         path = self._scope.organization(organization_id).path
         return await self._send("GET", f"{path}/preferences", models.OrganizationPreferences)
 

@@ -98,7 +98,7 @@ class Runs(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> PlatformRun:
-        """The run, which stops when it can; `resume` lets it go on from where it is. (PauseRun)"""
+        """The run after the request to stop, which it does when it can; `resume` continues it. (PauseRun)"""
         name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send(
             "POST", f"{name.path}:pause", PlatformRun, body={"reason": checks.text("reason", reason)}
@@ -112,7 +112,7 @@ class Runs(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> PlatformRun:
-        """The run, which goes on from where it was stopped. (ContinueRun)"""
+        """The run after it was continued from where it was stopped. (ContinueRun)"""
         name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send("POST", f"{name.path}:continue", PlatformRun, body={})
 
@@ -127,7 +127,7 @@ class Runs(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[generated.RunEvent]:
-        """A pager over what happened in a run, oldest first: state changes and steps.
+        """A pager over the events of a run, oldest first: changes of state and steps.
 
         The filter knows `node_kind` only. `page_size` is 1 to 1000; pages may be short. (ListRunEvents)
         """
@@ -155,7 +155,7 @@ class Runs(Resource):
     async def aggregates(
         self, *, workspace_id: str | None = None, organization_id: str | None = None
     ) -> tuple[generated.AutomationRunAggregateEntry, ...]:
-        """How many runs each automation of the workspace has had. (QueryAutomationRunAggregates)"""
+        """The number of runs of each automation of the workspace. (QueryAutomationRunAggregates)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "GET", f"{workspace.path}:automationRunAggregates", generated.QueryAutomationRunAggregatesResponse
@@ -172,7 +172,7 @@ class Runs(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[generated.DailyRunAggregateEntry, ...]:
-        """How many runs were created on each day from `start` to `end` in an IANA time zone.
+        """The number of runs created on each day from `start` to `end` in an IANA time zone.
 
         The filter knows `automation_id` only, with = and OR. (QueryDailyRunAggregates)
         """

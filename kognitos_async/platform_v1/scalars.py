@@ -1,6 +1,6 @@
 """Plain Python scalars from what stands in for them: Enum members, numpy's scalars, pandas' times.
 
-Nothing of numpy or pandas is imported: their values are told by what they offer.
+Nothing of numpy or pandas is imported: their values are recognised by what they offer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import msgspec
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, Stage
-from kognitos_async.uncertain_start import Found
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -85,11 +84,8 @@ class RunJobs:
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
     ) -> LookUp[Run]:
-        """What became of a lost start; a run found is known as this request's from then on."""
-        answer = await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
-        if isinstance(answer, Found):
-            self._look_ups.adopt(request, answer.run)
-        return answer
+        """What became of a lost start."""
+        return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
     def id_of(self, run: Run) -> str:
         """The run's id."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kognitos_async.errors import KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
 from kognitos_async.shared_reading import Readings
-from kognitos_async.uncertain_start import Absent, Candidate, OwnStart, Undecided, decide, name_key
+from kognitos_async.uncertain_start import Absent, Candidate, Found, OwnStart, Undecided, decide, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -77,7 +77,7 @@ class LookUps:
                 reading = await self._readings.through(group, key, earliest)
             except KognitosError as problem:
                 return Undecided("the list of runs could not be read", problem)
-            if in_doubt_too or own.count_under_way((group, key)) > own_under_way:
+            if in_doubt_too or own.are_others_in_doubt((group, key), window, own=own_under_way):
                 return Undecided("another start of that name is in doubt too")
             span = clock.span(window)
             if reading.newest is not None:
@@ -94,10 +94,21 @@ class LookUps:
             )
             lacking = reading.lacking(own.expected, group)
             if not isinstance(answer, Absent) or not lacking:
+                self._settle(request, window, answer)
                 return answer
             if pause is not None:
                 await self._sender.sleep(pause)
         return Undecided(f"the list does not show runs that certainly exist, such as {min(lacking)}")
+
+    def _settle(self, request: RunRequest, window: StartWindow, answer: LookUp[Run]) -> None:
+        """Keep what the look-up found out, for those of other starts."""
+        if isinstance(answer, Undecided):
+            return
+        group = self.group_of(request)
+        self._own.resolved((group, name_key(request.name)), window)
+        if isinstance(answer, Found):
+            moment = self._sender.clock.moment_of(window)
+            self._own.adopt(answer.run.id, OwnStart(group, answer.run.name, moment, moment))
 
     def _is_anothers(self, run: Run, window: StartWindow) -> bool:
         """Whether this client knows the run to be of another start than the one in question.
@@ -126,11 +137,6 @@ class LookUps:
         clock.note_stamp(run.created_at, sent=answer.sent, received=answer.received)
         if (run.name, run.agent_id, run.process_id, run.stage) != (request.name, *group):
             clock.contradict("a start was answered with another name, agent, process or stage than was sent")
-
-    def adopt(self, request: RunRequest, run: Run) -> None:
-        """Keep that a look-up ended with this run: it is no other start's."""
-        now = self._sender.clock.monotonic()
-        self._own.adopt(run.id, OwnStart(self.group_of(request), None, now, now))
 
     def _observe(self, run: Run) -> bool:
         """Whether a listed run is known to be ours."""

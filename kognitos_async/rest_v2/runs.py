@@ -191,7 +191,6 @@ class Runs:
         await self._sender.sleep(delay)
         answer = await self._look_ups.look_up(request, window, own_under_way=1)
         if isinstance(answer, Found):
-            self._look_ups.adopt(request, answer.run)
             return answer.run
         if isinstance(answer, Undecided):
             raise undecided(answer, repr(request.name), request, window) from (answer.cause or lost)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
+import msgspec
 import pytest
 
 from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage
@@ -328,3 +329,187 @@ async def test_a_run_started_in_another_organization_can_be_waited_for():
     run = await automations(recorder).invoke("a1", organization_id="o2")
     assert run.name == "organizations/o2/workspaces/w1/automations/a1/runs/r1"
     assert RunReader(recorder, SCOPE, RecentStarts(), OwnStarts()).waited(run).key == run.name
+
+
+def changed(path, value):
+    """CONFIG with another value at a dotted path."""
+
+    def put(model, names):
+        inner = value if len(names) == 1 else put(getattr(model, names[0]), names[1:])
+        return msgspec.structs.replace(model, **{names[0]: inner})
+
+    return put(CONFIG, path.split("."))
+
+
+DAILY = models.RepeatInterval(unit=models.FrequencyUnit.DAY)
+WINDOW = models.TimeWindow(
+    start_time=datetime(2026, 1, 2, tzinfo=UTC), end_time=datetime(2026, 1, 1, tzinfo=UTC)
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kind", "says"),
+    [
+        ("start", None, TypeError, "config.start must be a model"),
+        (
+            "start.start_date",
+            date(2026, 3, 1),
+            TypeError,
+            "config.start.start_date must be a model of its own",
+        ),
+        (
+            "start.start_date",
+            models.Date(year=2026, month=2, day=30),
+            ValueError,
+            "must be a date, got 2026-2-30",
+        ),
+        ("start.time", time(9), TypeError, "config.start.time must be"),
+        ("start.time", models.TimeOfDay(hours=24), ValueError, "config.start.time must be a time of day"),
+        ("start.time", models.TimeOfDay(nanos=10**9), ValueError, "config.start.time must be a time of day"),
+        (
+            "start.time_zone",
+            "Europe/Atlantis",
+            ValueError,
+            "config.start.time_zone must be an IANA time zone",
+        ),
+        ("start.time_zone", "../etc/passwd", ValueError, "config.start.time_zone must be an IANA time zone"),
+        (
+            "repeat_interval.interval",
+            "two",
+            TypeError,
+            "config.repeat_interval.interval must be int, got str",
+        ),
+        (
+            "repeat_interval.interval",
+            True,
+            TypeError,
+            "config.repeat_interval.interval must be int, got bool",
+        ),
+        ("repeat_interval.interval", -1, ValueError, "must be 1 or more"),
+        ("repeat_interval.interval", 2**31, ValueError, "must be 1 or more"),
+        ("repeat_interval.interval", 2**70, ValueError, "within 64 bits"),
+        ("repeat_interval.unit", "WEEKS", ValueError, "unit must be one of .*FREQUENCY_UNIT_WEEK"),
+        ("repeat_interval.unit", models.FrequencyUnit.UNSPECIFIED, ValueError, "unit must be a unit of time"),
+        ("repeat_interval", DAILY, ValueError, "weekly_pattern must come with .*WEEK"),
+        ("weekly_pattern.days", (), ValueError, "at least one day"),
+        ("weekly_pattern.days", (models.DayOfWeek.UNSPECIFIED,), ValueError, "at least one day"),
+        ("weekly_pattern.days", ("MONDAY",), ValueError, r"days\[0\] must be one of DAY_OF_WEEK_MONDAY"),
+        (
+            "weekly_pattern.days",
+            "MONDAY",
+            TypeError,
+            "config.weekly_pattern.days must be a sequence, got str",
+        ),
+        ("monthly_pattern", models.DayOfMonthPattern(day_number=3), ValueError, "at most one pattern"),
+        ("active_window", WINDOW, ValueError, "end_time must be"),
+        (
+            "active_window",
+            msgspec.structs.replace(WINDOW, end_time=datetime(2026, 1, 3)),
+            ValueError,
+            "time zone",
+        ),
+        ("end.max_occurrences", 0, ValueError, "max_occurrences must be 1 or more"),
+        ("end.end_type", models.ScheduleEndType.ON_DATE, ValueError, "end_date must be given"),
+        (
+            "end",
+            models.ScheduleEnd(
+                end_type=models.ScheduleEndType.ON_DATE, end_date=models.Date(year=2026, month=2, day=1)
+            ),
+            ValueError,
+            "end_date must be 2026-03-01 or later",
+        ),
+    ],
+    ids=str,
+)
+async def test_schedules_are_checked_before_they_are_sent(path, value, kind, says):
+    """By the types and notes of the schema; nothing leaves, and the member is named."""
+    recorder = Recorder()
+    resource = automations(recorder)
+    for method in (resource.create_schedule, resource.update_schedule):
+        with pytest.raises(kind, match=says):
+            await method("a1", changed(path, value))
+    assert not recorder.requests
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        (models.DayOfMonthPattern(day_number=31), True),
+        (models.DayOfMonthPattern(), False),
+        (models.DayOfMonthPattern(day_number=32), False),
+        (
+            models.DayOfMonthPattern(
+                ordinal_day=models.OrdinalDayOfWeek(ordinal=models.Ordinal.LAST, day=models.DayOfWeek.FRIDAY)
+            ),
+            True,
+        ),
+    ],
+)
+async def test_a_day_of_a_month_is_a_number_or_an_ordinal(pattern, fits):
+    """Alone, or within the pattern of a year."""
+    start = CONFIG.start
+    monthly = models.ScheduleConfig(start=start, monthly_pattern=pattern)
+    yearly = models.ScheduleConfig(
+        start=start, yearly_pattern=models.MonthPattern(month=models.Month.MAY, day_pattern=pattern)
+    )
+    for config in (monthly, yearly):
+        recorder = Recorder()
+        if fits:
+            await automations(recorder).create_schedule("a1", config)
+            assert recorder.requests
+        else:
+            with pytest.raises(ValueError, match=r"day_number|either"):
+                await automations(recorder).create_schedule("a1", config)
+
+
+async def test_a_schedule_that_was_read_may_be_sent_back():
+    """With words that this version does not know, which only the API can judge."""
+    read = msgspec.json.encode({"start": {}, "repeat_interval": {"unit": "FREQUENCY_UNIT_FORTNIGHT"}})
+    config = msgspec.json.decode(read, type=models.ScheduleConfig)
+    recorder = Unchecked()
+    await automations(recorder).create_schedule("a1", config)
+    assert recorder.body == {"config": {"start": {}, "repeat_interval": {"unit": "FREQUENCY_UNIT_FORTNIGHT"}}}
+
+
+class Unchecked(Recorder):
+    """Takes requests beyond the document."""
+
+    async def send(self, request, decoder, **_):
+        self.requests.append(request)
+        return decoder.decode(b"{}")
+
+
+async def test_full_names_stand_for_ids_in_bodies_too():
+    """Of connections, in lists and in models; a name of another workspace is refused."""
+    recorder, full = Recorder(), f"{WORKSPACE}/connections/c1"
+    resource = automations(recorder)
+    await resource.count_connection_usage([full, "c2"])
+    assert recorder.body == {"connection_ids": ["c1", "c2"]}
+    await resource.switch_connections(
+        "a1",
+        [msgspec.structs.replace(REPLACEMENT, old_connection_id=full, new_connection_id="connections/c2")],
+    )
+    assert recorder.body["switches"][0]["old_connection_id"] == "c1"
+    assert recorder.body["switches"][0]["new_connection_id"] == "c2"
+    await resource.remove_connections("a1", [msgspec.structs.replace(REMOVAL, connection_id=full)])
+    assert recorder.body["removals"][0]["connection_id"] == "c1"
+    await resource.add_connections("a1", [msgspec.structs.replace(CREDENTIAL, connection_id=full)])
+    assert recorder.body["connections"][0]["connection_id"] == "c1"
+    sent_before = len(recorder.requests)
+    with pytest.raises(ValueError, match="contradict"):
+        await resource.count_connection_usage(["organizations/o1/workspaces/w2/connections/c1"])
+    assert len(recorder.requests) == sent_before
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}"])
+async def test_a_deletion_needs_no_answer(body):
+    """It was carried out: an empty body is not an error that makes people try again."""
+
+    class Silent(Unchecked):
+        async def send(self, request, decoder, **_):
+            self.requests.append(request)
+            return decoder.decode(body)
+
+    resource = automations(Silent())
+    assert await resource.delete_schedule("a1") is None
+    assert await resource.delete_connection("c1") == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 import msgspec
 import pytest
 
@@ -273,3 +275,94 @@ async def test_answers_with_one_member_are_unwrapped():
     assert await books.tags() == ()
     with pytest.raises(DecodeError, match="book"):
         await books.get("email", "1")
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "t1",
+        "triggers/t1",
+        f"{WORKSPACE}/triggers/t1",
+        f"{WORKSPACE}/connections/c1/triggers/t1",
+        models.TriggerInstance(id="t1", name="Mail arrived"),
+    ],
+    ids=str,
+)
+async def test_a_trigger_is_named_in_any_form(trigger):
+    """Its id reaches the API, where an id belongs."""
+    recorder = Recorder()
+    resource = Connections(recorder, SCOPE)
+    assert await resource.remove_trigger("c1", trigger) is None
+    assert recorder.last.path == f"/{WORKSPACE}/connections/c1/triggers/t1"
+    await resource.set_trigger_automations(
+        trigger, ["a1", f"{WORKSPACE}/automations/a2"], connection=f"{WORKSPACE}/connections/c1"
+    )
+    assert recorder.last.path == f"/{WORKSPACE}/triggers/t1/automations"
+    assert recorder.body == {"automation_ids": ["a1", "a2"], "connection_id": "c1"}
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "organizations/o1/workspaces/w2/triggers/t1",
+        f"{WORKSPACE}/connections/c2/triggers/t1",
+        f"{WORKSPACE}/connections/c1",
+        "",
+        models.TriggerInstance(),
+        7,
+    ],
+    ids=str,
+)
+async def test_triggers_of_others_and_what_is_no_trigger_are_refused(trigger):
+    """Before anything is sent."""
+    recorder = Recorder()
+    with pytest.raises((ValueError, TypeError), match="trigger"):
+        await Connections(recorder, SCOPE).remove_trigger("c1", trigger)
+    assert not recorder.requests
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "says"),
+    [
+        (
+            models.BookValue(number_value=float("nan")),
+            ValueError,
+            r"config_map\['x'\].number_value must be a finite",
+        ),
+        (models.BookValue(boolean_value=1), TypeError, "boolean_value must be bool"),
+        (models.BookValue(text_value=5), TypeError, "text_value must be str"),
+        (
+            models.BookValue(datetime_value=datetime(2026, 1, 1)),
+            ValueError,
+            "datetime_value must be a datetime",
+        ),
+        (models.BookValue(date_value=date(2026, 1, 1)), TypeError, "date_value must be a model of its own"),
+        (
+            models.BookValue(list_value=models.BookListValue(values=({},))),
+            None,
+            None,
+        ),
+        ({"text_value": "x"}, TypeError, "must be BookValue, got dict"),
+    ],
+    ids=str,
+)
+async def test_models_are_checked_before_they_are_sent(value, kind, says):
+    """Deep inside as well; nothing has checked them when they were made."""
+    recorder = Recorder()
+    call = Connections(recorder, SCOPE).add("b", "1", connection_name="n", config_map={"x": value})
+    if kind is None:
+        await call
+        return
+    with pytest.raises(kind, match=says) as caught:
+        await call
+    assert "hunter2" not in str(caught.value)
+    assert not recorder.requests
+
+
+async def test_scalars_of_numpy_go_out_as_numbers():
+    """In models too."""
+    numpy = pytest.importorskip("numpy")
+    recorder = Recorder()
+    value = models.BookValue(number_value=numpy.float64(0.5), boolean_value=numpy.bool_(False))
+    await Connections(recorder, SCOPE).add("b", "1", connection_name="n", config_map={"x": value})
+    assert recorder.body["config_map"]["x"] == {"number_value": 0.5, "boolean_value": False}

@@ -66,6 +66,26 @@ def test_what_carries_no_name_is_a_type_error(given):
         SCOPE.resolve("automation", given, AUTOMATION)
 
 
+def test_models_whose_name_is_for_people_are_refused():
+    """A trigger's or a book's name is no resource name; it would go out as an id."""
+    with pytest.raises(TypeError, match="automation must be an id or a resource name, got a SimpleNamespace"):
+        SCOPE.resolve("automation", SimpleNamespace(name="My trigger"), AUTOMATION)
+
+
+def test_ids_of_several_names():
+    """Ids and names in any form, of one workspace."""
+    within = SCOPE.workspace(None)
+    assert (
+        SCOPE.ids("automations", ["a1", FULL, SimpleNamespace(name=FULL)], AUTOMATION, within=within)
+        == ["a1"] * 3
+    )
+    with pytest.raises(ValueError, match=r"automations\[1\] .*contradict"):
+        SCOPE.ids("automations", ["a1", FULL.replace("w1", "w2")], AUTOMATION, within=within)
+    for wrong in ("a1", b"a1", 3):
+        with pytest.raises(TypeError, match="automations must be a sequence"):
+            SCOPE.ids("automations", wrong, AUTOMATION, within=within)
+
+
 def test_another_organization_may_be_named_on_purpose():
     """By giving its id to the call as well."""
     name = SCOPE.resolve("file", "organizations/o2/files/f", FILE, organization_id="o2")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kognitos_async.server_clock import StartWindow
 from kognitos_async.shared_reading import gathered
-from kognitos_async.uncertain_start import Absent, Found, Undecided, name_key
+from kognitos_async.uncertain_start import Absent, Undecided, name_key
 from tests.unit.lost_starts import DELAY, HOUR, NAMES, RENAMINGS, Client, World, judge, scene
 
 SEEDS = 3000
@@ -51,8 +51,6 @@ async def life(seed: int) -> list[str]:
             client = Client(world)
         world.now += DELAY
         answer = await client.look_ups.look_up(request, window, known_ids=known)
-        if isinstance(answer, Found):
-            client.look_ups.adopt(request, answer.run)
         answers.append(judge(answer, made))
     return answers
 
