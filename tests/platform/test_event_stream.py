@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -10,10 +12,12 @@ from aiohttp import web
 
 from kognitos_async import (
     APIStatusError,
+    AuthenticationError,
     DecodeError,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
+    RateLimitError,
     RetryPolicy,
     ServerError,
 )
@@ -38,8 +42,8 @@ def line(found):
 
 
 def telling(*connections, seen=None, listed=(), lists=None):
-    """Each connection tells its lines: one that ends with ... breaks there, ... after None a moment later,
-    one with None alone stays open, bytes are sent as they are. `listed` is what the list of events holds.
+    """Each connection tells its lines: it breaks at ..., pauses for a number of seconds, stays open at None,
+    and ends in the middle of a line that is a str. `listed` is what the list of events holds, newest first.
     """
     left = list(connections)
 
@@ -59,7 +63,10 @@ def telling(*connections, seen=None, listed=(), lists=None):
                 return response
             if found is None:
                 await asyncio.Event().wait()
-            await response.write(line(found))
+            if isinstance(found, float):
+                await asyncio.sleep(found)
+            else:
+                await response.write(found.encode() if isinstance(found, str) else line(found))
         await response.write_eof()
         return response
 
@@ -94,7 +101,7 @@ async def test_a_break_repeats_nothing(platform):
     assert await told(client) == [("e1", "hello"), ("e2", "hel"), ("e2", "hello"), ("e3", "hello")]
 
 
-async def test_a_stream_that_only_breaks_is_given_up(platform):
+async def test_a_stream_that_breaks_at_once_each_time_is_given_up(platform):
     """After as many attempts as the policy allows, counted anew whenever something new was told."""
     seen = []
     client = await platform(
@@ -103,6 +110,157 @@ async def test_a_stream_that_only_breaks_is_given_up(platform):
     with pytest.raises(OutcomeUnknownError):
         await told(client)
     assert len(seen) == 3
+
+
+async def test_cuts_of_a_silent_stream_are_no_failed_attempts(platform):
+    """Proxies cut what is silent; the event may come after any number of them."""
+    seen = []
+    silent = [[0.3, ...]] * 4
+    client = await platform(
+        telling(*silent, [event(1)], seen=seen), retry=RetryPolicy(max_attempts=2, base_delay=0)
+    )
+    assert await told(client) == [("e1", "hello")]
+    assert len(seen) == 5
+
+
+async def test_connections_that_are_cut_soon_are_made_less_and_less_often(platform, monkeypatch):
+    """By the backoff of the policy; one that lasts begins with the shortest pause again."""
+    asked = []
+    monkeypatch.setattr(module.retry, "backoff", lambda policy, attempt, random: asked.append(attempt) or 0.0)
+    monkeypatch.setattr(module, "_LIVED", 0.01)
+    policy = RetryPolicy(base_delay=0.001, max_delay=0.2)
+    cuts = [[0.02, ...], [0.02, ...], [0.02, ...], [0.3, ...], [0.02, ...], [event(1)]]
+    client = await platform(telling(*cuts), retry=policy)
+    assert await told(client) == [("e1", "hello")]
+    assert asked == [1, 2, 3, 1, 2]
+
+
+async def test_what_a_break_hid_comes_from_the_list(platform):
+    """Oldest first, before what the new connection tells; what was told is not told again."""
+    lists = []
+    client = await platform(
+        telling(
+            [event(1), event(2), ...],
+            [event(5), event(4), event(6)],
+            listed=[event(5), event(4), event(3), event(2), event(1)],
+            lists=lists,
+        )
+    )
+    assert [name for name, _ in await told(client)] == ["e1", "e2", "e3", "e4", "e5", "e6"]
+    assert len(lists) == 1
+
+
+async def test_the_list_is_read_page_by_page_as_far_as_what_was_told(platform):
+    """And no further."""
+    pages = {
+        None: {"events": [event(5), event(4)], "next_page_token": "b"},
+        "b": {"events": [event(3), event(2)], "next_page_token": "c"},
+        "c": {"events": [event(1)], "next_page_token": "d"},
+    }
+    lists = []
+    client = await platform(
+        telling(
+            [event(2), ...],
+            [event(6)],
+            listed=lambda request: web.json_response(pages[request.query.get("page_token")]),
+            lists=lists,
+        )
+    )
+    assert [name for name, _ in await told(client)] == ["e2", "e3", "e4", "e5", "e6"]
+    assert [query.get("page_token") for query in lists] == [None, "b"]
+
+
+async def test_an_event_that_was_being_written_is_completed_from_the_list(platform):
+    """However far down it stands; an earlier form of it that is replayed is no news."""
+    client = await platform(
+        telling(
+            [event(1, "hel", "STATE_STREAMING"), event(2), ...],
+            [event(1, "hel", "STATE_STREAMING"), event(3)],
+            listed=[event(2), event(1, "hello")],
+        )
+    )
+    assert await told(client) == [("e1", "hel"), ("e2", "hello"), ("e1", "hello"), ("e3", "hello")]
+
+
+async def test_before_anything_was_told_the_time_says_what_was_missed(platform):
+    """Events from before the stream began are none of its."""
+    now = datetime.now(UTC)
+    earlier, later = ((now + timedelta(seconds=shift)).isoformat() for shift in (-60, 60))
+    client = await platform(
+        telling(
+            [0.3, ...],
+            [event(3)],
+            listed=[{**event(2), "create_time": later}, {**event(1), "create_time": earlier}],
+        )
+    )
+    assert [name for name, _ in await told(client)] == ["e2", "e3"]
+
+
+async def test_a_list_that_cannot_be_read_now_is_read_again(platform):
+    """At the latest when the stream ends, and then with the attempts of any request."""
+    answers = [503, 503, 200]
+
+    def listed(request):
+        status = answers.pop(0)
+        body = {"events": [event(2), event(1)]} if status == 200 else {"code": 14, "message": "later"}
+        return web.json_response(body, status=status)
+
+    client = await platform(telling([event(1), ...], [event(3)], listed=listed))
+    assert [name for name, _ in await told(client)] == ["e1", "e3", "e2"]
+    assert answers == []
+
+
+async def test_an_end_of_which_nobody_knows_what_is_missing_is_an_error(platform):
+    """Not the end of a loop."""
+    client = await platform(
+        telling(
+            [event(1), ...],
+            [event(2)],
+            listed=lambda request: web.json_response({"code": 14, "message": "never"}, status=503),
+        )
+    )
+    got = []
+    with pytest.raises(ServerError, match="never"):
+        async with client.exceptions.stream("r", automation="a") as events:
+            async for found in events:
+                got.append(found.id)  # noqa: PERF401
+    assert got == ["e1", "e2"]
+
+
+async def test_a_list_that_is_refused_for_good_leaves_a_warning(platform, caplog):
+    """The stream itself works."""
+    client = await platform(
+        telling(
+            [event(1), ...],
+            [event(2)],
+            listed=lambda request: web.json_response({"code": 7, "message": "not yours"}, status=403),
+        )
+    )
+    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+    assert "may be missing" in caplog.text
+
+
+@pytest.mark.parametrize("half", ['{"name": "organizations/o/wor', "{", '{"name": "x"}{'])
+async def test_half_a_last_line_is_a_broken_connection(platform, half):
+    """Which is made again; a whole line may do without its end."""
+    client = await platform(telling([event(1), half], [event(1), msgspec.json.encode(event(2)).decode()]))
+    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, {"result": {}}, {"heartbeat": {}}, {"event": {"name": ""}}, {"code": 0}]
+)
+async def test_objects_that_tell_nothing_are_passed_over(platform, empty):
+    """Gateways send them to keep a connection alive."""
+    client = await platform(telling([event(1), empty, event(2)]))
+    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+
+
+async def test_an_event_of_an_unknown_kind_is_told(platform):
+    """It has a name, and its content may matter to somebody."""
+    client = await platform(telling([{"name": f"{RUN}/agents/astral/events/e9", "new_kind": {}}]))
+    async with client.exceptions.stream("r", automation="a") as events:
+        assert [found.id async for found in events] == ["e9"]
 
 
 @pytest.mark.parametrize("wrong", [b"{", b"<html>", b"3", b'{"name": 3}', b"\xff"], ids=str)
@@ -119,13 +277,33 @@ async def test_a_line_that_is_no_event_is_named(platform, wrong):
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(7, PermissionDeniedError), (5, NotFoundError), (13, ServerError), ("x", ServerError)]
+    ("found", "kind"),
+    [
+        ({"error": {"code": 7, "message": "no more"}}, PermissionDeniedError),
+        ({"error": {"code": "x", "message": "no more"}}, ServerError),
+        (
+            {"error": {"code": 403, "message": "no more", "status": "PERMISSION_DENIED"}},
+            PermissionDeniedError,
+        ),
+        ({"error": {"grpc_code": 5, "http_code": 404, "message": "no more"}}, NotFoundError),
+        ({"error": {"status": "NOT_FOUND", "message": "no more"}}, NotFoundError),
+        ({"error": "no more"}, ServerError),
+        ({"result": {"error": {"code": 5, "message": "no more"}}}, NotFoundError),
+        ({"code": 5, "message": "no more", "details": []}, NotFoundError),
+        ({"code": "16", "message": "no more"}, AuthenticationError),
+        ({"code": "RESOURCE_EXHAUSTED", "message": "no more"}, RateLimitError),
+        ({"code": 13, "message": "no more"}, ServerError),
+    ],
 )
-async def test_a_line_that_tells_an_error_raises_it(platform, code, kind):
-    """Of google.rpc's codes, as the status would have."""
-    client = await platform(telling([{"error": {"code": code, "message": "no more"}}]))
+async def test_a_line_that_tells_an_error_raises_it(platform, found, kind):
+    """As its status would have, in whichever shape gateways give to a google.rpc.Status."""
+    client = await platform(telling([event(1), found, event(2)]))
+    got = []
     with pytest.raises(kind, match="no more"):
-        await told(client)
+        async with client.exceptions.stream("r", automation="a") as events:
+            async for one in events:
+                got.append(one.id)  # noqa: PERF401
+    assert got == ["e1"]
 
 
 async def test_a_stream_that_is_refused_is_that_error(platform):
@@ -210,3 +388,28 @@ async def test_an_exception_stands_for_its_run(platform):
         assert [found.id async for found in events] == ["e1"]
     assert asked.id == "x"
     assert seen[0][0] == f"/api/v1/{RUN}/agents/astral/events:stream"
+
+
+class Counted(bytes):
+    """A piece that counts the bytes it is asked to search."""
+
+    searched = 0
+
+    def split(self, *args):
+        Counted.searched += len(self)
+        return super().split(*args)
+
+
+async def test_a_long_line_costs_what_its_length_does():
+    """Each byte is searched once, however small the pieces in which it comes."""
+    text = b"x" * 50_000 + b"\n" + b"y" * 10 + b"\n\n" + b"z"
+
+    async def pieces():
+        for start in range(0, len(text), 7):
+            yield Counted(text[start : start + 7])
+
+    Counted.searched = 0
+    async with aclosing(module._lines(pieces(), "/path")) as lines:
+        got = [found async for found in lines]
+    assert got == [(b"x" * 50_000, True), (b"y" * 10, True), (b"", True), (b"z", False)]
+    assert Counted.searched == len(text)

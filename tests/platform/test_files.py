@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
+import signal
 import tracemalloc
 from datetime import timedelta
 
 import aiohttp
 import pytest
 from aiohttp import web
+from rich import pretty
 
 from kognitos_async import (
     ClientClosedError,
@@ -86,6 +89,51 @@ async def test_an_answer_may_say_no_more_than_where_the_file_is(platform, locati
 
     client = await platform(handler)
     assert (await client.files.upload(b"abc", file_name="a.txt")).filename == "a.txt"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"null", b"Created", b'{"metadata": {}}', b'{"metadata": null}', b"\xff", b"[1]"]
+)
+async def test_a_stored_file_is_found_whatever_the_body_says(platform, body):
+    """By the Location of the answer."""
+
+    async def handler(request):
+        if request.method == "POST":
+            await request.read()
+            headers = {"Location": "/api/v1/organizations/o/files/f", "Content-Type": "application/json"}
+            return web.Response(status=201, body=body, headers=headers)
+        return web.json_response(METADATA["metadata"])
+
+    client = await platform(handler)
+    assert (await client.files.upload(b"abc", file_name="a.txt")).name == "organizations/o/files/f"
+
+
+async def test_the_metadata_may_come_without_its_wrapping(platform):
+    """Nothing else is asked for."""
+    got = []
+
+    async def handler(request):
+        got.append(await request.read())
+        return web.json_response(METADATA["metadata"], status=201)
+
+    client = await platform(handler)
+    assert (await client.files.upload(b"abc", file_name="a.txt")).filename == "a.txt"
+    assert len(got) == 1
+
+
+async def test_a_file_that_is_stored_is_named_by_the_error_that_follows(platform):
+    """So it can be found or deleted."""
+
+    async def handler(request):
+        await request.read()
+        if request.method == "POST":
+            return web.Response(status=201, headers={"Location": "/api/v1/organizations/o/files/f"})
+        return web.json_response({"code": 5, "message": "not yet"}, status=404)
+
+    client = await platform(handler)
+    with pytest.raises(NotFoundError) as caught:
+        await client.files.upload(b"abc", file_name="a.txt")
+    assert any("organizations/o/files/f" in note for note in caught.value.__notes__)
 
 
 async def test_an_answer_that_does_not_name_the_file_says_so(platform):
@@ -212,6 +260,29 @@ async def test_half_a_file_never_appears(platform, tmp_path):
     assert names_in(tmp_path) == ["a.bin"]
 
 
+async def test_a_disk_that_is_full_keeps_nothing(platform, tmp_path):
+    """The error is the system's; where the last bytes failed, closing fails too."""
+    client = await platform(serving(bytes(40_000)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await client.files.download_to("f", tmp_path / "a.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["書" * 80 + ".bin", "x" * 251 + ".bin", "é" * 127])
+async def test_any_name_that_the_file_system_takes_can_be_written(platform, tmp_path, name):
+    """The file beside it has a short one."""
+    client = await platform(serving())
+    await client.files.download_to("f", tmp_path / name)
+    assert names_in(tmp_path) == [name]
+
+
 async def _json(status, body):
     return web.json_response(body, status=status)
 
@@ -289,7 +360,7 @@ async def test_presigned_addresses_stay_out_of_sight(platform):
     assert bodies == [{"expire_duration": "300s"}, {}]
     assert up == down == PresignedUrl("https://store/x?signature=s3cr3t")
     assert str(up).endswith("s3cr3t")
-    assert "s3cr3t" not in repr(up)
+    assert "s3cr3t" not in f"{up!r} {pretty.pretty_repr(up)}"
     for wrong in (0.5, -1, "x"):
         with pytest.raises((TypeError, ValueError), match="expire"):
             await client.files.generate_upload_url(expire=wrong)
