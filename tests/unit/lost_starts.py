@@ -44,7 +44,10 @@ class Clock:
         self.settings.sort()
 
     def shown(self, when: float) -> float:
-        return START + when + max(s for s in self.settings if s[0] <= when)[1]
+        return START + when + self.off(when)
+
+    def off(self, when: float) -> float:
+        return max(setting for setting in self.settings if setting[0] <= when)[1]
 
 
 class World:

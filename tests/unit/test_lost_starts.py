@@ -15,8 +15,6 @@ from kognitos_async.shared_reading import gathered
 from kognitos_async.uncertain_start import Absent, Undecided, name_key
 from tests.unit.lost_starts import DELAY, HOUR, NAMES, RENAMINGS, Client, World, judge, scene
 
-SEEDS = 3000
-
 
 async def life(seed: int) -> list[str]:
     """What becomes of the lost starts of one world."""
@@ -37,7 +35,9 @@ async def life(seed: int) -> list[str]:
             shift = chance.choice([60.0, 300.0, HOUR, 5 * HOUR, 40 * HOUR])
             if not client.own.latest(1):
                 shift += chance.uniform(60, 90)
-            world.make(name, world.now - shift)
+            if world.stamping.off(world.now - shift) == world.stamping.off(world.now):
+                # A stamping clock that was set back repeats its times: nobody can tell such runs apart.
+                world.make(name, world.now - shift)
         answered = chance.random() < 0.5
         processed = answered or chance.random() < 0.5
         request, window, made = client.start(name, answered=answered, processed=processed)
@@ -55,15 +55,16 @@ async def life(seed: int) -> list[str]:
     return answers
 
 
-async def test_no_look_up_is_wrong_in_any_world():
+@pytest.mark.parametrize("seeds", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+async def test_no_look_up_is_wrong_in_any_world(seeds):
     """Clocks that differ and are set, names kept otherwise, other people's runs, processes that end."""
     count = Counter()
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         answers = await life(seed)
         assert not {"WRONG RUN", "STARTED TWICE"} & set(answers), f"seed {seed}: {answers}"
         count.update(answers)
-    assert count["found"] > SEEDS
-    assert count["absent"] > SEEDS / 2
+    assert count["found"] > seeds
+    assert count["absent"] > seeds / 2
 
 
 @pytest.mark.parametrize("off", [0.0, 2.0, -2.0])
