@@ -16,7 +16,11 @@ from kognitos_async.page_decoder import BadItem, PageDecoder
 from kognitos_async.platform_v1.times import truncated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import inspect
+
+    _Complete = Callable[[Any], Any]
 
 T = TypeVar("T")
 
@@ -36,7 +40,7 @@ class ModelDecoder(Generic[T]):
         self._kind = kind
         self._may_be_empty = may_be_empty
         self._plain = msgspec.json.Decoder(kind, strict=False)
-        self._shape: inspect.Type | None = None
+        self._complete: _Complete | None = None
 
     def decode(self, body: bytes) -> T:
         """The model in a body."""
@@ -53,12 +57,15 @@ class ModelDecoder(Generic[T]):
                 raise problem from None
 
     def _completed(self, body: bytes) -> T:
-        if self._shape is None:
+        if self._complete is None:
             from msgspec import inspect  # noqa: PLC0415 - takes long to load and is rarely needed
 
-            self._shape = inspect.type_info(self._kind)
-        found = completed(msgspec.json.decode(body), self._shape)
-        return msgspec.convert(found, self._kind, strict=False)
+            self._complete = completion(inspect.type_info(self._kind)) or _unchanged
+        return msgspec.convert(self._complete(msgspec.json.decode(body)), self._kind, strict=False)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 class _Nothing:
@@ -93,34 +100,75 @@ _cached_list_decoder: Any = functools.lru_cache(maxsize=128)(
 )
 
 
-def completed(value: Any, shape: inspect.Type) -> Any:
-    """`value` with zero values for members that are null or missing, and timestamps cut to microseconds."""
-    from msgspec import inspect  # noqa: PLC0415 - see above
+def completion(shape: inspect.Type, made: dict[int, _Message] | None = None) -> _Complete | None:
+    """What completes JSON values of this type, None if nothing in them ever is to be completed.
 
+    Members that are null or missing become zero values where the type requires them, and are left out
+    elsewhere; timestamps are cut to microseconds. Values of other types than this one stay as they are.
+    """
+    from msgspec import inspect  # noqa: PLC0415 - takes long to load and is rarely needed
+
+    made = {} if made is None else made
     match shape:
-        case inspect.StructType() if isinstance(value, dict):
-            return _completed_members(value, shape)
-        case inspect.VarTupleType() | inspect.ListType() if isinstance(value, list):
-            return [completed(item, shape.item_type) for item in value]
-        case inspect.DictType() if isinstance(value, dict):
-            return {name: completed(item, shape.value_type) for name, item in value.items()}
-        case inspect.DateTimeType() if isinstance(value, str):
-            return truncated(value)
-        case inspect.UnionType() if value is not None:
+        case inspect.StructType():
+            if id(shape) not in made:  # types may hold themselves
+                made[id(shape)] = _Message(shape)
+                made[id(shape)].compile(made)
+            return made[id(shape)]
+        case inspect.VarTupleType() | inspect.ListType():
+            return _in_list(completion(shape.item_type, made))
+        case inspect.DictType():
+            return _in_map(completion(shape.value_type, made))
+        case inspect.DateTimeType():
+            return lambda value: truncated(value) if isinstance(value, str) else value
+        case inspect.UnionType():
             others = [member for member in shape.types if not isinstance(member, inspect.NoneType)]
-            return completed(value, others[0]) if len(others) == 1 else value
-    return value
+            return completion(others[0], made) if len(others) == 1 else None
+    return None
 
 
-def _completed_members(value: dict[str, Any], shape: inspect.StructType) -> dict[str, Any]:
-    made = {}
-    for field in shape.fields:
-        found = value.get(field.encode_name)
-        if found is not None:
-            made[field.encode_name] = completed(found, field.type)
-        elif field.required and (zero := _zero(field.type)) is not None:
-            made[field.encode_name] = zero
-    return made
+class _Message:
+    """Completes the members of one type of message."""
+
+    __slots__ = ("_members", "_required", "_shape")
+
+    def __init__(self, shape: inspect.StructType) -> None:
+        self._shape = shape
+        self._members: dict[str, _Complete | None] = {}
+        self._required: dict[str, Any] = {}
+
+    def compile(self, made: dict[int, _Message]) -> None:
+        for field in self._shape.fields:
+            self._members[field.encode_name] = completion(field.type, made)
+            if field.required:
+                self._required[field.encode_name] = field.type
+
+    def __call__(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        found = {}
+        for name, member in value.items():
+            if member is not None and name in self._members:
+                complete = self._members[name]
+                found[name] = member if complete is None else complete(member)
+        for name, shape in self._required.items():
+            if name not in found and (zero := _zero(shape)) is not None:
+                found[name] = zero
+        return found
+
+
+def _in_list(complete: _Complete | None) -> _Complete | None:
+    if complete is None:
+        return None
+    return lambda value: [complete(item) for item in value] if isinstance(value, list) else value
+
+
+def _in_map(complete: _Complete | None) -> _Complete | None:
+    if complete is None:
+        return None
+    return lambda value: (
+        {name: complete(item) for name, item in value.items()} if isinstance(value, dict) else value
+    )
 
 
 def _zero(shape: inspect.Type) -> Any:
@@ -139,5 +187,6 @@ def _zero(shape: inspect.Type) -> Any:
         case inspect.DictType():
             return {}
         case inspect.StructType():
-            return _completed_members({}, shape)
+            complete = completion(shape)
+            return None if complete is None else complete({})
     return None

@@ -49,6 +49,8 @@ def _structured(value: Any) -> Any:
     if isinstance(value, FileRef):
         members = {"remote": value.remote, "file_name": value.file_name, "content": value.content}
         return {name: json_ready(member) for name, member in members.items() if member is not None}
+    if isinstance(value, msgspec.Struct) and not isinstance(value, Table):  # a model of the API
+        return {name: json_ready(member) for name, member in msgspec.structs.asdict(value).items()}
     if isinstance(value, Table) and value.url is not None:
         return {"url": value.url}
     try:

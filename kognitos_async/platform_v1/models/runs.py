@@ -246,13 +246,13 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             "stage": str(self.stage),
             "stage_version": self.stage_version,
             "previous_run": self.previous_run,
-            "invocation_details": _as_dict(self.invocation_details),
+            "invocation_details": json_ready(self.invocation_details),
             "user_inputs": json_ready(self.user_inputs),
             "outputs": json_ready(self.outputs),
-            "failure": _as_dict(self.failure),
-            "guidance": _as_dict(self.guidance),
+            "failure": json_ready(self.failure),
+            "guidance": json_ready(self.guidance),
             "stop_reason": self.stop_reason,
-            "executable_steps": _as_dict(self.executable_steps),
+            "executable_steps": json_ready(self.executable_steps),
         }
 
     @property
@@ -301,14 +301,6 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     def __hash__(self) -> int:
         return hash((self.name, self.update_time))
-
-
-def _as_dict(model: Model | None) -> dict[str, Any] | None:
-    """A model as JSON-ready values, with all its members."""
-    if model is None:
-        return None
-    members: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(model))
-    return members
 
 
 class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
