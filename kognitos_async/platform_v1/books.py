@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from kognitos_async import checks
 from kognitos_async.messages import segment
 from kognitos_async.platform_v1.arguments import search_body
-from kognitos_async.platform_v1.connections import Connections, book_path
+from kognitos_async.platform_v1.connection_triggers import book_path
+from kognitos_async.platform_v1.connections import Connections
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import books as models
 from kognitos_async.platform_v1.resource import Resource, given
