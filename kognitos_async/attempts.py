@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kognitos_async import retry
 from kognitos_async.errors import APIStatusError, TransportError
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kognitos_async")
 
 
+class Retries(NamedTuple):
+    """What the retries of all requests of a client have in common."""
+
+    policy: retry.RetryPolicy
+    quota: retry.RetryQuota
+    chance: random.Random
+    sleep: Callable[[float], Awaitable[None]]
+
+
 class Attempts:
     """Counts, charges, logs and spaces the attempts of one piece of work.
 
@@ -26,20 +35,10 @@ class Attempts:
     the work as a whole and every retry is logged and charged once.
     """
 
-    __slots__ = ("_began_at", "_chance", "_charged", "_policy", "_quota", "_sleep", "number")
+    __slots__ = ("_began_at", "_charged", "_retries", "number")
 
-    def __init__(
-        self,
-        policy: retry.RetryPolicy,
-        quota: retry.RetryQuota,
-        *,
-        chance: random.Random,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._policy = policy
-        self._quota = quota
-        self._chance = chance
-        self._sleep = sleep
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
         self._charged = 0
         self._began_at = 0.0
         self.number = 0
@@ -64,8 +63,9 @@ class Attempts:
         """
         if isinstance(failure, APIStatusError | TransportError):
             failure.attempts = self.number
-        delay = retry.decide(self._policy, failure, self.number, retryable=retryable, random=self._chance)
-        if delay is None or not (charged := self._quota.take(failure)):
+        policy, quota, chance, sleep = self._retries
+        delay = retry.decide(policy, failure, self.number, retryable=retryable, random=chance)
+        if delay is None or not (charged := quota.take(failure)):
             raise failure
         self._charged = charged
         logger.warning(
@@ -73,13 +73,13 @@ class Attempts:
             failure,
             delay,
             self.number + 1,
-            self._policy.max_attempts,
+            policy.max_attempts,
         )
-        await self._sleep(delay)
+        await sleep(delay)
 
     def succeeded(self) -> None:
         """Give back what the last retry was charged; call it once, when the work is done."""
-        self._quota.give_back(self._charged)
+        self._retries.quota.give_back(self._charged)
         self._charged = 0
 
     def start_over(self) -> None:

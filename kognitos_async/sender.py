@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from kognitos_async import messages, retry
-from kognitos_async.attempts import Attempts
+from kognitos_async.attempts import Attempts, Retries
 from kognitos_async.errors import (
     APIStatusError,
     CapacityError,
@@ -53,6 +53,7 @@ class Sender:
         self.redactor = redactor
         self.quota = retry.RetryQuota()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self._retries = Retries(policy, self.quota, self.chance, self.sleep)
         self.clock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._max_streams = max_streams or max_concurrent
@@ -112,7 +113,7 @@ class Sender:
 
     def attempts(self) -> Attempts:
         """The attempts of one piece of work, none made yet."""
-        return Attempts(self.policy, self.quota, chance=self.chance, sleep=self.sleep)
+        return Attempts(self._retries)
 
     async def send(
         self,
@@ -132,7 +133,7 @@ class Sender:
         the connection in use.
         """
         gate = self.gate
-        tries = attempts or self.attempts()
+        tries = attempts or Attempts(self._retries)
         while True:
             sent_at = await gate.enter(starts_run=request.starts_run)
             try:
@@ -179,7 +180,7 @@ class Sender:
         what `send` raises.
         """
         gate = self.gate
-        tries = self.attempts()
+        tries = Attempts(self._retries)
         while True:
             sent_at = await gate.enter(starts_run=request.starts_run)
             gate.leave()
@@ -208,7 +209,7 @@ class Sender:
         gate, streams = self.gate, self._streams
         if streams is None:
             raise ClientClosedError("the client is closed")
-        tries = attempts or self.attempts()
+        tries = attempts or Attempts(self._retries)
         begun = False
         while True:
             await streams.enter(starts_run=False)

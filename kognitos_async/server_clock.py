@@ -111,22 +111,30 @@ class ServerClock:
         self._attempts = itertools.count(1)
         # All of these are "that clock less the monotonic one", which is constant while both are steady.
         self._ours = self._lowest = self._highest = wall() - monotonic()
-        self._date: float | None = None
+        self._noted: tuple[str, float] | None = None
+        self._difference_of_date: float | None = None
         # Between which two values the stamping clock's is, by each run of ours; after a step there are two
         # possibilities for those seen before.
         self._stamps: deque[list[tuple[float, float]]] = deque(maxlen=_OBSERVATIONS)
 
     def note_date(self, date: str | None, *, age: str | None = None) -> None:
         """Take in the Date of an answer just received; a cached answer (Age) says nothing."""
-        if not date or (age or "0").strip() != "0":
-            return
-        try:
-            there = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        if there.tzinfo is None:
-            there = there.replace(tzinfo=UTC)
-        self._date = there.timestamp() - self.monotonic()
+        if date and (age is None or age.strip() == "0"):
+            self._noted = date, self.monotonic()
+
+    @property
+    def _date(self) -> float | None:
+        """The last Date less the monotonic time of its receipt; read when asked for, as few ever are."""
+        if self._noted is not None:
+            (date, received), self._noted = self._noted, None
+            try:
+                there = parsedate_to_datetime(date)
+            except ValueError:
+                return self._difference_of_date
+            if there.tzinfo is None:
+                there = there.replace(tzinfo=UTC)
+            self._difference_of_date = there.timestamp() - received
+        return self._difference_of_date
 
     def note_stamp(self, created: datetime, *, sent: float, received: float) -> None:
         """Take in the stamp of a run known to be ours, started between two moments of the monotonic clock."""

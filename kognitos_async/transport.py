@@ -8,7 +8,6 @@ import ssl
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -40,8 +39,7 @@ _LARGEST_REFUSAL = 256 * 1024
 _LONGEST_CONNECT = 10.0
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 1024
-_WITHOUT_MEANING = ("Cookie", "Authorization")
-"""Headers that cookie jars, netrc files and default credentials of a session add."""
+_MOST_SPOILT = 10
 
 _NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
@@ -97,8 +95,13 @@ class Transport:
         limits = {"connect": connect} if session is None else {"sock_connect": connect}
         self._timeout = aiohttp.ClientTimeout(total=request_timeout, **limits)
         self._timeout_of_parts = aiohttp.ClientTimeout(total=None, **limits)
-        self._to_api = _Once(authorization)
-        self._to_store = _Once(Secret({}))
+        # Stated with each request.
+        self._to_api: dict[str, Any] = {"allow_redirects": False, "middlewares": (_once,)}
+        self._to_store = self._to_api
+        if session is not None:
+            stated = {**_MEANING, "allow_redirects": False}
+            self._to_api = {**stated, "middlewares": (_OnceAs(authorization),)}
+            self._to_store = {**stated, "middlewares": (_OnceAs(Secret({})),)}
         self._api: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._store: aiohttp.ClientSession | None = None
@@ -144,8 +147,7 @@ class Transport:
                     data=body or request.body,
                     headers=self._headers if request.body is None else self._headers_with_body,
                     timeout=self._timeout,
-                    middlewares=self._to_api.middlewares,
-                    **_STATED,
+                    **self._to_api,
                 ) as answer,
             ):
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
@@ -213,7 +215,7 @@ class Transport:
         headers: Secret[dict[str, str]],
         pieces: AsyncGenerator[bytes | memoryview],
         what: str,
-        once: _Once,
+        stated: Mapping[str, Any],
     ) -> Response:
         body = UploadBody(pieces, int(headers.reveal()["Content-Length"]))
         answer: aiohttp.ClientResponse | None = None
@@ -227,8 +229,7 @@ class Transport:
                     data=_Payload(body),
                     headers=headers.reveal(),
                     timeout=self._timeout_of_parts,
-                    middlewares=once.middlewares,
-                    **_STATED,
+                    **stated,
                 ) as answer,
             ):
                 early = 200 <= answer.status < 300 and not body.complete
@@ -286,7 +287,7 @@ class Transport:
         target: Secret[str],
         headers: Secret[dict[str, str]],
         what: str,
-        once: _Once,
+        stated: Mapping[str, Any],
     ) -> AsyncGenerator[Streamed]:
         broken = partial(self._broken, what, session)
         streamed: Streamed | None = None
@@ -299,8 +300,7 @@ class Transport:
                         URL(target.reveal(), encoded=True),
                         headers=headers.reveal(),
                         timeout=self._timeout_of_parts,
-                        middlewares=once.middlewares,
-                        **_STATED,
+                        **stated,
                     ),
                     broken,
                 )
@@ -348,6 +348,7 @@ class Transport:
             connector=_Connector(limit=0, force_close=force_close),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs or None,
+            **_MEANING,
         )
 
     def _translate(
@@ -428,50 +429,47 @@ class Streamed:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Drops a kept connection on which bytes came unasked: they would pass for the next answer."""
-
-    def __init__(self, *, limit: int, force_close: bool) -> None:
-        super().__init__(limit=limit, force_close=force_close)
-        self._used: WeakSet[Any] = WeakSet()
+    """Drops kept connections on which bytes came unasked: they would pass for the next answer."""
 
     async def connect(self, *args: Any, **named: Any) -> Connection:
         """A connection for one request."""
-        while True:
+        for _ in range(_MOST_SPOILT):
             connection = await super().connect(*args, **named)
-            protocol = connection.protocol
-            if protocol not in self._used:
-                self._used.add(protocol)
-                return connection
-            if protocol is None or not protocol.should_close:
+            if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
+        # Fresh ones too: a server that speaks first does not speak HTTP, which its answer will show.
+        return await super().connect(*args, **named)
 
 
-class _Once:
-    """Sends a request of aiohttp's once, with our headers of authorization and nobody else's.
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request of aiohttp's once.
 
     By itself aiohttp sends again what it holds to be idempotent when a kept connection breaks, unseen by
-    retry policies. A session's cookies, netrc entries and default credentials are not for the API.
+    retry policies.
     """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
+        broken = _BrokenError(_named(problem))
+    raise broken
+
+
+class _OnceAs:
+    """`_once` in a session of the user's, whose cookies and default credentials are not for the API."""
 
     def __init__(self, authorization: Secret[Mapping[str, str]]) -> None:
         self._authorization = authorization
-        self.middlewares = (self,)
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        headers = request.headers
-        for name in _WITHOUT_MEANING:
-            headers.popall(name, None)
-        headers.update(self._authorization.reveal())
-        try:
-            return await handler(request)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
-            broken = _BrokenError(_named(problem))
-        raise broken
+        for name in ("Cookie", "Authorization"):
+            request.headers.popall(name, None)
+        request.headers.update(self._authorization.reveal())
+        return await _once(request, handler)
 
 
 class _BrokenError(aiohttp.ClientError):
@@ -519,8 +517,7 @@ class _Payload(aiohttp.Payload):
         raise TypeError("the body of an upload is read once, as it is sent")
 
 
-_STATED: dict[str, Any] = {
-    "allow_redirects": False,
+_MEANING: dict[str, Any] = {
     "raise_for_status": False,
     "auto_decompress": True,
     "read_bufsize": 2**16,
@@ -528,7 +525,7 @@ _STATED: dict[str, Any] = {
     "max_field_size": _LONGEST_HEADER,
     "max_headers": _MOST_HEADERS,
 }
-"""What a session might have another opinion about."""
+"""What an answer means, about which sessions may have another opinion."""
 
 # RuntimeError is how aiohttp says that a session was closed meanwhile.
 _AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError)
