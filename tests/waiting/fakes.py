@@ -39,6 +39,8 @@ class FakeReader:
     def __init__(self, order="newest", *, latency=0.05, list_outputs=True, seed=1):
         self.order = order
         self.latency = latency
+        self.silence = 0.0
+        """Seconds more that each page takes."""
         self.list_outputs = list_outputs
         self.chance = random.Random(seed)
         self.born = {}
@@ -110,7 +112,7 @@ class FakeReader:
         self.pages += 1
         self.under_way += 1
         try:
-            await asyncio.sleep(self.latency)
+            await asyncio.sleep(self.latency + self.silence)
         finally:
             self.under_way -= 1
         if self.before_page is not None:

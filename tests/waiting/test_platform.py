@@ -105,6 +105,50 @@ def test_a_narrower_wait_goes_on_while_a_person_is_needed():
     run_virtually(main())
 
 
+def test_after_a_reply_the_next_question_ends_the_wait():
+    """Not the exception that was answered, for as long as the run shows it."""
+
+    async def main():
+        platform = Platform()
+        name = platform.add(word="awaiting_guidance", body={"exception": "x1"}, settles=0)
+        loop = asyncio.get_running_loop()
+        async with platform.client() as client:
+            first = await client.wait_for_run(name)
+            assert first.guidance.exception == "x1"
+            with pytest.raises(WaitTimeoutError) as caught:
+                await client.wait_for_run(first, after=first, timeout=30)
+            assert caught.value.run.guidance.exception == "x1"
+            loop.call_later(5, platform.runs["run0"].update, {"body": {"exception": "x2"}})
+            second = await client.wait_for_run(name, after=first, timeout=60)
+            assert second.guidance.exception == "x2"
+            loop.call_later(5, platform.runs["run0"].update, {"word": "completed", "body": {}})
+            assert (await client.wait_for_run(second, after=second, timeout=60)).state == "completed"
+            last = await client.wait_for_run(name)
+            assert (await client.wait_for_run(name, after=last)).state == "completed"
+            with pytest.raises(TypeError, match="after"):
+                await client.wait_for_run(name, after=name)
+
+    run_virtually(main())
+
+
+def test_a_run_stopped_again_ends_the_wait_after_it_was_stopped():
+    """Nothing names one stop or the next, but between two of them the run goes on."""
+
+    async def main():
+        platform = Platform()
+        name = platform.add(word="stopped", body={}, settles=0)
+        loop = asyncio.get_running_loop()
+        async with platform.client() as client:
+            stopped = await client.wait_for_run(name)
+            loop.call_later(5, platform.runs["run0"].update, {"word": "executing"})
+            loop.call_later(20, platform.runs["run0"].update, {"word": "stopped"})
+            again = await client.wait_for_run(stopped, after=stopped, timeout=60)
+            assert again.state == "stopped"
+            assert 20 < loop.time() < 25
+
+    run_virtually(main())
+
+
 def test_a_state_this_version_does_not_know_is_not_waited_for_for_ever():
     """It is kept as it came, and never counts as settled."""
 

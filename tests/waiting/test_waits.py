@@ -163,7 +163,7 @@ def test_three_unknown_words_in_a_row_and_no_fewer_raise(seen):
         DecodeError("html", path="$", body=b"", malformed=True),
     ],
 )
-def test_a_watch_outlives_what_retrying_may_mend(error):
+def test_a_watch_outlives_transient_errors(error):
     """5xx, 429, lost connections, a page that is not JSON."""
     one = watch()
     one.failed(error, now=1e9)
@@ -181,7 +181,7 @@ def test_a_watch_outlives_what_retrying_may_mend(error):
         ClientClosedError("closed"),
     ],
 )
-def test_a_watch_ends_with_what_retrying_cannot_mend(error):
+def test_a_watch_ends_with_other_errors(error):
     """At once, with the error as it is."""
     with pytest.raises(type(error)) as caught:
         watch().failed(error, now=0.0)
@@ -279,7 +279,7 @@ def test_a_timeout_of_zero_ends_at_once_and_infinity_never():
     assert took > 10_000
 
 
-def test_a_404_soon_after_the_start_is_patience():
+def test_a_404_soon_after_the_start_does_not_end_the_wait():
     """The run may not be visible for some seconds."""
     missing = answer(404, {"message": "Run r-1 not found"})
     outcome, _ = wait(Scripted(missing, missing, DONE), just_started())
@@ -298,7 +298,7 @@ def test_a_404_later_than_that_is_not_found():
         assert took == 0
 
 
-def test_a_run_started_by_this_client_is_patient_by_its_id_too():
+def test_the_same_holds_for_the_id_of_a_run_started_by_this_client():
     """run.id is as good as run."""
     missing = answer(404, {"message": "not found"})
 
@@ -314,12 +314,41 @@ def test_a_run_started_by_this_client_is_patient_by_its_id_too():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422])
-def test_errors_that_polling_cannot_mend_end_the_wait_at_once(status):
+def test_errors_that_polling_cannot_help_end_the_wait_at_once(status):
     """Nobody polls for hours with a revoked key."""
     transport = Scripted(RUNNING, answer(status, {"message": "no"}))
     outcome, took = wait(transport)
     assert outcome.status == status
     assert took == pytest.approx(1)
+
+
+def test_an_answer_that_is_too_large_ends_the_wait_at_once():
+    """It would be as large at the next poll; the error says what it is."""
+    transport = Scripted(RUNNING, OutcomeUnknownError("the answer is larger than 64 bytes", too_large=True))
+    outcome, took = wait(transport, retry=RetryPolicy(), timeout=1000)
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.too_large
+    assert took == pytest.approx(1)
+    assert len(transport.sent) == 2
+
+
+def test_a_client_that_is_not_open_refuses_to_wait():
+    """Before, between and after: at once, saying what to do."""
+
+    async def main():
+        client = client_of(Scripted(DONE))
+        for run_or_id in ("r-1", model("Running")):
+            with pytest.raises(ClientClosedError, match="async with"):
+                await client.wait_for_run(run_or_id)
+        async with client.wait_for_runs(["r-1"]) as runs:
+            with pytest.raises(ClientClosedError):
+                await anext(runs)
+        async with client:
+            assert (await client.wait_for_run("r-1")).succeeded
+        with pytest.raises(ClientClosedError, match="closed"):
+            await client.wait_for_run("r-1")
+
+    run_virtually(main())
 
 
 def test_a_wrong_shape_ends_the_wait_at_once():
@@ -343,14 +372,14 @@ def test_a_wrong_shape_ends_the_wait_at_once():
         OutcomeUnknownError("lost"),
     ],
 )
-def test_trouble_that_may_mend_does_not_end_the_wait(trouble):
+def test_transient_errors_do_not_end_the_wait(trouble):
     """An hour of it is survived; the wait then finds the run."""
     outcome, took = wait(Scripted(RUNNING, *[trouble] * 250, DONE), timeout=24 * 3600)
     assert outcome.succeeded
     assert took > 3000
 
 
-def test_trouble_to_the_end_is_the_cause_of_the_timeout():
+def test_the_last_transient_error_is_the_cause_of_the_timeout():
     """WaitTimeoutError says what the last poll met."""
     outcome, took = wait(Scripted(RUNNING, answer(502)), timeout=30)
     assert isinstance(outcome, WaitTimeoutError)
