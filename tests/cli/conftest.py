@@ -21,11 +21,16 @@ class Command:
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *arguments: str, code: str = START, **environ: str) -> subprocess.Popen[str]:
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of every command: one that finds the package, and a width for tables."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        return {**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}
+
+    def start(self, *arguments: str, code: str = START, **environ: str) -> subprocess.Popen[str]:
         started = subprocess.Popen(
             [*COMMAND, code, *arguments],
-            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100", **environ},
+            env={**self.environ, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

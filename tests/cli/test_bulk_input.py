@@ -1,0 +1,286 @@
+"""Requests files as people have them: delimiters, encodings, headings, long cells, many rows."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kognitos_async.cli.requests_file import BadRow, RequestsFile, Row, UnreadableFileError
+from kognitos_async.testing import KognitosServer, Schedule
+
+
+def rows(path, **options):
+    return list(RequestsFile(path, process_id="p", stage="Published", **{"numbers": (), **options}).rows())
+
+
+@pytest.fixture
+def written(tmp_path):
+    def written(content: str | bytes, name: str = "rows.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return written
+
+
+# Delimiters and encodings
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_heading_tells_the_delimiter(written, delimiter):
+    text = delimiter.join(["name", "text"]) + "\n" + delimiter.join(["one", "a"]) + "\n"
+    (row,) = rows(written(text))
+    assert (row.name, row.inputs) == ("one", {"text": "a"})
+
+
+def test_a_delimiter_in_the_names_of_inputs_is_not_taken_for_one(written):
+    (row,) = rows(written("name,a;b;c;d\none,x\n"))
+    assert row.inputs == {"a;b;c;d": "x"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_marked_encoding_is_recognized(written, encoding):
+    (row,) = rows(written("name,text\nMüller,naïve €\n".encode(encoding)))
+    assert (row.name, row.inputs) == ("Müller", {"text": "naïve €"})
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_an_encoding_that_is_named_is_used(written, encoding, name):
+    text = (
+        "name,text\nMüller,€\n" if name.endswith("csv") else '{"name": "Müller", "inputs": {"text": "€"}}\n'
+    )
+    (row,) = rows(written(text.encode(encoding), name), encoding=encoding)
+    assert (row.name, row.inputs) == ("Müller", {"text": "€"})
+
+
+def test_text_in_another_encoding_says_which_to_try(written):
+    (row,) = rows(written("name,text\none,Müller\n".encode("cp1252")))
+    assert isinstance(row, BadRow)
+    assert "--encoding cp1252" in row.problem
+    with pytest.raises(UnreadableFileError, match="--encoding utf-16-le"):
+        rows(written("name,text\none,two\n".encode("utf-16-le")))
+
+
+# Headings
+
+
+@pytest.mark.parametrize("heading", ["nmae,a", "nam,a", "names,a", "name,stge", "name,fiel", "name,files"])
+def test_a_near_miss_of_a_known_column_is_refused(written, heading):
+    with pytest.raises(UnreadableFileError, match=r"--input|is it"):
+        rows(written(f"{heading}\nx,y\n"))
+
+
+@pytest.mark.parametrize("column", ["state", "date", "title", "profile", "nickname", "age", "file 2", "tile"])
+def test_a_column_in_its_own_right_is_an_input(written, column):
+    (row,) = rows(written(f"name,{column}\none,x\n"))
+    assert row.inputs == {column: "x"}
+
+
+def test_a_near_miss_that_is_meant_is_an_input(written):
+    (row,) = rows(written("name,files\none,x\n"), inputs=["files"])
+    assert row.inputs == {"files": "x"}
+
+
+# Cells
+
+
+def test_an_empty_cell_of_numbers_leaves_the_input_out(written):
+    one, two = rows(written("name,amount,text\none,,\ntwo, 3 ,\n"), numbers=["amount"])
+    assert (one.inputs, two.inputs) == ({"text": ""}, {"amount": 3, "text": ""})
+
+
+def test_a_cell_of_any_length(written):
+    (row,) = rows(written('name,text\none,"' + "x" * 3_000_000 + '"\n'))
+    assert isinstance(row, Row)
+    assert len(row.inputs["text"]) == 3_000_000
+
+
+@pytest.mark.parametrize("line", ['{"name": "a", "name": "b"}', '{"name": "a", "inputs": {"x": 1, "x": 2}}'])
+def test_a_name_that_stands_twice_in_an_object_is_refused(written, line):
+    (row,) = rows(written(line + "\n", "rows.jsonl"))
+    assert isinstance(row, BadRow)
+    assert "stands twice" in row.problem
+
+
+# In a process of its own
+
+
+@pytest.fixture
+def server():
+    with KognitosServer(schedule=Schedule.fixed(0.05)) as server:
+        yield server
+
+
+def bulk(command, server, path, *options, **environ):
+    call = ("runs", "bulk", str(path), "--process", server.process.id)
+    journal = ("--journal", str(path.with_name("j")))
+    return command.run(*call, *journal, *options, **{**server.environ, **environ})
+
+
+def test_a_dry_run_checks_everything_and_starts_nothing(command, server, written, tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"x" * 7)
+    path = written("name,file\none,a.pdf\ntwo,\n")
+    code, out, err = bulk(command, server, path, "--dry-run", "--json")
+    assert code == 0, err
+    assert json.loads(out) == {
+        "requests": 2,
+        "bad_rows": 0,
+        "files": 1,
+        "bytes": 7,
+        "recorded": 0,
+        "settled": 0,
+    }
+    assert (len(server.runs), len(server.files), (tmp_path / "j").exists()) == (0, 0, False)
+    code, _, err = bulk(command, server, path, "--dry-run", KOGNITOS_API_KEY="wrong")
+    assert (code, "401" in err) == (1, True)
+    call = ("runs", "bulk", str(path), "--process", "none", "--journal", str(tmp_path / "j"), "--dry-run")
+    code, _, err = command.run(*call, **server.environ)
+    assert (code, "404" in err) == (1, True)
+
+
+def test_control_characters_of_a_row_do_not_reach_the_terminal(command, server, written):
+    code, out, err = bulk(command, server, written("name,stage\n\x1b[2Jone,\x9b31mFinal\n"))
+    assert (code, out) == (2, "")
+    assert not any(character in err for character in "\x1b\x9b")
+
+
+def test_one_refused_file_is_the_outcome_of_its_rows_alone(command, tmp_path):
+    for name, size in (("a.bin", 10), ("large.bin", 5000)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    path, output = tmp_path / "rows.csv", tmp_path / "out.jsonl"
+    path.write_text("name,file\none,a.bin\ntwo,large.bin\nthree,a.bin\n")
+    with KognitosServer(schedule=Schedule.fixed(0.05), max_file_size=1000) as server:
+        code, _, err = bulk(command, server, path, "--output", str(output))
+        assert sorted(run.name for run in server.runs.values()) == ["one", "three"]
+        assert len(server.files) == 1
+    assert code == 3
+    assert err.splitlines()[-1] == "started 2, running 0, settled 2 of 3, failed 1"
+    results = {row["name"]: row for row in map(json.loads, output.read_text().splitlines())}
+    assert "EntityTooLarge" in results["two"]["error"]
+    assert "kognitos: two: " in err
+
+
+def test_rows_become_invocations_of_the_platform_once_each(command, tmp_path):
+    path, output = tmp_path / "rows.csv", tmp_path / "out.csv"
+    (tmp_path / "a.pdf").write_bytes(b"%PDF")
+    path.write_text("name,amount,file\none,0.10,a.pdf\ntwo,2,\n")
+    with KognitosServer(schedule=Schedule.fixed(0.05)) as server:
+        platform = server.platform
+        environ = {name: value for name, value in server.environ.items() if name != "KOGNITOS_API_KEY"}
+        call = (
+            *("runs", "bulk", str(path), "--automation", platform.automation.id, "--number", "amount"),
+            *("--journal", str(tmp_path / "j"), "--output", str(output), "--file-input", "invoice"),
+        )
+        for _ in range(2):
+            code, _, err = command.run(*call, **environ)
+            assert code == 0, err
+        inputs = [set(run.inputs) for run in platform.runs.values()]
+    assert sorted(map(sorted, inputs)) == [["amount"], ["amount", "invoice"]]
+    assert [line.split(",")[2] for line in output.read_text().splitlines()[1:]] == ["completed"] * 2
+
+
+def test_sigterm_ends_a_job_as_ctrl_c_does_and_the_next_call_finishes_it(command, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("name\n" + "".join(f"row {number}\n" for number in range(30)))
+    with KognitosServer(schedule=Schedule.fixed(0.3)) as server:
+        call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
+        first = command.start(*call, "--max-in-flight", "5", **server.environ)
+        deadline = time.monotonic() + 30
+        while len(server.runs) < 8 and first.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        first.send_signal(signal.SIGTERM)
+        _, err = first.communicate(timeout=30)
+        assert first.returncode == 130, err
+        assert "stopping: starts under way are finished first" in err
+        assert "resumes" in err.splitlines()[-1]
+        assert len(server.runs) < 30
+        code, _, err = command.run(*call, **server.environ)
+        assert code == 0, err
+        assert sorted(run.name for run in server.runs.values()) == sorted(f"row {n}" for n in range(30))
+
+
+def test_the_second_of_two_calls_at_once_touches_nothing_of_the_first(command, tmp_path):
+    path, output = tmp_path / "rows.csv", tmp_path / "out.jsonl"
+    path.write_text("name\na\nb\n")
+    with KognitosServer(schedule=Schedule.manual()) as server:
+        call = (
+            *("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j")),
+            *("--output", str(output)),
+        )
+        first = command.start(*call, **server.environ)
+        deadline = time.monotonic() + 30
+        while len(server.runs) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        server.set_status(server.runs_named("a")[0].id, "Succeeded")
+        part = tmp_path / "out.jsonl.part"
+        while not (part.exists() and part.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        written = part.read_text()
+        code, _, err = command.run(*call, **server.environ)
+        assert (code, "in use" in err) == (1, True)
+        assert part.read_text() == written
+        server.set_status(server.runs_named("b")[0].id, "Succeeded")
+        _, err = first.communicate(timeout=30)
+        assert first.returncode == 0, err
+    assert {json.loads(line)["name"] for line in output.read_text().splitlines()} == {"a", "b"}
+
+
+def test_results_go_straight_into_standard_output_and_what_a_shell_has_opened(
+    command, server, written, tmp_path
+):
+    path = written("name\none\n")
+    code, out, err = bulk(command, server, path, "--output", "-")
+    assert code == 0, err
+    assert json.loads(out)["status"] == "Succeeded"
+    log = tmp_path / "log.jsonl"
+    log.write_text("kept\n")
+    with log.open("a") as file:
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "kognitos_async", "runs", "bulk", str(path), "--journal"),
+                *(str(path.with_name("j")), "--process", server.process.id, "--output", "/dev/stdout"),
+            ],
+            env={**command.environ, **server.environ},
+            stdout=file,
+            check=True,
+            timeout=40,
+        )
+    first, second = log.read_text().splitlines()
+    assert (first, json.loads(second)["name"]) == ("kept", "one")
+
+
+def test_help_loads_neither_the_library_nor_rich(command):
+    code = (
+        "import sys\n"
+        "from kognitos_async.cli.app import run\n"
+        "assert run(['--help']) == 0\n"
+        "heavy = {'aiohttp', 'rich', 'sqlite3', 'kognitos_async.rest_v2', 'kognitos_async.platform_v1'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    _, out, err = command.run(code=code)
+    assert out.splitlines()[-1] == "[]", err
+
+
+@pytest.mark.slow
+def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(command, server, tmp_path):
+    path = tmp_path / "rows.csv"
+    with path.open("w") as file:
+        file.write("name,amount\n")
+        file.writelines(f"row {number},{number}\n" for number in range(250_000))
+    code = (
+        "import resource, sys\n"
+        "from kognitos_async.cli.app import run\n"
+        "print(run(sys.argv[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
+    _, out, err = command.run(*call, "--dry-run", "-q", "--json", code=code, **server.environ)
+    shown, last = out.splitlines()
+    assert json.loads(shown)["requests"] == 250_000
+    exit_code, megabytes = map(int, last.split())
+    assert (exit_code, megabytes < 200) == (0, True), err
