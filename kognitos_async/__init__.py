@@ -7,6 +7,8 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
+    from kognitos_async.bulk.journal import Journal, JournalEntry
+    from kognitos_async.bulk.ledger import StartLedger
     from kognitos_async.bulk.types import RunOutcome
     from kognitos_async.errors import (
         APIStatusError,
@@ -98,6 +100,8 @@ __all__ = [
     "Filter",
     "Health",
     "InvokeRequest",
+    "Journal",
+    "JournalEntry",
     "JournalError",
     "KognitosClient",
     "KognitosError",
@@ -132,6 +136,7 @@ __all__ = [
     "Runs",
     "ServerError",
     "Stage",
+    "StartLedger",
     "StartUncertainError",
     "StartedRun",
     "SyncResult",
@@ -151,6 +156,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Journal": "bulk.journal",
+    "JournalEntry": "bulk.journal",
+    "StartLedger": "bulk.ledger",
     "RunOutcome": "bulk.types",
     "APIStatusError": "errors",
     "AuthenticationError": "errors",

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from kognitos_async import messages, retry
 from kognitos_async.attempts import Attempts, Retries
 from kognitos_async.errors import (
@@ -23,8 +25,6 @@ from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-
-    import msgspec
 
     from kognitos_async.messages import Redactor, Request, Upload
     from kognitos_async.retry import RetryPolicy
@@ -54,6 +54,7 @@ class Sender:
         self.quota = retry.RetryQuota()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._retries = Retries(policy, self.quota, self.chance, self.sleep)
+        self._once = self._retries._replace(policy=msgspec.structs.replace(policy, max_attempts=1))
         self.clock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._max_streams = max_streams or max_concurrent
@@ -114,6 +115,10 @@ class Sender:
     def attempts(self) -> Attempts:
         """The attempts of one piece of work, none made yet."""
         return Attempts(self._retries)
+
+    def single_attempt(self) -> Attempts:
+        """One attempt, for work that decides by itself when to try again: every failure is raised at once."""
+        return Attempts(self._once)
 
     async def send(
         self,

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterable, Collection, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
+import msgspec
 
 from kognitos_async import checks
-from kognitos_async.bulk.admission import LONGEST_PAUSE, SHORTEST_PAUSE, Ramp
-from kognitos_async.bulk.journal import SETTLED, DuplicateNameError, Journal
+from kognitos_async.bulk.admission import Admission, StartsEndedError
+from kognitos_async.bulk.journal_writer import JournalWriter
+from kognitos_async.bulk.ledger import Entry, NullLedger
 from kognitos_async.bulk.one_request import RequestRun
-from kognitos_async.bulk.types import Jobs, Q, R, RunOutcome
+from kognitos_async.bulk.types import EncodedStart, Jobs, Ledger, Q, R, RunOutcome
 from kognitos_async.errors import (
+    APIStatusError,
+    AuthenticationError,
     CapacityError,
     ConfigurationError,
     JournalError,
     KognitosError,
-    RateLimitError,
+    NotSentError,
+    PermissionDeniedError,
 )
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
-    from kognitos_async.bulk.journal import Entry
+    from anyio.abc import TaskGroup
+
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
+
+_FIRST_CONTACT = 60.0
+"""Seconds to try while the API was never reached: a wrong address is not an outage."""
 
 
 class BulkJob(Generic[Q, R]):
@@ -46,126 +55,160 @@ class BulkJob(Generic[Q, R]):
         max_in_flight: int,
         journal: str | os.PathLike[str] | None,
         absence_delay: float,
+        rerun: Collection[str] = (),
+        recheck: bool = False,
     ) -> None:
-        self._jobs = jobs
+        self.jobs = jobs
+        self.rerun = rerun
+        self.recheck = recheck
+        self.admission = Admission(sender.chance)
+        self.ledger: Ledger = NullLedger()
         self._sender = sender
         self._requests = requests
-        self._journal_path = journal
+        self._journal = journal
         self._absence_delay = absence_delay
         self._slots = anyio.Semaphore(max_in_flight)
-        self._ramp = Ramp()
-        self._room = asyncio.Semaphore(0)
-        self._without_room = 0
-        self._fatal: JournalError | None = None
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._reading = anyio.CancelScope()
+        self._fatal: KognitosError | None = None
         self._opened = 0.0
 
     async def work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
-        """Emit every request's outcome. Raises `JournalError`, and what iterating the requests raises."""
-        if self._journal_path is None:
-            await self._work(emit, None)
-            return
-        async with Journal(self._journal_path) as journal:
+        """Emit every request's outcome. Raises what ends the job, and what iterating the requests raises."""
+        opening = (
+            NullLedger()
+            if self._journal is None
+            else JournalWriter(self._journal, api=self.jobs.api, fingerprint=self.jobs.fingerprint)
+        )
+        async with opening as self.ledger:
             self._opened = asyncio.get_running_loop().time()
-            await self._work(emit, journal)
+            await self._work(emit)
 
-    async def _work(
-        self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]], journal: Journal | None
-    ) -> None:
+    async def _work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
         failed: Exception | None = None
         async with anyio.create_task_group() as children:
 
-            async def one(request: Q, entry: Entry | None) -> None:
+            async def one(request: Q, start: EncodedStart | Entry | KognitosError) -> None:
                 try:
-                    await emit(await self._outcome(request, journal, entry))
-                except JournalError as error:
-                    # What cannot be recorded must not be started: the job ends here.
-                    self._fatal = self._fatal or error
-                    children.cancel_scope.cancel()
+                    if isinstance(start, KognitosError):
+                        outcome: RunOutcome[Q, R] | None = RunOutcome(request=request, error=start)
+                    else:
+                        outcome = await RequestRun(self, request, start).outcome()
+                    if outcome is not None:
+                        await emit(outcome)
+                except StartsEndedError:
+                    pass
+                except KognitosError as error:
+                    self._end_with(error, children)
                 finally:
                     self._slots.release()
+                    self._under_way -= 1
+                    if not self._under_way:
+                        self._idle.set()
 
-            async with aclosing(_iterate(self._requests)) as source:
-                while True:
-                    await self._slots.acquire()
-                    try:
-                        request = await anext(source)
-                    except StopAsyncIteration:
-                        break
-                    except Exception as error:  # noqa: BLE001 - the input's own; what was begun ends first
-                        failed = error
-                        break
-                    children.start_soon(one, request, None)
-            position = -1
-            while journal is not None and failed is None:
-                # Runs begun by an earlier process whose requests this input does not hold are not forgotten.
-                try:
-                    entry = await journal.left_over(position)
-                except JournalError as error:
-                    self._fatal = error
-                    children.cancel_scope.cancel()
-                    break
-                if entry is None:
-                    break
-                position = entry.position
-                children.start_soon(one, self._jobs.decode(entry.name, entry.request), entry)
-                await self._slots.acquire()
-            self._slots.release()
+            try:
+                with self._reading:
+                    failed = await self._read(children, one)
+                while self._under_way:
+                    self._idle.clear()
+                    await self._idle.wait()
+            finally:
+                # Before the children are cancelled: what is not sent yet must not be sent any more.
+                self.admission.end()
         if self._fatal is not None:
             raise self._fatal
         if failed is not None:
             raise failed
 
-    async def _outcome(self, request: Q, journal: Journal | None, entry: Entry | None) -> RunOutcome[Q, R]:
-        try:
-            name, content = self._jobs.encode(request)
-        except (TypeError, ValueError) as problem:
-            error = problem if isinstance(problem, KognitosError) else ConfigurationError(str(problem))
-            return RunOutcome(request=request, error=error)
-        if journal is None:
-            return await RequestRun(self, request, None, None).run()
-        if entry is None:
-            try:
-                entry = await journal.plan(name, content)
-            except DuplicateNameError as error:
-                return RunOutcome(request=request, error=error)
-        if entry.state == SETTLED and entry.run is not None:
-            return RunOutcome(
-                request=request, run=self._jobs.load(entry.run), attempts=entry.attempts, resumed=True
-            )
-        return await RequestRun(self, request, journal, entry).run()
-
-    async def start_when_room(self, request: Q) -> R:
-        """The run started, however long it takes until the API has room and lets it in."""
-        jobs = self._jobs
-        pause = SHORTEST_PAUSE
+    async def _read(
+        self, children: TaskGroup, one: Callable[..., Coroutine[Any, Any, None]]
+    ) -> Exception | None:
+        """Begin each request of the input, then what an earlier process left; what iterating raised."""
+        async with aclosing(_iterate(self._requests)) as source:
+            while True:
+                await self._slots.acquire()
+                try:
+                    request = await anext(source)
+                except StopAsyncIteration:
+                    break
+                except Exception as error:  # noqa: BLE001 - the input's own; what was begun ends first
+                    return error
+                # Encoded before the input goes on: it may fill the same object again.
+                self._under_way += 1
+                children.start_soon(one, request, self._encoded(request))
+        position = -1
         while True:
-            await self._ramp.enter()
-            cuts = self._sender.cuts
+            # Runs begun by an earlier process whose requests this input does not hold are not forgotten.
             try:
-                return await jobs.start(request)
-            except CapacityError:
-                pass
-            except RateLimitError as error:
-                if self._sender.asks_too_long(error):
-                    raise
-                continue  # the client pauses by itself
-            finally:
-                self._ramp.leave(slower=self._sender.cuts > cuts)
-            # Each run of ours that settles lets one start try again; so does time, for runs of others.
-            self._without_room += 1
-            try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause * self._sender.chance.uniform(0.5, 1.5)):
-                        await self._room.acquire()
-            finally:
-                self._without_room -= 1
-            pause = min(2 * pause, LONGEST_PAUSE)
+                entry = await self.ledger.left_over(position)
+                if entry is None:
+                    return None
+                request = self._decoded(entry)
+            except JournalError as error:
+                self._end_with(error, children)
+                return None
+            position = entry.position
+            self._under_way += 1
+            children.start_soon(one, request, entry)
+            await self._slots.acquire()
+
+    def _encoded(self, request: Q) -> EncodedStart | KognitosError:
+        try:
+            return self.jobs.encode(request)
+        except (TypeError, ValueError) as problem:
+            return problem if isinstance(problem, KognitosError) else ConfigurationError(str(problem))
+
+    def _decoded(self, entry: Entry) -> Q:
+        try:
+            return self.jobs.decode(entry.name, entry.request)
+        except (msgspec.MsgspecError, ValueError) as problem:
+            raise JournalError(
+                f"the journal is damaged: request {entry.name!r} cannot be read ({problem}). Restore it from "
+                "a copy"
+            ) from problem
+
+    def _end_with(self, error: KognitosError, children: TaskGroup) -> None:
+        """Start nothing more. What cannot be recorded ends the job; otherwise runs are awaited first."""
+        self.admission.end()
+        self._reading.cancel()
+        if isinstance(error, JournalError):
+            if not isinstance(self._fatal, JournalError):
+                self._fatal = error
+            children.cancel_scope.cancel()
+        self._fatal = self._fatal or error
+
+    def ends_with(self, error: KognitosError) -> bool:
+        """Whether an error of a start concerns all: the key, a pause beyond the limit, the address."""
+        if isinstance(error, AuthenticationError):
+            return True
+        if isinstance(error, PermissionDeniedError):
+            return not isinstance(error, CapacityError)
+        if isinstance(error, APIStatusError) and error.retry_after is not None:
+            return error.retry_after > self._sender.policy.retry_after_limit
+        return (
+            isinstance(error, NotSentError)
+            and not self.admission.reached
+            and (asyncio.get_running_loop().time() - self._opened > _FIRST_CONTACT)
+        )
+
+    @property
+    def cuts(self) -> int:
+        """How often a 429 made the client slow down."""
+        return self._sender.cuts
+
+    def window(self) -> StartWindow:
+        """The window of a start that is the next thing to be sent."""
+        return self._sender.clock.window()
+
+    def window_at(self, since: datetime) -> StartWindow:
+        """The window of a start of which only the time of sending is known."""
+        return self._sender.clock.window_at(since)
 
     async def wait(self, request: Q, run: R | str) -> R:
-        """The settled run; its room is free from then on."""
-        settled = await self._jobs.wait(request, run)
-        if self._without_room:
-            self._room.release()
+        """The settled run, whose slot at the API is free from then on."""
+        settled = await self.jobs.wait(request, run)
+        self.admission.run_settled()
         return settled
 
     async def until_absence_shows(self, since_opening: bool) -> None:
@@ -173,15 +216,6 @@ class BulkJob(Generic[Q, R]):
         now = asyncio.get_running_loop().time()
         passed = now - self._opened if since_opening else 0.0
         await self._sender.sleep(max(0.0, self._absence_delay - passed))
-
-    def window_at(self, since: datetime) -> StartWindow:
-        """The window of a start of which only the time of sending is known."""
-        return self._sender.clock.window_at(since)
-
-    @property
-    def jobs(self) -> Jobs[Q, R]:
-        """The client's side."""
-        return self._jobs
 
 
 async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q]:
@@ -193,7 +227,7 @@ async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q
             yield request
 
 
-def check_requests(requests: Any, max_in_flight: Any) -> None:
+def check_requests(requests: Any, max_in_flight: Any, rerun: Any, recheck: Any) -> None:
     """Raise `TypeError` or `ValueError` for what `run_many` cannot work with."""
     if not isinstance(requests, Iterable | AsyncIterable) or isinstance(requests, str | bytes):
         raise TypeError(f"requests must be an iterable or async iterable, got {type(requests).__name__}")
@@ -201,6 +235,13 @@ def check_requests(requests: Any, max_in_flight: Any) -> None:
         raise TypeError(f"max_in_flight must be an int, got {type(max_in_flight).__name__}")
     if max_in_flight < 1:
         raise ValueError(f"max_in_flight must be at least 1, got {max_in_flight}")
+    if isinstance(rerun, str) or not isinstance(rerun, Collection):
+        raise TypeError(f"rerun must be a collection of status words, got {type(rerun).__name__}")
+    for word in rerun:
+        if not isinstance(word, str):
+            raise TypeError(f"rerun must be a collection of status words, got an item {word!r}")
+    if not isinstance(recheck, bool):
+        raise TypeError(f"recheck must be a bool, got {type(recheck).__name__}")
 
 
 def run_many(
@@ -211,13 +252,24 @@ def run_many(
     max_in_flight: int,
     journal: str | os.PathLike[str] | None,
     absence_delay: float,
+    rerun: Collection[str],
+    recheck: bool,
 ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, R]]]:
     """An async context manager over an async iterator of outcomes, in the order of completion."""
-    check_requests(requests, max_in_flight)
+    check_requests(requests, max_in_flight, rerun, recheck)
     delay = checks.seconds_or_none("absence_delay", absence_delay)
     if delay is None:
-        raise ValueError(f"absence_delay must be a finite number of seconds, got {absence_delay}")
-    job = BulkJob(jobs, sender, requests, max_in_flight=max_in_flight, journal=journal, absence_delay=delay)
+        raise ValueError("absence_delay must be a finite number of seconds, got None")
+    job = BulkJob(
+        jobs,
+        sender,
+        requests,
+        max_in_flight=max_in_flight,
+        journal=journal,
+        absence_delay=delay,
+        rerun=frozenset(str(word) for word in rerun),
+        recheck=recheck,
+    )
 
     async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
         sender.check_open()

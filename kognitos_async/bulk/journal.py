@@ -1,289 +1,353 @@
-"""The durable record of a bulk job: what was planned, is being started, has started, has settled.
-
-One SQLite file, written by one thread, off the event loop. Steps asked for at the same time share a commit,
-so that a disk that syncs slowly costs a job little. A step is on disk when its call returns.
-"""
+"""A journal by itself: what a bulk job has recorded, while it runs or afterwards, and decisions on doubts."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import anyio
+import msgspec
 
-from kognitos_async.bulk.journal_file import connect, damaged, explained
+from kognitos_async.bulk.journal_errors import damaged, explained
+from kognitos_async.bulk.journal_file import JournalFile
+from kognitos_async.bulk.journal_writer import COLUMNS, entry_of
+from kognitos_async.bulk.ledger import PLANNED, PLATFORM_V1, STARTED, STARTING, STATES, run_key
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
-PLANNED, STARTING, STARTED, SETTLED = "planned", "starting", "started", "settled"
+    from kognitos_async.bulk.ledger import Entry
+    from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
+    from kognitos_async.rest_v2.models import Run, RunRequest
+
+_AT_ONCE = 200
+"""Entries read in one step: a step is short, so that it never holds up the job that writes."""
+NOT_STARTED = "not started"
 
 
-class Entry(NamedTuple):
-    """What the journal knows of one request; `since` is a POSIX time, `run` and `request` are JSON."""
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a journal knows of one request.
 
-    position: int
+    `state` is planned (certainly not started), starting (may have been started), started or settled;
+    `status` that of the settled run. `attempts` counts the starts sent, `since` is when the one in doubt
+    was. The `*_json` fields are as recorded; `request`, `run` and `earlier_runs` are read from them.
+    """
+
     name: str
-    request: bytes
     state: str
-    attempts: int
-    since: float | None
+    status: str | None
     run_id: str | None
-    run: bytes | None
+    attempts: int
+    since: datetime | None
+    api: str
+    request_json: bytes
+    run_json: bytes | None
+    earlier_json: tuple[bytes, ...]
+
+    @property
+    def request(self) -> RunRequest | InvokeRequest:
+        """The request as it was, or will be, sent."""
+        request: RunRequest | InvokeRequest = self._read(
+            partial(_request_of, self.api, self.name), self.request_json
+        )
+        return request
+
+    @property
+    def run(self) -> Run | PlatformRun | None:
+        """The settled run, outputs and all; None before."""
+        return None if self.run_json is None else self._read(_run_decoder(self.api), self.run_json)
+
+    @property
+    def earlier_runs(self) -> tuple[Run | PlatformRun, ...]:
+        """The settled runs that the request had before it was run again, the oldest first."""
+        return tuple(self._read(_run_decoder(self.api), content) for content in self.earlier_json)
+
+    def _read(self, decode: Callable[[bytes], Any], content: bytes) -> Any:
+        try:
+            return decode(content)
+        except (msgspec.MsgspecError, ValueError) as problem:
+            raise JournalError(
+                f"the journal is damaged: request {self.name!r} cannot be read ({problem}). Restore it from "
+                "a copy"
+            ) from problem
+
+    def __repr__(self) -> str:
+        return f"JournalEntry(name={self.name!r}, state={self.state!r}, run_id={self.run_id!r})"
 
 
-_COLUMNS = ", ".join(Entry._fields)
+class Entries:
+    """Entries of a journal in the order in which they were planned: iterate with `for` or `async for`."""
 
+    def __init__(self, read: Callable[[int], list[tuple[int, JournalEntry]]]) -> None:
+        self._read = read
 
-class Others(NamedTuple):
-    """The runs of other entries, and whether an equal entry's start is in doubt too."""
+    def __iter__(self) -> Iterator[JournalEntry]:
+        position = -1
+        while rows := self._read(position):
+            for position, entry in rows:  # noqa: B007 - the last one is where the next step begins
+                yield entry
 
-    runs: set[str]
-    in_doubt: bool
+    async def __aiter__(self) -> AsyncIterator[JournalEntry]:
+        position = -1
+        while rows := await asyncio.to_thread(self._read, position):
+            for position, entry in rows:  # noqa: B007 - the last one is where the next step begins
+                yield entry
 
 
 class Journal:
-    """An open journal, for one bulk job in one process at a time: an async context manager.
+    """The journal of a bulk job of either client, for reading; usable with `with` and `async with`.
 
-    Raises `JournalError` when the file is of another kind, version or job, damaged, in use, or cannot be
-    written; nothing is changed in a file that is refused.
+    It may be read while the job runs: what is read is what was on disk at some moment. Raises `JournalError`
+    when the file is missing, of another kind or version, damaged, or separated from its companion.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(os.fspath(path))
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kognitos-journal")
+        self.path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
+        self._file: JournalFile | None = None
         self._database: sqlite3.Connection | None = None
-        self._generation = 0
-        self._recorded = 0
-        self._position = 0
-        self._queue: list[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = []
-        self._flusher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     async def __aenter__(self) -> Self:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
         try:
-            await self._in_thread(self._open)
-        except BaseException:
-            # The thread goes on opening what a cancelled job no longer waits for.
-            await self._end()
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            self.close()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._end()
+        self.close()
 
-    async def _end(self) -> None:
-        """Close the file, however often the job is cancelled."""
-        with anyio.CancelScope(shield=True):
-            try:
-                if self._flusher is not None:
-                    await asyncio.wait([self._flusher])
-            finally:
-                try:
-                    await self._in_thread(self._close)
-                finally:
-                    self._thread.shutdown(wait=False)
+    def close(self) -> None:
+        """Close the file; nothing for one that is closed."""
+        file, self._file = self._file, None
+        database, self._database = self._database, None
+        try:
+            if file is not None and database is not None:
+                file.disconnect(database)
+        finally:
+            if file is not None:
+                file.close()
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r})"
 
     @property
-    def resumed(self) -> bool:
-        """Whether the journal held requests when it was opened."""
-        return self._recorded > 0
+    def api(self) -> str | None:
+        """The API of the job: "rest_v2" or "platform_v1"; None before its first call."""
+        with explained(self.path):
+            api: str | None = self._connection.execute("SELECT api FROM job").fetchone()[0]
+        return api
 
-    async def plan(self, name: str, request: bytes) -> Entry:
-        """The entry of the next request of the job's input, new or as an earlier process left it.
-
-        Raises `JournalError` if the journal belongs to other requests, or the input names one twice.
-        """
-        position, self._position = self._position, self._position + 1
-        entry: Entry = await self._do(lambda database: self._plan(database, position, name, request))
-        return entry
-
-    async def starting(self, entry: Entry, since: float) -> None:
-        """Note, before the start is sent, that it will be."""
-        await self._set(
-            entry, "state = 'starting', since = ?, attempts = attempts + 1, run_id = NULL", (since,)
-        )
-
-    async def not_started(self, entry: Entry) -> None:
-        """Note that the start certainly did nothing: the next time it is planned again."""
-        await self._set(entry, "state = 'planned', since = NULL", ())
-
-    async def started(self, entry: Entry, run_id: str) -> None:
-        """Note the run that the request became."""
-        await self._set(entry, "state = 'started', run_id = ?", (run_id,))
-
-    async def settled(self, entry: Entry, run: bytes) -> None:
-        """Note the run's outcome, outputs and all."""
-        await self._set(entry, "state = 'settled', run = ?", (run,))
-
-    async def left_over(self, after: int) -> Entry | None:
-        """The next unfinished entry behind position `after` that this process's input did not contain."""
-        generation = self._generation
-
-        def find(database: sqlite3.Connection) -> Entry | None:
-            row = database.execute(
-                f"SELECT {_COLUMNS} FROM runs WHERE state IN ('starting', 'started') AND generation < ? "  # noqa: S608
-                "AND position > ? ORDER BY position LIMIT 1",
-                (generation, after),
-            ).fetchone()
-            return Entry(*row) if row else None
-
-        entry: Entry | None = await self._do(find)
-        return entry
-
-    async def others(self, entry: Entry) -> Others:
-        """What is recorded for other entries that a look-up for this one must not mistake for its own."""
-
-        def find(database: sqlite3.Connection) -> Others:
-            taken = database.execute(
-                "SELECT run_id FROM runs WHERE position != ? AND run_id IS NOT NULL", (entry.position,)
+    def summary(self) -> dict[str, int]:
+        """How many requests are planned, starting, started and settled, by these words."""
+        with explained(self.path):
+            counts = dict(
+                self._connection.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall()
             )
-            doubt = database.execute(
-                "SELECT 1 FROM runs WHERE position != ? AND request = ? AND state = 'starting' LIMIT 1",
-                (entry.position, entry.request),
-            ).fetchone()
-            return Others({run_id for (run_id,) in taken}, doubt is not None)
+        if unknown := counts.keys() - set(STATES):
+            raise damaged(self.path, f"requests are {min(map(str, unknown))!r}, which is no state")
+        return {state: counts.get(state, 0) for state in STATES}
 
-        found: Others = await self._do(find)
-        return found
+    def statuses(self) -> dict[str, int]:
+        """How many of the settled runs are in which status, the most frequent first."""
+        with explained(self.path):
+            rows = self._connection.execute(
+                "SELECT coalesce(status, 'unknown'), count(*) FROM runs WHERE state = 'settled' "
+                "GROUP BY status ORDER BY count(*) DESC, status"
+            ).fetchall()
+        return dict(rows)
 
-    # In the thread
+    def entries(self, *, state: str | None = None, status: str | None = None) -> Entries:
+        """The requests in this state, and whose settled run is in this status; all of them without either.
+
+        Iterate with `for` or `async for`. They are read in steps of 200, each as it is then.
+        """
+        if state is not None and state not in STATES:
+            raise ValueError(f"state must be one of {', '.join(STATES)}, got {state!r}")
+        if status is not None and not isinstance(status, str):
+            raise TypeError(f"status must be a str, got {type(status).__name__}")
+        return Entries(partial(self._read, state, None if status is None else str(status)))
+
+    async def resolve(self, name: str, run: Run | PlatformRun | StartedRun | str) -> None:
+        """Decide on a start in doubt: it made `run` (a run, its handle or id), or it is "not started".
+
+        The next call of the job awaits that run, or starts the request. Raises `JournalError` when there is
+        no such request, when it is not in doubt (planned requests may be given a run too), when the run is
+        another request's, and while the job runs.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, got {type(name).__name__}")
+        deciding = asyncio.ensure_future(asyncio.to_thread(self._resolve, name, run))
+        try:
+            await asyncio.shield(deciding)
+        except asyncio.CancelledError:
+            await asyncio.wait([deciding])
+            raise
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._open()
+        assert self._database is not None  # noqa: S101 - _open has set it or raised
+        return self._database
 
     def _open(self) -> None:
-        self._database = connect(self.path)
-        with explained(self.path):
-            flaw = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if flaw != "ok":
-                raise damaged(self.path, flaw)
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.execute("UPDATE job SET generation = generation + 1")
-                self._generation = self._database.execute("SELECT generation FROM job").fetchone()[0]
-                # Positions are dense, so that the largest counts them.
-                last = self._database.execute("SELECT max(position) FROM runs").fetchone()[0]
-                self._recorded = 0 if last is None else last + 1
-
-    def _close(self) -> None:
         if self._database is not None:
-            self._database.close()
+            return
+        file = JournalFile(self.path, writing=False)
+        if file.version == 1:
+            file.close()
+            with _writing(self.path):
+                pass  # which brings it up to date
+            file = JournalFile(self.path, writing=False)
+        try:
+            self._database = file.connect()
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
 
-    def _plan(self, database: sqlite3.Connection, position: int, name: str, request: bytes) -> Entry:
-        row = database.execute(
-            f"SELECT {_COLUMNS}, generation FROM runs WHERE name = ?",  # noqa: S608
-            (name,),
-        ).fetchone()
-        if row is None:
-            if position < self._recorded:
-                raise JournalError(
-                    f"journal {self.path} was written for other requests: it holds {self._recorded}, but not "
-                    f"request {position}, {name!r}. Resume with the same requests, or use another journal"
+    def _read(self, state: str | None, status: str | None, after: int) -> list[tuple[int, JournalEntry]]:
+        with explained(self.path):
+            database = self._connection
+            api = self.api or ""
+            rows = database.execute(
+                f"SELECT {COLUMNS} FROM runs WHERE position > ? "  # noqa: S608
+                + ("AND state = ? " if state is not None else "")
+                + ("AND status = ? " if status is not None else "")
+                + f"ORDER BY position LIMIT {_AT_ONCE}",
+                (after, *(value for value in (state, status) if value is not None)),
+            ).fetchall()
+            return [
+                (
+                    row[0],
+                    _entry(
+                        api,
+                        entry_of(self.path, row),
+                        database.execute(
+                            "SELECT run FROM earlier_runs WHERE position = ? ORDER BY rowid", (row[0],)
+                        ).fetchall(),
+                    ),
                 )
-            at = database.execute("SELECT coalesce(max(position), -1) + 1 FROM runs").fetchone()[0]
+                for row in rows
+            ]
+
+    def _resolve(self, name: str, run: Any) -> None:
+        with _writing(self.path) as database, explained(self.path):
+            row = database.execute(f"SELECT {COLUMNS} FROM runs WHERE name = ?", (name,)).fetchone()  # noqa: S608
+            if row is None:
+                raise JournalError(f"journal {self.path} holds no request {name!r}")
+            entry = entry_of(self.path, row)
+            if entry.state not in (STARTING, PLANNED):
+                raise JournalError(
+                    f"request {name!r} of journal {self.path} is not in doubt: it is {entry.state}, run "
+                    f"{entry.run_id}"
+                )
+            if run == NOT_STARTED:
+                database.execute(
+                    f"UPDATE runs SET state = '{PLANNED}', since = NULL, start_window = NULL WHERE name = ?",  # noqa: S608
+                    (name,),
+                )
+                return
+            run_id = _id_of(run, entry, database.execute("SELECT api FROM job").fetchone()[0])
+            other = database.execute(
+                "SELECT name FROM runs WHERE run_id = ?1 AND name != ?2 UNION ALL SELECT runs.name FROM "
+                "earlier_runs JOIN runs USING (position) WHERE earlier_runs.run_id = ?1",
+                (run_id, name),
+            ).fetchone()
+            if other is not None:
+                raise JournalError(f"run {run_id} is that of request {other[0]!r} in journal {self.path}")
             database.execute(
-                "INSERT INTO runs (position, name, request, state, generation) VALUES (?, ?, ?, ?, ?)",
-                (at, name, request, PLANNED, self._generation),
+                f"UPDATE runs SET state = '{STARTED}', run_id = ? WHERE name = ?",  # noqa: S608
+                (run_id, name),
             )
-            return Entry(at, name, request, PLANNED, 0, None, None, None)
-        entry = Entry(*row[:-1])
-        if row[-1] == self._generation:
-            raise DuplicateNameError(f"request {position} repeats the name {name!r}: names must be unique")
-        if entry.request != request:
-            raise JournalError(
-                f"journal {self.path} holds another request of the name {name!r}: names must be unique, and "
-                "a job is resumed with the same requests"
-            )
-        database.execute(
-            "UPDATE runs SET generation = ? WHERE position = ?", (self._generation, entry.position)
-        )
-        return entry
-
-    # Between the loop and the thread
-
-    async def _set(self, entry: Entry, assignments: str, values: tuple[Any, ...]) -> None:
-        statement = f"UPDATE runs SET {assignments} WHERE position = ?"  # noqa: S608 - our own words
-        await self._do(lambda database: database.execute(statement, (*values, entry.position)).rowcount)
-
-    async def _do(self, step: Callable[[sqlite3.Connection], Any]) -> Any:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append((step, future))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush(), name="kognitos_async journal")
-        return await future
-
-    async def _flush(self) -> None:
-        while self._queue:
-            batch, self._queue = self._queue, []
-            try:
-                results = await self._in_thread(self._commit, [step for step, _ in batch])
-            except JournalError as error:
-                results = [error] * len(batch)
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():  # its caller was cancelled; the step is taken all the same
-                    continue
-                if isinstance(result, JournalError):
-                    future.set_exception(_copy(result))
-                else:
-                    future.set_result(result)
-
-    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-    def _commit(self, steps: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
-        """All steps in one transaction; a step that is refused does not undo its neighbours."""
-        if self._database is None:
-            raise JournalError(f"journal {self.path} is closed")
-        results: list[Any] = []
-        with explained(self.path), self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            for step in steps:
-                try:
-                    results.append(step(self._database))
-                except JournalError as refusal:  # raised before the step has written anything
-                    results.append(refusal)
-        return results
 
 
-class DuplicateNameError(JournalError):
-    """The input of a job with a journal names a request twice; the second is not run."""
+class _writing:  # noqa: N801 - used as a statement
+    """A connection that has the journal for itself, committed at the end of the block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            raise JournalError(f"there is no journal {self._path}")
+        self._file = JournalFile(self._path, writing=True)
+        try:
+            self._database = self._file.connect()
+        except BaseException:
+            self._file.close()
+            raise
+        return self._database
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._file.disconnect(self._database)
+        finally:
+            self._file.close()
 
 
-def summary(path: str | os.PathLike[str]) -> dict[str, int]:
-    """How many entries of a journal are in each state. Raises `JournalError` as opening it does."""
-    file = _existing(path)
-    with closing(connect(file)) as database, explained(file):
-        counts = dict(database.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall())
-    return {state: counts.get(state, 0) for state in (PLANNED, STARTING, STARTED, SETTLED)}
+def _entry(api: str, entry: Entry, earlier: list[tuple[bytes | None]]) -> JournalEntry:
+    return JournalEntry(
+        name=entry.name,
+        state=entry.state,
+        status=entry.status,
+        run_id=entry.run_id,
+        attempts=entry.attempts,
+        since=None if entry.since is None else datetime.fromtimestamp(entry.since, UTC),
+        api=api,
+        request_json=entry.request,
+        run_json=entry.run,
+        earlier_json=tuple(run for (run,) in earlier if run is not None),
+    )
 
 
-def settled_runs(path: str | os.PathLike[str]) -> Iterator[bytes]:
-    """The runs (JSON) of the settled entries, in the order of the input, read as they are asked for.
+def _request_of(api: str, name: str, record: bytes) -> RunRequest | InvokeRequest:
+    if api == PLATFORM_V1:
+        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415 - loaded when used
 
-    Raises `JournalError` as opening does.
-    """
-    file = _existing(path)
-    with closing(connect(file)) as database, explained(file):
-        rows = database.execute("SELECT run FROM runs WHERE state = 'settled' ORDER BY position")
-        for (run,) in rows:
-            yield run
+        return request_of(record, name)
+    from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415 - loaded when used
+
+    return request_of_body(record)
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
-    file = Path(os.fspath(path))
-    if not file.exists():
-        raise JournalError(f"there is no journal {file}")
-    return file
+def _run_decoder(api: str) -> Callable[[bytes], Run | PlatformRun]:
+    if api == PLATFORM_V1:
+        from kognitos_async.platform_v1.bulk import RUN  # noqa: PLC0415 - loaded when used
+
+        return RUN.decode
+    from kognitos_async.rest_v2.bulk import RUN as RUN_V2  # noqa: PLC0415 - loaded when used
+
+    return RUN_V2.decode
 
 
-def _copy(error: JournalError) -> JournalError:
-    """An error of its own for each caller: a shared one would collect everybody's tracebacks."""
-    twin = type(error)(*error.args)
-    twin.__cause__ = error.__cause__
-    return twin
+def _id_of(run: Any, entry: Entry, api: str | None) -> str:
+    """What a run is recorded by: its id, on the platform API its full name."""
+    run_id = run if isinstance(run, str) or not hasattr(run, "id") else run_key(run)
+    if not isinstance(run_id, str) or not run_id.strip():
+        raise TypeError(f"run must be a run, its id or {NOT_STARTED!r}, got {type(run).__name__}")
+    if api == PLATFORM_V1 and "/" not in run_id:
+        run_id = f"{msgspec.json.decode(entry.request)['automation']}/runs/{run_id}"
+    return run_id

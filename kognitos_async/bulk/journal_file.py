@@ -1,4 +1,10 @@
-"""The file of a journal: made whole, known for what it is, and open in one place at a time."""
+"""The file of a journal: created whole, recognized, locked against a second writer, whole without companions.
+
+A journal is one SQLite file with a rollback journal, not a write-ahead log: between commits nothing is
+anywhere else, so that the file may be moved, copied or deleted alone after a crash. Only a process killed
+within a commit leaves a companion (`NAME-journal`) that is needed: it is replayed if it belongs to this very
+file, which is refused otherwise; without it, the integrity check recognizes a half-written commit.
+"""
 
 from __future__ import annotations
 
@@ -7,165 +13,244 @@ import os
 import sqlite3
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from kognitos_async.bulk.file_lock import NO_LOCKS, lock, unlock
+from kognitos_async.bulk.journal_errors import damaged, explained, not_locked
+from kognitos_async.bulk.journal_schema import (
+    APPLICATION_ID,
+    VERSION,
+    companion_of,
+    create,
+    mark_of,
+    migrate,
+    old_pages,
+    write_ahead_log_of,
+)
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
-_APPLICATION_ID = 0x4B474E4A  # "KGNJ"
-_VERSION = 1
 _HEADER = struct.Struct(">16s44xI4xI")  # magic, user_version at 60, application_id at 68
 _MAGIC = b"SQLite format 3\0"
-_SCHEMA = """
-CREATE TABLE job (generation INTEGER NOT NULL);
-INSERT INTO job VALUES (0);
-CREATE TABLE runs (
-    position INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    request BLOB NOT NULL,
-    state TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    since REAL,
-    run_id TEXT,
-    run BLOB
-);
-CREATE INDEX unfinished ON runs (position) WHERE state IN ('starting', 'started');
-"""
+_WRITE_TIMEOUT, _READ_TIMEOUT = 30.0, 10.0
+"""Seconds to wait for readers, who read in short steps, or for a commit."""
+_LOCK_TIMEOUT = 0.5
+"""Readers hold the lock for an instant as they open."""
 
-# Closing any descriptor of a file drops all locks that the process has on it: a journal that is open here
-# must not even be looked at, or other processes would get in.
+
+class _Held:
+    """A journal's file as this process holds it open: one descriptor, however many use the journal.
+
+    Closing any descriptor of a file drops the POSIX locks, SQLite's included, that the process has on it.
+    """
+
+    def __init__(self, descriptor: int, writable: bool) -> None:
+        self.descriptor = descriptor
+        self.writable = writable
+        self.users = 0
+        self.written = False
+
+
 _opening = threading.Lock()
-_open_here: set[tuple[int, int]] = set()
+_held: dict[tuple[int, int], _Held] = {}
 
 
-class _Connection(sqlite3.Connection):
-    """A connection to a journal, which is free again for this process once it is closed."""
+class JournalFile:
+    """A journal's file, held open; for writing it is locked against every other writer.
 
-    identity: tuple[int, int] | None = None
+    Raises `JournalError` when the file is missing (for reading), of another kind or version, in use (for
+    writing) or separated from its companion; nothing is changed in a file that is refused.
+    """
+
+    def __init__(self, path: Path, *, writing: bool) -> None:
+        self.path = path
+        self._writing = writing
+        try:
+            if writing and not path.exists():
+                create(path)
+            state = path.stat()
+        except FileNotFoundError:
+            raise JournalError(f"there is no journal {path}") from None
+        except OSError as problem:
+            raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
+        self._identity = state.st_dev, state.st_ino
+        with _opening:
+            self._hold = self._acquire()
+        try:
+            self.version = self._recognize()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        super().close()
-        if self.identity is not None:
-            _open_here.discard(self.identity)
+        """Give the file back, locks and all. SQLite's connections to it are closed first."""
+        with _opening:
+            hold = self._hold
+            hold.users -= 1
+            if self._writing:
+                hold.written = False
+                unlock(hold.descriptor)
+            if not hold.users:
+                del _held[self._identity]
+                os.close(hold.descriptor)
 
-
-def connect(file: Path) -> sqlite3.Connection:
-    """A connection that keeps every other process out, to a file that is a journal for certain."""
-    try:
-        if not file.exists():
-            _create(file)
-        state = file.stat()
-    except OSError as problem:
-        raise JournalError(f"journal {file} cannot be read: {problem.strerror}") from problem
-    identity = state.st_dev, state.st_ino
-    with _opening:
-        if identity in _open_here:
-            raise JournalError(f"journal {file} is in use by this process: wait for that job, or end it")
-        _open_here.add(identity)
-    try:
-        database = _connect_alone(file)
-    except BaseException:
-        _open_here.discard(identity)
-        raise
-    database.identity = identity
-    return database
-
-
-def _connect_alone(file: Path) -> _Connection:
-    _check_header(file)
-    with explained(file):
-        database = sqlite3.connect(
-            file, timeout=0.2, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
+    def check_in_place(self) -> None:
+        """Raise `JournalError` when the file was deleted, moved or replaced since it was opened."""
         try:
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("PRAGMA journal_mode = WAL")
-            # FULL syncs at each commit: what was recorded also outlives a power cut.
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN EXCLUSIVE")
-            database.execute("COMMIT")
-        except sqlite3.Error:
-            database.close()
+            state = self.path.stat()
+        except OSError:
+            state = None
+        if state is None or (state.st_dev, state.st_ino) != self._identity:
+            raise JournalError(
+                f"journal {self.path} was deleted, moved or replaced while the job was running. Nothing was "
+                "started that it does not record; put it back and call again, or look up what was started"
+            )
+
+    def _acquire(self) -> _Held:
+        hold = _held.get(self._identity)
+        if hold is None:
+            hold = _Held(*_open(self.path))
+        try:
+            if self._writing:
+                if hold.written:
+                    raise JournalError(f"journal {self.path} is in use by this process: end that job first")
+                if not hold.writable:
+                    raise JournalError(f"journal {self.path} cannot be written: Permission denied")
+                self._lock(hold.descriptor)
+                hold.written = True
+        except BaseException:
+            if not hold.users:
+                os.close(hold.descriptor)
             raise
-    return database
+        _held[self._identity] = hold
+        hold.users += 1
+        return hold
 
-
-def _create(file: Path) -> None:
-    """Make an empty journal beside its place and move it there whole."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        with explained(file):
-            database = sqlite3.connect(draft, isolation_level=None)
+    def _lock(self, descriptor: int) -> None:
+        until = time.monotonic() + _LOCK_TIMEOUT
+        while True:
             try:
-                database.executescript(_SCHEMA)
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_VERSION}")
+                lock(descriptor)
+            except OSError as problem:
+                if problem.errno in NO_LOCKS or time.monotonic() > until:
+                    raise not_locked(self.path, problem) from problem
+                time.sleep(0.02)
+            else:
+                return
+
+    def _recognize(self) -> int:
+        """The version of the file. Checks the companion unless a writer, who owns it, is at work."""
+        header = _read(self._hold.descriptor, _HEADER.size, 0)
+        if len(header) < _HEADER.size:
+            raise damaged(self.path, f"it has only {len(header)} bytes")
+        version: int
+        magic, version, application = _HEADER.unpack(header)
+        if magic != _MAGIC or application != APPLICATION_ID:
+            raise JournalError(f"{self.path} is not a journal of kognitos-async; it was left as it is")
+        if version not in (1, VERSION):
+            raise JournalError(
+                f"journal {self.path} is of version {version}; this version of kognitos-async reads {VERSION}"
+            )
+        if self._writing:
+            self._check_companions(version)
+        elif self._hold.writable and not self._hold.written:
+            try:
+                lock(self._hold.descriptor)
+            except OSError:
+                return version  # a job is running, and the companion is its own
+            try:
+                self._check_companions(version)
             finally:
+                unlock(self._hold.descriptor)
+        return version
+
+    def _check_companions(self, version: int) -> None:
+        """Raise `JournalError` for a companion that SQLite would replay but that is of another file."""
+        mark = mark_of(_read(self._hold.descriptor, 4096, 0))
+        foreign = [
+            companion_of(self.path)
+            for page in old_pages(companion_of(self.path))
+            # One of version 1 has no mark: its first rollback journal is that of the migration.
+            if mark_of(page) != mark and not (mark_of(page) is None and page[60:64] == b"\0\0\0\1")
+        ]
+        if version == VERSION and write_ahead_log_of(self.path).exists():
+            foreign.append(write_ahead_log_of(self.path))
+        if foreign:
+            raise JournalError(
+                f"{foreign[0]} belongs to another file than journal {self.path}: bring back the journal that "
+                "was there when its process was killed, or delete the companion"
+            )
+
+    # Connections
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection that writes or reads, as the file was opened. Call `close` of both."""
+        with explained(self.path):
+            database = sqlite3.connect(
+                self.path,
+                timeout=_WRITE_TIMEOUT if self._writing else _READ_TIMEOUT,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                if self._writing:
+                    # Read anew: a migration that was cut short has just been rolled back.
+                    self.version = database.execute("PRAGMA user_version").fetchone()[0]
+                    if self.version == 1:
+                        migrate(self.path, database)
+                        self.version = VERSION
+                    # PERSIST spares the folder's entry at each commit; FULL outlives a power cut.
+                    database.execute("PRAGMA journal_mode = PERSIST")
+                    database.execute("PRAGMA synchronous = FULL")
+                else:
+                    database.execute("PRAGMA query_only = ON")
+                database.execute("SELECT generation FROM job").fetchone()
+            except BaseException:
                 database.close()
+                raise
+        return database
+
+    def check(self, database: sqlite3.Connection) -> None:
+        """Raise `JournalError` unless the file is whole and its rows make sense."""
+        with explained(self.path):
+            flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if flaw != "ok":
+                raise damaged(self.path, flaw)
+            row = database.execute(
+                "SELECT name, state FROM runs WHERE coalesce(state, '') "
+                "NOT IN ('planned', 'starting', 'started', 'settled') "
+                "OR (state = 'started' AND run_id IS NULL) OR (state = 'settled' AND run IS NULL) LIMIT 1"
+            ).fetchone()
+        if row is not None:
+            raise damaged(self.path, f"request {row[0]!r} is {row[1]!r}, without what belongs to that")
+
+    def disconnect(self, database: sqlite3.Connection) -> None:
+        """Close a connection; a writer's leaves no companion behind."""
         try:
-            os.link(draft, file)  # unlike a rename it never replaces what another process made meanwhile
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            draft.rename(file)
-    except OSError as problem:
-        raise JournalError(f"journal {file} cannot be made: {problem.strerror}") from problem
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
+            if self._writing:
+                with contextlib.suppress(sqlite3.Error):
+                    if database.in_transaction:
+                        database.rollback()
+                    database.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            database.close()
 
 
-def _check_header(file: Path) -> None:
+def _open(path: Path) -> tuple[int, bool]:
+    """A descriptor, and whether it may be written to."""
+    binary = getattr(os, "O_BINARY", 0)
     try:
-        with file.open("rb") as opened:
-            header = opened.read(_HEADER.size)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | binary), True
+        except PermissionError:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | binary), False
     except OSError as problem:
-        raise JournalError(f"journal {file} cannot be read: {problem.strerror}") from problem
-    if len(header) < _HEADER.size:
-        raise damaged(file, f"it has only {len(header)} bytes")
-    magic, version, application = _HEADER.unpack(header)
-    if magic != _MAGIC or application != _APPLICATION_ID:
-        raise JournalError(f"{file} is not a journal of kognitos-async; it was left as it is")
-    if version != _VERSION:
-        raise JournalError(
-            f"journal {file} is of version {version}; this version of kognitos-async reads {_VERSION}"
-        )
+        raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
 
 
-class explained:  # noqa: N801 - used as a statement
-    """Turns SQLite's errors into `JournalError`."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, sqlite3.Error):
-            return
-        words = str(error)
-        if "locked" in words or "busy" in words:
-            raise JournalError(
-                f"journal {self._file} is in use by another process: wait for it, or end it"
-            ) from error
-        if isinstance(error, sqlite3.OperationalError):
-            raise JournalError(
-                f"journal {self._file} cannot be written: {words}. Nothing was started that is not recorded; "
-                "free the disk or mend the folder's permissions, then resume with the same call"
-            ) from error
-        raise damaged(self._file, words) from error
-
-
-def damaged(file: Path, how: str) -> JournalError:
-    """The error for a file that cannot be what was written."""
-    return JournalError(
-        f"journal {file} is damaged ({how}) and was left as it is: restore it from a copy. Starting anew "
-        "without it may start runs twice; their names tell which exist"
-    )
+def _read(descriptor: int, size: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)

@@ -3,49 +3,90 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-from kognitos_async.bulk.journal import STARTED, STARTING, Journal
-from kognitos_async.bulk.types import Q, R, RunOutcome
+import anyio
+import msgspec
+
+from kognitos_async.bulk.ledger import (
+    SETTLED,
+    STARTED,
+    STARTING,
+    ChangedRequestError,
+    DuplicateNameError,
+    Entry,
+)
+from kognitos_async.bulk.types import EncodedStart, Q, R, RunOutcome
 from kognitos_async.errors import (
     JournalError,
     KognitosError,
     StartUncertainError,
     WaitTimeoutError,
 )
+from kognitos_async.retry import certainly_not_done
+from kognitos_async.server_clock import StartWindow
 from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, undecided
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from kognitos_async.bulk.job import BulkJob
-    from kognitos_async.bulk.journal import Entry
-    from kognitos_async.server_clock import StartWindow
+
+_WINDOW = msgspec.json.Decoder(StartWindow)
 
 
 class RequestRun(Generic[Q, R]):
-    """One request on its way: planned, starting, started, settled."""
+    """One request on its way, from its entry in the ledger to its outcome.
 
-    def __init__(self, job: BulkJob[Q, R], request: Q, journal: Journal | None, entry: Entry | None) -> None:
+    `start` is a request of the input, encoded, or an entry that the input did not contain: of the latter a
+    run that exists is awaited, but none is started.
+    """
+
+    def __init__(self, job: BulkJob[Q, R], request: Q, start: EncodedStart | Entry) -> None:
         self._job = job
         self._jobs = job.jobs
+        self._ledger = job.ledger
         self._request = request
-        self._journal = journal
-        self._entry = entry
-        self._attempts = entry.attempts if entry is not None else 0
-        self._begun: R | None = None
-        self._resumed = entry is not None and (entry.state in (STARTING, STARTED) or entry.attempts > 0)
+        self._name = start.name
+        self._start_with = start
+        self._attempts = 0
+        self._resumed = False
+        self._run: R | None = None
+        # All starts in doubt at once: what the look-up for one came too early for is found by the next.
+        self._window: StartWindow | None = None
 
-    async def run(self) -> RunOutcome[Q, R]:
-        """The outcome. Raises `JournalError` only."""
+    async def outcome(self) -> RunOutcome[Q, R] | None:
+        """The outcome, None for a request that is not started after all.
+
+        Raises `StartsEndedError` and `JournalError`, and those errors of a start that end the job.
+        """
+        waiting = False
         try:
-            run = await self._job.wait(self._request, await self._started())
-            if self._journal is not None and self._entry is not None:
-                await self._journal.settled(self._entry, self._jobs.dump(run))
+            entry = await self._begin()
+            if entry.state == SETTLED:
+                self._run = self._load(entry)
+                if not self._reads_again(entry):
+                    return self._with(run=self._run)
+                begun: R | str | None = entry.run_id or self._run
+            elif entry.state == STARTED:
+                begun = entry.run_id
+            else:
+                begun = await self._found_earlier(entry) if entry.state == STARTING else None
+                if begun is None and not isinstance(self._start_with, Entry):
+                    begun = await self._start(entry)
+            if begun is None:
+                # Certainly never started, and the input does not hold it any more.
+                await self.not_sent()
+                return None
+            waiting = True
+            run = await self._job.wait(self._request, begun)
+            await self._ledger.settled(self._name, run)
+        except (DuplicateNameError, ChangedRequestError) as error:
+            return self._with(run=None, error=error)
         except JournalError:
             raise
         except KognitosError as error:
-            seen = error.run if isinstance(error, WaitTimeoutError) and error.run is not None else self._begun
+            if not waiting and self._job.ends_with(error):
+                raise
+            seen = error.run if isinstance(error, WaitTimeoutError) and error.run is not None else self._run
             return self._with(run=seen, error=error)
         return self._with(run=run)
 
@@ -54,68 +95,151 @@ class RequestRun(Generic[Q, R]):
             request=self._request, run=run, error=error, attempts=self._attempts, resumed=self._resumed
         )
 
-    async def _started(self) -> R | str:
-        """The run of the request, or its id: started now, or by an earlier process."""
-        entry, journal = self._entry, self._journal
-        if journal is None or entry is None:
-            self._attempts += 1
-            self._begun = await self._job.start_when_room(self._request)
-            return self._begun
-        if entry.state == STARTED and entry.run_id is not None:
-            return entry.run_id
-        # All starts in doubt at once: what the look-up for one came too early for is found by the next.
-        window: StartWindow | None = None
-        if entry.state == STARTING and entry.since is not None:
-            window = self._job.window_at(datetime.fromtimestamp(entry.since, UTC))
-            lost = StartUncertainError(
-                f"an earlier process was ended while it started {entry.name!r}; whether it runs is not known",
-                request=self._request,
-                since=window.since,
-            )
-            if (found := await self._look_up(lost, window, since_opening=True)) is not None:
-                return await self._adopt(found)
+    async def _begin(self) -> Entry:
+        start = self._start_with
+        if isinstance(start, Entry):
+            entry = start
+        else:
+            entry = await self._ledger.begin(start.name, start.record, start.content)
+            if entry.state == SETTLED and entry.status in self._job.rerun:
+                entry = await self._ledger.again(start.name)
+        self._attempts = entry.attempts
+        self._resumed = entry.state in (STARTING, STARTED, SETTLED) or entry.attempts > 0
+        return entry
+
+    def _load(self, entry: Entry) -> R:
+        try:
+            return self._jobs.load(entry.run or b"")
+        except msgspec.MsgspecError as problem:
+            raise JournalError(
+                f"the journal is damaged: the run of request {self._name!r} cannot be read ({problem}). "
+                "Restore it from a copy"
+            ) from problem
+
+    def _reads_again(self, entry: Entry) -> bool:
+        """Whether a settled run may have gone on since."""
+        return entry.status in self._jobs.unfinished or (
+            self._job.recheck and entry.status in self._jobs.changeable
+        )
+
+    async def _start(self, entry: Entry) -> R:
+        """The run started, however long it takes until the API lets it in."""
+        job, admission = self._job, self._job.admission
         while True:
-            since = datetime.now(UTC) if window is None else window.since
-            self._attempts += 1
-            await journal.starting(entry, since.timestamp())
-            try:
-                self._begun = await self._job.start_when_room(self._request)
-            except StartUncertainError as lost:
-                window = (lost.window or self._job.window_at(since)).joined(window)
-                found = await self._look_up(lost, window, since_opening=False)
+            ticket = await admission.enter()
+            failure: KognitosError | None = None
+            with anyio.CancelScope() as scope:
+                sending = _Sending(self, scope)
+                try:
+                    return await self._adopt(
+                        await self._jobs.start(self._request, entry.request, sending.before_send)
+                    )
+                except BaseException as error:  # noqa: BLE001 - raised again unless it allows another attempt
+                    failure = await sending.failed(error)
+                finally:
+                    refusal = None if isinstance(failure, StartUncertainError) else failure
+                    admission.leave(ticket, refusal, cuts=job.cuts, sent=sending.sent)
+            if isinstance(failure, StartUncertainError):
+                found = await self._found_after(failure, entry)
                 if found is not None:
-                    return await self._adopt(found)
+                    return found
                 if self._attempts >= MOST_STARTS:
-                    await journal.not_started(entry)
-                    raise
-            except JournalError:
-                raise
-            except KognitosError:
-                await journal.not_started(entry)
-                raise
-            else:
-                return await self._adopt(self._begun)
+                    await self.not_sent()
+                    raise failure
+            elif failure is not None:
+                if job.ends_with(failure):
+                    raise failure
+                self._attempts -= sending.sent  # only those count that the API did not put off
+
+    async def _found_after(self, lost: StartUncertainError, entry: Entry) -> R | None:
+        """The run that the start just lost has made, None if certainly none."""
+        if not self._ledger.resolves_doubts:
+            raise lost
+        self._window = (lost.window or self._job.window_at(lost.since)).joined(self._window)
+        return await self._look_up(entry, lost, since_opening=False)
+
+    async def _found_earlier(self, entry: Entry) -> R | None:
+        """The run that the start of an earlier process has made, None if certainly none."""
+        since = datetime.now(UTC) if entry.since is None else datetime.fromtimestamp(entry.since, UTC)
+        try:
+            recorded = None if entry.window is None else _WINDOW.decode(entry.window)
+        except msgspec.MsgspecError:  # by a later version: the time alone bounds less, and proves less
+            recorded = None
+        self._window = recorded or self._job.window_at(since)
+        lost = StartUncertainError(
+            f"an earlier process ended while it started {self._name!r}; whether it runs is not known",
+            request=self._request,
+            since=self._window.since,
+            window=self._window,
+        )
+        return await self._look_up(entry, lost, since_opening=True)
+
+    async def about_to_send(self) -> None:
+        """Record the start, which is sent next unless the job is ending: then `StartsEndedError`."""
+        self._job.admission.check()
+        window = self._job.window().joined(self._window)
+        await self._ledger.about_to_send(self._name, self._attempts + 1, msgspec.json.encode(window))
+
+    async def not_sent(self) -> None:
+        """Record that the start certainly did nothing."""
+        await self._ledger.not_sent(self._name)
+
+    def sent(self) -> None:
+        """Note that the start goes out now, unless the job is ending: then `StartsEndedError`."""
+        self._job.admission.check()
+        self._attempts += 1
 
     async def _adopt(self, run: R) -> R:
-        self._begun = run
-        if self._journal is not None and self._entry is not None:
-            await self._journal.started(self._entry, self._jobs.id_of(run))
+        self._run = run
+        await self._ledger.started(self._name, run)
         return run
 
-    async def _look_up(
-        self, lost: StartUncertainError, window: StartWindow, *, since_opening: bool
-    ) -> R | None:
+    async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> R | None:
         """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
         await self._job.until_absence_shows(since_opening)
-        known: Collection[str] = ()
-        in_doubt = False
-        if self._journal is not None and self._entry is not None:
-            known, in_doubt = await self._journal.others(self._entry)
-        answer = await self._jobs.look_up(self._request, window, known_ids=known, in_doubt_too=in_doubt)
+        run_ids, in_doubt = await self._ledger.others(entry)
+        request = self._jobs.decode(self._name, entry.request)
+        window = self._window or self._job.window_at(lost.since)
+        answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
         if isinstance(answer, Found):
             run: R = answer.run
-            return run
+            return await self._adopt(run)
         if isinstance(answer, Absent):
             return None
-        name = "the request" if self._entry is None else repr(self._entry.name)
-        raise undecided(answer, name, self._request, window) from (answer.cause or lost)
+        raise undecided(answer, repr(self._name), self._request, window) from (answer.cause or lost)
+
+
+class _Sending:
+    """How far one attempt at a start has come."""
+
+    def __init__(self, way: RequestRun[Any, Any], scope: anyio.CancelScope) -> None:
+        self._way = way
+        self._scope = scope
+        self._recorded = False
+        self.sent = False
+
+    async def before_send(self) -> None:
+        """Record the start as the last thing before it is sent.
+
+        From here on leaving the job waits: the start is sent and its outcome recorded, or neither.
+        """
+        self._scope.shield = True
+        self._recorded = True
+        await self._way.about_to_send()
+        self._way.sent()
+        self.sent = True
+
+    async def failed(self, error: BaseException) -> KognitosError:
+        """Record a start that certainly did nothing. Raises the error unless it allows another attempt.
+
+        It does when the API refused for now (429, capacity, never reached), and when a look-up must tell.
+        """
+        if isinstance(error, StartUncertainError):
+            return error
+        known = not self.sent or isinstance(error, KognitosError)
+        if self._recorded and known and not isinstance(error, JournalError):
+            self._scope.shield = True
+            await self._way.not_sent()
+        if isinstance(error, KognitosError) and certainly_not_done(error):
+            return error
+        raise error

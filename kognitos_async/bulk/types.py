@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from kognitos_async.errors import (
-    KognitosError,
-)
+from kognitos_async.errors import KognitosError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection
 
+    from kognitos_async.bulk.ledger import Entry, Others
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import LookUp
 
@@ -35,19 +34,49 @@ class RunOutcome(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
     resumed: bool = False
 
 
+class EncodedStart(msgspec.Struct, frozen=True):
+    """A request as it is recorded and sent: encoded once, whatever becomes of the objects it was made of.
+
+    `content` is equal for requests that mean the same.
+    """
+
+    name: str
+    record: bytes
+    content: bytes
+
+
 class Jobs(Protocol[Q, R]):
     """What a bulk job needs of a client."""
 
-    def encode(self, request: Q) -> tuple[str, bytes]:
-        """The request's name and its whole content; `TypeError` or `ValueError` if it cannot be sent."""
+    @property
+    def api(self) -> str:
+        """Which API it is of, as journals record it."""
         ...
 
-    def decode(self, name: str, content: bytes) -> Q:
+    @property
+    def unfinished(self) -> Collection[str]:
+        """The statuses of settled runs that are read again in any case when a journal is resumed."""
+        ...
+
+    @property
+    def changeable(self) -> Collection[str]:
+        """The statuses of settled runs that a person can change."""
+        ...
+
+    def encode(self, request: Q) -> EncodedStart:
+        """The request as it is sent; `TypeError` or `ValueError` if it cannot be."""
+        ...
+
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for records of requests that mean the same."""
+        ...
+
+    def decode(self, name: str, record: bytes) -> Q:
         """The request again."""
         ...
 
-    async def start(self, request: Q) -> R:
-        """One start; `CapacityError` at once when there is no room."""
+    async def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> R:
+        """One attempt at a start; every refusal is raised at once."""
         ...
 
     async def wait(self, request: Q, run: R | str) -> R:
@@ -64,19 +93,52 @@ class Jobs(Protocol[Q, R]):
     ) -> LookUp[R]:
         """What became of a lost start: its run, certainly none, or that it cannot be told.
 
-        `known_ids` are the runs of other requests, by `id_of`; `in_doubt_too` says that a start which could
-        have made the same run is in doubt too.
+        `known_ids` are the runs of other requests, as `run_key` names them; `in_doubt_too` says that a
+        start which could have made the same run is in doubt too.
         """
         ...
 
-    def id_of(self, run: R) -> str:
-        """The run's id."""
-        ...
-
-    def dump(self, run: R) -> bytes:
-        """The run as JSON."""
-        ...
-
     def load(self, content: bytes) -> R:
-        """The run again."""
+        """The run again, from its JSON."""
+        ...
+
+
+class Ledger(Protocol):
+    """What a bulk job needs of its record of starts: a journal or nothing."""
+
+    @property
+    def resolves_doubts(self) -> bool:
+        """Whether starts in doubt are looked up."""
+        ...
+
+    async def begin(self, name: str, request: bytes = ..., content: bytes = ...) -> Entry:
+        """The entry of a request, new or as it was left."""
+        ...
+
+    async def again(self, name: str) -> Entry:
+        """Plan a settled request again."""
+        ...
+
+    async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
+        """Record that a start goes out next."""
+        ...
+
+    async def not_sent(self, name: str) -> None:
+        """Record that the start certainly did nothing."""
+        ...
+
+    async def started(self, name: str, handle: Any) -> None:
+        """Record the run that the request became."""
+        ...
+
+    async def settled(self, name: str, run: Any) -> None:
+        """Record the settled run."""
+        ...
+
+    async def left_over(self, after: int) -> Entry | None:
+        """The next unfinished entry behind position `after` that the job's input did not contain."""
+        ...
+
+    async def others(self, entry: Entry) -> Others:
+        """What is recorded for other entries that a look-up must not mistake for its own."""
         ...

@@ -23,10 +23,18 @@ class Recorded:
         """How many requests are in each state. Raises `JournalError` for what is no journal."""
         if not self._journal.exists():
             return {}
-        from kognitos_async.bulk.journal import summary  # noqa: PLC0415 - it brings SQLite
+        from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
 
-        return summary(self._journal)
+        with Journal(self._journal) as opened:
+            return opened.summary()
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset()
+        if not self._journal.exists():
+            return frozenset()
+        from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
+
+        with Journal(self._journal) as opened:
+            return frozenset(
+                entry.name for state in ("started", "settled") for entry in opened.entries(state=state)
+            )

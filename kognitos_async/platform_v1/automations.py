@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import BeforeSend
 
 REVISION = (*AUTOMATION, "revisions")
-_INVOKED = model_decoder(InvokeAutomationResponse)
+INVOKED = model_decoder(InvokeAutomationResponse)
 
 
 class Automations(AutomationSchedules, AutomationConnections):
@@ -92,7 +92,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         )
 
         async def send(about_to_send: BeforeSend) -> StartedRun:
-            answer = await self._sender.send(sent, _INVOKED, before_send=about_to_send)
+            answer = await self._sender.send(sent, INVOKED, before_send=about_to_send)
             return self._reader.started(answer.run_id, invocation.automation)
 
         with self._look_ups.under_way(invocation):

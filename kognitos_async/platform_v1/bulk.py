@@ -2,60 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kognitos_async.bulk.ledger import PLATFORM_V1
+from kognitos_async.bulk.types import EncodedStart
+from kognitos_async.messages import Request
+from kognitos_async.platform_v1.automations import INVOKED
 from kognitos_async.platform_v1.decoding import model_decoder
-from kognitos_async.platform_v1.encoding import encode_invocation, request_of
-from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
-from kognitos_async.platform_v1.names import RUN, parse_name
+from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of
+from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, RunState, StartedRun
+from kognitos_async.platform_v1.names import RUN as RUN_NAME
+from kognitos_async.platform_v1.names import parse_name
+from kognitos_async.uncertain_start import started
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from kognitos_async.platform_v1.automations import Automations
     from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.run_reader import RunReader
+    from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
-    from kognitos_async.uncertain_start import LookUp
+    from kognitos_async.uncertain_start import BeforeSend, LookUp
     from kognitos_async.waiting.reader import Waited
 
-_RUN = model_decoder(PlatformRun)
+RUN = model_decoder(PlatformRun)
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class InvocationJobs:
     """Invokes, waits for, looks up and stores the runs of one `run_many`."""
 
+    api = PLATFORM_V1
+    unfinished: Collection[str] = (RunState.AWAITING_GUIDANCE,)
+    """A question is no end: the answer may have come since."""
+    changeable: Collection[str] = (RunState.AWAITING_GUIDANCE, RunState.STOPPED)
+
     def __init__(
         self,
-        automations: Automations,
+        sender: Sender,
         look_ups: LookUps,
         reader: RunReader,
         scope: Scope,
         wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
     ) -> None:
-        self._automations = automations
+        self._sender = sender
         self._look_ups = look_ups
         self._reader = reader
         self._scope = scope
         self._wait = wait
 
-    def encode(self, request: InvokeRequest) -> tuple[str, bytes]:
-        """The request's name and what a journal keeps of it."""
+    def encode(self, request: InvokeRequest) -> EncodedStart:
+        """The request as a journal keeps it, which is all that invoking takes."""
         if not isinstance(request, InvokeRequest):
             raise TypeError(f"requests must yield InvokeRequest, got {type(request).__name__}")
         invocation = encode_invocation(request, self._scope)
-        return request.name or invocation.mark, invocation.record
+        record = invocation.record
+        content = self.fingerprint(record)
+        return EncodedStart(request.name or f"invocation {content.hex()}", record, content)
 
-    def decode(self, name: str, content: bytes) -> InvokeRequest:
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for equal invocations, in whatever order their dicts and sets are written."""
+        return hashlib.sha256(_encode(_in_order(msgspec.json.decode(record)))).digest()[:16]
+
+    def decode(self, name: str, record: bytes) -> InvokeRequest:
         """The request again."""
-        return request_of(content, name)
+        return request_of(record, name)
 
-    async def start(self, request: InvokeRequest) -> StartedRun:
-        """The run just started; `CapacityError` at once when there is no room."""
-        return await self._automations.invoke_request(request, wait_for_room=False)
+    async def start(self, request: InvokeRequest, record: bytes, before_send: BeforeSend) -> StartedRun:
+        """The run just started, in one attempt; every refusal is raised at once."""
+        invocation = invocation_of(record)
+        sent = Request(
+            "POST",
+            f"{invocation.automation.path}:invoke",
+            invocation.body,
+            repeatable=False,
+            starts_run=True,
+            waits_for_capacity=False,
+        )
+
+        async def send(about_to_send: BeforeSend) -> StartedRun:
+            answer = await self._sender.send(
+                sent, INVOKED, before_send=about_to_send, attempts=self._sender.single_attempt()
+            )
+            return self._reader.started(answer.run_id, invocation.automation)
+
+        with self._look_ups.under_way(invocation):
+            answer = await started(
+                self._sender.clock,
+                send,
+                what=str(invocation.automation),
+                asked=request,
+                before_send=before_send,
+            )
+            self._look_ups.note(answer)
+        return answer.value
 
     async def wait(
         self,
@@ -63,7 +107,7 @@ class InvocationJobs:
         run: PlatformRun | StartedRun | str,
     ) -> PlatformRun:
         """The settled run of a request; one that a journal names may be of any organization too."""
-        organization_id = parse_name("run", run, RUN).organization_id if isinstance(run, str) else None
+        organization_id = parse_name("run", run, RUN_NAME).organization_id if isinstance(run, str) else None
         return await self._wait(self._reader.waited(run, organization_id=organization_id))
 
     async def look_up(
@@ -77,14 +121,20 @@ class InvocationJobs:
         """What became of a lost start."""
         return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
-    def id_of(self, run: PlatformRun | StartedRun) -> str:
-        """The run's full name."""
-        return run.name
-
-    def dump(self, run: PlatformRun | StartedRun) -> bytes:
-        """The run as JSON."""
-        return msgspec.json.encode(run)
-
     def load(self, content: bytes) -> PlatformRun:
-        """The run again."""
-        return _RUN.decode(content)
+        """The run again, from its JSON."""
+        return RUN.decode(content)
+
+
+def _in_order(value: Any) -> Any:
+    """A value as the API writes it, the members of sets and dictionaries in one order."""
+    if isinstance(value, list):
+        return [_in_order(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ordered = {name: _in_order(member) for name, member in value.items()}
+    for kind, members in (("set", "items"), ("dictionary", "entries")):
+        content = ordered.get(kind)
+        if isinstance(content, dict) and isinstance(content.get(members), list):
+            content[members] = sorted(content[members], key=_encode)
+    return ordered

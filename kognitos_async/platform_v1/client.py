@@ -253,23 +253,39 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         run_timeout: float | None = None,
         absence_delay: float = 5.0,
+        rerun: Collection[RunState | str] = (),
+        recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun | StartedRun]]]:
         """An async context manager over an async iterator of outcomes, in the order of completion.
 
-        Invokes for each of `requests`, which are read no further ahead than `max_in_flight` and may be
-        endless, and waits for each as `wait_for_run` does, at most `run_timeout` seconds. At most
-        `max_in_flight` are unsettled at a time. A failure is an outcome of its own and stops no other run;
-        when the organization is full or the rate short, starts wait. Leaving the block stops starting and
-        waiting; runs go on.
+        Invokes for each of `requests` and waits for it as `wait_for_run` does, at most `run_timeout`
+        seconds. `requests` are read no further ahead than `max_in_flight`, may be endless, and are encoded
+        as they are read: what is sent is what was recorded. At most `max_in_flight` are unsettled at a time.
+        A failure is an outcome of its own and stops no other run.
+
+        Starts wait while the organization is full or the API cannot be reached, with one probe at a time
+        after 0.5 s, at most 15 s (a WARNING says so), and while a 429 pauses the client. What concerns all
+        starts ends the job: a refused key (401, 403), a Retry-After above `RetryPolicy.retry_after_limit`,
+        an API that was never reached within a minute. Then nothing more is started, the runs that were are
+        awaited, and the iterator raises the error; the same call goes on later. Leaving the block stops
+        starting and waiting; starts under way finish and are recorded first, and runs go on.
 
         With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
-        on: settled runs are not run again but yielded with `resumed`, and started ones are awaited. Nothing
-        marks an invocation, so one whose outcome is not known is looked up by time, stage and inputs no
-        sooner than `absence_delay` seconds later, adopted if exactly one run can be it, and otherwise an
-        outcome with `StartUncertainError`; it is never sent twice. Requests without a `name` must differ.
+        on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
+        whose outcome is not known is looked up no sooner than `absence_delay` seconds later. Nothing marks an
+        invocation: it is taken for the one only when its time, inputs and who started it all allow it, and
+        never sent twice; else its outcome is a `StartUncertainError`, until `Journal.resolve` decides. A run
+        that awaited guidance is read again. Names tell requests apart and must be unique; requests without
+        one must differ. They may come in another order, be more or fewer, and one that never started may
+        have changed. The second of two of a name, and a changed one that has a run, are outcomes with a
+        `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
 
-        The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
-        be written, and what iterating `requests` raises.
+        `rerun` starts requests again whose run settled in one of these states; `recheck` reads those runs
+        again that settled in a state a person can change (awaiting_guidance, stopped) and waits for them.
+        Every run of a request stays on record.
+
+        The iterator raises `JournalError` when the journal is of the other API, damaged, in use, deleted
+        meanwhile or cannot be written, and what iterating `requests` raises.
         """
         arguments = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
 
@@ -280,10 +296,12 @@ class PlatformClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            InvocationJobs(self.automations, self._look_ups, self._reader, self._scope, wait),
+            InvocationJobs(self._sender, self._look_ups, self._reader, self._scope, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,
             journal=journal,
             absence_delay=absence_delay,
+            rerun=rerun,
+            recheck=recheck,
         )

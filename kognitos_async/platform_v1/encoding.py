@@ -117,6 +117,12 @@ class _Record(msgspec.Struct, frozen=True):
 _RECORD = msgspec.json.Decoder(_Record)
 
 
+def invocation_of(record: bytes) -> Invocation:
+    """The invocation that a journal's record stands for."""
+    known = _RECORD.decode(record)
+    return Invocation(parse_name("automation", known.automation, AUTOMATION), str(known.stage), known.inputs)
+
+
 def request_of(record: bytes, name: str | None) -> InvokeRequest:
     """The request that a journal's record stands for."""
     known = _RECORD.decode(record)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.messages import decoder_for
+from kognitos_async.bulk.ledger import REST_V2
+from kognitos_async.bulk.types import EncodedStart
+from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
-from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, Stage
+from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, RunStatus, Stage
+from kognitos_async.uncertain_start import started
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from kognitos_async.rest_v2.look_up import LookUps
-    from kognitos_async.rest_v2.runs import Runs
     from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
-    from kognitos_async.uncertain_start import LookUp
+    from kognitos_async.uncertain_start import BeforeSend, LookUp
+    from kognitos_async.waiting.recent_starts import RecentStarts
 
 
 class _StartBody(msgspec.Struct, frozen=True):
@@ -32,45 +37,79 @@ class _StartBody(msgspec.Struct, frozen=True):
 
 
 _BODY = decoder_for(_StartBody)
-_RUN = decoder_for(Run)
+RUN = decoder_for(Run)
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+def request_of_body(record: bytes) -> RunRequest:
+    """The request that a body starts."""
+    body = _BODY.decode(record)
+    return RunRequest(
+        process_id=body.process_id,
+        name=body.name,
+        stage=body.stage,
+        inputs=body.inputs,
+        file_ids=body.file_ids,
+        agent_id=body.agent_id,
+    )
 
 
 class RunJobs:
     """Starts, waits for, looks up and stores the runs of one `run_many`."""
 
+    api = REST_V2
+    unfinished: Collection[str] = ()
+    changeable: Collection[str] = (RunStatus.EXCEPTION,)
+
     def __init__(
         self,
-        runs: Runs,
+        sender: Sender,
         scope: Scope,
+        recent: RecentStarts,
         look_ups: LookUps,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
-        self._runs = runs
+        self._sender = sender
         self._scope = scope
+        self._recent = recent
         self._look_ups = look_ups
         self._follow = follow
 
-    def encode(self, request: RunRequest) -> tuple[str, bytes]:
-        """The request's name and the body that starts it."""
+    def encode(self, request: RunRequest) -> EncodedStart:
+        """The request as the body that starts it."""
         if not isinstance(request, RunRequest):
             raise TypeError(f"requests must yield RunRequest, got {type(request).__name__}")
-        return request.name, encode_start(request, self._scope.agent(request.agent_id))
+        body = encode_start(request, self._scope.agent(request.agent_id))
+        return EncodedStart(request.name, body, self.fingerprint(body))
 
-    def decode(self, name: str, content: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for bodies with equal inputs, whatever their order."""
+        body = _BODY.decode(record)
+        if body.inputs is not None:
+            inputs = sorted(body.inputs, key=lambda item: item.name)
+            body = msgspec.structs.replace(body, inputs=tuple(inputs))
+        return hashlib.sha256(_encode_sorted(body)).digest()[:16]
+
+    def decode(self, name: str, record: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it
         """The request that a body starts."""
-        body = _BODY.decode(content)
-        return RunRequest(
-            process_id=body.process_id,
-            name=body.name,
-            stage=body.stage,
-            inputs=body.inputs,
-            file_ids=body.file_ids,
-            agent_id=body.agent_id,
-        )
+        return request_of_body(record)
 
-    async def start(self, request: RunRequest) -> Run:
-        """The run just started; `CapacityError` at once when there is no room."""
-        return await self._runs.start_request(request, wait_for_room=False)
+    async def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Run:
+        """The run just started, in one attempt; every refusal is raised at once."""
+        sent = Request("POST", "/runs", record, repeatable=False, starts_run=True, waits_for_capacity=False)
+        with self._look_ups.under_way(request):
+            answer = await started(
+                self._sender.clock,
+                lambda about_to_send: self._sender.send(
+                    sent, RUN, before_send=about_to_send, attempts=self._sender.single_attempt()
+                ),
+                what=repr(request.name),
+                asked=request,
+                before_send=before_send,
+            )
+            self._look_ups.note(request, answer)
+        self._recent.note(answer.value.id)
+        return answer.value
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:
         """The settled run of a request."""
@@ -87,14 +126,6 @@ class RunJobs:
         """What became of a lost start."""
         return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
-    def id_of(self, run: Run) -> str:
-        """The run's id."""
-        return run.id
-
-    def dump(self, run: Run) -> bytes:
-        """The run as JSON."""
-        return msgspec.json.encode(run)
-
     def load(self, content: bytes) -> Run:
-        """The run again."""
-        return _RUN.decode(content)
+        """The run again, from its JSON."""
+        return RUN.decode(content)

@@ -109,7 +109,7 @@ class KognitosClient(BaseClient):
             trace_configs=trace_configs,
         )
         self._scope = scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
-        recent = RecentStarts()
+        self._recent = recent = RecentStarts()
         self._reader = RunReader(self._sender, recent)
         self._look_ups = LookUps(self._sender, scope, self._reader, OwnStarts())
         self.runs = Runs(self._sender, scope, poll, self._reader, recent, self._look_ups)
@@ -195,23 +195,38 @@ class KognitosClient(BaseClient):
         poll: PollPolicy | None = None,
         run_timeout: float | None = None,
         absence_delay: float = 5.0,
+        rerun: Collection[RunStatus | str] = (),
+        recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[RunRequest, Run]]]:
         """An async context manager over an async iterator of outcomes, in the order of completion.
 
-        Starts a run for each of `requests`, which are read no further ahead than `max_in_flight` and may be
-        endless, and waits for each as `wait_for_run` does, at most `run_timeout` seconds. At most
-        `max_in_flight` are unsettled at a time. A failure is an outcome of its own and stops no other run;
-        when the organization is full or the rate short, starts wait. Leaving the block stops starting and
-        waiting; runs go on.
+        Starts a run for each of `requests` and waits for it as `wait_for_run` does, at most `run_timeout`
+        seconds. `requests` are read no further ahead than `max_in_flight`, may be endless, and are encoded
+        as they are read: what is sent is what was recorded. At most `max_in_flight` are unsettled at a time.
+        A failure is an outcome of its own and stops no other run.
+
+        Starts wait while the organization is full or the API cannot be reached, with one probe at a time
+        after 0.5 s, at most 15 s (a WARNING says so), and while a 429 pauses the client. What concerns all
+        starts ends the job: a refused key (401, 403), a Retry-After above `RetryPolicy.retry_after_limit`,
+        an API that was never reached within a minute. Then nothing more is started, the runs that were are
+        awaited, and the iterator raises the error; the same call goes on later. Leaving the block stops
+        starting and waiting; starts under way finish and are recorded first, and runs go on.
 
         With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
         on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
         whose outcome is not known is looked up by its name no sooner than `absence_delay` seconds later and
-        sent again only when certainly absent. Names must then be unique; the second of two is an outcome
-        with a `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
+        sent again only when certainly absent; else its outcome is a `StartUncertainError`, until
+        `Journal.resolve` decides. Names tell requests apart and must be unique: they may come in another
+        order, be more or fewer, and one that never started may have changed. The second of two of a name,
+        and a changed one that has a run, are outcomes with a `JournalError`. Without a journal an uncertain
+        start is an outcome with `StartUncertainError`.
 
-        The iterator raises `JournalError` when the journal is of other requests, damaged, in use or cannot
-        be written, and what iterating `requests` raises.
+        `rerun` starts requests again whose run settled in one of these statuses; `recheck` reads those runs
+        again that settled in a status a person can change (Exception) and waits for them. Every run of a
+        request stays on record.
+
+        The iterator raises `JournalError` when the journal is of the other API, damaged, in use, deleted
+        meanwhile or cannot be written, and what iterating `requests` raises.
         """
         arguments = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
 
@@ -222,12 +237,14 @@ class KognitosClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            RunJobs(self.runs, self._scope, self._look_ups, wait),
+            RunJobs(self._sender, self._scope, self._recent, self._look_ups, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,
             journal=journal,
             absence_delay=absence_delay,
+            rerun=rerun,
+            recheck=recheck,
         )
 
     async def run_and_wait(

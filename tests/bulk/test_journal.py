@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 
-from kognitos_async import JournalError, PollPolicy, RetryPolicy, RunRequest, StartUncertainError
-from kognitos_async.bulk.journal import DuplicateNameError, Journal, settled_runs, summary
+from kognitos_async import Journal, JournalError, PollPolicy, RetryPolicy, RunRequest, StartUncertainError
+from kognitos_async.bulk.ledger import ChangedRequestError, DuplicateNameError
+from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests import unmeasured
+from tests.bulk.journals import RunRecord, summary, writer
 
 QUICK = {
     "poll": PollPolicy(initial=0.02, maximum=0.05),
@@ -33,49 +35,84 @@ def requests_of(server, count):
 
 
 def encoded(server, request):
-    from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415
-
-    return encode_start(request, server.agent_id)
+    client = server.client()
+    start = RunJobs(client._sender, client._scope, None, None, None).encode(request)
+    return start.record, start.content
 
 
 async def test_the_states_of_an_entry(tmp_path):
     """Planned, starting, started, settled: each is on disk when its call returns, and found again."""
     path = tmp_path / "j"
+    run = RunRecord("r1", "Exception")
     steps = (
-        (lambda j, e: j.starting(e, 12.5), ("starting", 1, 12.5, None, None)),
-        (lambda j, e: j.not_started(e), ("planned", 1, None, None, None)),
-        (lambda j, e: j.starting(e, 13.5), ("starting", 2, 13.5, None, None)),
-        (lambda j, e: j.started(e, "r1"), ("started", 2, 13.5, "r1", None)),
-        (lambda j, e: j.settled(e, b"{}"), ("settled", 2, 13.5, "r1", b"{}")),
+        (lambda j: j.about_to_send("a", 1, b"{1}"), ("starting", 1, b"{1}", None, None, None)),
+        (lambda j: j.not_sent("a"), ("planned", 1, None, None, None, None)),
+        (lambda j: j.about_to_send("a", 2, b"{2}"), ("starting", 2, b"{2}", None, None, None)),
+        (lambda j: j.started("a", run), ("started", 2, b"{2}", "r1", None, None)),
+        (
+            lambda j: j.settled("a", run),
+            ("settled", 2, b"{2}", "r1", "Exception", b'{"id":"r1","status":"Exception"}'),
+        ),
+        (lambda j: j.again("a"), ("planned", 2, None, None, None, None)),
     )
     for step, expected in steps:
-        async with Journal(path) as journal:
-            await step(journal, await journal.plan("a", b"1"))
-        async with Journal(path) as journal:
-            assert journal.resumed
-            entry = await journal.plan("a", b"1")
-        assert entry[3:] == expected
-    assert summary(path) == {"planned": 0, "starting": 0, "started": 0, "settled": 1}
-    assert list(settled_runs(path)) == [b"{}"]
-    for look in (summary, lambda missing: list(settled_runs(missing))):
-        with pytest.raises(JournalError, match="no journal"):
-            look(tmp_path / "elsewhere")
-    assert not (tmp_path / "elsewhere").exists()
+        async with writer(path) as journal:
+            await journal.begin("a", b"1")
+            await step(journal)
+        async with writer(path) as journal:
+            entry = await journal.begin("a", b"1")
+            assert (*entry[3:5], *entry[6:10]) == expected
+            assert (entry.since is None) == (entry.state == "planned")
+    assert summary(path) == {"planned": 1, "starting": 0, "started": 0, "settled": 0}
+    with Journal(path) as journal:
+        [entry] = journal.entries()
+        assert [msgspec.json.decode(run) for run in entry.earlier_json] == [
+            {"id": "r1", "status": "Exception"}
+        ]
 
 
-async def test_a_name_given_twice_and_another_content_are_refused(tmp_path):
-    """The second of two names raises, as do another request of that name and a job of other requests."""
+async def test_the_time_of_the_first_start_in_doubt_is_kept(tmp_path):
+    """A start that follows one in doubt does not move it; one that certainly did nothing takes it away."""
+    async with writer(tmp_path / "j") as journal:
+        await journal.begin("a", b"1")
+        await journal.about_to_send("a", 1)
+        with Journal(tmp_path / "j") as reader:
+            [first] = reader.entries()
+            await journal.about_to_send("a", 2)
+            assert [entry.since for entry in reader.entries()] == [first.since]
+            await journal.not_sent("a")
+            assert [entry.since for entry in reader.entries()] == [None]
+
+
+async def test_names_and_contents_tell_what_is_the_same(tmp_path):
+    """In any order, fewer or more; what has no run may change, what has one may not; no name twice."""
     path = tmp_path / "j"
-    async with Journal(path) as journal:
-        await journal.plan("a", b"1")
+    async with writer(path) as journal:
+        for name in ("planned", "started"):
+            await journal.begin(name, b"1")
+        await journal.about_to_send("started", 1)
+        await journal.started("started", RunRecord("r1"))
         with pytest.raises(DuplicateNameError):
-            await journal.plan("a", b"1")
-    async with Journal(path) as journal:
-        with pytest.raises(JournalError, match="another request"):
-            await journal.plan("a", b"2")
-    async with Journal(path) as journal:
-        with pytest.raises(JournalError, match="other requests"):
-            await journal.plan("b", b"1")
+            await journal.begin("planned", b"1")
+    async with writer(path) as journal:
+        assert (await journal.begin("new", b"1")).state == "planned"
+        with pytest.raises(
+            ChangedRequestError, match="another request of the name 'started', which is started"
+        ):
+            await journal.begin("started", b"2")
+        assert (await journal.begin("planned", b"2")).request == b"2"
+    async with writer(path) as journal:
+        assert (await journal.begin("planned", b"2")).request == b"2"
+        assert (await journal.begin("started", b"1")).run_id == "r1"
+
+
+async def test_a_planned_request_is_on_disk_soon_without_a_step_behind_it(tmp_path):
+    """Without waiting for the job's end, so that a reader sees what waits."""
+    async with writer(tmp_path / "j") as journal:
+        await journal.begin("a", b"1")
+        async with asyncio.timeout(5):
+            while summary(tmp_path / "j")["planned"] != 1:  # noqa: ASYNC110 - nothing tells otherwise
+                await asyncio.sleep(0.01)
 
 
 async def test_settled_runs_come_back_without_requests(tmp_path):
@@ -95,10 +132,10 @@ async def test_started_runs_are_awaited_even_if_the_input_is_shorter(tmp_path):
     async with KognitosServer(schedule=Schedule.fixed(0.05)) as server:
         path = tmp_path / "j"
         request = requests_of(server, 1)[0]
-        async with Journal(path) as journal:
-            entry = await journal.plan(request.name, encoded(server, request))
-            await journal.starting(entry, time.time())
-            await journal.started(entry, server.add_run(name=request.name).id)
+        async with writer(path) as journal:
+            await journal.begin(request.name, *encoded(server, request))
+            await journal.about_to_send(request.name, 1)
+            await journal.started(request.name, server.add_run(name=request.name))
         (outcome,) = await outcomes_of(server, [], path)
         assert outcome.run.settled
         assert outcome.resumed
@@ -112,9 +149,9 @@ async def test_an_uncertain_start_of_an_earlier_process(tmp_path, exist, starts)
     async with KognitosServer(schedule=Schedule.fixed(0.02)) as server:
         path = tmp_path / "j"
         request = requests_of(server, 1)[0]
-        async with Journal(path) as journal:
-            entry = await journal.plan(request.name, encoded(server, request))
-            await journal.starting(entry, time.time())
+        async with writer(path) as journal:
+            await journal.begin(request.name, *encoded(server, request))
+            await journal.about_to_send(request.name, 1)
         for _ in range(exist):
             server.add_run(name=request.name)
         began = time.monotonic()
@@ -144,20 +181,20 @@ async def test_an_uncertain_start_whose_list_cannot_be_read(tmp_path):
 
 async def refused(path, match):
     with pytest.raises(JournalError, match=match):
-        async with Journal(path):
+        async with writer(path):
             pass
 
 
 async def test_files_that_are_no_journal_are_left_as_they_are(tmp_path):
     """Garbage, another SQLite file, a newer version and truncated journals: refused, not a byte changed."""
-    async with Journal(tmp_path / "good") as journal:
+    async with writer(tmp_path / "good") as journal:
         for number in range(200):
-            await journal.plan(f"name {number}", b"x" * 100)
+            await journal.begin(f"name {number}", b"x" * 100)
     good = (tmp_path / "good").read_bytes()
     with sqlite3.connect(tmp_path / "other") as database:
         database.execute("CREATE TABLE t (x)")
     database.close()
-    newer = good[:60] + (2).to_bytes(4, "big") + good[64:]
+    newer = good[:60] + (3).to_bytes(4, "big") + good[64:]
     cases = {"garbage": b"hello" * 100, "newer": newer}
     cases |= {f"cut{n}": good[:n] for n in (0, 1, 50, 100, 4096, 5000, len(good) - 4096)}
     for name, content in cases.items():
@@ -166,19 +203,6 @@ async def test_files_that_are_no_journal_are_left_as_they_are(tmp_path):
         before = (tmp_path / name).read_bytes()
         await refused(tmp_path / name, "journal")
         assert (tmp_path / name).read_bytes() == before, name
-
-
-async def test_a_journal_in_use_by_another_process_is_refused(tmp_path):
-    """JournalError that says so, as long as the other holds it."""
-    path = tmp_path / "j"
-    async with Journal(path) as journal:
-        await journal.plan("a", b"1")
-        code = f"from kognitos_async.bulk.journal import summary; summary({str(path)!r})"
-        other = subprocess.run(  # noqa: ASYNC221
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
-    assert "in use by another process" in other.stderr
-    assert summary(path)["planned"] == 1
 
 
 async def test_a_missing_folder_and_a_missing_journal(tmp_path):
@@ -213,16 +237,21 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
 
 
 async def test_what_other_entries_hold_is_told_apart(tmp_path):
-    """Runs recorded for others, and whether an equal request is in doubt as well."""
-    async with Journal(tmp_path / "j") as journal:
+    """All runs on record, earlier ones too, and whether an equal request is in doubt as well."""
+    async with writer(tmp_path / "j") as journal:
         first, equal, other = [
-            await journal.plan(name, content) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
+            await journal.begin(name, content) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
         ]
-        await journal.started(equal, "r2")
+        await journal.started("b", RunRecord("r2"))
         assert await journal.others(first) == ({"r2"}, False)
-        assert await journal.others(equal) == (set(), False)
-        await journal.starting(other, 1.0)
-        assert not (await journal.others(first)).in_doubt
-        await journal.starting(equal, 1.0)
+        await journal.settled("b", RunRecord("r2"))
+        await journal.again("b")
+        await journal.started("b", RunRecord("r3"))
+        await journal.about_to_send("c", 1)
+        assert await journal.others(first) == ({"r2", "r3"}, False)
+        await journal.about_to_send("b", 1)
         assert (await journal.others(first)).in_doubt
         assert not (await journal.others(equal)).in_doubt
+        assert not (await journal.others(other)).in_doubt
+    async with writer(tmp_path / "j") as journal:
+        assert (await journal.others(first)).run_ids == {"r2", "r3"}

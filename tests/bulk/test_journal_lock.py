@@ -1,4 +1,4 @@
-"""A journal in use stays locked whatever this process does with it."""
+"""A journal is written by one job at a time and may be read by anybody meanwhile."""
 
 from __future__ import annotations
 
@@ -7,28 +7,70 @@ import sys
 
 import pytest
 
-from kognitos_async import JournalError
-from kognitos_async.bulk.journal import Journal, summary
+from kognitos_async import Journal, JournalError
+from tests.bulk.journals import RunRecord, record, summary, writer
 
-OPEN = "import sys; from kognitos_async.bulk.journal import summary; summary(sys.argv[1])"
+WRITE = (
+    "import asyncio, sys; from tests.bulk.journals import record; asyncio.run(record(sys.argv[1], 'other'))"
+)
+READ = "import sys; from tests.bulk.journals import summary; print(summary(sys.argv[1]))"
 
 
-async def elsewhere(path) -> tuple[int | None, str]:
+async def elsewhere(code, path) -> tuple[int | None, str]:
     job = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OPEN, str(path), stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        code,
+        str(path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
-    _, errors = await job.communicate()
-    return job.returncode, errors.decode()
+    said, _ = await job.communicate()
+    return job.returncode, said.decode()
 
 
-async def test_a_second_look_from_this_process_lets_no_other_in(tmp_path):
-    """Refused here, the journal is still refused to another process, and free for both afterwards."""
+async def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
+    """Here and in another process; what readers of this process open and close lets no writer in."""
     path = tmp_path / "job"
-    async with Journal(path):
+    async with writer(path) as journal:
+        await journal.begin("a", b"1")
+        await journal.about_to_send("a", 1)
         with pytest.raises(JournalError, match="in use by this process"):
-            summary(path)
-        code, errors = await elsewhere(path)
-        assert code
-        assert "in use by another process" in errors
-    assert summary(path)["planned"] == 0
-    assert (await elsewhere(path))[0] == 0
+            await record(path, "b")
+        for _ in range(2):
+            assert summary(path)["starting"] == 1
+            code, said = await elsewhere(READ, path)
+            assert (code, "'starting': 1" in said) == (0, True), said
+            code, said = await elsewhere(WRITE, path)
+            assert code
+            assert "in use by another process" in said
+        with pytest.raises(JournalError, match="in use by this process"):
+            await Journal(path).resolve("a", "not started")
+    assert (await elsewhere(WRITE, path))[0] == 0
+    assert summary(path) == {"planned": 0, "starting": 1, "started": 0, "settled": 1}
+
+
+async def test_a_reader_never_sees_half_a_step_nor_stops_the_writer(tmp_path):
+    """A thousand steps beside a reader that reads all the time: counts only grow, and no step fails."""
+    path = tmp_path / "job"
+    async with writer(path) as journal:
+        await journal.begin("first", b"1")
+        await journal.about_to_send("first", 1)
+
+        async def steps():
+            for number in range(300):
+                name = f"n{number}"
+                await journal.begin(name, b"1")
+                await journal.about_to_send(name, 1)
+                await journal.started(name, RunRecord(name))
+
+        writing = asyncio.create_task(steps())
+        seen = []
+        async with Journal(path) as reader:
+            while not writing.done():
+                seen.append(await asyncio.to_thread(reader.summary))
+        await writing
+    totals = [sum(counts.values()) for counts in seen]
+    assert totals == sorted(totals)
+    assert len(set(totals)) > 3
+    assert summary(path)["started"] == 300

@@ -17,14 +17,15 @@ from kognitos_async import (
     KognitosClient,
     NotFoundError,
     PollPolicy,
-    RateLimitError,
     RetryPolicy,
     RunRequest,
     StartUncertainError,
 )
-from kognitos_async.bulk.journal import DuplicateNameError, Journal, summary
+from kognitos_async.bulk.group_commit import GroupCommit
+from kognitos_async.bulk.ledger import ChangedRequestError, DuplicateNameError
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.bulk.journals import summary, writer
 
 POLL = PollPolicy(initial=0.02, maximum=0.05)
 RETRY = RetryPolicy(base_delay=0.01, max_delay=0.05)
@@ -278,35 +279,30 @@ async def test_the_second_of_two_names_is_an_outcome(tmp_path):
             assert names(server) == [r.name for r in requests]
 
 
-async def test_a_journal_of_other_requests_ends_the_job(tmp_path):
-    """The iterator raises JournalError, and nothing is started or recorded."""
+async def test_other_requests_are_added_and_a_changed_one_is_an_outcome(tmp_path):
+    """What is new runs; a name whose run exists with other inputs is refused by itself, nothing else is."""
     async with site() as server:
         await outcomes_of(server, requests_of(server, 3), tmp_path / "j")
-        seen = server.count()
-        with pytest.raises(JournalError, match="other requests"):
-            await outcomes_of(server, requests_of(server, 3, first=50), tmp_path / "j")
-        changed = [RunRequest(process_id=server.process.id, name="run 0", inputs={"n": "changed"})]
-        with pytest.raises(JournalError, match="another request"):
-            await outcomes_of(server, changed, tmp_path / "j")
-        assert server.count() == seen
-        assert recorded(tmp_path / "j", "settled") == {"run 0", "run 1", "run 2"}
-        assert recorded(tmp_path / "j", "planned", "starting", "started") == set()
+        changed = RunRequest(process_id=server.process.id, name="run 0", inputs={"n": "changed"})
+        got = await outcomes_of(server, [changed, *requests_of(server, 2, first=50)], tmp_path / "j")
+        assert {o.request.name: type(o.error) for o in got} == {
+            "run 0": ChangedRequestError,
+            "run 50": type(None),
+            "run 51": type(None),
+        }
+        assert recorded(tmp_path / "j", "settled") == {"run 0", "run 1", "run 2", "run 50", "run 51"}
+        assert server.duplicates() == {}
 
 
-async def test_a_pause_beyond_the_limit_is_an_outcome(tmp_path):
-    """RateLimitError, no run, and the next call starts it."""
+async def test_a_corrected_request_runs_after_a_refusal(tmp_path):
+    """What certainly never started may change; what is sent is the corrected request."""
     async with site() as server:
-        requests = requests_of(server, 3)
-        server.misbehave("create_run", faults.rate_limited(3600))
-        retry = RetryPolicy(base_delay=0.01, max_delay=0.05, retry_after_limit=1.0)
-        got = await outcomes_of(server, requests, tmp_path / "j", retry=retry, max_in_flight=1)
-        (refused,) = [o for o in got if o.error is not None]
-        assert isinstance(refused.error, RateLimitError)
-        assert refused.error.retry_after == 3600
-        assert refused.run is None
-        got = await outcomes_of(server, requests, tmp_path / "j", retry=retry)
-        assert all(o.error is None for o in got)
-        assert names(server) == [r.name for r in requests]
+        server.misbehave("create_run", faults.answer(400, b'{"message": "no"}'))
+        await outcomes_of(server, requests_of(server, 1), tmp_path / "j")
+        [corrected] = [RunRequest(process_id=server.process.id, name="run 0", inputs={"n": "right"})]
+        (outcome,) = await outcomes_of(server, [corrected], tmp_path / "j")
+        assert (outcome.error, outcome.attempts, outcome.resumed) == (None, 2, True)
+        assert [dict(run.inputs) for run in server.runs.values()] == [{"n": "right"}]
 
 
 @pytest.mark.parametrize("journal", [True, False])
@@ -333,18 +329,18 @@ async def test_a_full_organization_is_never_overfilled(tmp_path, journal):
 @pytest.mark.parametrize("good", [0, 1, 2, 5, 12])
 async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeypatch, good):
     """JournalError from the iterator, nothing runs that is not recorded, and the same call goes on."""
-    commit, left = Journal._commit, [good]
+    take, left = GroupCommit._take, [good]
 
-    def failing(self, steps):
+    def failing(self, batch, open_since):
         if not left[0]:
             raise JournalError("the disk is full")
         left[0] -= 1
-        return commit(self, steps)
+        return take(self, batch, open_since)
 
     async with site() as server:
         requests = requests_of(server, 30)
         with monkeypatch.context() as patch:
-            patch.setattr(Journal, "_commit", failing)
+            patch.setattr(GroupCommit, "_take", failing)
             with pytest.raises(JournalError, match="disk is full"):
                 await outcomes_of(server, requests, tmp_path / "j", max_in_flight=5)
         assert not of_the_library()
@@ -421,7 +417,7 @@ async def test_cancelling_leaves_no_task_and_closes_the_file(tmp_path, runs_seen
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not of_the_library()
-        async with Journal(tmp_path / "j"):
+        async with writer(tmp_path / "j"):
             pass
         assert set(names(server)) <= recorded(tmp_path / "j", "starting", "started")
     async with server:
@@ -460,7 +456,7 @@ async def test_resuming_a_large_settled_job_needs_no_memory(tmp_path):
         for number in range(count):
             yield RunRequest(process_id=process, name=f"run {number}", inputs={"n": number})
 
-    async with Journal(path):
+    async with writer(path):
         pass
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.executemany(

@@ -31,13 +31,14 @@ from tests import unmeasured
 PACKAGE = Path(kognitos_async.__file__).parent
 
 PUBLIC = """
-    SETTLED FileSource FileUpload Files Health JournalError KognitosClient KognitosError Page Pager
+    SETTLED FileSource FileUpload Files Health Journal JournalEntry JournalError KognitosClient KognitosError
+    Page Pager
     PollPolicy Process Processes RetryPolicy Run RunInput RunOutcome RunOutput RunRequest RunStatus
     Runs Stage UploadedFile APIStatusError AuthenticationError AwaitingGuidanceError BadRequestError
     CapacityError ClientClosedError ConfigurationError ConflictError DecodeError NotFoundError
     NotSentError OutcomeUnknownError MirrorError SyncResult PaginationError PermissionDeniedError
     RateLimitError RunError RunExceptionError RunFailedError RunStoppedError ServerError
-    StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
+    StartLedger StartUncertainError TransportError UnknownStatusError UploadError WaitTimeoutError __version__
     RunHandle shared_client shared_platform_client
     PlatformClient PlatformRun RunState SETTLED_STATES StartedRun InvokeRequest AutomationStage
     Download F Filter FileRef PresignedUrl file_ref Table UnknownValue from_value to_value
@@ -105,6 +106,8 @@ SIGNATURES = {
         "*poll": NONE,
         "*run_timeout": NONE,
         "*absence_delay": 5.0,
+        "*rerun": (),
+        "*recheck": False,
     },
     Processes.list: {"*agent_id": NONE, "*limit": 100, "*continuation_token": NONE},
     Processes.get: {"process_id": ..., "*agent_id": NONE},
@@ -223,8 +226,12 @@ LAYERS = [
     "mirror.sqlite_store mirror.duckdb_store mirror.parquet_store",
     "mirror.store",
     "mirror.sync",
-    "bulk.types bulk.admission bulk.journal_file",
-    "bulk.journal",
+    "bulk.admission bulk.ledger bulk.file_lock",
+    "bulk.types bulk.journal_errors",
+    "bulk.journal_schema",
+    "bulk.journal_file",
+    "bulk.group_commit",
+    "bulk.journal_writer",
     "bulk.one_request",
     "bulk.job",
     "base_client",
@@ -255,6 +262,7 @@ LAYERS = [
     "platform_v1.exceptions platform_v1.files platform_v1.books platform_v1.analytics",
     "platform_v1.bulk",
     "platform_v1.client",
+    "bulk.journal",
     "shared_clients",
     "__init__",
     "testing",

@@ -1,0 +1,62 @@
+"""A lock on one byte of a file, held until it is given back or the process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+import sys
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+"""What a file system without locks answers."""
+_LOCK_BYTE = 0x4001_0000
+"""Behind the bytes that SQLite locks."""
+
+if sys.platform == "win32":
+
+    def lock(descriptor: int) -> None:
+        """Lock the byte, or raise OSError."""
+        os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def unlock(descriptor: int) -> None:
+        """Give the lock back."""
+        os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
+        with contextlib.suppress(OSError):
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    _OPEN_FILE_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+    """Linux: a lock of the open file, which other descriptors of the process, SQLite's, cannot drop."""
+
+    def lock(descriptor: int) -> None:
+        """Lock the byte, or raise OSError. SQLite's kind of lock is tried too: without it nothing works."""
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LOCK_BYTE + 1)
+        if not _set_open_file_lock(descriptor, fcntl.F_WRLCK):
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCK_BYTE)
+
+    def unlock(descriptor: int) -> None:
+        """Give the lock back."""
+        with contextlib.suppress(OSError):
+            if not _set_open_file_lock(descriptor, fcntl.F_UNLCK):
+                fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, _LOCK_BYTE)
+
+    def _set_open_file_lock(descriptor: int, kind: int) -> bool:
+        """Whether the system knows such locks."""
+        if _OPEN_FILE_LOCK is None:
+            return False
+        try:
+            fcntl.fcntl(
+                descriptor, _OPEN_FILE_LOCK, struct.pack("hhqqi0q", kind, os.SEEK_SET, _LOCK_BYTE, 1, 0)
+            )
+        except OSError as problem:
+            if problem.errno == errno.EINVAL:
+                return False
+            raise
+        return True

@@ -1,0 +1,173 @@
+"""One thread that takes the steps of many tasks and commits them together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import anyio
+
+from kognitos_async.bulk.journal_errors import explained
+from kognitos_async.errors import JournalError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kognitos_async.bulk.journal_file import JournalFile
+
+T = TypeVar("T")
+
+_HOLD = 0.05
+"""Seconds that steps which need not be on disk wait for one that must be, to share its commit."""
+
+
+class _Step(NamedTuple):
+    work: Callable[[sqlite3.Connection], Any]
+    result: asyncio.Future[Any]
+    durable: bool
+
+
+class GroupCommit:
+    """Takes steps in one thread. Those asked for while a commit is under way share the next one.
+
+    After a step or a commit that failed every later one fails with the same `JournalError`: what comes
+    behind a hole must not be recorded either.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kognitos-journal")
+        self._loop = asyncio.get_running_loop()
+        self._file: JournalFile | None = None
+        self._database: sqlite3.Connection | None = None
+        self._failure: JournalError | None = None
+        self._queue: list[_Step] = []
+        self._guard = threading.Lock()
+        self._arrived = threading.Event()
+        self._draining = False
+
+    async def open(self, prepare: Callable[[], tuple[JournalFile, sqlite3.Connection]]) -> None:
+        """Open the database in the thread; `close` it even if this fails."""
+
+        def work() -> None:
+            self._file, self._database = prepare()
+
+        await self._loop.run_in_executor(self._thread, work)
+
+    async def close(self) -> None:
+        """Commit what is open and close the database, however often the caller is cancelled."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._loop.run_in_executor(self._thread, self._close)
+            finally:
+                self._thread.shutdown(wait=False)
+
+    async def do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
+        """What `work` returns, on disk if `durable`; otherwise on disk a moment later.
+
+        It is done even if the caller is cancelled. What `work` has written when it raises `JournalError`
+        stays.
+        """
+        result: asyncio.Future[T] = self._loop.create_future()
+        with self._guard:
+            self._queue.append(_Step(work, result, durable))
+            idle, self._draining = not self._draining, True
+        if idle:
+            self._thread.submit(self._drain)
+        else:
+            self._arrived.set()
+        return await result
+
+    # In the thread
+
+    def _close(self) -> None:
+        if self._file is None or self._database is None:
+            return
+        try:
+            if self._database.in_transaction and self._failure is None:
+                with explained(self._path):
+                    self._database.commit()
+        finally:
+            try:
+                self._file.disconnect(self._database)
+            finally:
+                self._file.close()
+
+    def _drain(self) -> None:
+        """Take the steps that wait, batch by batch, until there are none and all is on disk."""
+        open_since: float | None = None
+        while True:
+            with self._guard:
+                batch, self._queue = self._queue, []
+                if not batch and open_since is None:
+                    self._draining = False
+                    return
+                self._arrived.clear()
+            try:
+                open_since = self._take(batch, open_since)
+            except JournalError as failure:
+                self._failure, open_since = failure, None
+            except BaseException as bug:  # noqa: BLE001 - a bug must not leave anybody waiting
+                self._failure, open_since = JournalError(f"journal {self._path} failed: {bug!r}"), None
+                self._failure.__cause__ = bug
+            if self._failure is not None:
+                self._deliver([(step, self._failure) for step in batch])
+            elif open_since is not None:
+                self._arrived.wait(max(0.0, open_since + _HOLD - time.monotonic()))
+
+    def _take(self, batch: list[_Step], open_since: float | None) -> float | None:
+        """Take the steps, and commit if one must be on disk; since when the transaction is open, if it is.
+
+        A step that is refused does not undo its neighbours.
+        """
+        if self._failure is not None:
+            return None
+        if self._database is None or self._file is None:
+            raise JournalError(f"journal {self._path} is closed")
+        early: list[tuple[_Step, Any]] = []
+        late: list[tuple[_Step, Any]] = []
+        self._file.check_in_place()
+        with explained(self._path):
+            if not self._database.in_transaction:
+                self._database.execute("BEGIN IMMEDIATE")
+            for step in batch:
+                try:
+                    outcome: Any = step.work(self._database)
+                except JournalError as refusal:
+                    outcome = refusal
+                (late if step.durable else early).append((step, outcome))
+            self._deliver(early)
+            now = time.monotonic()
+            open_since = now if open_since is None else open_since
+            if not late and now < open_since + _HOLD:
+                return open_since
+            self._file.check_in_place()
+            self._database.commit()
+        self._deliver(late)
+        return None
+
+    def _deliver(self, results: list[tuple[_Step, Any]]) -> None:
+        if results and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_set_results, results)
+
+
+def _set_results(results: list[tuple[_Step, Any]]) -> None:
+    for step, result in results:
+        if step.result.done():  # its caller was cancelled, or has its result already
+            continue
+        if isinstance(result, JournalError):
+            step.result.set_exception(_copy(result))
+        else:
+            step.result.set_result(result)
+
+
+def _copy(error: JournalError) -> JournalError:
+    """An error of its own for each caller: a shared one would collect everybody's tracebacks."""
+    twin = type(error)(*error.args)
+    twin.__cause__ = error.__cause__
+    return twin

@@ -1,0 +1,198 @@
+"""What is in a journal's file: its tables, how one is made, how one of version 1 is brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import struct
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async.bulk.file_lock import lock
+from kognitos_async.bulk.journal_errors import damaged, explained, not_locked
+from kognitos_async.bulk.ledger import PLATFORM_V1, REST_V2
+from kognitos_async.errors import JournalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLICATION_ID = 0x4B474E4A  # "KGNJ"
+VERSION = 2
+_ROLLBACK = struct.Struct(">8sIIIII")  # magic, records, nonce, pages, sector size, page size
+_ROLLBACK_MAGIC = bytes.fromhex("d9d505f920a163d7")
+
+# The id stands in the schema, hence on the first page: a rollback journal holds an image of that page.
+_SCHEMA = """
+CREATE TABLE job (
+    -- id {id}
+    generation INTEGER NOT NULL,
+    api TEXT
+);
+INSERT INTO job VALUES (0, NULL);
+CREATE TABLE runs (
+    position INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    request BLOB NOT NULL,
+    state TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    since REAL,
+    run_id TEXT,
+    run BLOB,
+    status TEXT,
+    content BLOB,
+    start_window BLOB
+);
+"""
+_ADDED = """
+CREATE TABLE earlier_runs (
+    position INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    status TEXT,
+    run BLOB
+);
+CREATE INDEX earlier_runs_of ON earlier_runs (position);
+CREATE INDEX earlier_run_ids ON earlier_runs (run_id);
+CREATE INDEX by_state ON runs (state, status);
+CREATE INDEX run_ids ON runs (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX in_doubt ON runs (content) WHERE state = 'starting';
+"""
+_FROM_1 = """
+CREATE TABLE job_2 (
+    -- id {id}
+    generation INTEGER NOT NULL,
+    api TEXT
+);
+INSERT INTO job_2 SELECT generation, NULL FROM job;
+DROP TABLE job;
+ALTER TABLE job_2 RENAME TO job;
+DROP INDEX unfinished;
+ALTER TABLE runs ADD COLUMN status TEXT;
+ALTER TABLE runs ADD COLUMN content BLOB;
+ALTER TABLE runs ADD COLUMN start_window BLOB;
+UPDATE runs SET status = status_of(run) WHERE run IS NOT NULL;
+UPDATE job SET api = api_of((SELECT request FROM runs LIMIT 1));
+"""
+
+
+def create(path: Path) -> None:
+    """Make an empty journal beside its place and move it there whole.
+
+    Raises `JournalError` beside a companion that belongs to another file and would be replayed into it.
+    """
+    for companion in (companion_of(path), write_ahead_log_of(path)):
+        if old_pages(companion) or (companion == write_ahead_log_of(path) and companion.exists()):
+            raise JournalError(
+                f"there is no journal {path}, but {companion}, which its process left when it was killed: "
+                "bring the journal back beside it, or delete it to start a new one"
+            )
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        _check_locks(path, draft)
+        with explained(path):
+            database = sqlite3.connect(draft, isolation_level=None)
+            try:
+                database.executescript(_SCHEMA.format(id=secrets.token_hex(16)) + _ADDED)
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
+            finally:
+                database.close()
+        try:
+            os.link(draft, path)  # unlike a rename it never replaces what another process made meanwhile
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            draft.rename(path)
+        _sync_folder(path.parent)
+    except OSError as problem:
+        raise JournalError(f"journal {path} cannot be made: {problem.strerror}") from problem
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _check_locks(path: Path, draft: Path) -> None:
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        lock(descriptor)
+    except OSError as problem:
+        raise not_locked(path, problem) from problem
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new entry outlive a power cut, where folders can be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def migrate(path: Path, database: sqlite3.Connection) -> None:
+    """Bring a file of version 1 up to date, its write-ahead log included."""
+    database.execute("PRAGMA journal_mode = DELETE")
+    flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if flaw != "ok":
+        raise damaged(path, flaw)
+    database.create_function("status_of", 1, _status_of, deterministic=True)
+    database.create_function("api_of", 1, _api_of, deterministic=True)
+    statements = _FROM_1.format(id=secrets.token_hex(16)) + _ADDED
+    database.executescript(f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _status_of(run: bytes) -> str | None:
+    """The status of a run that version 1 has recorded, whichever API it is of."""
+    known: dict[str, Any] = msgspec.json.decode(run)
+    state = known.get("status", known.get("state"))
+    if isinstance(state, dict):
+        state = next((member for member in state if member != "update_time"), None)
+    return state
+
+
+def _api_of(request: bytes | None) -> str | None:
+    """The API of a request that version 1 has recorded."""
+    if request is None:
+        return None
+    return PLATFORM_V1 if "automation" in msgspec.json.decode(request) else REST_V2
+
+
+def mark_of(first_page: bytes) -> bytes | None:
+    """The id of the journal whose first page this is."""
+    at = first_page.find(b"-- id ")
+    return first_page[at : at + 38] if at >= 0 else None
+
+
+def companion_of(path: Path) -> Path:
+    """The rollback journal of a journal's file, as SQLite names it."""
+    return path.with_name(f"{path.name}-journal")
+
+
+def write_ahead_log_of(path: Path) -> Path:
+    """The write-ahead log of a journal of version 1, as SQLite names it."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def old_pages(companion: Path) -> list[bytes]:
+    """What a rollback journal would put in place of the first page; an empty page if not that one."""
+    try:
+        content = companion.read_bytes()
+    except OSError:
+        return []
+    if len(content) < _ROLLBACK.size:
+        return []
+    magic, records, _, _, sector, page = _ROLLBACK.unpack_from(content)
+    if magic != _ROLLBACK_MAGIC or not records:
+        return []
+    size = page + 8  # page number, page, checksum
+    return [
+        content[at + 4 : at + 4 + page]
+        for at in range(sector, min(len(content), sector + records * size), size)
+        if content[at : at + 4] == b"\0\0\0\1"
+    ] or [b""]

@@ -1,0 +1,282 @@
+"""The journal of a running job: planned, starting, started, settled, each on disk before the next is taken.
+
+A planned request is written with the next step that must be on disk, or a moment later: as long as nothing
+was sent, losing it loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import msgspec
+
+from kognitos_async.bulk.group_commit import GroupCommit
+from kognitos_async.bulk.journal_errors import damaged, explained
+from kognitos_async.bulk.journal_file import JournalFile
+from kognitos_async.bulk.ledger import (
+    PLANNED,
+    SETTLED,
+    STARTED,
+    STARTING,
+    STATES,
+    ChangedRequestError,
+    DuplicateNameError,
+    Entry,
+    Others,
+    run_key,
+)
+from kognitos_async.errors import JournalError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+T = TypeVar("T")
+
+COLUMNS = "position, name, request, state, attempts, since, start_window, run_id, status, run, content"
+
+
+class JournalWriter:
+    """The journal of one job, open for writing by it alone: an async context manager, a `StartLedger`.
+
+    `api` is recorded in a new journal; `fingerprint` is what makes two requests the same. Raises
+    `JournalError` when the file is of another kind, version or API, damaged, in use, or cannot be written,
+    was deleted or replaced. After a write that failed every later one fails too.
+    """
+
+    resolves_doubts = True
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, api: str, fingerprint: Callable[[bytes], bytes]
+    ) -> None:
+        self.path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
+        self._api = api
+        self._fingerprint = fingerprint
+        self._generation = 0
+        self._run_ids: set[str] | None = None
+        self._commits: GroupCommit | None = None
+
+    async def __aenter__(self) -> Self:
+        self._commits = commits = GroupCommit(self.path)
+        try:
+            await commits.open(self._open)
+        except BaseException:
+            # The thread may still be opening the file.
+            await commits.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._commits is not None:
+            await self._commits.close()
+
+    # Steps
+
+    async def begin(self, name: str, request: bytes = b"{}", content: bytes | None = None) -> Entry:
+        """The entry of a request, new or as an earlier process left it.
+
+        `content` tells equal requests from others. A request that certainly never started takes the new
+        one's place. Raises `ChangedRequestError` for another one, `DuplicateNameError` for a name that this
+        job has begun already. On disk with the next step.
+        """
+        known = self._fingerprint(request) if content is None else content
+        return await self._do(lambda db: self._begin(db, name, request, known), durable=False)
+
+    async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
+        """Record that start number `attempt` goes out next; `window` (JSON) bounds when it is processed."""
+        since = time.time()
+        await self._update(
+            name,
+            f"state = '{STARTING}', attempts = ?, since = coalesce(since, ?), start_window = ?",
+            (attempt, since, window),
+        )
+
+    async def not_sent(self, name: str) -> None:
+        """Record that the start certainly did nothing: the request is planned again."""
+        await self._update(name, f"state = '{PLANNED}', since = NULL, start_window = NULL", ())
+
+    async def started(self, name: str, handle: Any) -> None:
+        """Record the run that the request became."""
+        run_id = run_key(handle)
+        if self._run_ids is not None:
+            self._run_ids.add(run_id)
+        await self._update(name, f"state = '{STARTED}', run_id = ?", (run_id,))
+
+    async def settled(self, name: str, run: Any) -> None:
+        """Record the settled run, outputs and all."""
+        content = msgspec.json.encode(run)
+        await self._update(name, f"state = '{SETTLED}', status = ?, run = ?", (str(run.status), content))
+
+    async def again(self, name: str) -> Entry:
+        """Plan a settled request again; its run stays on record."""
+
+        def step(database: sqlite3.Connection) -> Entry:
+            keep_run(database, name)
+            return self._entry(database, name)
+
+        return await self._do(step, durable=False)
+
+    # What is known
+
+    async def left_over(self, after: int) -> Entry | None:
+        """The next unfinished entry behind position `after` that this job's input did not contain."""
+        generation = self._generation
+
+        def find(database: sqlite3.Connection) -> Entry | None:
+            row = database.execute(
+                f"SELECT {COLUMNS} FROM runs WHERE state IN ('{STARTING}', '{STARTED}') "  # noqa: S608
+                "AND generation < ? AND position > ? ORDER BY position LIMIT 1",
+                (generation, after),
+            ).fetchone()
+            return None if row is None else entry_of(self.path, row)
+
+        return await self._do(find, durable=False)
+
+    async def others(self, entry: Entry) -> Others:
+        """What is recorded for other entries that a look-up for this one must not mistake for its own."""
+
+        def find(database: sqlite3.Connection) -> bool:
+            if self._run_ids is None:
+                # Read once; the look-ups of a job that resumes ask all at the same time.
+                rows = database.execute(
+                    "SELECT run_id FROM runs WHERE run_id IS NOT NULL "
+                    "UNION ALL SELECT run_id FROM earlier_runs"
+                )
+                self._run_ids = {run_id for (run_id,) in rows}
+            doubt = database.execute(
+                f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND position != ? LIMIT 1",  # noqa: S608
+                (entry.content, entry.position),
+            ).fetchone()
+            return doubt is not None
+
+        in_doubt = await self._do(find, durable=False)
+        return Others(self._run_ids or set(), in_doubt)
+
+    # In the thread
+
+    def _open(self) -> tuple[JournalFile, sqlite3.Connection]:
+        file = JournalFile(self.path, writing=True)
+        try:
+            database = file.connect()
+            try:
+                self._prepare(file, database)
+            except BaseException:
+                file.disconnect(database)
+                raise
+        except BaseException:
+            file.close()
+            raise
+        return file, database
+
+    def _prepare(self, file: JournalFile, database: sqlite3.Connection) -> None:
+        file.check(database)
+        with explained(self.path), database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute(
+                "UPDATE job SET generation = generation + 1, api = coalesce(api, ?)", (self._api,)
+            )
+            self._generation, api = database.execute("SELECT generation, api FROM job").fetchone()
+            if api != self._api:
+                raise JournalError(
+                    f"journal {self.path} is of a job of the other API ({api}); use another one, or the "
+                    "client that wrote it"
+                )
+            # Version 1 had no fingerprints; those in doubt are compared without being part of the input.
+            for position, request in database.execute(
+                f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
+            ).fetchall():
+                database.execute(
+                    "UPDATE runs SET content = ? WHERE position = ?",
+                    (self._fingerprint_of(request), position),
+                )
+
+    def _fingerprint_of(self, request: bytes) -> bytes:
+        try:
+            return self._fingerprint(request)
+        except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise damaged(self.path, f"a request that cannot be read: {problem}") from problem
+
+    def _begin(self, database: sqlite3.Connection, name: str, request: bytes, content: bytes) -> Entry:
+        row = database.execute(
+            f"SELECT {COLUMNS}, generation FROM runs WHERE name = ?",  # noqa: S608
+            (name,),
+        ).fetchone()
+        if row is None:
+            position = database.execute(
+                "INSERT INTO runs (name, request, state, generation, content) VALUES (?, ?, ?, ?, ?)",
+                (name, request, PLANNED, self._generation, content),
+            ).lastrowid
+            return Entry(position or 0, name, request, PLANNED, content=content)
+        entry = entry_of(self.path, row[:-1])
+        if row[-1] == self._generation:
+            raise DuplicateNameError(f"two requests have the name {name!r}: names must be unique")
+        same = (entry.content or self._fingerprint_of(entry.request)) == content
+        if not same and entry.state != PLANNED:
+            database.execute(
+                "UPDATE runs SET generation = ? WHERE position = ?", (self._generation, entry.position)
+            )
+            raise ChangedRequestError(
+                f"journal {self.path} holds another request of the name {name!r}, which is {entry.state}: "
+                "give the changed request another name, or leave it as it was"
+            )
+        # What a run was started with stays on record as it was sent.
+        kept = entry.request if entry.state != PLANNED else request
+        database.execute(
+            "UPDATE runs SET generation = ?, request = ?, content = ? WHERE position = ?",
+            (self._generation, kept, content, entry.position),
+        )
+        return entry._replace(request=kept, content=content)
+
+    def _entry(self, database: sqlite3.Connection, name: str) -> Entry:
+        row = database.execute(f"SELECT {COLUMNS} FROM runs WHERE name = ?", (name,)).fetchone()  # noqa: S608
+        if row is None:
+            raise JournalError(f"journal {self.path} holds no request {name!r}")
+        return entry_of(self.path, row)
+
+    async def _update(self, name: str, assignments: str, values: tuple[Any, ...]) -> None:
+        def step(database: sqlite3.Connection) -> None:
+            statement = f"UPDATE runs SET {assignments} WHERE name = ?"  # noqa: S608 - our own words
+            if database.execute(statement, (*values, name)).rowcount != 1:
+                raise JournalError(f"journal {self.path} holds no request {name!r}")
+
+        await self._do(step, durable=True)
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
+        if self._commits is None:
+            raise JournalError(f"journal {self.path} is closed")
+        return await self._commits.do(work, durable=durable)
+
+
+def entry_of(path: Path, row: Sequence[Any]) -> Entry:
+    """A row as an entry. Raises `JournalError` for one that cannot have been written."""
+    entry = Entry(*row)
+    if (
+        not isinstance(entry.name, str)
+        or not isinstance(entry.request, bytes)
+        or not isinstance(entry.attempts, int)
+        or entry.state not in STATES
+        or (entry.state == STARTED and not isinstance(entry.run_id, str))
+        or (entry.state == SETTLED and not isinstance(entry.run, bytes))
+    ):
+        raise damaged(path, f"request {entry.name!r} is {entry.state!r}, without what belongs to that")
+    return entry
+
+
+def keep_run(database: sqlite3.Connection, name: str) -> None:
+    """Move the run of a request to the earlier ones and plan the request again."""
+    database.execute(
+        "INSERT INTO earlier_runs (position, run_id, status, run) "
+        "SELECT position, coalesce(run_id, ''), status, run FROM runs WHERE name = ?",
+        (name,),
+    )
+    database.execute(
+        f"UPDATE runs SET state = '{PLANNED}', since = NULL, start_window = NULL, run_id = NULL, "  # noqa: S608
+        "status = NULL, run = NULL WHERE name = ?",
+        (name,),
+    )
