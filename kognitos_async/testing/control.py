@@ -35,8 +35,9 @@ _BYTES = frozenset({"body", "data"})
 class ControlApi:
     """Answers the control requests of one server."""
 
-    def __init__(self, server: KognitosServer, token: str) -> None:
+    def __init__(self, server: KognitosServer, requests: Callable[[], dict[str, Any]], token: str) -> None:
         self._server = server
+        self._requests = requests
         self._token = token
         self._handles: dict[str, FaultHandle] = {}
 
@@ -74,7 +75,7 @@ class ControlApi:
     def _summary(self, _body: dict[str, Any]) -> dict[str, Any]:
         server = self._server
         return {
-            **server.requests(),
+            **self._requests(),
             "runs": len(server.runs),
             "duplicates": server.duplicates(),
             "files": len(server.files),

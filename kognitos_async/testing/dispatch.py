@@ -62,9 +62,14 @@ class Dispatcher:
         self._clock = clock
         self._date = date
         self._worker_header = worker_header
-        self._state = state
+        self.state = state
         self._tokens_seen: dict[tuple[str | None, ...], deque[str]] = {}
         self._requests = 0
+
+    def summary(self) -> dict[str, Any]:
+        """How many requests came in: `requests`, `by_operation`, `by_status`, `by_worker`."""
+        with self.lock:
+            return self.log.summary()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to one request, which is logged and counted."""
@@ -127,7 +132,7 @@ class Dispatcher:
         if fault is None or fault.after_work:
             made = route.handler(call)
             reply = await made if isawaitable(made) else made
-            self._state.flush()
+            self.state.flush()
         reply = reply or Reply(200)
         reply = self._stamp(reply) if handle is None else await self._altered(api, reply, handle, seen)
         return await self._deliver(delivery, request, reply, fault)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
@@ -13,6 +13,8 @@ from kognitos_async.testing.delivery import Delivery
 from kognitos_async.testing.loop_thread import LoopThread
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from kognitos_async.testing.clock import Clock
     from kognitos_async.testing.dispatch import Dispatcher
 
@@ -21,10 +23,10 @@ _GRACE = 1.0
 
 
 class Listener:
-    """Serves one dispatcher at one address. It may be started again, and then has the same port.
+    """An HTTP server in the running event loop or in a thread. Started again, it has the same port.
 
-    Between `start_thread` and `stop_thread`, `start` and `stop` act in that thread, from whatever event loop
-    they are awaited in.
+    `async with`, or `start` and `stop`, serve in the running loop, plain `with` in the thread. Within plain
+    `with`, `start` and `stop` act in that thread, from whatever loop they are awaited in.
     """
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock, *, host: str, port: int) -> None:
@@ -54,8 +56,16 @@ class Listener:
         """Stop listening and end every request under way; does nothing when stopped already."""
         await (self._close() if self._thread is None else self._thread.run(self._close()))
 
-    def start_thread(self) -> None:
-        """Listen in a thread of its own. Raises what `start` raises."""
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def __enter__(self) -> Self:
         if self._thread is not None or self._runner is not None:
             raise _running()
         thread = LoopThread("KognitosServer")
@@ -66,9 +76,11 @@ class Listener:
             thread.close()
             raise
         self._thread = thread
+        return self
 
-    def stop_thread(self) -> None:
-        """Stop, and end the thread; does nothing without one."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -108,6 +120,8 @@ class Listener:
         await asyncio.sleep(0)
         self._dispatcher.delivery.stop()
         await runner.cleanup()
+        self._dispatcher.state.flush()
+        self._dispatcher.state.close()
 
 
 def _running() -> RuntimeError:

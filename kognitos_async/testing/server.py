@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from kognitos_async.testing.clock import Clock
 from kognitos_async.testing.control import ControlApi
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from os import PathLike
-    from types import TracebackType
 
     from kognitos_async import KognitosClient, PlatformClient
     from kognitos_async.testing.fault_kinds import Fault
@@ -34,18 +33,16 @@ if TYPE_CHECKING:
     from kognitos_async.testing.request_log import SeenRequest
 
 
-class KognitosServer(EmulatedRestV2):
+class KognitosServer(EmulatedRestV2, Listener):
     """An emulated Kognitos organization, with both APIs at one address.
 
     The REST API v2 has one process, `server.process`, published and as a draft; what belongs to the platform
-    API is at `server.platform`. The two know nothing of each other's runs and files, and each has its own
-    capacity and rate limit.
+    API is at `server.platform`. The two share no runs, files, capacity or rate limit.
 
     `with server:` serves in a thread of its own: for synchronous tests, subprocesses, and fixtures of any
     scope. `async with server:`, or `await start()` and `await stop()`, serves in the running event loop.
-    Either way all attributes and methods may be used from any thread. A server may be started again, and
-    then has the same port and the same runs. All times are seconds. Raises ValueError for settings out of
-    range.
+    Either way attributes and methods may be used from any thread. Times are seconds. Raises ValueError for
+    settings out of range.
 
     Args:
         schedule: How runs move; `Schedule.fixed(0.2)` unless given.
@@ -116,16 +113,10 @@ class KognitosServer(EmulatedRestV2):
         control_token: str | None = None,
     ) -> None:
         self.api_key = api_key
-        self._clock = clock = Clock()
-        self._state = kept = Transient() if state is None else StateFile(state, clock, seed=seed)
+        clock = Clock()
+        kept = Transient() if state is None else StateFile(state, clock, seed=seed)
         schedule = schedule or Schedule.fixed(0.2)
         ranking = Ranking(order, jitter=order_jitter, seed=seed)
-
-        def bucket() -> TokenBucket | None:
-            if rate_limit is None:
-                return None
-            burst = max(1.0, rate_limit or 0.0) if rate_burst is None else rate_burst
-            return TokenBucket(clock, rate_limit, burst)
 
         world = World(
             clock=clock,
@@ -144,12 +135,12 @@ class KognitosServer(EmulatedRestV2):
             keep_limit=keep_content_limit,
             state=kept,
         )
-        super().__init__(world, store, agent_id=agent_id)
+        EmulatedRestV2.__init__(self, world, store, agent_id=agent_id)
         rest_v2 = RestV2(
             world,
             store,
             api_key=api_key,
-            bucket=bucket(),
+            bucket=_bucket(clock, rate_limit, rate_burst),
             retry_after=retry_after,
             time_format=time_format,
             list_outputs=list_outputs,
@@ -177,14 +168,14 @@ class KognitosServer(EmulatedRestV2):
             platform_world,
             self._objects,
             token=token,
-            bucket=bucket(),
+            bucket=_bucket(clock, rate_limit, rate_burst),
             retry_after=retry_after,
             list_outputs=list_outputs,
             run_id_form=run_id_form,
             capacity_message=capacity_message,
             secret=kept.secret,
         )
-        self._dispatcher = Dispatcher(
+        dispatcher = Dispatcher(
             (rest_v2, platform_v1, store, self._objects),
             clock,
             latency=latency,
@@ -195,45 +186,10 @@ class KognitosServer(EmulatedRestV2):
             state=kept,
         )
         if control_token is not None:
-            self._dispatcher.control = ControlApi(self, control_token)
-        self._listener = Listener(self._dispatcher, clock, host=host, port=port)
+            dispatcher.control = ControlApi(self, dispatcher.summary, control_token)
+        Listener.__init__(self, dispatcher, clock, host=host, port=port)
 
-    # Life cycle
-
-    async def start(self) -> None:
-        """Listen. Raises RuntimeError when it does already, OSError when the port is taken."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop listening and end every request under way; does nothing when stopped already."""
-        await self._listener.stop()
-        self._state.flush()
-        self._state.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-    def __enter__(self) -> Self:
-        self._listener.start_thread()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.stop_thread()
-        self._state.flush()
-        self._state.close()
-
-    @property
-    def url(self) -> str:
-        """`http://host:port`. Raises RuntimeError before a start has found a free port."""
-        return self._listener.url
+    # Addresses and clients
 
     @property
     def base_url(self) -> str:
@@ -324,16 +280,18 @@ class KognitosServer(EmulatedRestV2):
         with self._dispatcher.lock:
             return self._dispatcher.log.count(operation, status, worker)
 
-    def requests(self) -> dict[str, Any]:
-        """How many requests came in: `requests`, `by_operation`, `by_status`, `by_worker`."""
-        with self._dispatcher.lock:
-            return self._dispatcher.log.summary()
-
     @property
     def log(self) -> list[SeenRequest]:
         """The last `log_limit` requests, oldest first."""
         with self._dispatcher.lock:
             return list(self._dispatcher.log.seen)
+
+
+def _bucket(clock: Clock, rate: float | None, burst: float | None) -> TokenBucket | None:
+    """The rate limit of one API, if any."""
+    if rate is None:
+        return None
+    return TokenBucket(clock, rate, max(1.0, rate or 0.0) if burst is None else burst)
 
 
 def _fast_polls() -> Any:

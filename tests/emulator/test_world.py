@@ -87,7 +87,7 @@ def test_a_token_bucket_never_holds_more_than_its_burst():
 
 
 def test_tokens_read_back_what_was_issued_for_that_query_only():
-    tokens = Tokens()
+    tokens = Tokens(b"secret")
     key = (1706932800.123456, 7)
     token = tokens.issue(("list", "a", None), key)
     assert tokens.read(("list", "a", None), token) == key
@@ -96,7 +96,10 @@ def test_tokens_read_back_what_was_issued_for_that_query_only():
     assert again != token
     assert tokens.read(("list", "a", None), again) == key
     assert tokens.read(("x",), tokens.issue(("x",), None)) is None
-    for query, wrong in ((("list", "a", "b"), token), (("list", "a", None), Tokens().issue(("x",), key))):
+    for query, wrong in (
+        (("list", "a", "b"), token),
+        (("list", "a", None), Tokens(b"other").issue(("x",), key)),
+    ):
         with pytest.raises(InvalidTokenError):
             tokens.read(query, wrong)
 

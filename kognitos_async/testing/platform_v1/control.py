@@ -163,7 +163,7 @@ class EmulatedPlatform:
         """
         with self.lock:
             self._world.catch_up()
-            return self._world.add_event(
+            return self._world.questions.add_event(
                 self._world.runs[run_id], kind, payload or {"content": content}, agent_id=agent_id
             )
 
@@ -175,7 +175,7 @@ class EmulatedPlatform:
     def duplicates(self) -> dict[str, int]:
         """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
         with self.lock:
-            return self._world.duplicates()
+            return self._world.run_list.duplicates()
 
 
 def platform_api(

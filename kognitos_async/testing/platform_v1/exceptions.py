@@ -19,12 +19,13 @@ from kognitos_async.testing.platform_v1.handling import (
     not_found,
 )
 from kognitos_async.testing.platform_v1.model import USER
+from kognitos_async.testing.platform_v1.questions import GROUPS
 from kognitos_async.testing.platform_v1.rendering import (
     event_json,
     exception_json,
     group_json,
 )
-from kognitos_async.testing.platform_v1.world import GROUPS, WRITING_SECONDS, PlatformWorld
+from kognitos_async.testing.platform_v1.world import WRITING_SECONDS, PlatformWorld
 from kognitos_async.testing.routing import Reply
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ class ExceptionHandlers:
         state = run.state
         if state not in _LIVE:
             raise ApiError(400, f"The run is {state}: nobody listens", code=FAILED_PRECONDITION)
-        said = self._world.add_event(run, "user_message", {"user": USER, **message}, agent_id=agent_id)
+        said = self._world.questions.add_event(
+            run, "user_message", {"user": USER, **message}, agent_id=agent_id
+        )
         self._reply(run, agent_id)
         if state == "awaiting_guidance":
             self._world.answer(run, USER)
@@ -179,7 +182,7 @@ class ExceptionHandlers:
             ("tool_call_result", {"tool_call_id": call, "result": "done"}, 0.0),
             ("agent_message", {"content": "Thank you. The run goes on with your answer."}, WRITING_SECONDS),
         ):
-            self._world.add_event(run, kind, payload, agent_id=agent_id, seconds=seconds)
+            self._world.questions.add_event(run, kind, payload, agent_id=agent_id, seconds=seconds)
 
     def _get_event(self, ask: Ask) -> Reply:
         for event in self._events(ask):

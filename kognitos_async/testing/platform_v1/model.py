@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kognitos_async.testing.platform_v1.values import derived_outputs, to_datetime
+from kognitos_async.testing.platform_v1.values import derived_outputs, to_datetime, to_nanoseconds
 from kognitos_async.testing.schedule import PLATFORM_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from kognitos_async.testing.schedule import Course
 
@@ -218,3 +218,24 @@ def default_members(word: str) -> Mapping[str, Any]:
     if word == "failed":
         return {"id": "err_division", "description": "Division by zero", "location": dict(LOCATION)}
     return {"reason": "Stopped by a user"} if word == "stopped" else {}
+
+
+def new_automation(
+    name: str, display_name: str, *, stage: str, input_specs: Sequence[Mapping[str, Any]], number: int
+) -> EmulatedAutomation:
+    """The automation of this resource name. Raises ValueError for an unknown stage."""
+    word = stage.removeprefix("AUTOMATION_STAGE_")
+    if word not in {"DRAFT", "PUBLISHED"}:
+        message = f"stage must be DRAFT or PUBLISHED, got {stage!r}"
+        raise ValueError(message)
+    now = to_nanoseconds(datetime.now(UTC))
+    return EmulatedAutomation(
+        id=name.rpartition("/")[2],
+        name=name,
+        display_name=display_name,
+        published=word == "PUBLISHED",
+        input_specs=tuple(input_specs),
+        created_ns=now,
+        updated_ns=now,
+        number=number,
+    )

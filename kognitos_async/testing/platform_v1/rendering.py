@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kognitos_async.testing.platform_v1.model import PUBLISHED, USER
+from kognitos_async.testing.platform_v1.questions import GROUPS
 from kognitos_async.testing.platform_v1.values import timestamp
-from kognitos_async.testing.platform_v1.world import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -183,8 +183,9 @@ class RunHandlers:
         return Reply(200, {"run_id": run.id if bare else run.name})
 
     def _list_runs(self, ask: Ask) -> Reply:
+        self._world.catch_up()
         found = filter_of(ask, _RUN_FIELDS)
-        runs, key = self._world.run_page(
+        runs, key = self._world.run_list.page(
             ask.path("automation_id"),
             self._pages.place(ask, 10),
             self._pages.size(ask, 10),
