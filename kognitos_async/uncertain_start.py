@@ -89,7 +89,7 @@ async def started(
         nonlocal window
         window = None  # what `before_send` raises is no doubt: the attempt is not made
         noted = None if before_send is None else await before_send()
-        # Who records a window before sending gives it back, so that the attempt is known by one.
+        # A hook that records the window returns it, so that the attempt is known by that one.
         window = noted if isinstance(noted, StartWindow) else clock.window()
 
     try:
@@ -191,16 +191,18 @@ class OwnStarts:
         """
         if self._under_way[key] > own:
             return True
+        in_doubt = self._in_doubt.get(key, ())
+        own_attempts = [one for one in in_doubt if set(one.attempts) & set(window.attempts)]
         others = [
             other
-            for other in self._in_doubt.get(key, ())
-            if not set(other.attempts) & set(window.attempts)
+            for other in in_doubt
+            if other not in own_attempts
             and other.sent_at <= window.until
             and window.sent_at <= other.until
         ]
-        if window.attempts:
+        if own_attempts:
             return bool(others)
-        # Only a time is known of the start in question: one attempt soon after it is the very one.
+        # The attempt in question is known by its time, or by what was recorded just before it.
         near = [other for other in others if -0.001 <= other.sent_at - window.sent_at <= MARGIN]
         return len(others) > len(near) or len({other.attempts for other in near}) > 1
 

@@ -420,3 +420,69 @@ def test_each_event_loop_has_a_client_of_its_own():
     asyncio.run(use())
     asyncio.run(use())
     assert made[0] is not made[1]
+
+
+# Services that are off
+
+
+async def lost_once(client, server, name="Invoice 1", *, after_work):
+    """What `start_once` makes of one lost answer: the run, or the error."""
+    server.misbehave("create_run", faults.reset(after_work=after_work))
+    try:
+        return await client.runs.start_once(request_of(server, name), absence_delay=0.05)
+    except StartUncertainError as error:
+        return error
+
+
+OFF = {
+    "local time behind": {"created_at": lambda time: time - timedelta(hours=5)},
+    "local time ahead": {"created_at": lambda time: time + timedelta(hours=9)},
+    "a gateway behind": {"date": lambda time: time - timedelta(minutes=5)},
+    "a gateway ahead": {"date": lambda time: time + timedelta(minutes=5)},
+    "trimmed names": {"stored_name": str.strip},
+    "small names": {"stored_name": str.lower},
+    "single blanks": {"stored_name": lambda name: " ".join(name.split())},
+    "dashes": {"stored_name": lambda name: name.replace(" ", "-")},
+    "a list that lags": {"list_lag": 0.4},
+    "an order that jitters": {"order_jitter": 1.0},
+}
+
+
+# With nothing to show that blanks become dashes, nothing could tell.
+@pytest.mark.parametrize("after_work", [True, False])
+@pytest.mark.parametrize(
+    ("off", "known"), [(off, known) for off in OFF for known in (True, False) if known or off != "dashes"]
+)
+async def test_no_service_that_is_off_makes_two_runs(serve, connect, off, known, after_work):
+    """Whether or not runs of ours have shown how it is off; and what is returned is the one run."""
+    server = await serve(**OFF[off])
+    client = await connect(server)
+    if known or off == "a list that lags":
+        await client.runs.start(server.process.id, name="Known one")
+    name = " Invoice  1"
+    answer = await lost_once(client, server, name, after_work=after_work)
+    made = [run for run in server.runs.values() if "nown" not in run.name]
+    if isinstance(answer, StartUncertainError):
+        assert len(made) == after_work
+    else:
+        assert [answer.id] == [run.id for run in made]
+    decided = not isinstance(answer, StartUncertainError)
+    if off in ("a gateway behind", "a gateway ahead", "a list that lags", "an order that jitters"):
+        assert decided
+    if "local time" in off and known:
+        # Runs of ours show how the clock goes, and that no list proves absence.
+        assert decided == after_work
+
+
+@pytest.mark.parametrize("behind", [timedelta(minutes=5), timedelta(hours=5)])
+async def test_somebodys_earlier_run_is_not_taken_whatever_the_gateway_says(serve, connect, behind):
+    """A Date that is behind makes it possible, not likely."""
+    server = await serve(date=lambda time: time - behind)
+    client = await connect(server)
+    assert (await client.health()).ok
+    theirs = server.add_run(name="Invoice 1", created_at=datetime.now(UTC) - behind)
+    answer = await lost_once(client, server, after_work=False)
+    assert isinstance(answer, StartUncertainError)
+    assert list(server.runs) == [theirs.id]
+    found = await client.runs.find_started(request_of(server), since=datetime.now(UTC))
+    assert [run.id for run in found] == [theirs.id]
