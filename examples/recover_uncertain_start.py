@@ -1,40 +1,47 @@
-"""Start one run exactly once, also when the answer to the start is lost.
+"""Start one run exactly once, also when the answer is lost or this program is ended in the middle.
 
 Set KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
-    python examples/recover_uncertain_start.py "invoice INV-0001, 2026-03"
+    python examples/recover_uncertain_start.py "invoice INV-0001, 2026-03" attempt.txt
+
+and the same again for as long as attempt.txt exists.
 """
 
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 
-from kognitos_async import KognitosClient, Run, StartUncertainError
+from anyio import Path
+
+from kognitos_async import KognitosClient, Run, RunRequest
 
 SECONDS_TO_APPEAR = 5.0
 
 
-async def start_exactly_once(client: KognitosClient, process_id: str, name: str) -> Run:
-    while True:
-        try:
-            return await client.runs.start(process_id, name=name)
-        except StartUncertainError as lost:
-            print(f"uncertain: {lost}")
-            await asyncio.sleep(SECONDS_TO_APPEAR)
-            found = await client.runs.find_started(lost.request, since=lost.since)
-            if len(found) > 1:
-                raise  # the name is not unique: which of them is ours cannot be told
-            if found:
-                print("it had been started")
-                return found[0]
-            print("it had not been started")
+async def start_exactly_once(client: KognitosClient, process_id: str, name: str, attempt: Path) -> Run:
+    earlier = datetime.fromisoformat(await attempt.read_text()) if await attempt.exists() else None
+    if earlier is not None:
+        print(f"looking for what was started at {earlier}")
+
+    async def about_to_send() -> None:
+        await attempt.write_text(datetime.now(UTC).isoformat())
+
+    # Where it cannot be told whether the run exists, this raises StartUncertainError and starts nothing.
+    return await client.runs.start_once(
+        RunRequest(process_id=process_id, name=name),
+        earlier=earlier,
+        before_send=about_to_send,
+        absence_delay=SECONDS_TO_APPEAR,
+    )
 
 
-async def main(name: str) -> None:
+async def main(name: str, attempt: Path) -> None:
     async with KognitosClient() as client:
-        run = await start_exactly_once(client, os.environ["KOGNITOS_PROCESS_ID"], name)
+        run = await start_exactly_once(client, os.environ["KOGNITOS_PROCESS_ID"], name, attempt)
         print(f"{run.id} {run.status}")
+    await attempt.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

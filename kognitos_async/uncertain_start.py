@@ -196,9 +196,7 @@ class OwnStarts:
         others = [
             other
             for other in in_doubt
-            if other not in own_attempts
-            and other.sent_at <= window.until
-            and window.sent_at <= other.until
+            if other not in own_attempts and other.sent_at <= window.until and window.sent_at <= other.until
         ]
         if own_attempts:
             return bool(others)

@@ -8,6 +8,7 @@ import csv
 import json
 import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -126,18 +127,30 @@ async def test_example_web_handler(kognitos_server):
 @pytest.mark.parametrize("after_work", [True, False])
 async def test_example_recover_uncertain_start(kognitos_server, tmp_path, after_work):
     kognitos_server.misbehave("create_run", faults.reset(after_work=after_work))
-    # As its last lines do, without the pause that the emulator does not need.
+    ran = await recover("the only one", server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    (run,) = kognitos_server.runs_named("the only one")
+    assert ran.out.startswith(run.id)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_example_recover_uncertain_start_goes_on_after_its_end(kognitos_server, tmp_path):
+    (tmp_path / "attempt").write_text(datetime.now(UTC).isoformat())
+    run = kognitos_server.add_run(name="the only one")
+    ran = await recover("the only one", server=kognitos_server, cwd=tmp_path)
+    assert ran.out.startswith("looking for what was started at ")
+    assert ran.out.splitlines()[-1].startswith(run.id)
+    assert kognitos_server.count("create_run") == 0
+
+
+async def recover(name, *, server, cwd):
+    """The example as its last lines run it, without the pause that the emulator does not need."""
     hurried = (
         f"import asyncio, sys; sys.path.insert(0, {str(Path(EXAMPLES['start_and_wait.py']).parent)!r}); "
         "import recover_uncertain_start as program; program.SECONDS_TO_APPEAR = 0.0; "
-        "asyncio.run(program.main('the only one'))"
+        f"asyncio.run(program.main({name!r}, program.Path('attempt')))"
     )
-    ran = await python("-c", hurried, server=kognitos_server, cwd=tmp_path)
-    assert (ran.code, ran.err) == (0, "")
-    (run,) = kognitos_server.runs_named("the only one")
-    assert ran.out.startswith("uncertain: ")
-    assert ("it had been started" in ran.out) == after_work
-    assert ran.out.splitlines()[-1].startswith(run.id)
+    return await python("-c", hurried, server=server, cwd=cwd)
 
 
 async def test_example_watch_statuses(kognitos_server, tmp_path):
