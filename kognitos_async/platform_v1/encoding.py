@@ -19,6 +19,8 @@ from kognitos_async.platform_v1.models.runs import (
     PlatformRun,
 )
 from kognitos_async.platform_v1.names import AUTOMATION, Name, Scope, parse_name
+from kognitos_async.platform_v1.tables import Table
+from kognitos_async.platform_v1.value_types import UnknownValue
 from kognitos_async.platform_v1.values import from_values, to_values
 
 if TYPE_CHECKING:
@@ -99,6 +101,10 @@ def same_value(one: object, other: object) -> bool:
         return len(one) == len(other) and all(map(same_value, one, other))
     if isinstance(one, AbstractSet) and isinstance(other, AbstractSet):
         return len(one) == len(other) and all(any(same_value(a, b) for b in other) for a in one)
+    if isinstance(one, Table) and isinstance(other, Table):
+        return (one.data, one.url) == (other.data, other.url) and same_value(one.columns, other.columns)
+    if isinstance(one, UnknownValue) and isinstance(other, UnknownValue):
+        return same_value(one.raw, other.raw)
     if isinstance(one, datetime) and isinstance(other, datetime) and one.utcoffset() != other.utcoffset():
         return False
     return bool(one == other)

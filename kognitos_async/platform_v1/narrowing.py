@@ -39,8 +39,7 @@ def _converted(value: Any, kind: type) -> Any:
             return Decimal(value)
         if kind is int and value == int(value):
             return int(value)
-        if kind is float:
-            return _double(value)
+        return _double(value) if kind is float else value
     if kind is Table and hasattr(value, "to_pydict") and not isinstance(value, Table):
         return Table(columns=value.to_pydict())
     return value
