@@ -237,6 +237,10 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if body.source_error is not None:
                 raise body.source_error from None
+            if isinstance(problem, TimeoutError) and body.started and not body.complete:
+                what += (
+                    f", {max(0, body.taken())} of {body.size} bytes"  # the store may be slow, or the source
+                )
             failure = self._translate(problem, what, self.request_timeout, session)
             cause = _shown(problem)
         else:
@@ -244,7 +248,7 @@ class Transport:
                 return response
             cause = None
             failure = OutcomeUnknownError(
-                f"{what}: answered {response.status} before the whole body was sent; it does not count"
+                f"{what}: answered {response.status} before the whole body was sent, which is no success"
             )
         finally:
             answer = None  # its repr shows the whole address

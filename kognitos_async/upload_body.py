@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-_LOOKS = 16
-"""How often, in each `patience`, the progress is looked at."""
-_LONGEST_BETWEEN_LOOKS = 1.0
+_CHECKS = 16
+"""Checks of the progress within the time limit."""
+_LONGEST_CHECK_INTERVAL = 1.0
 
 
 class BodyWriter(Protocol):
@@ -76,8 +76,8 @@ class UploadBody:
         return self._written - transport.get_write_buffer_size() - queued
 
     @asynccontextmanager
-    async def watched(self, patience: float, extend: Callable[[float], None]) -> AsyncGenerator[None]:
-        """Call `extend` with a new deadline, `patience` seconds from now, whenever bytes have moved.
+    async def watched(self, limit: float, extend: Callable[[float], None]) -> AsyncGenerator[None]:
+        """Call `extend` with a new deadline, `limit` seconds from now, whenever bytes have moved.
 
         While there is no connection yet, nothing could move: the deadline is extended too.
         """
@@ -85,15 +85,15 @@ class UploadBody:
         before = -1
         timer: asyncio.TimerHandle | None = None
 
-        def look() -> None:
+        def check() -> None:
             nonlocal before, timer
             now = self.taken() if self.started else -1
             if now != before or not self.started:
                 before = now
-                extend(loop.time() + patience)
-            timer = loop.call_later(min(patience / _LOOKS, _LONGEST_BETWEEN_LOOKS), look)
+                extend(loop.time() + limit)
+            timer = loop.call_later(min(limit / _CHECKS, _LONGEST_CHECK_INTERVAL), check)
 
-        look()
+        check()
         try:
             yield
         finally:

@@ -72,7 +72,7 @@ class EventStream(WorkStream[Event]):
         self._request = Request("GET", f"{path}:stream")
         self._list_path = path
         self._idle_timeout = idle_timeout
-        self._told = _ToldEvents()
+        self._emitted = _EmittedEvents()
         self._began: datetime | None = None
         """When the first connection was made, by the server's clock."""
         self._behind = False
@@ -130,19 +130,19 @@ class EventStream(WorkStream[Event]):
                 number += 1
                 event = self._event(line, number, complete=complete)
                 await self._catch_up(emit)
-                if event is not None and self._told.is_news(event):
+                if event is not None and self._emitted.is_new(event):
                     attempts.start_over()
                     self._short_lived = 0
-                    await self._emit_new(event, emit)
+                    await self._emit_event(event, emit)
 
-    async def _emit_new(self, event: Event, emit: Callable[[Event], Awaitable[None]]) -> None:
-        self._told.add(event)
+    async def _emit_event(self, event: Event, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._emitted.add(event)
         await emit(event)
 
     def _event(self, line: bytes, number: int, *, complete: bool) -> Event | None:
         """The event in a line, bare or wrapped; None for a line that only keeps the connection alive.
 
-        Raises the error that the line tells, `DecodeError` when it is not an object that holds an event.
+        Raises the error that a line holds, `DecodeError` when it is not a JSON object or not an event.
         """
         if not line.strip():
             return None
@@ -182,7 +182,7 @@ class EventStream(WorkStream[Event]):
         )
 
     async def _catch_up(self, emit: Callable[[Event], Awaitable[None]], *, at_end: bool = False) -> None:
-        """Emit what the list holds and no connection has told, oldest first.
+        """Emit the events of the list that no connection has brought, oldest first.
 
         A list that cannot be read now is read later, at the latest when the stream ends; then the error is
         raised. One that is refused for good leaves a warning.
@@ -206,35 +206,35 @@ class EventStream(WorkStream[Event]):
             return
         self._behind = False
         for event in missed:
-            await self._emit_new(event, emit)
+            await self._emit_event(event, emit)
 
     async def _missed(self, *, repeatable: bool) -> list[Event]:
-        """The events of the list that are news, oldest first.
+        """The events of the list that are new or have changed, oldest first.
 
-        The list is newest first. It is read as far as the first event that was told and has not changed
-        since, and as far as those that were still being written; before any was told, as far as the time at
-        which the stream began.
+        The list is newest first. It is read as far as the first event that was emitted and has not changed
+        since, and as far as those that were still being written; before any was emitted, as far as the time
+        at which the stream began.
         """
-        news: list[Event] = []
-        unfinished = self._told.unfinished()
-        anything_told = bool(self._told)
+        missed: list[Event] = []
+        unfinished = self._emitted.unfinished()
+        anything_emitted = bool(self._emitted)
         token: str | None = None
         while True:
             query = {"page_size": _PAGE_SIZE, "page_token": token}
-            # Once: while it is asked again and again, the connection tells nothing.
+            # Once: while it is repeated, the events of the connection wait.
             request = Request("GET", with_query(self._list_path, query), repeatable=repeatable)
             page = await self._sender.send(request, _LISTED)
             for event in page.events:
                 unfinished.discard(event.name or "")
-                if self._told.is_news(event) and (anything_told or not self._is_old(event)):
-                    news.append(event)
+                if self._emitted.is_new(event) and (anything_emitted or not self._is_old(event)):
+                    missed.append(event)
                 elif not unfinished:
-                    return news[::-1]
+                    return missed[::-1]
             token = page.next_page_token
             if not token:
                 break
-        # None of those that were told is in the list any more: their age has to decide.
-        return [event for event in reversed(news) if event.name in self._told or not self._is_old(event)]
+        # Nothing that was emitted is in the list any more: the age of the events has to decide.
+        return [event for event in reversed(missed) if event.name in self._emitted or not self._is_old(event)]
 
     def _is_old(self, event: Event) -> bool:
         return event.create_time is not None and self._began is not None and event.create_time < self._began
@@ -244,7 +244,7 @@ class _HalfLineError(OutcomeUnknownError):
     """A connection that ended as if all was well, in the middle of a line."""
 
 
-class _ToldEvents:
+class _EmittedEvents:
     """What was emitted, to recognise it when it comes again."""
 
     def __init__(self) -> None:
@@ -257,11 +257,11 @@ class _ToldEvents:
         return name in self._events
 
     def unfinished(self) -> set[str]:
-        """The names of events that were last told while they were being written."""
+        """The names of events that were still being written when they were emitted last."""
         return {name for name, (_, finished, _) in self._events.items() if not finished}
 
     def add(self, event: Event) -> None:
-        """Note that the event was told in this form."""
+        """Note that the event was emitted in this form."""
         if not event.name:
             return
         self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, event.update_time)
@@ -269,8 +269,8 @@ class _ToldEvents:
         if len(self._events) > _REMEMBERED:
             self._events.popitem(last=False)
 
-    def is_news(self, event: Event) -> bool:
-        """Whether the event was not told yet, or has changed since; an earlier form of it is no news."""
+    def is_new(self, event: Event) -> bool:
+        """Whether the event was not emitted yet or has changed since; an earlier form of it is not new."""
         if not event.name or (before := self._events.get(event.name)) is None:
             return True
         digest, finished, updated = before

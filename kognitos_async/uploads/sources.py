@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import io
+import mimetypes
 import os
 import re
 from collections.abc import AsyncIterable
@@ -210,6 +211,8 @@ async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None)
     check_source(source, size)
     async with AsyncExitStack() as stack:
         async with sender.until_closed():
+            if not mimetypes.inited:  # which reads files of the system
+                await anyio.to_thread.run_sync(mimetypes.init)
             await stack.enter_async_context(sender.upload_slot())
             content = await stack.enter_async_context(open_source(source, size))
         yield content

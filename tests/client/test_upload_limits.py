@@ -136,8 +136,10 @@ async def take_all(reader, length):
     return 200
 
 
-def stream(*, pieces=32, closed=None, pause=0.0):
+def stream(*, pieces=32, begun=None, closed=None, pause=0.0):
     async def generate():
+        if begun is not None:
+            begun.set()
         try:
             for _ in range(pieces):
                 await asyncio.sleep(pause)
@@ -320,12 +322,13 @@ async def test_a_source_is_closed_when_the_upload_is_over(open_store, upload_to,
 
 async def test_closing_the_client_ends_an_upload_that_is_still_being_spooled(open_store, upload_to):
     """And closes its source; one that waits for its turn ends too."""
-    closed = asyncio.Event()
+    begun, closed = asyncio.Event(), asyncio.Event()
     store = await open_store(take_all)
     upload = await upload_to(store, max_connections=1)
-    endless = asyncio.create_task(upload(stream(pieces=10**9, closed=closed, pause=0.005), file_name="x"))
+    source = stream(pieces=10**9, begun=begun, closed=closed, pause=0.005)
+    endless = asyncio.create_task(upload(source, file_name="x"))
     waiting = asyncio.create_task(upload(b"x", file_name="y"))
-    await asyncio.sleep(0.1)
+    await begun.wait()
     await upload_to.close()
     await asyncio.wait({endless, waiting}, timeout=3)
     assert isinstance(endless.exception(), ClientClosedError)
