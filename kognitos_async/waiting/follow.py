@@ -79,7 +79,6 @@ class Follower(Generic[R]):
         self._open: dict[str, OpenRun] = {}
         self._closed: dict[str, datetime] = {}
         self._missing: set[str] = set()
-        self._visited: set[Place | None] = set()
         self._emitted = 0
         self._entry: str | None = None  # the first page worth reading, where a list is oldest first
         self._depth = 0  # how many pages the last walk through all open runs took
@@ -107,7 +106,8 @@ class Follower(Generic[R]):
             before = self._emitted
             self._missing = set(self._open)
             try:
-                await self._revisit(await self._walk())
+                await self._walk()
+                await self._revisit()
             except ExpiredTokenError as expired:
                 self._entry = None
                 for run in self._open.values():
@@ -120,8 +120,8 @@ class Follower(Generic[R]):
             else:
                 return
 
-    async def _walk(self) -> Place | None:
-        """Read the pages from the beginning that may hold new runs; where it stopped, None at the end.
+    async def _walk(self) -> None:
+        """Read the pages from the beginning that may hold new runs.
 
         It goes on through all open runs where that takes fewer pages than reading them place by place.
         """
@@ -129,12 +129,10 @@ class Follower(Generic[R]):
         since = (self._since if deep else self._horizon) if self._reader.filters_by_time else None
         order = Order()
         place, pages, seen = Place(since, self._entry), 0, set[str | None]()
-        self._visited.clear()
         while True:
             page = await self._read(place)
             pages += 1
             seen.add(place.token)
-            self._visited.add(place)
             order.go_on(self._reader.created(run) for run in page.items)
             token = page.continuation_token
             if token is not None and token in seen:
@@ -149,7 +147,6 @@ class Follower(Generic[R]):
             place = Place(since, token)
         if deep:
             self._depth = pages
-        return None if token is None else Place(since, token)
 
     def _places(self) -> int:
         """How many requests it takes to read all open runs place by place."""
@@ -165,14 +162,11 @@ class Follower(Generic[R]):
         oldest = min(self._open[key].created for key in self._missing)
         return order.only_older_than(oldest, inversions=_MARGIN)
 
-    async def _revisit(self, rest: Place | None) -> None:
-        """Read the open runs that the walk did not meet; `rest` is where it stopped."""
+    async def _revisit(self) -> None:
+        """Read the open runs that the walk did not meet, by pages where a page may hold several."""
         places: defaultdict[Place | None, list[str]] = defaultdict(list)
         for key in self._missing:
-            place = self._open[key].place
-            if place in self._visited:
-                place = rest  # newer runs have pushed it off the pages that the walk has read
-            places[place].append(key)
+            places[self._open[key].place].append(key)
         for place, keys in places.items():
             at, left = place, [key for key in keys if key in self._missing]
             for _ in range(2):  # a page, and the next, onto which newer runs may have pushed some

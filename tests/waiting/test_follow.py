@@ -52,9 +52,10 @@ class Listing(FakeReader):
             self.refuse(token)
         if self.check_size is not None:
             self.check_size(size or self.largest_page)
-        if self.live:
+        if self.live or self.filters_by_time:
             now = asyncio.get_running_loop().time()
-            self._lists[group] = [i for i in self._ordered(group) if self.born[i] <= now]
+            earliest = (since - EPOCH).total_seconds() if self.filters_by_time and since else float("-inf")
+            self._lists[group] = [i for i in self._ordered(group) if earliest <= self.born[i] <= now]
         page = await super().read_page(group, token, since, size=size)
         if self.undecoded:
             error = DecodeError("bad", path="$", body=b"", undecoded=self.undecoded)
@@ -215,6 +216,40 @@ def test_expired_tokens_begin_the_walk_anew(order):
     listing.refuse = expire
     seen, _ = follow(listing, 300, since=EPOCH - timedelta(hours=1))
     assert sorted(seen) == both(f"r{n}" for n in range(450))
+
+
+def test_after_tokens_have_expired_one_walk_finds_the_pages_again():
+    """Open runs are not read one by one from then on."""
+    listing = Listing("newest")
+    for number in range(450):
+        listing.add(f"r{number}", 1e9, born=-50_000.0 + 100 * number)
+    issued = set()
+
+    def expire(token):
+        now = asyncio.get_running_loop().time()
+        if token is not None and now > 50 and token not in issued:
+            issued.add(token)
+            raise BadRequestError("the token has expired", status=400)
+
+    listing.refuse = expire
+    seen, _ = follow(listing, 150, since=EPOCH - timedelta(days=1))
+    assert len(seen) == 450
+    assert listing.reads.total() < 10
+    assert listing.pages < 5 * 80
+
+
+@pytest.mark.parametrize("filters", [True, False])
+@pytest.mark.parametrize("live", [True, False])
+def test_what_a_follower_costs_stays_the_same(live, filters):
+    """Runs that come all the time, some of which stay open, are spread over no more requests than pages."""
+    listing = Listing("newest")
+    listing.live, listing.filters_by_time = live, filters
+    for number in range(500):
+        listing.add(f"r{number}", 1e9 if number % 10 == 0 else 2 * number + 5.0, born=2.0 * number)
+    _, follower = follow(listing, 1000)
+    passes = 1000 / 2
+    assert len(follower._open) >= 50
+    assert listing.requests < 6 * passes  # the history is five pages long in the end, and one is for new runs
 
 
 def test_a_token_refused_for_ever_is_raised():
