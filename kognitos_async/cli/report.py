@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated
 
@@ -13,34 +12,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.report_tables import ReportTable, duration, percent, tables_of
-from kognitos_async.cli.running import complain, reported_errors
+from kognitos_async.cli.running import WRONG_USE, complain
+from kognitos_async.cli.text import printable
 from kognitos_async.mirror.figures import Figures, figures_of
 from kognitos_async.mirror.store import store_of
 
 
 def report(
+    call: Call,
     source: Annotated[
-        Path, typer.Option("--from", help="The mirror that `kognitos runs sync` keeps: a file or folder.")
+        Path,
+        typer.Option("--from", metavar="STORE", help="The mirror that `kognitos runs sync` keeps."),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Write one self-contained HTML page here; without it, print tables.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one self-contained HTML page; without it, print tables."),
     ] = None,
-    title: Annotated[str, typer.Option(help="What the page is headed with.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+    title: Annotated[str, typer.Option(help="The heading of the page; else the mirror's name.")] = "",
 ) -> None:
     """Report on a mirrored history: runs a day, failures, what needed a person, time to settle."""
     if not source.exists():
         raise typer.BadParameter(f"there is no mirror {source}", param_hint="--from")
-    with reported_errors():
-        figures = _figures(source)
-        if output is not None:
-            _write(figures, output, title or source.name)
-            complain(f"{figures.total.runs:,} runs reported in {output}")
-        if as_json:
-            sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
-        elif output is None:
-            _print(figures)
+    figures = _figures(source)
+    if output is not None:
+        _write(figures, output, title or source.name)
+        call.output.note(f"kognitos: {figures.total.runs:,} runs reported in {output}")
+    if call.output.as_json:
+        call.output.line(msgspec.to_builtins(figures), ())
+    elif output is None:
+        _print(figures)
 
 
 def _figures(source: Path) -> Figures:
@@ -48,7 +51,7 @@ def _figures(source: Path) -> Figures:
         store = store_of(source)
     except ModuleNotFoundError as missing:
         complain(str(missing))
-        raise typer.Exit(2) from None
+        raise typer.Exit(WRONG_USE) from None
     store.open("")
     try:
         return figures_of(store.rows())
@@ -61,14 +64,16 @@ def _write(figures: Figures, output: Path, title: str) -> None:
         from kognitos_async.cli.report_page import page_of  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as missing:
         complain(f"a page needs {missing.name}: pip install 'kognitos-async[cli,report]'")
-        raise typer.Exit(2) from None
+        raise typer.Exit(WRONG_USE) from None
     page = page_of(figures, title)
-    beside = output.with_name(f".{output.name}.part")
+    destination = Destination(output)
     try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(output)
-    finally:
-        beside.unlink(missing_ok=True)
+        with destination.open() as file:
+            file.write(page.encode())
+        destination.finish()
+    except BaseException:
+        destination.discard()
+        raise
 
 
 def _print(figures: Figures) -> None:
@@ -107,5 +112,5 @@ def _print_table(console: Console, shown: ReportTable) -> None:
     for column in shown.columns:
         table.add_column(column.name, justify="right" if column.number else "left", overflow="fold")
     for row in shown.rows:
-        table.add_row(*(Text("".join(c if c.isprintable() else "\ufffd" for c in cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)

@@ -89,8 +89,8 @@ def _run_row(run: Listed, last: str) -> tuple[str, ...]:
 
 
 def _short(name: str) -> str:
-    """The last part of a resource name."""
-    return name.rpartition("/")[2] or name
+    """The last part of a full resource name; other names as they are, slashes included."""
+    return name.rpartition("/")[2] if name.startswith("organizations/") else name
 
 
 def percent(part: int, whole: int) -> str:

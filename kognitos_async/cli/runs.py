@@ -11,6 +11,7 @@ from kognitos_async.cli.bulk import bulk
 from kognitos_async.cli.command import Call, command, command_group
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.export import export
+from kognitos_async.cli.report import report
 from kognitos_async.cli.running import FAILED, SOME_FAILED, complain, lines_of, run_command, usage_errors
 from kognitos_async.cli.start_run import (
     Files,
@@ -22,6 +23,7 @@ from kognitos_async.cli.start_run import (
     Wait,
     start_run,
 )
+from kognitos_async.cli.sync import sync
 from kognitos_async.cli.times import moment
 from kognitos_async.errors import NotFoundError, UnknownStatusError, WaitTimeoutError
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 app = command_group("List, show, start, wait for and export runs; start many from a file.")
 command(app)(bulk)
 command(app)(export)
+command(app)(sync)
+command(app, api=False)(report)
 
 Process = Annotated[
     str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")

@@ -1,0 +1,130 @@
+"""`kognitos runs sync` and `runs report` as processes; the page in a real browser where there is one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kognitos_async.testing import KognitosServer
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture
+def server():
+    with KognitosServer() as running:
+        yield running
+
+
+def history(server, count, status="Succeeded"):
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    return [
+        server.add_run(name=f"invoice {n}", status=status, created_at=start + timedelta(hours=n))
+        for n in range(count)
+    ]
+
+
+def test_a_mirror_is_kept_by_one_command(command, server, tmp_path):
+    """What is new and what changed, in words and as JSON."""
+    into = str(tmp_path / "runs.sqlite")
+    history(server, 120)
+    going = history(server, 3, "Running")
+    code, out, err = command.run("runs", "sync", "--into", into, "--api", "v2", **server.environ)
+    assert (code, err) == (0, "")
+    assert out.startswith("123 new, 0 changed, 0 missing;")
+    server.set_status(going[0].id, "Failed")
+    code, out, _ = command.run("runs", "sync", "--into", into, "--json", "--api", "v2", **server.environ)
+    assert code == 0
+    assert json.loads(out)["changed"] == 1
+    with sqlite3.connect(into) as database:
+        assert database.execute("SELECT count(*) FROM runs WHERE status = 'Failed'").fetchone() == (1,)
+    database.close()
+
+
+def test_it_goes_on_every_so_often_until_it_is_interrupted(command, server, tmp_path):
+    """Ctrl-C ends it with 130, and the mirror stays whole."""
+    into = str(tmp_path / "runs.sqlite")
+    history(server, 5)
+    process = command.start(
+        "runs", "sync", "--into", into, "--every", "1", "--json", "--api", "v2", **server.environ
+    )
+    assert json.loads(process.stdout.readline())["new"] == 5
+    server.add_run(name="late")
+    assert json.loads(process.stdout.readline())["new"] == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+
+
+def test_a_file_that_is_no_mirror_is_refused_in_one_line(command, server, tmp_path):
+    """And left as it was."""
+    strange = tmp_path / "notes.txt"
+    strange.write_text("not a database, but long enough to be read as the header of one")
+    code, _, err = command.run("runs", "sync", "--into", str(strange), "--api", "v2", **server.environ)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "cannot be opened" in err
+    assert strange.read_text().startswith("not a database")
+
+
+def test_a_report_of_both_apis_as_tables_page_and_json(command, server, tmp_path):
+    """The same figures everywhere."""
+    into, page = str(tmp_path / "runs.sqlite"), tmp_path / "report.html"
+    for number in range(7):
+        server.platform.add_run(state="completed" if number < 5 else "failed")
+    assert command.run("runs", "sync", "--into", into, "--api", "platform", **server.environ)[0] == 0
+    code, out, _ = command.run("runs", "report", "--from", into)
+    assert code == 0
+    assert "7 runs: 71.4 % succeeded, 28.6 % failed" in out
+    code, out, err = command.run("runs", "report", "--from", into, "--output", str(page), "--json")
+    assert (code, json.loads(out)["total"]["failed"]) == (0, 2)
+    assert "7 runs reported" in err
+    text = page.read_text()
+    assert "71.4 %" in text
+    assert "<svg" in text
+    assert "http" not in text.replace("http://www.w3.org/", "")
+
+
+def test_there_is_no_report_of_nothing(command, tmp_path):
+    """A mirror that is not there is a wrong call."""
+    code, _, err = command.run("runs", "report", "--from", str(tmp_path / "none.sqlite"))
+    assert code == 2
+    assert "there is no mirror" in err
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_the_page_in_a_browser(command, server, tmp_path):
+    """It shows the figures, in light and dark, on a phone too, and asks for nothing over the network."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    into, page_file = str(tmp_path / "runs.sqlite"), tmp_path / "report.html"
+    history(server, 40)
+    history(server, 2, "Failed")
+    server.add_run(name="<script>alert(1)</script>", status="Exception")
+    assert command.run("runs", "sync", "--into", into, "--api", "v2", **server.environ)[0] == 0
+    assert command.run("runs", "report", "--from", into, "--output", str(page_file))[0] == 0
+    asked: list[str] = []
+    problems: list[str] = []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        for scheme, width in (("light", 1000), ("dark", 390)):
+            page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("console", lambda message: problems.append(message.text))
+            page.goto(page_file.as_uri())
+            assert page.locator("dd").first.inner_text() == "43"
+            assert page.locator("svg").count() == 1
+            assert page.get_by_text("<script>alert(1)</script>").count() == 1
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+            page.close()
+        browser.close()
+    assert {url.partition(":")[0] for url in asked} == {"file"}
+    assert not problems
