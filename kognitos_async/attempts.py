@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kognitos_async import retry
-from kognitos_async.errors import APIStatusError, TransportError
+from kognitos_async.errors import APIStatusError, KognitosError, TransportError
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable
 
-    from kognitos_async.errors import KognitosError
+    from kognitos_async.observers import Observer
 
 logger = logging.getLogger("kognitos_async")
 
 
-class Retries(NamedTuple):
-    """What the retries of all requests of a client have in common."""
+class Retries:
+    """What the attempts of all requests of a client have in common."""
 
-    policy: retry.RetryPolicy
-    quota: retry.RetryQuota
-    chance: random.Random
-    sleep: Callable[[float], Awaitable[None]]
+    __slots__ = ("chance", "observer", "policy", "quota", "sleep")
+
+    def __init__(
+        self,
+        policy: retry.RetryPolicy,
+        quota: retry.RetryQuota,
+        chance: random.Random,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.policy = policy
+        self.quota = quota
+        self.chance = chance
+        self.sleep = sleep
+        self.observer: Observer | None = None
 
 
 class Attempts:
@@ -49,11 +59,23 @@ class Attempts:
         self.number += 1
         self._began_at = at
 
-    def record(self, what: object, result: object) -> None:
-        """Log at DEBUG what came of the attempt under way: a status or an error."""
-        if logger.isEnabledFor(logging.DEBUG):
-            elapsed = asyncio.get_running_loop().time() - self._began_at
-            logger.debug("%s: %s in %.3f s, attempt %d", what, result, elapsed, self.number)
+    def record(self, what: object, result: int | str | KognitosError) -> None:
+        """Log at DEBUG what came of the attempt under way, and tell the observer: a status or an error."""
+        observer = self._retries.observer
+        if observer is None and not logger.isEnabledFor(logging.DEBUG):
+            return
+        elapsed = asyncio.get_running_loop().time() - self._began_at
+        if observer is not None:
+            observer.attempt_ended(what, self.number, elapsed, result)
+        shown = type(result).__name__ if isinstance(result, KognitosError) else result
+        logger.debug(
+            "%s: %s in %.3f s, attempt %d",
+            what,
+            shown,
+            elapsed,
+            self.number,
+            extra={"operation": str(what), "attempt": self.number},
+        )
 
     async def back_off(self, failure: KognitosError, *, retryable: bool) -> None:
         """Sleep until the next attempt is due, or raise `failure` if there is to be none.
@@ -63,19 +85,22 @@ class Attempts:
         """
         if isinstance(failure, APIStatusError | TransportError):
             failure.attempts = self.number
-        policy, quota, chance, sleep = self._retries
-        delay = retry.decide(policy, failure, self.number, retryable=retryable, random=chance)
-        if delay is None or not (charged := quota.take(failure)):
+        shared = self._retries
+        delay = retry.decide(shared.policy, failure, self.number, retryable=retryable, random=shared.chance)
+        if delay is None or not (charged := shared.quota.take(failure)):
             raise failure
         self._charged = charged
+        if shared.observer is not None:
+            shared.observer.retry_planned(failure, self.number, delay)
         logger.warning(
             "%s; sending again in %.2f s, attempt %d of %d",
             failure,
             delay,
             self.number + 1,
-            policy.max_attempts,
+            shared.policy.max_attempts,
+            extra={"attempt": self.number},
         )
-        await sleep(delay)
+        await shared.sleep(delay)
 
     def succeeded(self) -> None:
         """Give back what the last retry was charged; call it once, when the work is done."""

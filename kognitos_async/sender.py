@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,9 +24,10 @@ from kognitos_async.server_clock import ServerClock
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from kognitos_async.messages import Redactor, Request, Upload
+    from kognitos_async.observers import Observer
     from kognitos_async.retry import RetryPolicy
     from kognitos_async.transport import Streamed, Transport
 
@@ -54,7 +55,8 @@ class Sender:
         self.quota = retry.RetryQuota()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._retries = Retries(policy, self.quota, self.chance, self.sleep)
-        self._once = self._retries._replace(policy=msgspec.structs.replace(policy, max_attempts=1))
+        once = msgspec.structs.replace(policy, max_attempts=1)
+        self._once = Retries(once, self.quota, self.chance, self.sleep)
         self.clock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._max_streams = max_streams or max_concurrent
@@ -101,6 +103,15 @@ class Sender:
         return error.retry_after is not None and error.retry_after > self.policy.retry_after_limit
 
     @property
+    def observer(self) -> Observer | None:
+        """Who is told what happens; set at any time, for what begins from then on."""
+        return self._retries.observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._retries.observer = self._once.observer = observer
+
+    @property
     def opened(self) -> bool:
         """Whether the client was opened, closed since or not."""
         return self._closed is not None
@@ -120,14 +131,14 @@ class Sender:
         """One attempt, for work that decides by itself when to try again: every failure is raised at once."""
         return Attempts(self._once)
 
-    async def send(
+    def send(
         self,
         request: Request,
         decoder: msgspec.json.Decoder[T],
         *,
         before_send: Callable[[], Awaitable[object]] | None = None,
         attempts: Attempts | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """The decoded 2xx answer to `request`.
 
         `before_send` is awaited right before each attempt, when the slot and the rate are there: what it
@@ -136,7 +147,33 @@ class Sender:
 
         Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
         the connection in use.
+
+        Not a coroutine function: without an observer it costs no frame.
         """
+        sending = self._send(request, decoder, before_send, attempts)
+        return sending if self._retries.observer is None else self._observed(request, sending)
+
+    async def _observed(self, request: Request, sending: Coroutine[Any, Any, T]) -> T:
+        observer = self._retries.observer
+        began = None if observer is None else observer.request_began(request)
+        ended: BaseException | None = None
+        try:
+            return await sending
+        except BaseException as error:
+            ended = error
+            raise
+        finally:
+            if observer is not None:
+                observer.request_ended(began, ended)
+            del ended  # an error in a frame of its own traceback would keep both alive
+
+    async def _send(
+        self,
+        request: Request,
+        decoder: msgspec.json.Decoder[T],
+        before_send: Callable[[], Awaitable[object]] | None,
+        attempts: Attempts | None,
+    ) -> T:
         gate = self.gate
         tries = attempts or Attempts(self._retries)
         while True:
@@ -149,7 +186,7 @@ class Sender:
                     response = await self.transport.attempt(request)
                 except TransportError as error:
                     failure: TransportError | APIStatusError | None = error
-                    tries.record(request, type(error).__name__)
+                    tries.record(request, error)
                 else:
                     failure = self._refusal(request, response, tries, sent_at)
             finally:
@@ -194,7 +231,7 @@ class Sender:
                 response = await self.transport.attempt_with(request, upload)
             except TransportError as error:
                 failure: TransportError | APIStatusError | None = error
-                tries.record(request, type(error).__name__)
+                tries.record(request, error)
             else:
                 failure = self._refusal(request, response, tries, sent_at)
             if failure is None:
@@ -239,7 +276,7 @@ class Sender:
                     error.attempts = tries.number
                     raise
                 failure = error
-                tries.record(request, type(error).__name__)
+                tries.record(request, error)
             finally:
                 streams.leave()
             if failure is not None:

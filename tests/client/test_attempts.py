@@ -117,4 +117,4 @@ async def test_three_frames_lead_from_a_resource_to_the_socket(server):
     async with server.client(trace_configs=[tracing]) as client:
         await client.runs.get(run.id)
         await client.health()
-    assert seen == [["attempt", "send", "get"], ["attempt", "send", "health"]]
+    assert seen == [["attempt", "_send", "get"], ["attempt", "_send", "health"]]

@@ -208,6 +208,7 @@ LAYERS = [
     "errors open_enum event_loop secret",
     "checks settings retry",
     "messages paging page_decoder work_stream",
+    "observers",
     "attempts throttle upload_body server_clock",
     "transport",
     "sender uncertain_start",
