@@ -84,13 +84,15 @@ async def started(
     `asked` becomes its `request`.
     """
     window: StartWindow | None = None
+    sent = clock.monotonic()
 
     async def about_to_send() -> None:
-        nonlocal window
+        nonlocal window, sent
         window = None  # what `before_send` raises is no doubt: the attempt is not made
         noted = None if before_send is None else await before_send()
         # A hook that records the window returns it, so that the attempt is known by that one.
         window = noted if isinstance(noted, StartWindow) else clock.window()
+        sent = clock.monotonic()
 
     try:
         value = await send(about_to_send)
@@ -104,8 +106,7 @@ async def started(
             since=window.since,
             window=window,
         ) from problem
-    received = clock.monotonic()
-    return Answered(value, received if window is None else window.moment, received)
+    return Answered(value, sent, clock.monotonic())
 
 
 def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:

@@ -29,6 +29,7 @@ from kognitos_async.bulk.ledger import (
     run_key,
 )
 from kognitos_async.errors import JournalError
+from kognitos_async.uncertain_start import name_key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -58,6 +59,7 @@ class JournalWriter:
         self._fingerprint = fingerprint
         self._generation = 0
         self._run_ids: set[str] | None = None
+        self._names_in_doubt: dict[str, set[int]] = {}
         self._commits: GroupCommit | None = None
 
     async def __aenter__(self) -> Self:
@@ -149,11 +151,16 @@ class JournalWriter:
                     "UNION ALL SELECT run_id FROM earlier_runs"
                 )
                 self._run_ids = {run_id for (run_id,) in rows}
+                starting = database.execute(f"SELECT name, position FROM runs WHERE state = '{STARTING}'")  # noqa: S608
+                for name, position in starting:
+                    self._names_in_doubt.setdefault(name_key(name), set()).add(position)
             doubt = database.execute(
                 f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND position != ? LIMIT 1",  # noqa: S608
                 (entry.content, entry.position),
             ).fetchone()
-            return doubt is not None
+            # Two names that a service may keep as one could have made the same run.
+            alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.position}
+            return doubt is not None or bool(alike)
 
         in_doubt = await self._do(find, durable=False)
         return Others(self._run_ids or set(), in_doubt)

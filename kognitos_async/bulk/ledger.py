@@ -62,7 +62,7 @@ class Entry(NamedTuple):
 
 
 class Others(NamedTuple):
-    """The runs of all entries, and whether the start of an equal one is in doubt too."""
+    """The runs of all entries, and whether the start of an equal or like-named one is in doubt too."""
 
     run_ids: set[str]
     in_doubt: bool

@@ -174,11 +174,12 @@ class RequestRun(Generic[Q, R]):
         )
         return await self._look_up(entry, lost, since_opening=True)
 
-    async def about_to_send(self) -> None:
-        """Record the start, which is sent next unless the job is ending: then `StartsEndedError`."""
+    async def about_to_send(self) -> StartWindow:
+        """The window recorded for the start, sent next unless the job is ending: then `StartsEndedError`."""
         self._job.admission.check()
         window = self._job.window().joined(self._window)
         await self._ledger.about_to_send(self._name, self._attempts + 1, msgspec.json.encode(window))
+        return window
 
     async def not_sent(self) -> None:
         """Record that the start certainly did nothing."""
@@ -218,16 +219,17 @@ class _Sending:
         self._recorded = False
         self.sent = False
 
-    async def before_send(self) -> None:
-        """Record the start as the last thing before it is sent.
+    async def before_send(self) -> StartWindow:
+        """The window of the start, recorded as the last thing before it is sent.
 
         From here on leaving the job waits: the start is sent and its outcome recorded, or neither.
         """
         self._scope.shield = True
         self._recorded = True
-        await self._way.about_to_send()
+        window = await self._way.about_to_send()
         self._way.sent()
         self.sent = True
+        return window
 
     async def failed(self, error: BaseException) -> KognitosError:
         """Record a start that certainly did nothing. Raises the error unless it allows another attempt.

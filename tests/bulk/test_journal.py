@@ -255,3 +255,16 @@ async def test_what_other_entries_hold_is_told_apart(tmp_path):
         assert not (await journal.others(other)).in_doubt
     async with writer(tmp_path / "j") as journal:
         assert (await journal.others(first)).run_ids == {"r2", "r3"}
+
+
+async def test_like_names_in_doubt_are_not_told_apart(tmp_path):
+    """A service may keep both as one name: whose a run is cannot be told after a crash."""
+    async with writer(tmp_path / "j") as journal:
+        for name in ("Invoice 1", "invoice  1", "invoice 2"):
+            await journal.begin(name, name.encode())
+            await journal.about_to_send(name, 1)
+    async with writer(tmp_path / "j") as journal:
+        entries = [
+            await journal.begin(name, name.encode()) for name in ("Invoice 1", "invoice  1", "invoice 2")
+        ]
+        assert [(await journal.others(entry)).in_doubt for entry in entries] == [True, True, False]
