@@ -1,4 +1,4 @@
-"""The emulator's clock: the event loop's, which tests may push forward."""
+"""The emulator's clock: that of the event loop, which tests may advance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Seconds that only go forward: the loop's clock plus all that `advance` added."""
+    """A monotonic clock in seconds: that of the loop plus what `advance` has added."""
 
     def __init__(self) -> None:
         self._time: Callable[[], float] = time.monotonic
@@ -19,7 +19,7 @@ class Clock:
         self._advanced = 0.0
 
     def follow(self, source: Callable[[], float]) -> None:
-        """Read `source` from now on, without a jump: runs added before the loop ran keep their age."""
+        """Read `source` from now on, without a jump, so that runs added earlier keep their age."""
         self._base += self._time() - source()
         self._time = source
 
@@ -37,12 +37,12 @@ class Clock:
         self._base += time.time() - origin - self.now()
 
     def wall(self) -> datetime:
-        """The time of day, in UTC, as far ahead of the machine's as `advance` was told."""
+        """The time of day, in UTC, ahead of the machine's by what `advance` has added."""
         return datetime.now(UTC) + timedelta(seconds=self._advanced)
 
     def advance(self, seconds: float) -> None:
         """Add `seconds`; raises ValueError when they are negative."""
         if not seconds >= 0:
-            message = f"a clock only goes forward: {seconds!r} seconds"
+            message = f"seconds must be at least 0, for a clock only goes forward, got {seconds!r}"
             raise ValueError(message)
         self._advanced += seconds

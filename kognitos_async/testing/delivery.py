@@ -1,4 +1,4 @@
-"""Sends answers: as they should be, or as a fault wants them."""
+"""Sending of answers, intact or as a fault spoils them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from kognitos_async.testing.routing import Reply
 
 _WATCH = 0.05
-"""How often a waiting handler looks whether its peer is still there, in seconds."""
+"""Interval at which a waiting handler checks its connection, in seconds."""
 _GAP = 0.02
-"""How often a stream looks for more to send, in seconds."""
+"""Interval at which a stream checks for more to send, in seconds."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 _BLANKS = b" " * 65536
 
 
 class Delivery:
-    """Sending that ends as soon as the server stops."""
+    """Sends answers; everything that waits ends as soon as the server stops."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """End all that waits or drips."""
+        """End every wait and every slow body."""
         self._stopping.set()
 
     async def pause(self, seconds: float, request: web.BaseRequest) -> bool:
-        """Whether `seconds` went by with the server running and the peer there."""
+        """Wait, and return whether `seconds` passed with the server running and the peer connected."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not self._stopping.is_set() and _is_open(request):
@@ -50,7 +50,7 @@ class Delivery:
         return False
 
     async def sleep(self, seconds: float) -> None:
-        """Wait `seconds`, less when the server stops; whether the peer is there does not matter."""
+        """Wait `seconds`, less if the server stops, even if the peer has disconnected."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -60,7 +60,7 @@ class Delivery:
     async def stream(
         self, request: web.BaseRequest, reply: Reply, fault: Stream | None = None
     ) -> web.StreamResponse:
-        """The body as it comes, until it ends, the peer goes, the server stops, or the fault ends it."""
+        """Stream the body until it ends, the peer disconnects, the server stops, or the fault ends it."""
         response = _stream(reply)
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -90,7 +90,7 @@ class Delivery:
     async def send_and_then(
         self, request: web.BaseRequest, reply: Reply, seconds: float, data: bytes
     ) -> web.StreamResponse:
-        """The answer as it should be; `seconds` later `data` on its connection, which is closed if none."""
+        """Send the answer; `seconds` later write `data` to its connection, or close it without any."""
         response = plain(reply)
         await response.prepare(request)
         await response.write_eof()
@@ -113,7 +113,7 @@ class Delivery:
         return response
 
     async def cut(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        """Half of the body, then the end of the connection."""
+        """Send half of the body, then close the connection."""
         body = body_of(reply)
         response = _stream(reply)
         response.content_length = len(body) + 1
@@ -125,7 +125,7 @@ class Delivery:
     async def drip(
         self, request: web.BaseRequest, reply: Reply, seconds: float, chunks: int
     ) -> web.StreamResponse:
-        """The body in `chunks` pieces over `seconds`."""
+        """Send the body in `chunks` pieces over `seconds`."""
         body = body_of(reply)
         response = _stream(reply)
         response.content_length = len(body)
@@ -140,7 +140,7 @@ class Delivery:
         return response
 
     async def endless(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        """Blanks for ever; JSON allows them, so that nothing but its size is wrong with the body."""
+        """Send blanks without end, which JSON allows: only the size of the body is wrong."""
         response = _stream(reply)
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -159,7 +159,7 @@ def body_of(reply: Reply) -> bytes:
 
 
 def plain(reply: Reply) -> web.Response:
-    """The answer as it should be."""
+    """The answer, intact."""
     headers = {**reply.headers}
     body = body_of(reply)
     if body:

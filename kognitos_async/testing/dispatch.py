@@ -1,4 +1,4 @@
-"""Takes one request after another through log, checks, faults and handlers; knows no API of its own."""
+"""The way of each request through log, checks, faults and handlers, whichever API it belongs to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TOKENS_KEPT = 1000
 
 
 class Dispatcher:
-    """Answers the requests of one server. The first API speaks for paths outside every prefix."""
+    """Answers the requests of one server. The first API answers for paths outside every prefix."""
 
     def __init__(
         self,

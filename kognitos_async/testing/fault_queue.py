@@ -68,7 +68,7 @@ class FaultHandle:
         return False
 
     def drawn(self, chance: random.Random) -> bool:
-        """Whether chance says yes."""
+        """Whether its probability selects this request."""
         return self._probability >= 1 or chance.random() < self._probability
 
 

@@ -13,7 +13,7 @@ class TokenBucket:
 
     def __init__(self, clock: Clock, rate: float, burst: float) -> None:
         if not (rate > 0 and burst >= 1):
-            message = f"needs a rate above 0 and a burst of at least 1, not {rate} and {burst}"
+            message = f"rate_limit must be above 0 and rate_burst at least 1, got {rate} and {burst}"
             raise ValueError(message)
         self._clock = clock
         self._rate = rate

@@ -1,4 +1,4 @@
-"""What passes between the server and the APIs it serves: routes, calls and replies."""
+"""Routes, calls and replies: what the server and the APIs it serves exchange."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class PageMarks:
-    """Where a page keeps its items and token: what faults that bend paging need to know."""
+    """The fields of a page, for the faults that change paging."""
 
     items_field: str
     token_field: str
     asked_with: str | None
-    """The token this page was asked for with."""
+    """The token in the request for this page."""
     listing: tuple[str | None, ...]
-    """All that stays the same from page to page."""
+    """The parameters that stay the same from page to page."""
     same_place: Callable[[], str]
-    """A new token for the place this page started at."""
+    """A new token for the start of this page."""
 
 
 @dataclass(slots=True)
@@ -40,9 +40,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     page: PageMarks | None = None
     stream: Callable[[], AsyncGenerator[bytes, None]] | None = None
-    """What is sent instead of `body` as it comes, nothing (b"") meaning a pause.
+    """Pieces to send instead of `body` as they come; an empty one is a pause.
 
-    `body` is what of it is there already, for faults that need a body with an end.
+    `body` then holds the pieces available now, for faults that need a complete body.
     """
 
 
@@ -92,7 +92,7 @@ class Api(Protocol):
         ...
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """None when the request may go on; else why not (no key, wrong key, too many requests)."""
+        """None to admit the request, else its refusal: no key, wrong key, too many requests."""
         ...
 
 
@@ -140,11 +140,11 @@ class Router:
                 return known
         methods: dict[str, Route] = {}
         patterns.append((re.compile(text), methods))
-        # `{id}` would take `x:pause` for an id: what says more about the path is tried first.
+        # `{id}` also matches `x:pause`: the more specific pattern is tried first.
         patterns.sort(key=lambda item: -len(re.sub(r"\(.*?\)", "", item[0].pattern)))
         return methods
 
 
 def _bucket(path: str) -> tuple[str, int]:
-    """The prefix and the number of segments: few patterns share both."""
+    """The prefix and the number of segments, which few patterns share."""
     return path.split("/", 2)[1], path.count("/")

@@ -1,7 +1,6 @@
-"""How a run moves: Created, Running, and what it settles in. Pure, without a clock of its own.
+"""The states of a run over time, as pure functions of its age.
 
-The words are those of the REST API v2; the platform API has its own for the same things, and an outcome may
-be given in either.
+Statuses are those of the REST API v2; an outcome may also be a state of the platform API.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SETTLED_WORDS = frozenset({"Succeeded", "Exception", "Stopped", "Failed", "Cancelled", "TimedOut"})
-"""The status words after which a run moves no more and holds no place in the capacity."""
+"""The statuses of runs that have settled: they no longer count towards the capacity."""
 
 PLATFORM_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -52,14 +51,14 @@ DEFAULT_OUTCOMES: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What one run will do: seconds after its start until it is Running, and until `outcome`."""
+    """The future of one run: seconds from its start until it is Running, and until `outcome`."""
 
     running_after: float
     settled_after: float
     outcome: str
 
     def status(self, age: float) -> str:
-        """The status word of a run started `age` seconds ago."""
+        """The status of a run started `age` seconds ago."""
         if age >= self.settled_after:
             return self.outcome
         return "Running" if age > self.running_after else "Created"
@@ -67,10 +66,10 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A rule that gives each run its course. Build one with `fixed`, `random` or `manual`."""
+    """A rule for how runs move. Build one with `fixed`, `random` or `manual`."""
 
     plan: Callable[[int], Course]
-    """From the run's number (0 for the first of the server) to its course."""
+    """The course of a run by its number, 0 for the first of the server."""
 
     @classmethod
     def fixed(cls, seconds: float, outcome: str = "Succeeded", *, created: float = 0.0) -> Schedule:
@@ -89,14 +88,14 @@ class Schedule:
         outcomes: Mapping[str, float] = DEFAULT_OUTCOMES,
         created: float = 0.0,
     ) -> Schedule:
-        """Each run settles after `low` to `high` seconds; `outcomes` maps each word to its weight.
+        """Each run settles after `low` to `high` seconds; `outcomes` maps each status to its weight.
 
-        The course of a run depends on `seed` and its number alone, not on when it was asked for.
+        The course of a run depends on `seed` and its number alone, not on when it is computed.
         """
         _check_seconds(low=low, high=high, created=created)
         words, weights = tuple(outcomes), tuple(outcomes.values())
         if high < low or not words:
-            message = f"needs low <= high and at least one outcome, not {low}, {high}, {dict(outcomes)}"
+            message = f"low must be at most high and outcomes not empty, got {low}, {high}, {dict(outcomes)}"
             raise ValueError(message)
 
         def plan(number: int) -> Course:
@@ -115,5 +114,5 @@ class Schedule:
 def _check_seconds(**values: float) -> None:
     for name, value in values.items():
         if not value >= 0:
-            message = f"{name} is in seconds and not negative: {value!r}"
+            message = f"{name} must be seconds of at least 0, got {value!r}"
             raise ValueError(message)

@@ -10,10 +10,10 @@ import hmac
 import msgspec
 
 Key = tuple[float, int]
-"""A place in an ordered list: rank, then number."""
+"""A position in an ordered list: rank, then number."""
 
 Query = tuple[str | None, ...]
-"""All that must stay the same from page to page."""
+"""The parameters that must stay the same from page to page."""
 
 _MAC_SIZE = 12
 
@@ -39,7 +39,7 @@ class Tokens:
     def issue(self, query: Query, key: Key | None, *, reworded: bool = False) -> str:
         """The token that goes on behind `key` (None: from the start).
 
-        The same place always has the same token, unless it is to be `reworded`.
+        The same position has the same token, unless `reworded`.
         """
         if reworded:
             self._wordings += 1

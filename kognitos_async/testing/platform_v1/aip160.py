@@ -61,7 +61,7 @@ EVERYTHING = Filter(lambda _item: True, {})
 
 
 def parse(text: str, fields: Fields) -> Filter:
-    """The filter. Raises FilterError for one that is not well formed or names a field there is not."""
+    """The filter. Raises FilterError for one that is not well formed or names an unknown field."""
     if not text.strip():
         return EVERYTHING
     reader = _Reader(text, fields)

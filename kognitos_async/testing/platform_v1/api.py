@@ -1,4 +1,4 @@
-"""The current platform API: who may ask, what is checked before a handler is called, and its 102 routes."""
+"""The platform API: its 102 routes, authorization, and the checks before each handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`server.platform`: what a test says to the emulated platform API, and asks of it."""
+"""`server.platform`: the emulated platform API as tests see it, and how it is assembled."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class EmulatedPlatform:
             )
 
     def set_state(self, run_id: str, state: str, **members: Any) -> EmulatedPlatformRun:
-        """The run, whose state is any word you like from now on, with `members` below it.
+        """The run, in this state from now on, which may be any word, with `members` below it.
 
         `outputs` belong to completed, `id` and `description` to failed, `exception` and `description` to
         awaiting_guidance, `reason` to stopped. Raises KeyError for an unknown run.
@@ -190,7 +190,7 @@ def platform_api(
     capacity_message: str,
     secret: bytes,
 ) -> PlatformV1:
-    """The API over this world and store, with every handler in its place."""
+    """The API over this world and store, with all its handlers."""
     pages = Pages(secret)
     runs = RunHandlers(
         world, pages, list_outputs=list_outputs, run_id_form=run_id_form, capacity_message=capacity_message

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _STATES = ("PENDING", "RESOLVED", "ARCHIVED")
 _LIVE = frozenset({"pending", "executing", "stopping", "awaiting_guidance"})
-"""The states in which an agent may still say something."""
+"""The states in which an agent may still add events."""
 _FROM_AGENTS = (
     "agent_message",
     "tool_call_request",

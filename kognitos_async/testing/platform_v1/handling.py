@@ -1,4 +1,4 @@
-"""What passes between the platform API and its handlers: questions, refusals, pages."""
+"""Requests, refusals and pages of the platform API's handlers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _UNKNOWN = 2
 
 
 class ApiError(Exception):
-    """A question that is not answered: HTTP status, google.rpc code, words, and what was wrong where."""
+    """A refused request: HTTP status, google.rpc code, message, and field violations."""
 
     def __init__(
         self, status: int, message: str, problems: Iterable[tuple[str, str]] = (), *, code: int | None = None
@@ -102,7 +102,7 @@ def invalid(problems: Problems) -> ApiError:
 
 
 def not_found(what: str) -> ApiError:
-    """The refusal of a name that names nothing."""
+    """The refusal of a name of nothing."""
     return ApiError(404, f"{what} was not found")
 
 
@@ -115,7 +115,7 @@ def filter_of(ask: Ask, fields: aip160.Fields) -> aip160.Filter:
 
 
 class Pages:
-    """Cuts lists into pages, and issues tokens that are good for the very same question only."""
+    """Cuts lists into pages, and issues tokens that are valid for the same parameters only."""
 
     def __init__(self, secret: bytes) -> None:
         self._tokens = Tokens(secret)

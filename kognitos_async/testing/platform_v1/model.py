@@ -1,4 +1,4 @@
-"""What the platform API knows: automations, runs with their history, exceptions, events of agents."""
+"""Automations, runs with their history, exceptions and events of agents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANUAL = "INVOCATION_SOURCE_MANUAL"
 ENDED = frozenset({"completed", "failed"})
 """The states a run never leaves by itself or by a request."""
 IDLE = frozenset({*ENDED, "stopped", "awaiting_guidance"})
-"""The states in which a run holds no place in the capacity."""
+"""The states in which a run does not count towards the capacity."""
 LOCATION: Mapping[str, str] = MappingProxyType({"start_byte": "0", "end_byte": "24"})
 
 _NANO = 10**9
@@ -114,7 +114,7 @@ class EmulatedException:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedPlatformRun:
-    """One run. Whatever is read of it is what it is now."""
+    """One run; its properties are computed when read."""
 
     id: str
     name: str
@@ -174,12 +174,12 @@ class EmulatedPlatformRun:
 
     @property
     def state(self) -> str:
-        """The word of the state it is in."""
+        """The name of its state."""
         return self.history[-1].word
 
     @property
     def members(self) -> Mapping[str, Any]:
-        """What the state object holds below that word, but for outputs."""
+        """The members of its state object, without outputs."""
         return self.history[-1].members
 
     @property
@@ -193,7 +193,7 @@ class EmulatedPlatformRun:
 
     @property
     def is_active(self) -> bool:
-        """Whether it held a place in the capacity when it was last looked at."""
+        """Whether it counted towards the capacity when last read."""
         return bool(self.steps) and self.steps[-1].word not in IDLE
 
     def nanoseconds_of(self, at: float) -> int:
@@ -214,7 +214,7 @@ def planned_steps(run: EmulatedPlatformRun) -> list[Step]:
 
 
 def default_members(word: str) -> Mapping[str, Any]:
-    """What a state object holds below its word when nothing else was said."""
+    """The members of a state object unless others are given."""
     if word == "failed":
         return {"id": "err_division", "description": "Division by zero", "location": dict(LOCATION)}
     return {"reason": "Stopped by a user"} if word == "stopped" else {}

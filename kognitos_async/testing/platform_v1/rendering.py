@@ -1,4 +1,4 @@
-"""What the platform API shows of its world, as JSON."""
+"""The resources of the platform API as JSON."""
 
 from __future__ import annotations
 

@@ -196,15 +196,15 @@ class RunHandlers:
         return self._pages.reply(ask, "runs", items, key, default=10)
 
     def _pause(self, ask: Ask) -> Reply:
-        return self._told(ask, lambda run: self._world.pause(run, ask.body["reason"]))
+        return self._transition(ask, lambda run: self._world.pause(run, ask.body["reason"]))
 
     def _continue(self, ask: Ask) -> Reply:
-        return self._told(ask, self._world.resume)
+        return self._transition(ask, self._world.resume)
 
-    def _told(self, ask: Ask, tell: Any) -> Reply:
+    def _transition(self, ask: Ask, move: Any) -> Reply:
         run = self._run(ask)
         try:
-            tell(run)
+            move(run)
         except NotPossibleError as error:
             raise ApiError(400, str(error), code=FAILED_PRECONDITION) from error
         return Reply(200, run_json(run))

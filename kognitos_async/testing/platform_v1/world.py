@@ -1,4 +1,4 @@
-"""The world behind the platform API, without HTTP: automations, runs, exceptions, and what moves them."""
+"""The data behind the platform API: automations, runs, exceptions, and how runs move."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _GRAIN = (1, 1_000, 1_000_000)
 
 
 class NotPossibleError(Exception):
-    """What was asked of a run is not possible in its state."""
+    """The run cannot do that in its state."""
 
 
 class PlatformWorld:
-    """All that the platform API knows of one workspace. What time brings is worked off when it is asked."""
+    """One workspace. Steps that are due are taken whenever it is read."""
 
     def __init__(
         self,
@@ -204,7 +204,7 @@ class PlatformWorld:
             self._last_created = -(-earliest // grain) * grain
             return self._last_created, self.clock.now()
         if created_at.tzinfo is None:
-            message = "created_at needs an offset: datetime(..., tzinfo=UTC)"
+            message = "created_at must have an offset, such as datetime(..., tzinfo=UTC), got none"
             raise ValueError(message)
         return to_nanoseconds(created_at), self.clock.now() - (wall - created_at).total_seconds()
 

@@ -1,4 +1,4 @@
-"""The REST API v2 over the world of `world_v2`: one handler per operation."""
+"""The REST API v2: one handler for each operation."""
 
 from __future__ import annotations
 

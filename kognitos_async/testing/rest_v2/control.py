@@ -1,4 +1,4 @@
-"""What a test says to the emulated REST API v2, and asks of it."""
+"""The emulated REST API v2 as tests see it: what is there, and what they add or set."""
 
 from __future__ import annotations
 
@@ -101,6 +101,6 @@ class EmulatedRestV2:
             return self._world.duplicates()
 
     def set_status(self, run_id: str, status: str, outputs: Facts | None = None) -> EmulatedRun:
-        """The run, whose status is this word from now on, any word. Raises KeyError for an unknown run."""
+        """The run, with this status from now on, be it any word. Raises KeyError for an unknown run."""
         with self._world.lock:
             return self._world.set_status(run_id, status, outputs)

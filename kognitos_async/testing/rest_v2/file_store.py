@@ -129,7 +129,7 @@ class FileStore:
         token = secrets.token_urlsafe(48)
         expires = self._clock.wall() + timedelta(seconds=self._lifetime)
         policy = {
-            # Rounded up: S3 knows whole seconds, and a form should live no shorter than it was told.
+            # Rounded up: S3 knows whole seconds, and a form must not expire before its lifetime.
             "expiration": (expires + timedelta(microseconds=999_999)).strftime(_EXPIRATION),
             "conditions": [
                 {"bucket": BUCKET},

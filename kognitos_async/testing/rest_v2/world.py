@@ -1,4 +1,4 @@
-"""The world behind the REST API v2, without HTTP: processes, runs, their order, the capacity."""
+"""The data behind the REST API v2: processes, runs, their order, the capacity."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class EmulatedRun:
 
     @property
     def status(self) -> str:
-        """The status word now."""
+        """The current status."""
         if self._word is not None:
             return self._word
         word = self._course.status(self._clock.now() - self.started)
@@ -78,7 +78,7 @@ class EmulatedRun:
 
     @property
     def settles_in(self) -> str:
-        """The word the schedule settles it in."""
+        """The status in which the schedule settles it."""
         return REST_V2_WORDS.get(self._course.outcome, self._course.outcome)
 
     @property
@@ -161,7 +161,7 @@ class World:
     def add_process(self, name: str, *, process_id: str | None, stage: str, agent_id: str) -> EmulatedProcess:
         """The new process. Raises ValueError when this id has that stage already, or for an unknown stage."""
         if stage not in STAGES:
-            message = f"stage is Draft or Published, not {stage!r}"
+            message = f"stage must be Draft or Published, got {stage!r}"
             raise ValueError(message)
         process = EmulatedProcess(process_id or self.new_id(), name, stage, agent_id)
         key = (agent_id, process.id, stage)
@@ -214,7 +214,7 @@ class World:
         if created_at is None:
             created_at = wall if self._created_at is None else self._created_at(wall)
         elif created_at.tzinfo is None:
-            message = "created_at needs an offset: datetime(..., tzinfo=UTC)"
+            message = "created_at must have an offset, such as datetime(..., tzinfo=UTC), got none"
             raise ValueError(message)
         else:
             created_at = created_at.astimezone(UTC)
@@ -274,7 +274,7 @@ class World:
         return run
 
     def unsettled(self) -> int:
-        """How many runs hold a place in the capacity now."""
+        """How many runs count towards the capacity now."""
         now = self._clock.now()
         while self._settling and self._settling[0][0] <= now:
             run = self._run_list[heapq.heappop(self._settling)[1]]
