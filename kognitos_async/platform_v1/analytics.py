@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kognitos_async import checks
 from kognitos_async.platform_v1.arguments import known_word, texts
 from kognitos_async.platform_v1.filters import filter_text
@@ -124,13 +126,30 @@ class Analytics(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.AutomationEstimate, ...]:
-        """The estimates of the workspace after these were set. (ConfigureAutomationEstimates)"""
+        """The estimates of the workspace after these were set. (ConfigureAutomationEstimates)
+
+        Each `automation_id` is an id or a full name; one of another workspace is a `ValueError`.
+        """
         workspace = self._scope.workspace(workspace_id, organization_id)
+        named = [
+            msgspec.structs.replace(
+                estimate,
+                automation_id=str(
+                    self._scope.resolve(
+                        f"estimates[{index}].automation_id",
+                        estimate.automation_id,
+                        AUTOMATION,
+                        within=workspace,
+                    )
+                ),
+            )
+            for index, estimate in enumerate(instances("estimates", estimates, models.AutomationEstimate))
+        ]
         answer = await self._send(
             "POST",
             f"{workspace.path}/dashboards:configureAutomationEstimates",
             models.ConfigureAutomationEstimatesResponse,
-            body={"automation_estimates": instances("estimates", estimates, models.AutomationEstimate)},
+            body={"automation_estimates": named},
         )
         return answer.automation_estimates
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
+from kognitos_async.base_client import attribute
 from kognitos_async.messages import segment
 from kognitos_async.platform_v1.arguments import search_body
 from kognitos_async.platform_v1.connection_triggers import book_path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 class Books(Resource):
     """`client.books`: the catalogue, the books of a workspace, and its connections."""
+
+    connections: Connections = attribute(Connections)
+    """The connections of a workspace, and their triggers."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         super().__init__(sender, scope)

@@ -1,4 +1,4 @@
-"""Workspaces of an organization: their people, roles and preferences."""
+"""Workspaces of an organization: their users, roles, invitations and preferences."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Workspaces(Resource):
         page_token: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Workspace]:
-        """A pager over the workspaces that whoever the token belongs to may enter.
+        """A pager over the workspaces that the user of the token may enter.
 
         The filter knows `title`. `page_size` is 1 to 1000. (CurrentUserOrganizationWorkspaces)
         """
@@ -75,7 +75,7 @@ class Workspaces(Resource):
     async def preferences(
         self, workspace_id: str | None = None, *, organization_id: str | None = None
     ) -> models.WorkspacePreferences:
-        """How the workspace writes numbers, dates and times. (GetWorkspacePreferences)"""
+        """The formats of numbers, dates and times of the workspace. (GetWorkspacePreferences)"""
         path = self._scope.workspace(workspace_id, organization_id).path
         return await self._send("GET", f"{path}/preferences", models.WorkspacePreferences)
 
@@ -140,7 +140,7 @@ class Workspaces(Resource):
     async def count_users(
         self, workspace_ids: Iterable[str], *, organization_id: str | None = None
     ) -> dict[str, int]:
-        """How many users each of these workspaces has, by its id. (CountWorkspaceUsers)"""
+        """The number of users of each of these workspaces, by its id. (CountWorkspaceUsers)"""
         names = [
             self._scope.workspace(workspace, organization_id)
             for workspace in texts("workspace_ids", workspace_ids)

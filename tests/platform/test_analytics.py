@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 
 from kognitos_async import F
@@ -171,3 +172,22 @@ async def test_a_series_without_tags_is_read():
 
 def msg(estimate):
     return {name: getattr(estimate, name) for name in estimate.__struct_fields__}
+
+
+async def test_estimates_name_their_automation_in_full():
+    """As the API wants it, whether an id or a full name was given; one of another workspace is refused."""
+    recorder = Recorder()
+    resource = Analytics(recorder, SCOPE)
+    estimates = [
+        AutomationEstimate(automation_id=given, cost_usd="1.50", time_saved_secs=0)
+        for given in ("a1", AUTOMATION)
+    ]
+    await resource.configure_estimates(estimates)
+    assert (
+        recorder.body["automation_estimates"]
+        == [{"automation_id": AUTOMATION, "cost_usd": "1.50", "time_saved_secs": 0}] * 2
+    )
+    other = AUTOMATION.replace("/w1/", "/w2/")
+    with pytest.raises(ValueError, match=r"estimates\[0\].automation_id .*contradict"):
+        await resource.configure_estimates([msgspec.structs.replace(estimates[0], automation_id=other)])
+    assert len(recorder.requests) == 1
