@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.destination import Destination
-from kognitos_async.cli.parquet_file import NESTED, ParquetFile, import_pyarrow
+from kognitos_async.cli.parquet_file import import_pyarrow
 from kognitos_async.cli.running import run_command, usage_errors
 from kognitos_async.cli.spool import Spool
-from kognitos_async.cli.text import json_line
+from kognitos_async.cli.table_file import Format, format_of, text_writer, write_table
 from kognitos_async.cli.times import moment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import BinaryIO
-
-
-class Format(StrEnum):
-    """How the history is written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
 
 
 class Outputs(StrEnum):
@@ -69,7 +54,7 @@ def export(
     Into a file, the same command goes on after it was ended: pages that were read are in FILE.pages.
     """
     source = call.source(process, automation)
-    kind = format or _format_of(output)
+    kind = format or format_of(output)
     destination = Destination(output or Path("-"))
     if kind is Format.PARQUET:
         if destination.descriptor is not None:
@@ -81,11 +66,6 @@ def export(
         call.output.check()
     task = _Export(call, source, stage, moment(since), kind, outputs, destination)
     run_command(task.run())
-
-
-def _format_of(output: Path | None) -> Format:
-    ending = "" if output is None else output.suffix.lower().removeprefix(".")
-    return {"jsonl": Format.JSONL, "ndjson": Format.JSONL, "parquet": Format.PARQUET}.get(ending, Format.CSV)
 
 
 class _Export:
@@ -125,7 +105,7 @@ class _Export:
         """Write runs as pages come, into what cannot be taken up again."""
         count = 0
         with self._destination.open() as file:
-            write = _text_writer(self._kind, api.record_columns, self._sender(file))
+            write = text_writer(self._kind, api.record_columns, file, {})
             async for records, _ in api.history(self._source, self._stage, self._since, None):
                 for record in records:
                     write(record)
@@ -164,75 +144,8 @@ class _Export:
                 self._call.output.note(
                     f"kognitos: {spool.count} runs so far are in {path}; the same command goes on behind them"
                 )
-        try:
-            with self._destination.open() as file:
-                self._convert(spool, api.record_columns, file)
-            self._destination.finish()
-        except BaseException:
-            self._destination.discard()
-            raise
+        write_table(
+            self._destination, self._kind, api.record_columns, spool.records, as_columns=self._as_columns
+        )
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
         return spool.count
-
-    def _convert(self, spool: Spool, columns: tuple[str, ...], file: BinaryIO) -> None:
-        if self._kind is Format.PARQUET:
-            ParquetFile(columns, spool.records, as_columns=self._as_columns).write(file)
-            return
-        spread = _names(spool.records(), columns) if self._as_columns else None
-        write = _text_writer(self._kind, columns, self._sender(file), spread)
-        for record in spool.records():
-            write(record)
-
-    def _sender(self, file: BinaryIO) -> Callable[[str], object]:
-        return lambda text: file.write(text.encode("utf-8", "backslashreplace"))
-
-
-def _names(records: Iterable[dict[str, Any]], columns: Iterable[str]) -> dict[str, list[str]]:
-    """The names of all values, by the column that holds them."""
-    found: dict[str, set[str]] = {column: set() for column in columns if column in NESTED}
-    for record in records:
-        for column, names in found.items():
-            names.update(record.get(column) or {})
-    return {column: sorted(names) for column, names in found.items()}
-
-
-def _text_writer(
-    kind: Format,
-    columns: tuple[str, ...],
-    send: Callable[[str], object],
-    spread: dict[str, list[str]] | None = None,
-) -> Callable[[dict[str, Any]], object]:
-    """A function that writes a record; for CSV the heading is written at once."""
-    if kind is Format.JSONL:
-        return lambda record: send(json_line(record) + "\n")
-    spread = spread or {}
-
-    def row(cells: Iterable[Any]) -> None:
-        text = io.StringIO()
-        csv.writer(text).writerow(cells)
-        send(text.getvalue())
-
-    heading = [
-        name
-        for column in columns
-        for name in ([f"{column}.{one}" for one in spread[column]] if column in spread else [column])
-    ]
-    row(heading)
-    return lambda record: row(_cells(record, columns, spread))
-
-
-def _cells(record: dict[str, Any], columns: Iterable[str], spread: dict[str, list[str]]) -> Iterator[Any]:
-    for column in columns:
-        value = record.get(column)
-        if column in spread:
-            yield from (_cell((value or {}).get(name)) for name in spread[column])
-        else:
-            yield _cell(value)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if value is None or isinstance(value, str | int | float | Decimal):
-        return value
-    return json_line(value)

@@ -21,7 +21,8 @@ _LARGEST_INT = 2**63
 _DIGITS = 38
 NESTED = ("inputs", "outputs")
 """The columns that hold values by name."""
-_TIMES = {"created_at", "create_time", "update_time"}
+_TIMES = {"created_at", "create_time", "update_time", "since"}
+_INTEGERS = {"attempts"}
 _LISTS = {"file_ids"}
 
 
@@ -114,19 +115,22 @@ class ParquetFile:
         self._columns = tuple(columns)
         self._fields: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {}
 
-    def write(self, file: BinaryIO) -> None:
-        """Write all records, in groups of 10,000 rows, so that memory stays flat."""
+    def write(self, file: BinaryIO) -> int:
+        """How many records were written: all, in groups of 10,000 rows, so that memory stays flat."""
         self._infer()
         schema = self._arrow.schema(list(self._schema()))
         with self._parquet.ParquetWriter(file, schema) as writer:
             rows: list[dict[str, Any]] = []
+            count = 0
             for record in self._records():
+                count += 1
                 rows.append(self._row(record))
                 if len(rows) >= ROW_GROUP:
                     writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
                     rows = []
             if rows:
                 writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
+        return count
 
     def _infer(self) -> None:
         nested = [column for column in self._columns if column in NESTED]
@@ -146,6 +150,8 @@ class ParquetFile:
                 yield column, self._arrow.timestamp("us", tz="UTC")
             elif column in _LISTS:
                 yield column, self._arrow.list_(self._arrow.string())
+            elif column in _INTEGERS:
+                yield column, self._arrow.int64()
             elif column not in NESTED:
                 yield column, self._arrow.string()
             elif self._as_columns:

@@ -1,0 +1,51 @@
+"""How many runs a running job has unsettled at a time: a number in a file beside its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_SECONDS = 1.0
+"""Between two looks at the file."""
+
+
+def limit_file(journal: Path) -> Path:
+    """The file that holds the limit of a job."""
+    return journal.with_name(f"{journal.name}.max-in-flight")
+
+
+def write_limit(journal: Path, limit: int) -> None:
+    """Set the limit of the job that runs with this journal, all of it or nothing."""
+    path = limit_file(journal)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(f"{limit}\n")
+    draft.replace(path)
+
+
+def read_limit(journal: Path) -> int | None:
+    """The limit that was set; None where there is none, or no whole number of at least 1."""
+    try:
+        text = limit_file(journal).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) else None
+
+
+async def follow_limit(journal: Path, apply: Callable[[int], object]) -> None:
+    """Call `apply` with each limit that is set, until cancelled; one from before is not meant for this job."""
+    last = None
+    limit_file(journal).unlink(missing_ok=True)
+    try:
+        while True:
+            await asyncio.sleep(_SECONDS)
+            limit = read_limit(journal)
+            if limit is not None and limit != last:
+                last = limit
+                apply(limit)
+    finally:
+        limit_file(journal).unlink(missing_ok=True)
