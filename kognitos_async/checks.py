@@ -87,3 +87,11 @@ def check_since(since: object, *, name: str = "since") -> datetime:
     if since.tzinfo is None:
         raise ValueError(f"{name} must be a datetime with a time zone, got one without")
     return since
+
+
+def at_least_one(name: str, value: object) -> None:
+    """Raise `TypeError` or `ValueError` unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")

@@ -15,6 +15,7 @@ from kognitos_async.bulk.admission import Admission, StartsEndedError
 from kognitos_async.bulk.journal_writer import JournalWriter
 from kognitos_async.bulk.ledger import Entry, NullLedger
 from kognitos_async.bulk.one_request import RequestRun
+from kognitos_async.bulk.slots import Slots
 from kognitos_async.bulk.types import EncodedStart, Jobs, Ledger, Q, R, RunOutcome
 from kognitos_async.errors import (
     APIStatusError,
@@ -67,7 +68,9 @@ class BulkJob(Generic[Q, R]):
         self._requests = requests
         self._journal = journal
         self._absence_delay = absence_delay
-        self._slots = anyio.Semaphore(max_in_flight)
+        self.slots = Slots(max_in_flight)
+        self.running = 0
+        """Runs that were started, now or earlier, and have not settled."""
         self._under_way = 0
         self._idle = asyncio.Event()
         self._reading = anyio.CancelScope()
@@ -102,7 +105,7 @@ class BulkJob(Generic[Q, R]):
                 except KognitosError as error:
                     self._end_with(error, children)
                 finally:
-                    self._slots.release()
+                    self.slots.release()
                     self._under_way -= 1
                     if not self._under_way:
                         self._idle.set()
@@ -127,7 +130,7 @@ class BulkJob(Generic[Q, R]):
         """Begin each request of the input, then what an earlier process left; what iterating raised."""
         async with aclosing(_iterate(self._requests)) as source:
             while True:
-                await self._slots.acquire()
+                await self.slots.acquire()
                 try:
                     request = await anext(source)
                 except StopAsyncIteration:
@@ -151,7 +154,7 @@ class BulkJob(Generic[Q, R]):
             position = entry.position
             self._under_way += 1
             children.start_soon(one, request, entry)
-            await self._slots.acquire()
+            await self.slots.acquire()
 
     def _encoded(self, request: Q) -> EncodedStart | KognitosError:
         try:
@@ -207,7 +210,11 @@ class BulkJob(Generic[Q, R]):
 
     async def wait(self, request: Q, run: R | str) -> R:
         """The settled run, whose slot at the API is free from then on."""
-        settled = await self.jobs.wait(request, run)
+        self.running += 1
+        try:
+            settled = await self.jobs.wait(request, run)
+        finally:
+            self.running -= 1
         self.admission.run_settled()
         return settled
 
@@ -216,6 +223,33 @@ class BulkJob(Generic[Q, R]):
         now = asyncio.get_running_loop().time()
         passed = now - self._opened if since_opening else 0.0
         await self._sender.sleep(max(0.0, self._absence_delay - passed))
+
+
+class BulkStream(WorkStream[RunOutcome[Q, R]], Generic[Q, R]):
+    """The outcomes of a job, and how it stands."""
+
+    def __init__(
+        self,
+        work: Callable[[Callable[[RunOutcome[Q, R]], Awaitable[None]]], Coroutine[Any, Any, None]],
+        job: BulkJob[Q, R],
+    ) -> None:
+        super().__init__(work)
+        self._job = job
+
+    @property
+    def running(self) -> int:
+        """How many runs are known to be started and have not settled."""
+        return self._job.running
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many requests may be unsettled at a time; a lower number ends none that is under way."""
+        return self._job.slots.limit
+
+    @max_in_flight.setter
+    def max_in_flight(self, limit: int) -> None:
+        checks.at_least_one("max_in_flight", limit)
+        self._job.slots.limit = limit
 
 
 async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q]:
@@ -231,10 +265,7 @@ def check_requests(requests: Any, max_in_flight: Any, rerun: Any, recheck: Any) 
     """Raise `TypeError` or `ValueError` for what `run_many` cannot work with."""
     if not isinstance(requests, Iterable | AsyncIterable) or isinstance(requests, str | bytes):
         raise TypeError(f"requests must be an iterable or async iterable, got {type(requests).__name__}")
-    if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
-        raise TypeError(f"max_in_flight must be an int, got {type(max_in_flight).__name__}")
-    if max_in_flight < 1:
-        raise ValueError(f"max_in_flight must be at least 1, got {max_in_flight}")
+    checks.at_least_one("max_in_flight", max_in_flight)
     if isinstance(rerun, str) or not isinstance(rerun, Collection):
         raise TypeError(f"rerun must be a collection of status words, got {type(rerun).__name__}")
     for word in rerun:
@@ -275,4 +306,4 @@ def run_many(
         sender.check_open()
         await job.work(emit)
 
-    return WorkStream(work)
+    return BulkStream(work, job)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kognitos_async.cli.bulk_progress import BulkProgress
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.input_text import UnreadableFileError
+from kognitos_async.cli.limits import follow_limit
 from kognitos_async.cli.requests_file import BadRow, MissingFile, Row
 from kognitos_async.cli.results_file import ResultsFile
 from kognitos_async.cli.running import FAILED, SOME_FAILED, complain, lines_of, usage_errors
@@ -147,8 +148,20 @@ class BulkRun:
                     **again,
                 )
             outcomes = await stack.enter_async_context(stream)
+            self._progress.running = lambda: outcomes.running
+            limits = asyncio.create_task(self._follow_limit(outcomes))
+            stack.callback(limits.cancel)
             async for outcome in outcomes:
                 self._take(outcome)
+        for outcome in self._recorded.settled(self._checked.without_file):
+            self._take(outcome)
+
+    async def _follow_limit(self, outcomes: Any) -> None:
+        def apply(limit: int) -> None:
+            outcomes.max_in_flight = limit
+            self._progress.note(f"at most {limit} runs are unsettled from now on")
+
+        await follow_limit(self._options.journal, apply)
 
     def _take(self, outcome: Any) -> None:
         result = self._requests.result(outcome)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +17,9 @@ from kognitos_async.cli.running import run_command, usage_errors
 from kognitos_async.cli.spool import Spool
 from kognitos_async.cli.table_file import Format, format_of, text_writer, write_table
 from kognitos_async.cli.times import moment
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Outputs(StrEnum):

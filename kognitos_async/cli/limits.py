@@ -37,7 +37,7 @@ def read_limit(journal: Path) -> int | None:
 
 
 async def follow_limit(journal: Path, apply: Callable[[int], object]) -> None:
-    """Call `apply` with each limit that is set, until cancelled; one from before is not meant for this job."""
+    """Call `apply` with each limit that is set, until cancelled; one from before is dropped."""
     last = None
     limit_file(journal).unlink(missing_ok=True)
     try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
+
+    from kognitos_async.bulk.types import RunOutcome
 
 
 class Recorded:
@@ -17,7 +20,7 @@ class Recorded:
 
     def has_run(self, name: str) -> bool:
         """Whether the request of this name has a run, so that its file is needed no more."""
-        return name in self._names
+        return name in self._states
 
     def states(self) -> dict[str, int]:
         """How many requests are in each state. Raises `JournalError` for what is no journal."""
@@ -28,13 +31,29 @@ class Recorded:
         with Journal(self._journal) as opened:
             return opened.summary()
 
+    def settled(self, names: Collection[str]) -> Iterator[RunOutcome[Any, Any]]:
+        """The outcomes of those of these requests that had settled when the job began."""
+        wanted = {name for name in names if self._states.get(name) == "settled"}
+        if not wanted:
+            return
+        from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
+        from kognitos_async.bulk.types import RunOutcome  # noqa: PLC0415
+
+        with Journal(self._journal) as opened:
+            for entry in opened.entries(state="settled"):
+                if entry.name in wanted:
+                    yield RunOutcome(
+                        request=entry.request, run=entry.run, attempts=entry.attempts, resumed=True
+                    )
+
     @cached_property
-    def _names(self) -> frozenset[str]:
+    def _states(self) -> dict[str, str]:
+        """The states of all requests that have a run."""
         if not self._journal.exists():
-            return frozenset()
+            return {}
         from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
 
         with Journal(self._journal) as opened:
-            return frozenset(
-                entry.name for state in ("started", "settled") for entry in opened.entries(state=state)
-            )
+            return {
+                entry.name: state for state in ("started", "settled") for entry in opened.entries(state=state)
+            }

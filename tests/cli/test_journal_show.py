@@ -30,10 +30,8 @@ def job(tmp_path):
 
 
 def shown(out: str) -> list[tuple[str, str]]:
-    """The rows of the table below its head: a name of one word and a number."""
-    cells = [line.split() for line in out.splitlines() if line.strip(" ─")]
-    assert cells[0] == ["state", "requests"]
-    return [(state, count) for state, count in cells[1:]]
+    """The lines of state and number."""
+    return [tuple(line.split("\t")) for line in out.splitlines()]
 
 
 async def test_a_job_that_is_done(job, capsys):

@@ -425,13 +425,14 @@ async def test_a_job_that_is_done_is_told_again_without_a_request(server, bulk, 
     assert json.loads(output.read_text())["resumed"] is True
 
 
-async def test_the_journal_of_another_job_is_refused_in_one_line(server, bulk, capsys):
+async def test_the_journal_of_the_other_api_is_refused_in_one_line(server, bulk, tmp_path, capsys):
     assert await bulk("name\none\n") == 0
     capsys.readouterr()
-    assert await bulk("name\nanother\n") == 1
+    journal = ("--journal", str(tmp_path / "job.journal"))
+    call = ("runs", "bulk", str(tmp_path / "requests.csv"), "--automation", "a", *journal)
+    assert await asyncio.to_thread(run, call) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("kognitos: journal ")
-    assert "was written for other requests" in line
     assert len(server.runs) == 1
 
 

@@ -227,7 +227,7 @@ LAYERS = [
     "mirror.sqlite_store mirror.duckdb_store mirror.parquet_store",
     "mirror.store",
     "mirror.sync",
-    "bulk.admission bulk.ledger bulk.file_lock",
+    "bulk.admission bulk.slots bulk.ledger bulk.file_lock",
     "bulk.types bulk.journal_errors",
     "bulk.journal_schema",
     "bulk.journal_file",
