@@ -1,0 +1,194 @@
+"""When the next start may go out: the ramp, a full organization, an API that cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from kognitos_async import CapacityError, NotSentError, RateLimitError, ServerError
+from kognitos_async.bulk.admission import LONGEST_PAUSE, Admission, StartsEndedError
+from tests.virtual_time import run_virtually
+
+FULL = CapacityError("full", status=403)
+GONE = NotSentError("no route")
+SLOW = RateLimitError("slow", status=429)
+BUSY = ServerError("busy", status=503, retry_after=7.0)
+
+
+class Organization:
+    """Room for so many runs of `life` seconds; counts the starts that were made and refused."""
+
+    def __init__(self, admission, room, life=3.0):
+        self.admission = admission
+        self.room = room
+        self.life = life
+        self.made = self.refused = 0
+        self.under_way = self.most_under_way = 0
+        self.most_when_full = 0
+        self.reachable = True
+
+    async def start(self):
+        """One start, however often it takes."""
+        while True:
+            ticket = await self.admission.enter()
+            self.under_way += 1
+            if self.refused:
+                self.most_when_full = max(self.most_when_full, self.under_way)
+            await asyncio.sleep(0.02)
+            self.under_way -= 1
+            refusal = None if self.room else FULL
+            if not self.reachable:
+                refusal = GONE
+            self.admission.leave(ticket, refusal, cuts=0)
+            if refusal is None:
+                self.made += 1
+                self.room -= 1
+                asyncio.get_running_loop().call_later(self.life, self.ended)
+                return
+            self.refused += 1
+
+    def ended(self):
+        self.room += 1
+        self.admission.run_settled()
+
+
+async def some(organization, count, seconds):
+    tasks = [asyncio.create_task(organization.start()) for _ in range(count)]
+    await asyncio.wait(tasks, timeout=seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+@pytest.mark.parametrize("waiting", [6, 100, 500])
+def test_a_full_organization_costs_at_most_half_a_refusal_a_start(waiting):
+    """However many wait, and although runs of ours are all that makes room."""
+
+    async def work():
+        organization = Organization(Admission(random.Random(1)), room=5)
+        await some(organization, waiting, 60.0)
+        return organization
+
+    organization = run_virtually(work())
+    assert organization.made >= min(waiting, 90)
+    assert organization.refused <= max(4, organization.made / 2)
+
+
+def test_what_others_leave_is_found_by_single_probes():
+    """No run of ours ends; the pauses grow, and once there is room again starts follow one another."""
+
+    async def work():
+        organization = Organization(Admission(random.Random(1)), room=0)
+        waiting = asyncio.create_task(some(organization, 50, 300.0))
+        await asyncio.sleep(100.0)
+        probes, together = organization.refused, organization.most_when_full
+        organization.room = 1000
+        await asyncio.sleep(LONGEST_PAUSE * 1.5 + 3.0)
+        made = organization.made
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return probes, together, made
+
+    probes, together, made = run_virtually(work())
+    assert 5 <= probes <= 20
+    assert together <= 2
+    assert made == 50
+
+
+def test_an_outage_is_probed_and_then_over():
+    """One start at a time while nothing is reached, all of them once it is."""
+
+    async def work():
+        admission = Admission(random.Random(1))
+        organization = Organization(admission, room=1000)
+        organization.reachable = False
+        waiting = asyncio.create_task(some(organization, 50, 300.0))
+        await asyncio.sleep(30.0)
+        refused, reached = organization.refused, admission.reached
+        organization.reachable = True
+        await asyncio.sleep(LONGEST_PAUSE * 1.5 + 3.0)
+        made = organization.made
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return refused, reached, made, admission.reached
+
+    refused, reached_before, made, reached = run_virtually(work())
+    assert refused <= 12
+    assert not reached_before
+    assert (made, reached) == (50, True)
+
+
+def test_a_refusal_that_says_when_to_come_back_is_obeyed():
+    """No probe before the Retry-After of a 503."""
+
+    async def work():
+        admission = Admission(random.Random(1))
+        admission.leave(await admission.enter(), BUSY, cuts=0)
+        began = asyncio.get_running_loop().time()
+        await admission.enter()
+        return asyncio.get_running_loop().time() - began
+
+    assert run_virtually(work()) >= 7.0
+
+
+def test_a_429_halves_what_is_under_way_and_loses_no_probe():
+    """Nobody waits for ever after a probe that met a rate limit, or was cancelled before it went out."""
+
+    async def work():
+        admission = Admission(random.Random(1))
+        for _ in range(40):
+            admission.leave(await admission.enter(), None, cuts=0)
+        tickets = [await admission.enter() for _ in range(7)]
+        for ticket in tickets:
+            admission.leave(ticket, SLOW, cuts=1)
+        tickets = [await admission.enter() for _ in range(3)]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await admission.enter()
+        for ticket in tickets:
+            admission.leave(ticket, FULL, cuts=1)
+        for refusal, sent in ((SLOW, True), (None, False), (None, True)):
+            async with asyncio.timeout(60):
+                ticket = await admission.enter()
+            assert ticket.probe
+            admission.leave(ticket, refusal, cuts=1, sent=sent)
+
+    run_virtually(work())
+
+
+def test_who_is_cancelled_while_waiting_takes_nothing_along():
+    """Neither in the queue nor admitted in the same turn of the loop."""
+
+    async def work():
+        admission = Admission(random.Random(1))
+        first, second = await admission.enter(), await admission.enter()
+        waiting = [asyncio.create_task(admission.enter()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        admission.leave(first, None, cuts=0)
+        waiting[1].cancel()
+        admission.leave(second, None, cuts=0)
+        await asyncio.wait(waiting)
+        assert [task.cancelled() for task in waiting] == [True, True, False]
+        await admission.enter()
+
+    run_virtually(work())
+
+
+def test_after_the_end_nobody_is_admitted():
+    """Those who wait are told, and those who come later."""
+
+    async def work():
+        admission = Admission(random.Random(1))
+        for _ in range(2):
+            await admission.enter()
+        waiting = asyncio.create_task(admission.enter())
+        await asyncio.sleep(0)
+        admission.end()
+        for attempt in (waiting, admission.enter()):
+            with pytest.raises(StartsEndedError):
+                await attempt
+
+    run_virtually(work())

@@ -1,0 +1,228 @@
+"""How a job ends: left, cancelled, on a refused key, on a long pause, without its journal; and outages."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+
+import pytest
+
+from kognitos_async import (
+    AuthenticationError,
+    InvokeRequest,
+    Journal,
+    JournalError,
+    NotSentError,
+    PermissionDeniedError,
+    PollPolicy,
+    RateLimitError,
+    RetryPolicy,
+    RunRequest,
+)
+from kognitos_async.bulk import job as job_module
+from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.bulk.journals import summary
+
+QUICK = {
+    "poll": PollPolicy(initial=0.02, maximum=0.05),
+    "retry": RetryPolicy(base_delay=0.01, max_delay=0.05),
+}
+
+
+def requests_of(server, api, count):
+    if api == "v2":
+        return [RunRequest(process_id=server.process.id, name=f"r{n}", inputs={"n": n}) for n in range(count)]
+    automation = server.platform.automation.id
+    return [InvokeRequest(automation=automation, name=f"r{n}", inputs={"n": n}) for n in range(count)]
+
+
+def client_of(server, api):
+    return server.client(**QUICK) if api == "v2" else server.platform_client(**QUICK)
+
+
+def runs_of(server, api):
+    return server.runs if api == "v2" else server.platform.runs
+
+
+async def outcomes_of(server, api, requests, path, **options):
+    got = []
+    async with (
+        asyncio.timeout(30),
+        client_of(server, api) as client,
+        client.run_many(requests, journal=path, **{"absence_delay": 0.05, **options}) as outcomes,
+    ):
+        async for outcome in outcomes:
+            got.append(outcome)  # noqa: PERF401 - kept when the iterator raises
+    return got
+
+
+@pytest.mark.parametrize("api", ["v2", "platform"])
+@pytest.mark.parametrize("how", ["left", "cancelled", "raised"])
+async def test_a_graceful_end_leaves_nothing_in_doubt(tmp_path, api, how):
+    """Starts under way finish and are recorded, the others are planned; the next call runs each once."""
+    async with KognitosServer(schedule=Schedule.fixed(0.05), latency=0.15, capacity=None) as server:
+        requests = requests_of(server, api, 30)
+
+        async def work():
+            async with (
+                client_of(server, api) as client,
+                client.run_many(requests, journal=tmp_path / "j") as outcomes,
+            ):
+                async for _ in outcomes:
+                    if how == "left":
+                        break
+                    if how == "raised":
+                        raise LookupError("mine")
+
+        working = asyncio.create_task(work())
+        if how == "cancelled":
+            while len(runs_of(server, api)) < 4:  # noqa: ASYNC110 - nothing tells otherwise
+                await asyncio.sleep(0.005)
+            working.cancel()
+        await asyncio.wait([working])
+        counts = summary(tmp_path / "j")
+        assert counts["starting"] == 0
+        assert 0 < counts["started"] + counts["settled"] == len(runs_of(server, api)) < 30
+        server_count = server.count()
+        await asyncio.sleep(0.3)
+        assert server.count() == server_count
+        got = await outcomes_of(server, api, requests, tmp_path / "j")
+        assert [o.error for o in got] == [None] * 30
+        assert len(runs_of(server, api)) == 30
+
+
+@pytest.mark.parametrize("api", ["v2", "platform"])
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+async def test_a_refused_key_ends_the_job_and_uses_up_nothing(tmp_path, api, status, error):
+    """Outcomes that exist come first, then the error; few starts are refused; the next call goes on."""
+    operation = "create_run" if api == "v2" else "InvokeAutomation"
+    async with KognitosServer(schedule=Schedule.fixed(0.1), capacity=None) as server:
+        requests = requests_of(server, api, 200)
+        server.misbehave(operation, faults.answer(status, b'{"message": "no"}'), times=None, skip=30)
+        got = []
+        with pytest.raises(error):
+            async with (
+                client_of(server, api) as client,
+                client.run_many(iter(requests), journal=tmp_path / "j", max_in_flight=20) as outcomes,
+            ):
+                async for outcome in outcomes:
+                    got.append(outcome)  # noqa: PERF401 - kept when the iterator raises
+        assert len(got) == len(runs_of(server, api)) == 30
+        assert all(o.error is None and o.run.settled for o in got)
+        assert server.count(operation, status=status) <= 20
+        assert summary(tmp_path / "j")["starting"] == 0
+        server.behave()
+        assert len(await outcomes_of(server, api, requests, tmp_path / "j")) == 200
+        assert len(runs_of(server, api)) == 200
+
+
+async def test_a_pause_beyond_the_limit_ends_the_job(tmp_path):
+    """RateLimitError with its retry_after; what was refused is planned and runs in the next call."""
+    async with KognitosServer(schedule=Schedule.fixed(0.05), capacity=None) as server:
+        requests = requests_of(server, "v2", 50)
+        server.misbehave("create_run", faults.rate_limited(3600), times=None, skip=10)
+        with pytest.raises(RateLimitError) as caught:
+            await outcomes_of(server, "v2", requests, tmp_path / "j")
+        assert caught.value.retry_after == 3600
+        assert summary(tmp_path / "j") == {"planned": 40, "starting": 0, "started": 0, "settled": 10}
+        assert server.count("create_run", status=429) < 10
+        server.behave()
+        got = await outcomes_of(server, "v2", requests, tmp_path / "j")
+        assert [o.error for o in got] == [None] * 50
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_an_outage_is_waited_out(tmp_path, journal, caplog):
+    """A server that is gone for a while costs no request its outcome, and a WARNING says that starts wait."""
+    server = KognitosServer(schedule=Schedule.fixed(0.02), capacity=None)
+    await server.start()
+    requests = requests_of(server, "v2", 300)
+
+    async def outage():
+        while len(server.runs) < 40:  # noqa: ASYNC110 - nothing tells otherwise
+            await asyncio.sleep(0.005)
+        await server.stop()
+        await asyncio.sleep(1.5)
+        await server.start()
+
+    away = asyncio.create_task(outage())
+    with caplog.at_level(logging.WARNING, logger="kognitos_async"):
+        got = await outcomes_of(server, "v2", requests, tmp_path / "j" if journal else None)
+    await away
+    assert server.duplicates() == {}
+    assert not [o for o in got if isinstance(o.error, NotSentError)]
+    assert len(got) == 300
+    assert [r for r in caplog.records if "starts wait" in r.getMessage()]
+    await server.stop()
+
+
+async def test_an_api_that_was_never_reached_ends_the_job(tmp_path, monkeypatch):
+    """NotSentError, after a while of trying; all requests stay planned."""
+    monkeypatch.setattr(job_module, "_FIRST_CONTACT", 0.3)
+    server = KognitosServer()
+    await server.start()
+    client = server.client(**QUICK)
+    requests = requests_of(server, "v2", 20)
+    await server.stop()
+    async with asyncio.timeout(20), client:
+        with pytest.raises(NotSentError):
+            async with client.run_many(requests, journal=tmp_path / "j") as outcomes:
+                async for outcome in outcomes:
+                    raise AssertionError(outcome)
+    assert summary(tmp_path / "j") == {"planned": 20, "starting": 0, "started": 0, "settled": 0}
+
+
+async def test_a_journal_that_is_deleted_ends_the_job_before_the_next_start(tmp_path):
+    """JournalError; nothing is started after the file went away."""
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+
+        def endless():
+            for number in itertools.count():
+                yield RunRequest(process_id=server.process.id, name=f"r{number}")
+
+        seen = 0
+        with pytest.raises(JournalError, match="deleted, moved or replaced"):
+            async with (
+                client_of(server, "v2") as client,
+                client.run_many(endless(), journal=tmp_path / "j", max_in_flight=5) as outcomes,
+            ):
+                async for _ in outcomes:
+                    seen += 1
+                    if seen == 20:
+                        (tmp_path / "j").unlink()
+                        made = len(server.runs)
+        # Those that were on the wire when it was deleted, at most.
+        assert len(server.runs) <= made + 5
+
+
+@pytest.mark.parametrize("api", ["v2", "platform"])
+@pytest.mark.parametrize("journal", [True, False])
+async def test_what_is_sent_is_what_the_request_held_when_it_was_read(tmp_path, api, journal):
+    """An input that fills one dict again and again; what the journal holds is what the run got."""
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+
+        def rows():
+            row = {}
+            for request in requests_of(server, api, 25):
+                row["n"] = int(request.name[1:])
+                make = type(request)
+                where = (
+                    {"process_id": server.process.id} if api == "v2" else {"automation": request.automation}
+                )
+                yield make(name=request.name, inputs=row, **where)
+
+        path = tmp_path / "j"
+        got = await outcomes_of(server, api, rows(), path if journal else None)
+        assert len(got) == 25
+        for outcome in got:
+            run = runs_of(server, api)[outcome.run.id]
+            sent = dict(run.inputs)["n"]
+            number = sent if api == "v2" else int(sent["number"].get("lo", 0))
+            assert outcome.request.name == f"r{number}"
+        if journal:
+            with Journal(path) as opened:
+                for entry in opened.entries():
+                    inputs = entry.request.inputs
+                    value = inputs[0].value if api == "v2" else inputs["n"]
+                    assert entry.name == f"r{value}"
