@@ -235,12 +235,8 @@ class Transport:
                 early = 200 <= answer.status < 300 and not body.complete
                 response = Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
-            if body.source_error is not None:
-                raise body.source_error from None
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
-                what += (
-                    f", {max(0, body.taken())} of {body.size} bytes"  # the store may be slow, or the source
-                )
+                what += f", {max(0, body.taken())} of {body.size} bytes"
             failure = self._translate(problem, what, self.request_timeout, session)
             cause = _shown(problem)
         else:
@@ -253,6 +249,8 @@ class Transport:
         finally:
             answer = None  # its repr shows the whole address
             await body.aclose()
+        if body.source_error is not None:
+            raise body.source_error
         raise failure from cause
 
     def stream(self, request: Request, *, accept: str) -> AbstractAsyncContextManager[Streamed]:

@@ -88,7 +88,9 @@ class Files(Resource):
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
         path = f"{self._scope.organization(organization_id).path}/files:upload"
-        async with opened_in_turn(self._sender, source, size) as content:
+        opening = opened_in_turn(self._sender, source, size)
+        del source  # may be the content itself, and frames show their locals
+        async with opening as content:
             form = encode_form({"filename": name}, name, part="content")
 
             def pieces() -> AsyncGenerator[bytes | memoryview]:
@@ -265,7 +267,9 @@ class Files(Resource):
         checks.callback("on_progress", on_progress)
         if not checks.text("content_type", content_type).isprintable():
             raise ValueError(f"content_type must be printable, got {content_type!r}")
-        async with opened_in_turn(self._sender, source, size) as content:
+        opening = opened_in_turn(self._sender, source, size)
+        del source  # may be the content itself, and frames show their locals
+        async with opening as content:
             headers = {"Content-Type": content_type, "Content-Length": str(content.size)}
             answer = await self._sender.transport.send_form(
                 target.reveal(), "PUT", headers, framed(content, Form(), on_progress)

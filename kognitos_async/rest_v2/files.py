@@ -87,7 +87,9 @@ class Files:
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
         request = self._form_request(name, agent_id)
-        async with opened_in_turn(self._sender, source, size) as content:
+        opening = opened_in_turn(self._sender, source, size)
+        del source  # may be the content itself, and frames show their locals
+        async with opening as content:
             attempts = self._sender.attempts()
             while True:
                 form = await self._sender.send(request, _FORM, attempts=attempts)

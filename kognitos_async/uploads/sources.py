@@ -17,6 +17,7 @@ import anyio.to_thread
 import msgspec
 
 from kognitos_async import checks
+from kognitos_async.secret import Secret
 from kognitos_async.uploads import reading
 
 if TYPE_CHECKING:
@@ -117,10 +118,11 @@ class Source:
         """
         self.touched = True
         sent = 0
-        last: bytes | memoryview = b""  # kept back until the source has ended: no wrong file is ever complete
+        last = memoryview(b"")  # kept back until the source has ended: no wrong file is ever complete
         async with aclosing(self._read()) as pieces:
             async for given in pieces:
-                piece = reading.checked_piece(given)
+                piece = memoryview(reading.checked_piece(given))  # whose repr shows nothing
+                del given
                 sent += len(piece)
                 if sent > self.size:
                     raise ValueError(f"source must hold {self.size} bytes, got more")
@@ -209,12 +211,14 @@ async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None)
     Raises what `open_source` raises, `ClientClosedError` when the client is closed before it is ready.
     """
     check_source(source, size)
+    held = Secret(source)
+    del source
     async with AsyncExitStack() as stack:
         async with sender.until_closed():
             if not mimetypes.inited:  # which reads files of the system
                 await anyio.to_thread.run_sync(mimetypes.init)
             await stack.enter_async_context(sender.upload_slot())
-            content = await stack.enter_async_context(open_source(source, size))
+            content = await stack.enter_async_context(open_source(held.reveal(), size))
         yield content
 
 

@@ -236,6 +236,30 @@ async def test_a_connection_refused_shows_no_key(unused_tcp_port):
     assert KEY not in _everything(caught.value) + _frames(caught.value)
 
 
+async def test_an_error_of_a_source_carries_no_frame_that_knows_the_form(server, client):
+    """It is raised as it is, without what aiohttp made of it."""
+
+    async def broken():
+        yield CONTENT
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as caught:
+        await client.files.upload(broken(), file_name="a.txt", size=10_000)
+    shown = _everything(caught.value) + _frames(caught.value)
+    assert "x-amz-security-token" not in shown
+    assert "upload?" not in shown
+    assert "/_store" not in shown
+    assert caught.value.__context__ is None
+
+
+async def test_a_failed_upload_of_bytes_does_not_show_them(server, client):
+    """Nor do its frames."""
+    server.misbehave("upload_file", faults.reset(after_work=False), times=None)
+    with pytest.raises(KognitosError, match="upload of") as caught:
+        await client.files.upload(CONTENT * 30_000, file_name="a.txt")
+    assert CONTENT.decode() not in _everything(caught.value) + _frames(caught.value)
+
+
 @pytest.mark.parametrize(
     ("make", "key"),
     [
