@@ -194,7 +194,9 @@ class PaginationError(KognitosError):
 class StartUncertainError(KognitosError):
     """A start was sent and its outcome is not known: the run may exist.
 
-    Look it up with `client.runs.find_started(error.request, since=error.since)` before starting again.
+    `client.runs.start_once(error.request, earlier=error.since)` finds its run, or starts it where there is
+    certainly none (`client.automations.start_once` of the platform API only finds);
+    `client.runs.find_started(error.request, since=error.since)` lists the runs that it may have made.
     `request` is what was asked for, `since` the UTC time just before it was sent; `__cause__` is what went
     wrong. `window` holds what was known of the server's clock then, for the library's own look-ups.
     """

@@ -35,6 +35,7 @@ R_co = TypeVar("R_co", covariant=True)
 _REFUSED_LATE = frozenset({303, 408, 460, 499})
 """Statuses below 500 after which the work may have been done all the same."""
 _MOST_REMEMBERED = 10_000
+_SAME_TIME = 0.001
 _EXPECTED_FOR = 900.0
 """Seconds for which a run that was just started is expected in the list."""
 MOST_STARTS = 5
@@ -101,7 +102,8 @@ async def started(
             raise
         raise StartUncertainError(
             f"the start of {what} was sent, but whether it runs is not known ({problem}). "
-            "Look it up with runs.find_started(error.request, since=error.since) before starting again",
+            "Start or find it with start_once(error.request, earlier=error.since), or list the runs that it "
+            "may have made with runs.find_started(error.request, since=error.since)",
             request=asked,
             since=window.since,
             window=window,
@@ -117,7 +119,7 @@ def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeErro
     return True
 
 
-def undecided(answer: Undecided, what: str, asked: Any, window: StartWindow) -> StartUncertainError:
+def uncertain_error(answer: Undecided, what: str, asked: Any, window: StartWindow) -> StartUncertainError:
     """The error for a look-up that cannot tell."""
     return StartUncertainError(
         f"whether the start of {what} made a run cannot be told: {answer.reason}. "
@@ -202,8 +204,15 @@ class OwnStarts:
         if own_attempts:
             return bool(others)
         # The attempt in question is known by its time, or by what was recorded just before it.
-        near = [other for other in others if -0.001 <= other.sent_at - window.sent_at <= MARGIN]
+        near = [other for other in others if -_SAME_TIME <= other.sent_at - window.sent_at <= MARGIN]
         return len(others) > len(near) or len({other.attempts for other in near}) > 1
+
+    def window_at(self, key: Hashable, since: float) -> StartWindow | None:
+        """What this client knows of an attempt in doubt that was sent at this very time."""
+        for window in self._in_doubt.get(key, ()):
+            if abs(window.sent_at - since) < _SAME_TIME:
+                return window
+        return None
 
     def resolved(self, key: Hashable, window: StartWindow) -> None:
         """Keep that the attempts of this window are in doubt no more."""

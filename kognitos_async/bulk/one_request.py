@@ -25,7 +25,7 @@ from kognitos_async.errors import (
 )
 from kognitos_async.retry import certainly_not_done
 from kognitos_async.server_clock import StartWindow
-from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, undecided
+from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain_error
 
 if TYPE_CHECKING:
     from kognitos_async.bulk.job import BulkJob
@@ -207,7 +207,7 @@ class RequestRun(Generic[Q, R]):
             return await self._adopt(run)
         if isinstance(answer, Absent):
             return None
-        raise undecided(answer, repr(self._name), self._request, window) from (answer.cause or lost)
+        raise uncertain_error(answer, repr(self._name), self._request, window) from (answer.cause or lost)
 
 
 class _Sending:

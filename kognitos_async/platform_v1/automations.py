@@ -15,7 +15,7 @@ from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
 from kognitos_async.platform_v1.names import AUTOMATION
-from kognitos_async.uncertain_start import Found, Undecided, started, undecided
+from kognitos_async.uncertain_start import Found, Undecided, started, uncertain_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         lost: StartUncertainError | None = None
         with self._look_ups.under_way(invocation):
             if earlier is not None:
-                window = self._sender.clock.window_at(checks.check_since(earlier, name="earlier"))
+                window = self._look_ups.window_at(invocation, checks.check_since(earlier, name="earlier"))
             else:
                 try:
                     return await self.invoke_request(request, before_send=before_send)
@@ -142,7 +142,7 @@ class Automations(AutomationSchedules, AutomationConnections):
             if isinstance(answer, Found):
                 return answer.run.handle
         reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
-        raise undecided(reason, str(invocation.automation), request, window) from (reason.cause or lost)
+        raise uncertain_error(reason, str(invocation.automation), request, window) from (reason.cause or lost)
 
     def list(
         self,

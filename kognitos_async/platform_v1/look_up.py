@@ -108,6 +108,11 @@ class LookUps:
             own.adopt(answer.run.name, OwnStart(answer.run.automation, None, moment, moment))
         return answer
 
+    def window_at(self, invocation: Invocation, since: datetime) -> StartWindow:
+        """What is known of an attempt that was sent at this time by our clock."""
+        known = self._own.window_at(invocation.record, since.timestamp())
+        return known or self._sender.clock.window_at(since)
+
     def under_way(self, invocation: Invocation) -> AbstractContextManager[None]:
         """While an invocation is under way, no look-up of an equal one can tell whose its run is."""
         return self._own.under_way(invocation.record)

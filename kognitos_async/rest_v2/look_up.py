@@ -125,6 +125,11 @@ class LookUps:
         """The list that holds the request's run."""
         return self._scope.agent(request.agent_id), request.process_id, stage_word(request.stage)
 
+    def window_at(self, request: RunRequest, since: datetime) -> StartWindow:
+        """What is known of an attempt that was sent at this time by our clock."""
+        key = self.group_of(request), name_key(request.name)
+        return self._own.window_at(key, since.timestamp()) or self._sender.clock.window_at(since)
+
     def under_way(self, request: RunRequest) -> AbstractContextManager[None]:
         """While a start of the request is under way, no look-up can tell whose its run is."""
         return self._own.under_way((self.group_of(request), name_key(request.name)))

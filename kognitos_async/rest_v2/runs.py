@@ -12,7 +12,7 @@ from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Process, Run, RunHandle, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
 from kognitos_async.shared_reading import gathered
-from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, undecided
+from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, uncertain_error
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
 
@@ -170,7 +170,7 @@ class Runs:
         delay = checks.seconds("absence_delay", absence_delay)
         window: StartWindow | None = None
         if earlier is not None:
-            window = self._sender.clock.window_at(checks.check_since(earlier, name="earlier"))
+            window = self._look_ups.window_at(request, checks.check_since(earlier, name="earlier"))
         lost: StartUncertainError | None = None
         with self._look_ups.under_way(request):
             for _ in range(MOST_STARTS):
@@ -193,7 +193,7 @@ class Runs:
         if isinstance(answer, Found):
             return answer.run
         if isinstance(answer, Undecided):
-            raise undecided(answer, repr(request.name), request, window) from (answer.cause or lost)
+            raise uncertain_error(answer, repr(request.name), request, window) from (answer.cause or lost)
         return None
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:

@@ -213,6 +213,24 @@ async def test_two_at_once_of_one_name_do_not_share_a_run(client, server):
     assert len(server.runs) == 1
 
 
+@pytest.mark.parametrize("after_work", [True, False])
+async def test_a_doubtful_start_is_handed_on(serve, connect, after_work):
+    """With the time on its error, and all that the client knows of it: here, that the clocks are off."""
+    server = await serve(created_at=lambda time: time + timedelta(hours=2))
+    client = await connect(server)
+    await client.runs.start(server.process.id, name="known")
+    server.misbehave("create_run", faults.reset(after_work=after_work))
+    with pytest.raises(StartUncertainError) as caught:
+        await client.runs.start(server.process.id, name="Invoice 1")
+    again = client.runs.start_once(caught.value.request, earlier=caught.value.since, absence_delay=0.01)
+    if after_work:
+        assert [(await again).id] == [run.id for run in server.runs_named("Invoice 1")]
+    else:
+        with pytest.raises(StartUncertainError, match="off this machine's clock"):
+            await again
+    assert server.count("create_run") == 2
+
+
 async def test_a_hook_fences_start_once(client, server):
     """It is awaited before the start, not before the look-up."""
     calls = []
