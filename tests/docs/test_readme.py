@@ -289,6 +289,13 @@ async def test_snippet_watch(kognitos_server, kognitos_client, capsys):
     assert capsys.readouterr().out == f"{run.id} Succeeded\n"
 
 
+async def test_snippet_progress(kognitos_server, kognitos_client, capsys):
+    """Each status once, from the one it has to the last."""
+    run = await kognitos_client.runs.start(kognitos_server.process.id, name="watched")
+    await SNIPPETS["progress"].namespace()["progress"](kognitos_client, run.id)
+    assert capsys.readouterr().out.split()[-1] == "Succeeded"
+
+
 async def test_snippet_announce(kognitos_server, kognitos_client, monkeypatch):
     snippet = SNIPPETS["announce"].namespace()
     told = asyncio.Queue()

@@ -252,7 +252,8 @@ def test_what_a_follower_costs_stays_the_same(live, filters):
         listing.add(f"r{number}", 1e9 if number % 10 == 0 else 2 * number + 5.0, born=2.0 * number)
     _, follower = follow(listing, 1000)
     assert len(follower._open) >= 50
-    assert listing.requests < 6 * listing.passes  # the history is five pages long in the end, and one is for new runs
+    # In the end the history has five pages, and one is for new runs.
+    assert listing.requests < 6 * listing.passes
 
 
 def test_a_token_refused_for_ever_is_raised():
