@@ -189,8 +189,6 @@ class KognitosServer(EmulatedRestV2, Listener):
             dispatcher.control = ControlApi(self, dispatcher.summary, control_token)
         Listener.__init__(self, dispatcher, clock, host=host, port=port)
 
-    # Addresses and clients
-
     @property
     def base_url(self) -> str:
         """Where the REST API v2 begins."""
@@ -240,8 +238,6 @@ class KognitosServer(EmulatedRestV2, Listener):
         """
         with self._world.lock, self.platform.lock:
             self._clock.advance(seconds)
-
-    # Faults, log and counters
 
     def misbehave(
         self,
