@@ -104,7 +104,7 @@ class Sender:
 
     @property
     def observer(self) -> Observer | None:
-        """Who is told what happens; set at any time, for what begins from then on."""
+        """The observer of requests, None for none; applies to requests that begin after it is set."""
         return self._retries.observer
 
     @observer.setter

@@ -1,4 +1,4 @@
-"""What a client is told and what the environment adds: checked at once, before anything is sent."""
+"""Settings from arguments and the environment, validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUFFIXES = ("/v2", "/api/v1")
 
 
 def setting(name: str, value: object, variable: str) -> str | None:
-    """`value`, or what the environment variable holds, None when neither says anything."""
+    """`value`, else the environment variable, else None."""
     if value is None:
         return os.environ.get(variable) or None
     if not isinstance(value, str):
@@ -36,7 +36,7 @@ def api_key(
     foreign_prefix: str | None = None,
     other_client: str = "",
 ) -> Secret[str]:
-    """The key to send, out of sight: its text is never part of an error, nor of the frames of one."""
+    """The key to send. Its text never appears in an error or in the frames of one."""
     if given.reveal() is None:
         given = Secret(os.environ.get(variable) or None)
         if given.reveal() is None:

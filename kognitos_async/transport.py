@@ -319,7 +319,7 @@ class Transport:
             streamed.close()
 
     def _broken(
-        self, what: str, session: aiohttp.ClientSession, problem: Exception, patience: float | None
+        self, what: str, session: aiohttp.ClientSession, problem: Exception, idle: float | None
     ) -> KognitosError:
         """What a stream that ends early means.
 
@@ -327,9 +327,9 @@ class Transport:
         """
         if self._api is None:
             return ClientClosedError(f"{what}: the client was closed while the answer was read")
-        if isinstance(problem, TimeoutError) and patience is not None:
+        if isinstance(problem, TimeoutError) and idle is not None:
             return OutcomeUnknownError(
-                f"{what}: the answer stopped for {patience:g} s (request_timeout, or the idle_timeout given)",
+                f"{what}: the answer stopped for {idle:g} s (request_timeout, or the idle_timeout given)",
                 timed_out=True,
             )
         return self._translate(problem, what, self.request_timeout, session)
@@ -412,16 +412,16 @@ class Streamed:
                 break
         return found
 
-    async def pieces(self, patience: float | None) -> AsyncGenerator[bytes]:
-        """The body as it comes, at most `patience` seconds apart; the reader's own time does not count."""
+    async def pieces(self, idle_timeout: float | None) -> AsyncGenerator[bytes]:
+        """The body as it comes, at most `idle_timeout` seconds apart; the reader's own time does not count."""
         while True:
             try:
                 if self._closed:
                     raise aiohttp.ClientConnectionError("closed")
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(idle_timeout):
                     piece = await self._answer.content.readany()
             except _AIOHTTP_FAILURES as problem:
-                failure, cause = self._broken(problem, patience), _shown(problem)
+                failure, cause = self._broken(problem, idle_timeout), _shown(problem)
             else:
                 if not piece:
                     return

@@ -66,8 +66,8 @@ class PlatformClient(BaseClient):
     `kgn_pat_…`. Organization and workspace are those that calls are about unless they name others.
 
     Times are in seconds: `request_timeout` bounds one attempt. At most `max_connections` requests are under
-    way at once, and `requests_per_second` of them begin if it is set. A `session` is used as it is and stays
-    open; its own cookies, proxies and TLS settings apply.
+    way at once, and `requests_per_second` of them begin if it is set. A `session` stays open; its
+    connections, proxies and TLS settings apply, nothing else.
 
     Raises `ConfigurationError` for a setting that is missing or cannot be right. One client belongs to one
     event loop; make one and share it.
