@@ -413,7 +413,7 @@ class Streamed:
         return found
 
     async def pieces(self, idle_timeout: float | None) -> AsyncGenerator[bytes]:
-        """The body as it comes, at most `idle_timeout` seconds apart; the reader's own time does not count."""
+        """The body as it comes, at most `idle_timeout` seconds apart, the reader's own time aside."""
         while True:
             try:
                 if self._closed:
