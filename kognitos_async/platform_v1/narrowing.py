@@ -40,7 +40,7 @@ def _converted(value: Any, kind: type) -> Any:
         if kind is int and value == int(value):
             return int(value)
         return _double(value) if kind is float else value
-    if kind is Table and hasattr(value, "to_pydict") and not isinstance(value, Table):
+    if kind is Table and not isinstance(value, Table | bool) and hasattr(value, "to_pydict"):
         return Table(columns=value.to_pydict())
     return value
 
