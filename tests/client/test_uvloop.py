@@ -10,7 +10,7 @@ import pytest
 from kognitos_async import ClientClosedError, KognitosClient, PollPolicy, RetryPolicy, RunRequest
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from kognitos_async.throttle import Gate
-from kognitos_async.waiting.shared_polls import SharedPolls
+from kognitos_async.waiting.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -92,7 +92,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[Non
 
 def test_polls_that_are_not_yet_due_let_the_loop_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uvloop's timers may fire half a millisecond early; whoever looks again at once burns the rest of it."""
-    looks = counted(monkeypatch, SharedPolls, "_serve_due")
+    looks = counted(monkeypatch, Poller, "serve_due")
 
     async def job() -> None:
         async with KognitosServer(schedule=Schedule.fixed(1.0)) as server, client_of(server) as client:

@@ -220,6 +220,7 @@ LAYERS = [
     "waiting.pending waiting.patient_reader",
     "waiting.follow",
     "waiting.sweep",
+    "waiting.poller",
     "waiting.shared_polls",
     "waiting.waits",
     "mirror.rows",

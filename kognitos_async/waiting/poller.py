@@ -1,0 +1,253 @@
+"""Waits share polls: one list page answers for up to a page of runs, single reads for the rest.
+
+Every pending run has a time when it is due, set by the schedules of those who wait for it. When one is due,
+its group (the runs of one list) is served by the cheaper way: a sweep over list pages, which answers for
+every pending run it meets, or one read for each run due. A sweep remembers the page on which it met a run;
+runs it expected and did not meet are read singly, and so are runs that it keeps waiting for too long. A list
+that is stale, endless, silent or in any order costs requests at worst and never leaves a run unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from kognitos_async.errors import BadRequestError, KognitosError
+from kognitos_async.event_loop import due_by
+from kognitos_async.waiting.policy import is_transient
+from kognitos_async.waiting.reader import Waitable
+from kognitos_async.waiting.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from random import Random
+
+    from anyio.abc import TaskGroup
+
+    from kognitos_async.paging import Page
+    from kognitos_async.waiting.pending import Group, Pending, PendingRuns
+    from kognitos_async.waiting.poll_plan import Plan
+    from kognitos_async.waiting.reader import RunReader
+
+R = TypeVar("R", bound=Waitable)
+
+_FEW = 3
+"""Up to this many bare ids are read one by one; looking for them in lists would save nothing."""
+_FRUITLESS_LEADERS = 3
+"""After this many bare ids whose lists held no other, bare ids are read one by one."""
+_SINGLE_EVERY = 3
+"""During a sweep that meets nobody, one overdue run is read for every so many pages."""
+_SLOW = 5.0
+"""Seconds after which a sweep that fails counts as failed for good."""
+_LONGEST_BAN = 60.0
+"""Seconds without sweeps after the API refused a group's list; fewer at first where it only failed."""
+
+
+class Poller(Generic[R]):
+    """Reads the pending runs that are due, the cheaper way, and delivers what it finds."""
+
+    def __init__(self, reader: RunReader[R], random: Random, runs: PendingRuns, wake: asyncio.Event) -> None:
+        self._reader = reader
+        self._random = random
+        self._runs = runs
+        self._wake = wake
+        self._locating = False  # a request that tells where bare ids belong is under way
+        self._fruitless = 0
+        self.tasks: TaskGroup | None = None
+        """Where requests run."""
+
+    def forget(self) -> None:
+        """Begin anew, after the task group has ended."""
+        self._locating = False
+        self._fruitless = 0
+
+    def schedule(self, pending: Pending, when: float) -> None:
+        """Make a run due at `when`."""
+        if self._runs.schedule(pending, when):
+            self._wake.set()
+
+    # Which way of reading
+
+    def serve_due(self, now: float) -> None:
+        """Read what is due by now, without waiting for it."""
+        touched: dict[int, Group] = {}
+        for pending in self._runs.take_due(now):
+            group = pending.group
+            if pending.owed:
+                self._end_hold(pending, now)
+                continue
+            pending.owed = True
+            if group is not None:
+                group.owed.append(pending)
+            if group is None or group.sweeping:
+                self._runs.hold(pending, pending.held_until())
+            else:
+                touched[id(group)] = group
+        for group in touched.values():
+            self._serve(group, now)
+        if self._runs.ungrouped:
+            self._serve_ungrouped(now)
+
+    def _serve(self, group: Group, now: float) -> None:
+        """Read the runs of the group that are due, the cheaper way."""
+        plan = group.plan(others=0) if now >= group.banned_until else None
+        held: list[Pending] = []
+        while group.owed:
+            pending = group.owed.popleft()
+            if not pending.owed or not pending.waiters:
+                continue
+            if plan is not None and not pending.missed and (pending.page or 0) < max(1, plan.depth):
+                held.append(pending)
+            else:
+                self._read_soon(pending)
+        if plan is None or not held:
+            return
+        group.owed.extend(held)
+        self._sweep_soon(group, plan)
+        for pending in held:
+            self._runs.hold(pending, pending.held_until())
+
+    def _end_hold(self, pending: Pending, now: float) -> None:
+        """Read a run singly if a sweep has kept it waiting for too long."""
+        until = pending.held_until()
+        if until > due_by(now):  # the list has answered meanwhile
+            self._runs.hold(pending, until)
+        else:
+            self._read_soon(pending)
+
+    def _serve_ungrouped(self, now: float) -> None:
+        """Find out where bare ids belong: read one, then search its list for the others."""
+        owed = [pending for pending in self._runs.ungrouped.values() if pending.owed and not pending.reading]
+        if not owed or self._locating:
+            return
+        if len(owed) > _FEW and self._fruitless < _FRUITLESS_LEADERS:
+            for group in list(self._runs.groups.values()):
+                untried = [p for p in owed if p.tried is None or group.key not in p.tried]
+                if len(untried) > 1 and not group.sweeping and group.banned_until <= now:
+                    plan = group.plan(others=len(untried))
+                    if plan is not None:
+                        self._locating = True
+                        self._sweep_soon(group, plan, untried)
+                        return
+            self._locating = True
+            self._fruitless += 1
+            owed = owed[:1]
+        for pending in owed:
+            self._read_soon(pending)
+
+    # Single reads
+
+    def _read_soon(self, pending: Pending) -> None:
+        if not pending.reading and self.tasks is not None:
+            pending.reading = True
+            self.tasks.start_soon(self._read, pending)
+
+    async def _read(self, pending: Pending) -> None:
+        bare = pending.group is None
+        try:
+            run = await self._reader.read(pending.run_id)
+        except KognitosError as error:
+            self._pass_on(pending, error, error)
+        else:
+            self._answer(pending, run)
+        finally:
+            pending.reading = False
+            if bare:
+                self._locating = False
+                self._wake.set()
+
+    def _answer(self, pending: Pending, run: R) -> None:
+        """Pass a reading on and set when the next is due."""
+        if pending.group is None and pending.waiters:
+            self._runs.assign(pending, self._reader.group_of(run))
+            self._fruitless = 0 if pending.page is not None else self._fruitless
+        self._pass_on(pending, run, None)
+
+    def _pass_on(self, pending: Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
+        now = asyncio.get_running_loop().time()
+        soonest = float("inf")
+        for waiter in pending.waiters:
+            waiter.deliver(reading)
+            soonest = min(soonest, waiter.next_due(now, self._random, problem))
+        if pending.waiters:
+            self.schedule(pending, soonest)
+
+    # Sweeps
+
+    def _sweep_soon(self, group: Group, plan: Plan, others: Collection[Pending] = ()) -> None:
+        if self.tasks is not None:
+            group.sweeping = True
+            self.tasks.start_soon(self._sweep, group, plan, others)
+
+    async def _sweep(self, group: Group, plan: Plan, others: Collection[Pending]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        sweep = Sweep(self._reader, group, plan, others)
+        failure: KognitosError | None = None
+        try:
+            while (page := await sweep.next_page()) is not None:
+                sweep.turn(page, self._meet(page, sweep.index))
+                if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
+                    self._read_longest_held(group)
+            sweep.remember_start()
+        except KognitosError as error:
+            failure = error
+        finally:
+            group.sweeping = False
+            if others:
+                self._locating = False
+            self._wake.set()
+        if failure is None:
+            group.failures = 0
+            self._note_missed(sweep)
+        else:
+            self._note_failure(sweep, failure, loop.time() - began)
+        if group.members:
+            self._serve(group, loop.time())
+        else:
+            self._runs.forget_if_empty(group)
+
+    def _meet(self, page: Page[R], index: int) -> list[Pending]:
+        """Answer for the pending runs on a page, and return them."""
+        met = []
+        for run in page.items:
+            pending = self._runs.by_id.get(self._reader.key(run))
+            if pending is None:
+                continue
+            met.append(pending)
+            pending.page = index
+            pending.missed = 0
+            if self._reader.incomplete(run) and any(w.watch.over(run) for w in pending.waiters):
+                pending.owed = True
+                self._read_soon(pending)
+            else:
+                self._answer(pending, run)
+        return met
+
+    def _read_longest_held(self, group: Group) -> None:
+        while group.owed:
+            pending = group.owed.popleft()
+            if pending.owed and not pending.reading and pending.waiters:
+                self._read_soon(pending)
+                return
+
+    def _note_missed(self, sweep: Sweep[R]) -> None:
+        for pending in sweep.missed:
+            pending.page = None
+            pending.missed += 1
+            if pending.group is None:
+                pending.tried = (pending.tried or set()) | {sweep.group.key}
+
+    def _note_failure(self, sweep: Sweep[R], failure: KognitosError, took: float) -> None:
+        """Count a failed sweep as a failed poll; one that fails for good leaves its runs to single reads."""
+        group = sweep.group
+        group.failures += 1
+        if group.failures == 1 and is_transient(failure) and took < _SLOW:
+            for pending in sweep.missed:
+                if pending.owed and not pending.reading:
+                    self._pass_on(pending, failure, failure)
+            return
+        if group.start is None or not isinstance(failure, BadRequestError):  # else: its token has expired
+            ban = max(took, 2.0**group.failures) if is_transient(failure) else _LONGEST_BAN
+            group.banned_until = asyncio.get_running_loop().time() + min(_LONGEST_BAN, ban)
+        group.start = None
