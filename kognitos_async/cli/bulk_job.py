@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kognitos_async.cli.recorded import Recorded
     from kognitos_async.cli.requests_file import RequestsFile
 
+_REFRESH = 0.5
+"""Seconds between two looks at how many runs are under way."""
 _UPLOADS = 8
 """Files on their way at a time, ahead of the starts that need them."""
 
@@ -149,8 +151,8 @@ class BulkRun:
                 )
             outcomes = await stack.enter_async_context(stream)
             self._progress.running = lambda: outcomes.running
-            limits = asyncio.create_task(self._follow_limit(outcomes))
-            stack.callback(limits.cancel)
+            for beside in (self._follow_limit(outcomes), self._refresh()):
+                stack.callback(asyncio.create_task(beside).cancel)
             async for outcome in outcomes:
                 self._take(outcome)
         for outcome in self._recorded.settled(self._checked.without_file):
@@ -162,6 +164,12 @@ class BulkRun:
             self._progress.note(f"at most {limit} runs are unsettled from now on")
 
         await follow_limit(self._options.journal, apply)
+
+    async def _refresh(self) -> None:
+        """Show starts too while nothing settles."""
+        while True:
+            await asyncio.sleep(_REFRESH)
+            self._progress.refresh()
 
     def _take(self, outcome: Any) -> None:
         result = self._requests.result(outcome)

@@ -47,6 +47,7 @@ class BulkProgress:
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._live,
+            transient=True,  # the last line says the same
         )
         self._bar = self._bars.add_task("", total=expected, rate=0.0)
 

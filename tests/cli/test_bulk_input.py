@@ -205,6 +205,24 @@ def test_sigterm_ends_a_job_as_ctrl_c_does_and_the_next_call_finishes_it(command
         assert sorted(run.name for run in server.runs.values()) == sorted(f"row {n}" for n in range(30))
 
 
+def test_a_second_signal_ends_the_job_at_once(command, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("name\none\n")
+    with KognitosServer(schedule=Schedule.manual(), latency=60.0) as server:
+        call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
+        job = command.start(*call, **server.environ)
+        deadline = time.monotonic() + 30
+        while not server.count("create_run") and job.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        job.send_signal(signal.SIGTERM)
+        assert job.stderr
+        assert "once more ends it at once" in job.stderr.readline()
+        assert job.poll() is None, "the start under way is waited for"
+        job.send_signal(signal.SIGTERM)
+        job.communicate(timeout=10)
+        assert job.returncode == 130
+
+
 def test_the_second_of_two_calls_at_once_touches_nothing_of_the_first(command, tmp_path):
     path, output = tmp_path / "rows.csv", tmp_path / "out.jsonl"
     path.write_text("name\na\nb\n")
