@@ -73,6 +73,9 @@ class BulkJob(Generic[Q, R]):
         """Runs that were started, now or earlier, and have not settled."""
         self._under_way = 0
         self._idle = asyncio.Event()
+        self._beginning = 0
+        self._all_begun = asyncio.Event()
+        self._all_begun.set()
         self._reading = anyio.CancelScope()
         self._fatal: KognitosError | None = None
         self._opened = 0.0
@@ -95,6 +98,7 @@ class BulkJob(Generic[Q, R]):
             async def one(request: Q, start: EncodedStart | Entry | KognitosError) -> None:
                 try:
                     if isinstance(start, KognitosError):
+                        self.begun()
                         outcome: RunOutcome[Q, R] | None = RunOutcome(request=request, error=start)
                     else:
                         outcome = await RequestRun(self, request, start).outcome()
@@ -139,7 +143,11 @@ class BulkJob(Generic[Q, R]):
                     return error
                 # Encoded before the input goes on: it may fill the same object again.
                 self._under_way += 1
+                self._beginning += 1
+                self._all_begun.clear()
                 children.start_soon(one, request, self._encoded(request))
+        # Until the journal knows of a request that it is of this input, it counts as left over.
+        await self._all_begun.wait()
         position = -1
         while True:
             # Runs begun by an earlier process whose requests this input does not hold are not forgotten.
@@ -155,6 +163,12 @@ class BulkJob(Generic[Q, R]):
             self._under_way += 1
             children.start_soon(one, request, entry)
             await self.slots.acquire()
+
+    def begun(self) -> None:
+        """Note that the journal knows of one more request of the input."""
+        self._beginning -= 1
+        if not self._beginning:
+            self._all_begun.set()
 
     def _encoded(self, request: Q) -> EncodedStart | KognitosError:
         try:

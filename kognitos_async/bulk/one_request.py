@@ -100,7 +100,10 @@ class RequestRun(Generic[Q, R]):
         if isinstance(start, Entry):
             entry = start
         else:
-            entry = await self._ledger.begin(start.name, start.record, start.content)
+            try:
+                entry = await self._ledger.begin(start.name, start.record, start.content)
+            finally:
+                self._job.begun()
             if entry.state == SETTLED and entry.status in self._job.rerun:
                 entry = await self._ledger.again(start.name)
         self._attempts = entry.attempts
