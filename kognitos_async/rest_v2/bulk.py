@@ -9,20 +9,19 @@ import msgspec
 
 from kognitos_async.bulk.ledger import REST_V2
 from kognitos_async.bulk.types import EncodedStart
-from kognitos_async.messages import Request, decoder_for
+from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, RunStatus, Stage
-from kognitos_async.uncertain_start import started
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.rest_v2.starts import Starts
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend, LookUp
-    from kognitos_async.waiting.recent_starts import RecentStarts
 
 
 class _StartBody(msgspec.Struct, frozen=True):
@@ -65,13 +64,13 @@ class RunJobs:
         self,
         sender: Sender,
         scope: Scope,
-        recent: RecentStarts,
+        starts: Starts,
         look_ups: LookUps,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
         self._sender = sender
         self._scope = scope
-        self._recent = recent
+        self._starts = starts
         self._look_ups = look_ups
         self._follow = follow
 
@@ -96,20 +95,13 @@ class RunJobs:
 
     async def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Run:
         """The run just started, in one attempt; every refusal is raised at once."""
-        sent = Request("POST", "/runs", record, repeatable=False, starts_run=True, waits_for_capacity=False)
-        with self._look_ups.under_way(request):
-            answer = await started(
-                self._sender.clock,
-                lambda about_to_send: self._sender.send(
-                    sent, RUN, before_send=about_to_send, attempts=self._sender.single_attempt()
-                ),
-                what=repr(request.name),
-                asked=request,
-                before_send=before_send,
-            )
-            self._look_ups.note(request, answer)
-        self._recent.note(answer.value.id)
-        return answer.value
+        return await self._starts.send(
+            request,
+            record,
+            before_send=before_send,
+            wait_for_room=False,
+            attempts=self._sender.single_attempt(),
+        )
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:
         """The settled run of a request."""

@@ -10,6 +10,7 @@ from kognitos_async import settings
 from kognitos_async.base_client import BaseClient, attribute
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.bulk import RunJobs
+from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.files import Files
 from kognitos_async.rest_v2.look_up import LookUps
 from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
@@ -17,6 +18,7 @@ from kognitos_async.rest_v2.processes import Processes
 from kognitos_async.rest_v2.run_reader import RunReader
 from kognitos_async.rest_v2.runs import Runs, check_run
 from kognitos_async.rest_v2.scope import Scope
+from kognitos_async.rest_v2.starts import Starts
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.secret import Secret
 from kognitos_async.uncertain_start import OwnStarts
@@ -109,10 +111,11 @@ class KognitosClient(BaseClient):
             trace_configs=trace_configs,
         )
         self._scope = scope = Scope(settings.setting("agent_id", agent_id, "KOGNITOS_AGENT_ID"))
-        self._recent = recent = RecentStarts()
+        recent = RecentStarts()
         self._reader = RunReader(self._sender, recent)
         self._look_ups = LookUps(self._sender, scope, self._reader, OwnStarts())
-        self.runs = Runs(self._sender, scope, poll, self._reader, recent, self._look_ups)
+        self._run_starts = Starts(self._sender, recent, self._look_ups)
+        self.runs = Runs(self._sender, scope, poll, self._reader, self._run_starts, self._look_ups)
         self.processes = Processes(self._sender, scope)
         self.files = Files(self._sender, scope)
         self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
@@ -237,7 +240,7 @@ class KognitosClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            RunJobs(self._sender, self._scope, self._recent, self._look_ups, wait),
+            RunJobs(self._sender, self._scope, self._run_starts, self._look_ups, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,
@@ -273,7 +276,7 @@ class KognitosClient(BaseClient):
         request = RunRequest(
             process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
         )
-        run = await self.runs.start_request(request)
+        run = await self._run_starts.send(request, encode_start(request, self._scope.agent(agent_id)))
         return await self._waits.one(
             self._reader.waited(run), arguments.after(loop.time() - began), on_update
         )

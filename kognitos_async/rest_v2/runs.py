@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import checks
 from kognitos_async.checks import check_since
-from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for, segment
 from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Process, Run, RunHandle, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
 from kognitos_async.shared_reading import gathered
-from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, uncertain_error
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
 
@@ -30,11 +28,11 @@ if TYPE_CHECKING:
     from kognitos_async.rest_v2.models import RunInput, Value
     from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
+    from kognitos_async.rest_v2.starts import Starts
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend
     from kognitos_async.waiting.policy import PollPolicy
-    from kognitos_async.waiting.recent_starts import RecentStarts
 
 _RUN = decoder_for(Run)
 
@@ -48,14 +46,14 @@ class Runs:
         scope: Scope,
         poll: PollPolicy,
         reader: RunReader,
-        recent: RecentStarts,
+        starts: Starts,
         look_ups: LookUps,
     ) -> None:
         self._sender = sender
         self._scope = scope
         self._poll = poll
         self._reader = reader
-        self._recent = recent
+        self._starts = starts
         self._look_ups = look_ups
 
     def list(
@@ -119,32 +117,9 @@ class Runs:
             file_ids=file_ids,
             agent_id=agent_id,
         )
-        return await self.start_request(request, before_send=before_send, wait_for_room=wait_for_room)
-
-    async def start_request(
-        self,
-        request: RunRequest,
-        *,
-        before_send: BeforeSend | None = None,
-        wait_for_room: bool = True,
-    ) -> Run:
-        """`start`, with its arguments as one value."""
         body = encode_start(request, self._scope.agent(request.agent_id))
         checks.hook("before_send", before_send)
-        sent = Request(
-            "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
-        )
-        with self._look_ups.under_way(request):
-            answer = await started(
-                self._sender.clock,
-                lambda about_to_send: self._sender.send(sent, _RUN, before_send=about_to_send),
-                what=repr(request.name),
-                asked=request,
-                before_send=before_send,
-            )
-            self._look_ups.note(request, answer)
-        self._recent.note(answer.value.id)
-        return answer.value
+        return await self._starts.send(request, body, before_send=before_send, wait_for_room=wait_for_room)
 
     async def start_once(
         self,
@@ -166,35 +141,15 @@ class Runs:
         Raises `StartUncertainError` when it cannot be told whether the run exists, and what `start` raises.
         (create_run, list_runs)
         """
-        encode_start(request, self._scope.agent(request.agent_id))
+        body = encode_start(request, self._scope.agent(request.agent_id))
+        checks.hook("before_send", before_send)
         delay = checks.seconds("absence_delay", absence_delay)
         window: StartWindow | None = None
         if earlier is not None:
             window = self._look_ups.window_at(request, checks.check_since(earlier, name="earlier"))
-        lost: StartUncertainError | None = None
-        with self._look_ups.under_way(request):
-            for _ in range(MOST_STARTS):
-                if window is not None:
-                    found = await self._found(request, window, delay, lost)
-                    if found is not None:
-                        return found
-                try:
-                    return await self.start_request(request, before_send=before_send)
-                except StartUncertainError as error:
-                    lost = error
-                    window = error.window.joined(window) if error.window is not None else window
-        raise lost or RuntimeError("no start was tried")
-
-    async def _found(
-        self, request: RunRequest, window: StartWindow, delay: float, lost: StartUncertainError | None
-    ) -> Run | None:
-        await self._sender.sleep(delay)
-        answer = await self._look_ups.look_up(request, window, own_under_way=1)
-        if isinstance(answer, Found):
-            return answer.run
-        if isinstance(answer, Undecided):
-            raise uncertain_error(answer, repr(request.name), request, window) from (answer.cause or lost)
-        return None
+        return await self._starts.once(
+            request, body, window=window, before_send=before_send, absence_delay=delay
+        )
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
         """The runs that a start of `request` whose answer was lost may have made: of its agent, process and

@@ -241,6 +241,7 @@ LAYERS = [
     "rest_v2.encoding rest_v2.pages",
     "rest_v2.run_reader rest_v2.mirror",
     "rest_v2.look_up",
+    "rest_v2.starts",
     "rest_v2.runs rest_v2.processes rest_v2.files",
     "rest_v2.bulk",
     "rest_v2.client",

@@ -1,0 +1,86 @@
+"""Starting runs of REST API v2: one start, and start or find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kognitos_async.errors import StartUncertainError
+from kognitos_async.messages import Request, decoder_for
+from kognitos_async.rest_v2.models import Run
+from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, uncertain_error
+
+if TYPE_CHECKING:
+    from kognitos_async.attempts import Attempts
+    from kognitos_async.rest_v2.look_up import LookUps
+    from kognitos_async.rest_v2.models import RunRequest
+    from kognitos_async.sender import Sender
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import BeforeSend
+    from kognitos_async.waiting.recent_starts import RecentStarts
+
+RUN = decoder_for(Run)
+
+
+class Starts:
+    """The starts of one client."""
+
+    def __init__(self, sender: Sender, recent: RecentStarts, look_ups: LookUps) -> None:
+        self._sender = sender
+        self._recent = recent
+        self._look_ups = look_ups
+
+    async def send(
+        self,
+        request: RunRequest,
+        body: bytes,
+        *,
+        before_send: BeforeSend | None = None,
+        wait_for_room: bool = True,
+        attempts: Attempts | None = None,
+    ) -> Run:
+        """The run just started; `body` is what `request` says. Raises what `runs.start` raises."""
+        sent = Request(
+            "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
+        )
+        with self._look_ups.under_way(request):
+            answer = await started(
+                self._sender.clock,
+                lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
+                what=repr(request.name),
+                asked=request,
+                before_send=before_send,
+            )
+            self._look_ups.note(request, answer)
+        self._recent.note(answer.value.id)
+        return answer.value
+
+    async def once(
+        self,
+        request: RunRequest,
+        body: bytes,
+        *,
+        window: StartWindow | None,
+        before_send: BeforeSend | None,
+        absence_delay: float,
+    ) -> Run:
+        """The one run of `request`; `window` is that of an attempt in doubt. Raises as `runs.start_once`."""
+        lost: StartUncertainError | None = None
+        with self._look_ups.under_way(request):
+            for _ in range(MOST_STARTS):
+                if window is not None:
+                    await self._sender.sleep(absence_delay)
+                    answer = await self._look_ups.look_up(request, window, own_under_way=1)
+                    if isinstance(answer, Found):
+                        return answer.run
+                    if isinstance(answer, Undecided):
+                        error = uncertain_error(answer, repr(request.name), request, window)
+                        raise error from (answer.cause or lost)
+                try:
+                    return await self.send(request, body, before_send=before_send)
+                except StartUncertainError as error:
+                    if error.window is None:
+                        raise
+                    lost, window = error, error.window.joined(window)
+            if lost is None:
+                raise AssertionError("nothing was started, and nothing lost")
+            raise lost
