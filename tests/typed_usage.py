@@ -50,6 +50,8 @@ from kognitos_async import (
     WaitTimeoutError,
     __version__,
     from_value,
+    shared_client,
+    shared_platform_client,
     to_value,
 )
 from kognitos_async.platform_v1.models.generated.automations import Automation
@@ -131,6 +133,15 @@ async def starts(client: KognitosClient) -> None:
     except StartUncertainError as error:
         assert_type(error.since, datetime)
         assert_type(await client.runs.find_started(error.request, since=error.since), list[Run])
+        request = RunRequest(process_id="p-1", name="five")
+        assert_type(await client.runs.find_many([request], since=error.since), dict[str, list[Run]])
+        assert_type(await client.runs.start_once(request, earlier=error.since), Run)
+    async with shared_client(agent_id="a") as shared, shared_platform_client() as platform:
+        assert_type(shared, KognitosClient)
+        assert_type(platform, PlatformClient)
+        handle = (await shared.runs.get("r")).handle
+        assert_type(await shared.wait_for_run(handle), Run)
+        assert_type(await platform.automations.start_once(InvokeRequest(automation="a")), StartedRun)
 
 
 def heard(run: Run) -> None:
