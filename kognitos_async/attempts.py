@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.observers import Observer
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 
 class Retries:
@@ -30,10 +30,10 @@ class Retries:
         chance: random.Random,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self.policy = policy
-        self.quota = quota
-        self.chance = chance
-        self.sleep = sleep
+        self.policy: retry.RetryPolicy = policy
+        self.quota: retry.RetryQuota = quota
+        self.chance: random.Random = chance
+        self.sleep: Callable[[float], Awaitable[None]] = sleep
         self.observer: Observer | None = None
 
 
@@ -51,7 +51,7 @@ class Attempts:
         self._retries = retries
         self._charged = 0
         self._began_at = 0.0
-        self.number = 0
+        self.number: int = 0
         """The attempt under way, from 1; 0 before the first."""
 
     def begin(self, at: float) -> None:

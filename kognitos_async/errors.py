@@ -121,7 +121,7 @@ class APIStatusError(KognitosError):
         super().__init__(text)
         self.status = status
         self.message = message
-        self.details = tuple(details)
+        self.details: tuple[tuple[str, Any], ...] = tuple(details)
         self.body = body
         self.request_id = request_id
         self.method = method

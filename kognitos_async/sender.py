@@ -52,12 +52,12 @@ class Sender:
         self.transport = transport
         self.policy = policy
         self.redactor = redactor
-        self.quota = retry.RetryQuota()
-        self.chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self.quota: retry.RetryQuota = retry.RetryQuota()
+        self.chance: random.Random = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._retries = Retries(policy, self.quota, self.chance, self.sleep)
         once = msgspec.structs.replace(policy, max_attempts=1)
         self._once = Retries(once, self.quota, self.chance, self.sleep)
-        self.clock = clock or ServerClock()
+        self.clock: ServerClock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._max_streams = max_streams or max_concurrent
         self._requests_per_second = requests_per_second

@@ -30,9 +30,9 @@ class Reading(Generic[R]):
     """One reading of one list: what is looked for, and what of that was met."""
 
     def __init__(self) -> None:
-        self.began = 0.0
+        self.began: float = 0.0
         """When its first page was asked for, by the monotonic clock."""
-        self.ended = 0.0
+        self.ended: float = 0.0
         """When its last page had been read."""
         self.met: set[str] = set()
         """The ids of those runs met that are known to be ours."""

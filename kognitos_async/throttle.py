@@ -9,7 +9,7 @@ from collections import deque
 from kognitos_async.errors import ClientClosedError, ConfigurationError
 from kognitos_async.event_loop import due_by
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _STARTS_IN_A_ROW = 9
 """After this many starts in a row one other request is admitted, so that none of those starves."""
@@ -65,7 +65,7 @@ class Gate:
         self._pauses = 0
         self._limited = False
         self._least_rate = _RATE_WHEN_IDLE
-        self.cuts = 0
+        self.cuts: int = 0
         """How often a 429 has begun a pause."""
         self._window_start = self._loop.time()
         self._successes = 0

@@ -86,6 +86,8 @@ class Transport:
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
         self._store_headers = {"User-Agent": headers["User-Agent"]}
         self.request_timeout = request_timeout
+        self.max_connections: int
+        self.max_streams: int
         self.max_connections, self.max_streams = _budgets(max_connections, session)
         self._given = session
         self._trace_configs = list(trace_configs)
@@ -395,7 +397,7 @@ class Streamed:
         self._answer = answer
         self._broken = broken
         self._closed = False
-        self.status = answer.status
+        self.status: int = answer.status
         self.headers: Mapping[str, str] = answer.headers
 
     def close(self) -> None:

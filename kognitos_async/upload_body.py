@@ -33,7 +33,7 @@ class UploadBody:
         self.size = size
         self.source_error: Exception | None = None
         """What reading the pieces raised."""
-        self.complete = size == 0
+        self.complete: bool = size == 0
         """Whether all of it has left for the socket."""
         self._pieces = pieces
         self._written = 0

@@ -12,7 +12,7 @@ from kognitos_async.errors import CapacityError, KognitosError, NotSentError, Ra
 if TYPE_CHECKING:
     from random import Random
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds between probes while starts are refused; each refused probe doubles the pause."""
@@ -54,7 +54,7 @@ class Admission:
         self._timer: asyncio.TimerHandle | None = None
         self._cuts = 0
         self._ended = False
-        self.reached = False
+        self.reached: bool = False
         """Whether the API has answered a start at all."""
 
     def check(self) -> None:

@@ -62,14 +62,14 @@ class BulkJob(Generic[Q, R]):
         self.jobs = jobs
         self.rerun = rerun
         self.recheck = recheck
-        self.admission = Admission(sender.chance)
+        self.admission: Admission = Admission(sender.chance)
         self.ledger: Ledger = NullLedger()
         self._sender = sender
         self._requests = requests
         self._journal = journal
         self._absence_delay = absence_delay
-        self.slots = Slots(max_in_flight)
-        self.running = 0
+        self.slots: Slots = Slots(max_in_flight)
+        self.running: int = 0
         """Runs that were started, now or earlier, and have not settled."""
         self._under_way = 0
         self._idle = asyncio.Event()

@@ -108,7 +108,7 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
+        self.path: Path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
         self._file: JournalFile | None = None
         self._database: sqlite3.Connection | None = None
 

@@ -80,7 +80,7 @@ class JournalFile:
         with _opening:
             self._hold = self._acquire()
         try:
-            self.version = self._recognize()
+            self.version: int = self._recognize()
         except BaseException:
             self.close()
             raise

@@ -54,7 +54,7 @@ class JournalWriter:
     def __init__(
         self, path: str | os.PathLike[str], *, api: str, fingerprint: Callable[[bytes], bytes]
     ) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
+        self.path: Path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
         self._api = api
         self._fingerprint = fingerprint
         self._generation = 0

@@ -28,9 +28,9 @@ _PAGE = 1000
 class PlatformApi:
     """A `PlatformClient` and the settings of the command."""
 
-    run_columns = ("id", "state", "stage", "create_time", "update_time", "reason")
-    settled_columns = ("id", "state", "reason")
-    record_columns = (
+    run_columns: tuple[str, ...] = ("id", "state", "stage", "create_time", "update_time", "reason")
+    settled_columns: tuple[str, ...] = ("id", "state", "reason")
+    record_columns: tuple[str, ...] = (
         *("id", "name", "automation", "stage", "state", "create_time", "update_time", "reason"),
         *("exception", "inputs", "outputs"),
     )

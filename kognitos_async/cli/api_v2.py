@@ -22,9 +22,9 @@ STAGES = {"draft": "Draft", "published": "Published"}
 class RestV2Api:
     """A `KognitosClient` and the settings of the command."""
 
-    run_columns = ("id", "status", "stage", "created_at", "name")
-    settled_columns = ("id", "status", "name")
-    record_columns = (
+    run_columns: tuple[str, ...] = ("id", "status", "stage", "created_at", "name")
+    settled_columns: tuple[str, ...] = ("id", "status", "name")
+    record_columns: tuple[str, ...] = (
         *("id", "name", "agent_id", "process_id", "stage", "status", "created_at"),
         *("file_ids", "outputs"),
     )

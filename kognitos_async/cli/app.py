@@ -83,7 +83,7 @@ def _typer_of(module: Any, name: str) -> typer.Typer:
 
 
 # No locals in tracebacks (a key may be among them), and help that reads the same in a file and a terminal.
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="kognitos",
     cls=LazyGroup,
     help=HELP,

@@ -25,7 +25,7 @@ from kognitos_async.cli.target import PLATFORM
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
 
-app = command_group("List, show and invoke the automations of a workspace (platform API).")
+app: typer.Typer = command_group("List, show and invoke the automations of a workspace (platform API).")
 
 
 class AutomationState(StrEnum):

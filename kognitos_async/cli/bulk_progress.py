@@ -31,8 +31,11 @@ class BulkProgress:
         self._quiet = quiet
         self._has_output = has_output
         self._expected = expected
-        self.ended = self.settled = self.succeeded = self._reported = 0
-        self.failed = failed
+        self.ended: int = 0
+        self.settled: int = 0
+        self.succeeded: int = 0
+        self._reported = 0
+        self.failed: int = failed
         self._begun = 0
         """Runs of outcomes so far, whether they settled or not."""
         self.running: Callable[[], int] = lambda: 0

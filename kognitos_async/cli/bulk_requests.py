@@ -39,7 +39,7 @@ class StartRows:
 
         self._process_id = process_id
         self._agent_id = agent_id
-        self.failed_statuses = SETTLED - {RunStatus.SUCCEEDED}
+        self.failed_statuses: frozenset[RunStatus] = SETTLED - {RunStatus.SUCCEEDED}
 
     def check(self, row: Row) -> object:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
@@ -80,7 +80,7 @@ class InvokeRows:
         self._automation = automation
         self._file_input = file_input
         self._scope = scope
-        self.failed_statuses = frozenset({RunState.FAILED, RunState.STOPPED})
+        self.failed_statuses: frozenset[RunState] = frozenset({RunState.FAILED, RunState.STOPPED})
 
     def check(self, row: Row) -> object:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""

@@ -91,7 +91,7 @@ class Call:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.output = Output(as_json=bool(options.json), quiet=bool(options.quiet))
+        self.output: Output = Output(as_json=bool(options.json), quiet=bool(options.quiet))
         self._meant: str | None = None
 
     @cached_property

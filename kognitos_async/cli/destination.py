@@ -26,10 +26,10 @@ class Destination:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = _descriptor(path)
+        self.descriptor: int | None = _descriptor(path)
         """The descriptor that the path names, None for a path of the file system."""
-        self.target = path if self.descriptor is not None else Path(os.path.realpath(path))
-        self.part = self.target.with_name(f"{self.target.name}.part")
+        self.target: Path = path if self.descriptor is not None else Path(os.path.realpath(path))
+        self.part: Path = self.target.with_name(f"{self.target.name}.part")
 
     @property
     def is_file(self) -> bool:

@@ -15,7 +15,7 @@ from kognitos_async.cli.target import PLATFORM, V2
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
 
-app = command_group("List and show what waits for a person, and answer it.")
+app: typer.Typer = command_group("List and show what waits for a person, and answer it.")
 
 _Automation = Annotated[
     str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")

@@ -12,7 +12,7 @@ from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import FAILED, complain, lines_of, run_command, usage_errors
 from kognitos_async.errors import KognitosError
 
-app = command_group("Upload files.")
+app: typer.Typer = command_group("Upload files.")
 
 
 @command(app)

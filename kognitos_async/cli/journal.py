@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.bulk.journal import JournalEntry
 
-app = command_group("See and decide what bulk jobs have recorded, of either API.")
+app: typer.Typer = command_group("See and decide what bulk jobs have recorded, of either API.")
 
 EXPORTED = ("name", "state", "status", "run_id", "attempts", "since", "outputs")
 """What is exported of each request, in the order of the file."""

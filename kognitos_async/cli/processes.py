@@ -10,9 +10,11 @@ from kognitos_async.cli.running import run_command
 from kognitos_async.cli.target import V2
 
 if TYPE_CHECKING:
+    import typer
+
     from kognitos_async.cli.api_v2 import RestV2Api
 
-app = command_group("List the processes of an agent (REST API v2).")
+app: typer.Typer = command_group("List the processes of an agent (REST API v2).")
 
 
 @command(app, "list")

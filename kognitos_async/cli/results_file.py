@@ -24,7 +24,7 @@ class ResultsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.destination = Destination(path)
+        self.destination: Destination = Destination(path)
         self._as_csv = path.suffix.lower() == ".csv"
         self._file: BinaryIO | None = None
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.cli.api import Api, Record
 
-app = command_group("List, show, start, wait for and export runs; start many from a file.")
+app: typer.Typer = command_group("List, show, start, wait for and export runs; start many from a file.")
 command(app)(bulk)
 command(app)(export)
 command(app)(sync)

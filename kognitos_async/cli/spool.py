@@ -28,10 +28,10 @@ class Spool:
         self.path = path
         self._heading = {"version": _VERSION, **question}
         self._file: BinaryIO | None = None
-        self.count = 0
+        self.count: int = 0
         self.token: str | None = None
-        self.complete = False
-        self.resumed = False
+        self.complete: bool = False
+        self.resumed: bool = False
 
     def open(self) -> None:
         """Take up what the file holds, or begin anew.

@@ -9,7 +9,7 @@ from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import FAILED, run_command
 from kognitos_async.cli.target import APIS, without_password
 
-app = typer.Typer()
+app: typer.Typer = typer.Typer()
 
 
 @command(app)

@@ -34,8 +34,8 @@ class LogCounter(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.attempts = 0
-        self.retries = 0
+        self.attempts: int = 0
+        self.retries: int = 0
         self._logger = logging.getLogger("kognitos_async")
         self._before = self._logger.level, self._logger.propagate
 
@@ -100,8 +100,8 @@ class Workload:
         on_change: Callable[[], object],
         say: Callable[[str], object],
     ) -> None:
-        self.jobs = make_jobs(count)
-        self.lost = Lost()
+        self.jobs: list[Job] = make_jobs(count)
+        self.lost: Lost = Lost()
         self._client = client
         self._process_id = process_id
         self._absence_delay = absence_delay

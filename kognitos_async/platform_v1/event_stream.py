@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kognitos_async.sender import Sender
     from kognitos_async.transport import Streamed
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _LONGEST_LINE = 16 * 1024 * 1024
 _REMEMBERED = 10_000

@@ -47,8 +47,10 @@ class Download:
 
     def __init__(self, answer: Streamed, patience: float) -> None:
         length = answer.headers.get("Content-Length", "")
-        self.size = int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else None
-        self.content_type = answer.headers.get("Content-Type")
+        self.size: int | None = (
+            int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else None
+        )
+        self.content_type: str | None = answer.headers.get("Content-Type")
         self._pieces = answer.pieces(patience)
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -49,10 +49,10 @@ class Dispatcher:
         worker_header: str,
         state: State,
     ) -> None:
-        self.router = Router(apis)
-        self.log = RequestLog(log_limit)
-        self.faults = FaultQueue(seed)
-        self.lock = threading.Lock()
+        self.router: Router = Router(apis)
+        self.log: RequestLog = RequestLog(log_limit)
+        self.faults: FaultQueue = FaultQueue(seed)
+        self.lock: threading.Lock = threading.Lock()
         """Held while faults are chosen and requests counted: tests ask and arm from other threads."""
         self.delivery: Delivery | None = None
         """Set while the server runs."""

@@ -45,8 +45,8 @@ class Ranking:
     """
 
     def __init__(self, order: Order, *, jitter: float, seed: int) -> None:
-        self.descending = order == "newest"
-        self.by_time = order == "newest" and not jitter
+        self.descending: bool = order == "newest"
+        self.by_time: bool = order == "newest" and not jitter
         """Whether a run that is older than another certainly comes after it."""
         self._shuffled = order == "shuffled"
         self._jitter = jitter

@@ -162,7 +162,9 @@ class KognitosServer(EmulatedRestV2, Listener):
             state=kept,
         )
         self._objects = PlatformFiles(platform_world, max_size=max_file_size, keep_limit=keep_content_limit)
-        self.platform = EmulatedPlatform(platform_world, self._objects, token=token, url=lambda: self.url)
+        self.platform: EmulatedPlatform = EmulatedPlatform(
+            platform_world, self._objects, token=token, url=lambda: self.url
+        )
         """What belongs to the platform API."""
         platform_v1 = platform_api(
             platform_world,

@@ -47,7 +47,7 @@ class Transient:
     """Keeps nothing."""
 
     def __init__(self) -> None:
-        self.secret = secrets.token_bytes(32)
+        self.secret: bytes = secrets.token_bytes(32)
 
     def load(self, kind: str) -> list[Record]:  # noqa: ARG002 - as the protocol says
         """Nothing."""

@@ -107,7 +107,7 @@ class Source:
     def __init__(self, size: int, read: Callable[[], AsyncGenerator[bytes]], *, rewindable: bool) -> None:
         self.size = size
         self.rewindable = rewindable
-        self.touched = False
+        self.touched: bool = False
         self._read = read
 
     async def pieces(self) -> AsyncGenerator[bytes | memoryview]:

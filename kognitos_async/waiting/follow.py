@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Waitable)
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _MARGIN = timedelta(seconds=60)
 """How late after its creation a run may show in the list, and how far the list may be out of order."""

@@ -23,7 +23,7 @@ class Order:
         self.highest: datetime | None = None
         self.last: datetime | None = None
         """The time read last."""
-        self.read = 0
+        self.read: int = 0
         """How many times have been read."""
 
     def go_on(self, times: Iterable[datetime]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Waitable)
 T = TypeVar("T")
 
-logger = logging.getLogger("kognitos_async")
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _EXPIRED = frozenset({400, 404, 410, 422})
 """Statuses that refuse a token; without a token they refuse the request."""

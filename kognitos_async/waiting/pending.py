@@ -28,11 +28,11 @@ class Waiter:
     __slots__ = ("_future", "_reading", "deadline", "interval", "last_status", "read_at", "watch")
 
     def __init__(self, watch: Watch, deadline: float = float("inf")) -> None:
-        self.watch = watch
-        self.deadline = deadline
+        self.watch: Watch = watch
+        self.deadline: float = deadline
         self.last_status: object = watch.run.status if watch.run is not None else None
-        self.read_at = float("-inf")
-        self.interval = 0.0
+        self.read_at: float = float("-inf")
+        self.interval: float = 0.0
         self._reading: Any = None
         self._future: asyncio.Future[None] | None = None
 
@@ -85,16 +85,16 @@ class Pending:
     )
 
     def __init__(self, run_id: str, group: Group | None) -> None:
-        self.run_id = run_id
-        self.group = group
+        self.run_id: str = run_id
+        self.group: Group | None = group
         self.waiters: list[Waiter] = []
         self.born: datetime | None = None  # when it was created, where that is known
-        self.due = float("inf")
-        self.owed = False  # due, and not read yet
-        self.looks_again = float("inf")  # when a run held for a sweep is looked at again
-        self.reading = False  # a single read is under way
+        self.due: float = float("inf")
+        self.owed: bool = False  # due, and not read yet
+        self.looks_again: float = float("inf")  # when a run held for a sweep is looked at again
+        self.reading: bool = False  # a single read is under way
         self.page: int | None = None  # where the last sweep met it, counted from the group's start
-        self.missed = 0  # sweeps in a row that looked for it in vain
+        self.missed: int = 0  # sweeps in a row that looked for it in vain
         self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
 
     def held_until(self) -> float:
@@ -115,15 +115,15 @@ class Group:
     __slots__ = ("asked_at", "banned_until", "failures", "key", "members", "owed", "start", "sweeping")
 
     def __init__(self, key: Hashable) -> None:
-        self.key = key
+        self.key: Hashable = key
         self.members: dict[str, Pending] = {}
         self.owed: deque[Pending] = deque()
-        self.sweeping = False
-        self.asked_at = float("inf")  # when the page under way was asked for
+        self.sweeping: bool = False
+        self.asked_at: float = float("inf")  # when the page under way was asked for
         # The token of the first page worth reading, and the time that the list begins at.
         self.start: tuple[str | None, datetime | None] | None = None
-        self.failures = 0  # sweeps in a row that failed
-        self.banned_until = float("-inf")
+        self.failures: int = 0  # sweeps in a row that failed
+        self.banned_until: float = float("-inf")
 
     def earliest(self) -> datetime | None:
         """When the oldest member was created; None unless that is known of all."""

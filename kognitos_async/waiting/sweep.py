@@ -36,7 +36,7 @@ class Sweep(Generic[R]):
         self.sought: set[Pending] = {pending for pending in candidates if not pending.reading}
         self.met: set[Pending] = set()
         self._left = len(self.sought)
-        self.fruitless = 0
+        self.fruitless: int = 0
         """How many pages in a row met nobody."""
         self._token, self._since = group.start or (None, None if others else group.earliest())
         self._tokens: list[str | None] = []

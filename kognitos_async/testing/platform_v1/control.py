@@ -13,6 +13,7 @@ from kognitos_async.testing.platform_v1.runs import RunHandlers, RunIdForm
 from kognitos_async.testing.platform_v1.sample import SampleHandler
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
@@ -36,14 +37,14 @@ class EmulatedPlatform:
         self, world: PlatformWorld, store: PlatformFiles, *, token: str, url: Callable[[], str]
     ) -> None:
         self.token = token
-        self.organization_id = world.organization_id
-        self.workspace_id = world.workspace_id
+        self.organization_id: str = world.organization_id
+        self.workspace_id: str = world.workspace_id
         self._world = world
         self._store = store
         self._url = url
-        self.lock = world.lock
+        self.lock: threading.RLock = world.lock
         """Held while the world is read or changed."""
-        self.automation = self.add_automation("Process invoice")
+        self.automation: EmulatedAutomation = self.add_automation("Process invoice")
         """The published automation every server starts with."""
 
     @property

@@ -64,7 +64,7 @@ class PlatformFiles:
     prefix = "/_objects"
 
     def __init__(self, world: PlatformWorld, *, max_size: int, keep_limit: int) -> None:
-        self.leaks = 0
+        self.leaks: int = 0
         """Requests that carried a key or token, which must never come here."""
         self._world = world
         self._clock: Clock = world.clock

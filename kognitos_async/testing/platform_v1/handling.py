@@ -50,7 +50,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.problems = list(problems)
+        self.problems: list[tuple[str, str]] = list(problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,10 @@ class PlatformWorld:
         created_at: Callable[[datetime], datetime] | None = None,
         state: State | None = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         """Held by whoever reads or changes the world: requests and tests may come from two threads."""
-        self.organization = f"organizations/{organization_id}"
-        self.workspace = f"{self.organization}/workspaces/{workspace_id}"
+        self.organization: str = f"organizations/{organization_id}"
+        self.workspace: str = f"{self.organization}/workspaces/{workspace_id}"
         self.organization_id = organization_id
         self.workspace_id = workspace_id
         self.capacity = capacity
@@ -82,14 +82,14 @@ class PlatformWorld:
         self._random = random.Random(f"platform:{seed}")  # noqa: S311 - ids of a test double, nothing secret
         self._automations: dict[str, EmulatedAutomation] = {}
         self.automations: Mapping[str, EmulatedAutomation] = LiveView(self._automations)
-        self.run_list = RunList(clock, ranking, lag=list_lag)
-        self.runs = self.run_list.by_id
-        self.questions = Questions(self.workspace, clock, new_id=self.new_id, changed=self.keep)
+        self.run_list: RunList = RunList(clock, ranking, lag=list_lag)
+        self.runs: Mapping[str, EmulatedPlatformRun] = self.run_list.by_id
+        self.questions: Questions = Questions(self.workspace, clock, new_id=self.new_id, changed=self.keep)
         self._due: list[tuple[float, int, int]] = []
         """When a run's next step comes, its number, and which of its plans this was for."""
         self._active = 0
         self._last_created = 0
-        self.state = state or Transient()
+        self.state: State | Transient = state or Transient()
         self._restore()
 
     def _restore(self) -> None:

@@ -20,7 +20,7 @@ class EmulatedRestV2:
         self.agent_id = agent_id
         self._world = world
         self._store = store
-        self.process = world.add_process(
+        self.process: EmulatedProcess = world.add_process(
             "Process invoice", process_id=None, stage="Published", agent_id=agent_id
         )
         """The published process every server starts with; its draft has the same id."""

@@ -88,7 +88,7 @@ class FileStore:
     def __init__(
         self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int, state: State
     ) -> None:
-        self.leaks = 0
+        self.leaks: int = 0
         """Requests that carried an API key, which must never come here."""
         self._clock = clock
         self._lifetime = lifetime

@@ -126,7 +126,7 @@ class World:
         created_at: Callable[[datetime], datetime] | None = None,
         state: State | None = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         """Held by whoever reads or changes the world: requests and tests may come from two threads."""
         self.schedule = schedule
         self.capacity = capacity
