@@ -134,7 +134,7 @@ async def test_example_recover_uncertain_start(kognitos_server, tmp_path, after_
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_example_recover_uncertain_start_goes_on_after_its_end(kognitos_server, tmp_path):
+async def test_a_look_up_goes_on_after_the_end_of_its_program(kognitos_server, tmp_path):
     (tmp_path / "attempt").write_text(datetime.now(UTC).isoformat())
     run = kognitos_server.add_run(name="the only one")
     ran = await recover("the only one", server=kognitos_server, cwd=tmp_path)

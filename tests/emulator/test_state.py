@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -104,7 +105,8 @@ def test_what_is_no_state_is_refused(tmp_path):
         server.add_run()
     with pytest.raises(ValueError, match="seed must be 1"):
         KognitosServer(state=other)
-    assert sqlite3.connect(other).execute("SELECT count(*) FROM record").fetchone() == (2,)
+    with closing(sqlite3.connect(other)) as database:
+        assert database.execute("SELECT count(*) FROM record").fetchone() == (2,)
 
 
 async def test_nothing_is_answered_that_is_not_kept(tmp_path):

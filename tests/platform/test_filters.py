@@ -116,7 +116,7 @@ def test_scalars_of_numpy_are_compared_to():
     assert str(F.a == numpy.bool_(True)) == "a = true"
     assert str(F.a == numpy.datetime64("2026-01-02")) == 'a = "2026-01-02"'
     with pytest.raises(ValueError, match="NaT"):
-        F.a == numpy.datetime64("NaT")  # noqa: B015 - builds a filter
+        F.a == numpy.datetime64("NaT", "s")  # noqa: B015 - builds a filter
 
 
 def test_containment_may_be_spelled_as_a_word():

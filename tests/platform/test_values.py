@@ -401,7 +401,7 @@ def test_scalars_of_numpy_are_written_exactly():
         assert to_value(obj) == to_value(plain), repr(obj)
     for obj, says in (
         (numpy.float64("nan"), "finite"),
-        (numpy.datetime64("NaT"), "NaT"),
+        (numpy.datetime64("NaT", "s"), "NaT"),
         (numpy.datetime64("2026-01-02T00:00:00.000000001"), "whole microseconds"),
         (numpy.timedelta64(1, "ns"), "whole microseconds"),
         (numpy.array([1]), "tolist"),
