@@ -123,6 +123,11 @@ class Sender:
         if self._closed.is_set():
             raise ClientClosedError("the client is closed")
 
+    async def wait_closed(self) -> None:
+        """Wait until the client is closed."""
+        if self._closed is not None:
+            await self._closed.wait()
+
     def attempts(self) -> Attempts:
         """The attempts of one piece of work, none made yet."""
         return Attempts(self._retries)

@@ -53,14 +53,14 @@ class Admission:
         self._probe_due = self._probing = False
         self._timer: asyncio.TimerHandle | None = None
         self._cuts = 0
-        self._ended = False
+        self._ended: Exception | None = None
         self.reached: bool = False
         """Whether the API has answered a start at all."""
 
     def check(self) -> None:
-        """Raise `StartsEndedError` once `end` was called."""
-        if self._ended:
-            raise StartsEndedError
+        """Raise `StartsEndedError`, or what `end` was given, once that was called."""
+        if self._ended is not None:
+            raise _copy(self._ended)
 
     async def enter(self) -> Ticket:
         """Wait until one more start may go out; each needs one `leave`.
@@ -110,14 +110,14 @@ class Admission:
             self._vacancies += 1
             self._admit()
 
-    def end(self) -> None:
-        """Admit no more starts: who waits gets `StartsEndedError`."""
-        self._ended = True
+    def end(self, error: Exception | None = None) -> None:
+        """Admit no more starts: who waits or comes later gets `error`, by default `StartsEndedError`."""
+        self._ended = self._ended or error or StartsEndedError()
         self._stop_timer()
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_exception(StartsEndedError())
+                turn.set_exception(_copy(self._ended))
 
     def _answered(self, ticket: Ticket) -> None:
         self._unreachable = False
@@ -182,3 +182,8 @@ class Admission:
             return None
         self._active += 1
         return Ticket(probe, self._settled, self._cuts)
+
+
+def _copy(error: Exception) -> Exception:
+    """An error of its own for each caller: a shared one would collect everybody's tracebacks."""
+    return type(error)(*error.args)

@@ -21,6 +21,7 @@ from kognitos_async.errors import (
     APIStatusError,
     AuthenticationError,
     CapacityError,
+    ClientClosedError,
     ConfigurationError,
     JournalError,
     KognitosError,
@@ -77,6 +78,7 @@ class BulkJob(Generic[Q, R]):
         self._all_begun = asyncio.Event()
         self._all_begun.set()
         self._reading = anyio.CancelScope()
+        self._all_read = False
         self._fatal: KognitosError | None = None
         self._opened = 0.0
 
@@ -114,12 +116,26 @@ class BulkJob(Generic[Q, R]):
                     if not self._under_way:
                         self._idle.set()
 
+            async def end_when_closed() -> None:
+                with watching:
+                    await self._sender.wait_closed()
+                    # Those that wait to be started have it as their outcome; what was not read is not.
+                    closed = ClientClosedError("the client was closed while the job was running")
+                    self.admission.end(closed)
+                    if not self._all_read:
+                        self._fatal = self._fatal or closed
+                        self._reading.cancel()
+
+            watching = anyio.CancelScope()
+            children.start_soon(end_when_closed)
             try:
                 with self._reading:
                     failed = await self._read(children, one)
+                    self._all_read = True
                 while self._under_way:
                     self._idle.clear()
                     await self._idle.wait()
+                watching.cancel()
             finally:
                 # Before the children are cancelled: what is not sent yet must not be sent any more.
                 self.admission.end()

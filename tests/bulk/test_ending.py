@@ -10,6 +10,7 @@ import pytest
 
 from kognitos_async import (
     AuthenticationError,
+    ClientClosedError,
     InvokeRequest,
     Journal,
     JournalError,
@@ -171,6 +172,30 @@ async def test_an_api_that_was_never_reached_ends_the_job(tmp_path, monkeypatch)
                 async for outcome in outcomes:
                     raise AssertionError(outcome)
     assert summary(tmp_path / "j") == {"planned": 20, "starting": 0, "started": 0, "settled": 0}
+
+
+async def test_closing_the_client_ends_a_job_whose_input_is_not_read_to_its_end(tmp_path):
+    """ClientClosedError, although starts wait for a 503 that asks for a minute, and nothing is in doubt."""
+    async with KognitosServer() as server:
+        client = await client_of(server, "v2").open()
+        server.misbehave("create_run", faults.unavailable(60), times=None)
+
+        def endless():
+            for number in itertools.count():
+                yield RunRequest(process_id=server.process.id, name=f"r{number}")
+
+        async def work():
+            async with client.run_many(endless(), journal=tmp_path / "j", max_in_flight=5) as outcomes:
+                return [outcome async for outcome in outcomes]
+
+        working = asyncio.create_task(work())
+        while not server.count(status=503):  # noqa: ASYNC110 - nothing tells otherwise
+            await asyncio.sleep(0.005)
+        await client.aclose()
+        async with asyncio.timeout(5):
+            with pytest.raises(ClientClosedError):
+                await working
+        assert summary(tmp_path / "j")["starting"] == 0
 
 
 async def test_a_journal_that_is_deleted_ends_the_job_before_the_next_start(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import ClassVar
 
@@ -58,6 +59,9 @@ class Calm:
 
     async def sleep(self, seconds):
         pass
+
+    async def wait_closed(self):
+        await asyncio.Event().wait()
 
 
 async def test_every_look_up_goes_back_to_the_first_start_in_doubt(tmp_path):
