@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import msgspec
 
 from kognitos_async.errors import DecodeError, KognitosError, PaginationError
+from kognitos_async.notebook import Collected, items_html
+from kognitos_async.web_models import WebModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
+class Page(WebModel, msgspec.Struct, Generic[T], frozen=True):
     """One page: its items, and the token of the next page, None on the last.
 
     `total_size` counts the items of all pages where the API says how many there are.
@@ -26,6 +28,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     items: tuple[T, ...]
     continuation_token: str | None = None
     total_size: int | None = None
+
+    def _repr_html_(self) -> str:
+        more = "there is another page" if self.continuation_token else "the last page"
+        return items_html(f"Page of {len(self.items)} items, {more}", self.items)
 
 
 class PartialPage(Page[T], Generic[T], frozen=True, kw_only=True):
@@ -61,7 +67,11 @@ class Pager(Generic[T]):
         first items come again. None before the first page and after the last."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: iterate with `async for`, or await it for the first page>"
+        where = "" if self.continuation_token is None else ", begun"
+        return (
+            f"<{type(self).__name__}: a listing not fetched yet{where}. Iterate with `async for`, await it "
+            "for the first page, or `await pager.collect()` for a list>"
+        )
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first().__await__()
@@ -87,7 +97,7 @@ class Pager(Generic[T]):
             raise TypeError(f"max_items must be an int or None, got {type(max_items).__name__}")
         if max_items is not None and max_items < 0:
             raise ValueError(f"max_items must be 0 or more, got {max_items}")
-        items: list[T] = []
+        items = cast("list[T]", Collected())
         # Without fetching ahead: no work of the caller's between two pages could hide it.
         walk = _Walk(self._fetch, self._start)
         while not walk.ended and (max_items is None or len(items) < max_items):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import msgspec
 
 from kognitos_async.errors import KognitosError
+from kognitos_async.notebook import record_html
+from kognitos_async.web_models import WebModel, builtins_of, error_as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -19,7 +21,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-class RunOutcome(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
+class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
     """What became of one request.
 
     `run` is the run as last seen, None if it never started; `error` is None once the run has settled, in
@@ -32,6 +34,33 @@ class RunOutcome(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
     error: KognitosError | None = None
     attempts: int = 0
     resumed: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON-ready values: its run as `run.to_dict()`, its error as type and message."""
+        run: Any = self.run
+        return {
+            "request": builtins_of(self.request),
+            "run": None if run is None else run.to_dict(),
+            "error": None if self.error is None else error_as_dict(self.error),
+            "attempts": self.attempts,
+            "resumed": self.resumed,
+        }
+
+    def _columns_(self) -> list[tuple[str, object]]:
+        name = getattr(self.request, "name", None) or getattr(self.request, "automation", None)
+        run: Any = self.run
+        error = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        return [
+            ("request", name),
+            ("status", None if run is None else run.status),
+            ("run", None if run is None else run.id),
+            ("error", error),
+            ("attempts", self.attempts),
+            ("resumed", "yes" if self.resumed else "no"),
+        ]
+
+    def _repr_html_(self) -> str:
+        return record_html("RunOutcome", self._columns_())
 
 
 class EncodedStart(msgspec.Struct, frozen=True):

@@ -11,7 +11,9 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kognitos_async.errors import RunExceptionError, RunFailedError, RunStoppedError
+from kognitos_async.notebook import record_html
 from kognitos_async.open_enum import Word
+from kognitos_async.web_models import Timestamp, WebModel
 
 T = TypeVar("T", str, int, float)
 
@@ -56,7 +58,7 @@ ENDED = SETTLED - {RunStatus.EXCEPTION}
 """The statuses a run never leaves; one in Exception goes on once a person has dealt with it."""
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """The health status of the API."""
 
     status: str
@@ -67,7 +69,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return self.status.upper() == "OK"
 
 
-class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Process(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A process of an agent; its Draft and its Published version are separate items."""
 
     id: str
@@ -76,14 +78,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stage: Stage
 
 
-class RunInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RunInput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A named value given to a run."""
 
     name: str
     value: Value
 
 
-class RunOutput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RunOutput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A named value that a run has produced."""
 
     name: str
@@ -93,13 +95,16 @@ class RunOutput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 if TYPE_CHECKING:
     FileIds = tuple[str, ...]
     Outputs = tuple[RunOutput, ...]
+    StageWord = Stage | str
 else:
     # The API may send null. `Run.__post_init__` replaces it, so that readers never see it.
     FileIds = tuple[str, ...] | None
     Outputs = tuple[RunOutput, ...] | None
+    # msgspec, and frameworks that read types with it, know no union of two kinds of text.
+    StageWord = Stage
 
 
-class RunHandle(msgspec.Struct, frozen=True, gc=False):
+class RunHandle(WebModel, msgspec.Struct, frozen=True, gc=False):
     """What it takes to wait for a run, small and JSON-ready: `run.handle`.
 
     `created_at` is aware. Every wait takes a handle where it takes a run or an id; unlike a bare id it
@@ -109,10 +114,10 @@ class RunHandle(msgspec.Struct, frozen=True, gc=False):
     id: str
     agent_id: str
     process_id: str
-    created_at: datetime
+    created_at: Timestamp
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as it was when read.
 
     Items of a list may lack outputs that `runs.get` returns.
@@ -130,7 +135,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The version of the process: Draft or Published."""
     status: RunStatus
     """The status; an unknown word of the API is a member that carries it."""
-    created_at: datetime
+    created_at: Timestamp
     """When the run was created, timezone-aware and in UTC whatever offset the API writes."""
     file_ids: FileIds = ()
     """The ids of the files it was started with, empty where the API says null."""
@@ -201,6 +206,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         as_json: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return as_json
 
+    def _columns_(self) -> list[tuple[str, object]]:
+        return [
+            ("name", self.name),
+            ("status", self.status),
+            ("created at", self.created_at),
+            ("outputs", ", ".join(f"{output.name}: {output.value}" for output in self.outputs)),
+            ("id", self.id),
+        ]
+
+    def _repr_html_(self) -> str:
+        more = [("process", self.process_id), ("stage", self.stage), ("files", ", ".join(self.file_ids))]
+        return record_html("Run", [*self._columns_(), *more])
+
 
 _FAILURES = {
     RunStatus.EXCEPTION: (RunExceptionError, "it needs a person; open it in Kognitos"),
@@ -249,7 +267,7 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
             return "no URL"
 
 
-class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
+class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A file in Kognitos: `id` goes into `file_ids`, `file_name` as the API made it safe, `size` in bytes."""
 
     id: str
@@ -257,12 +275,12 @@ class UploadedFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A run to start: the arguments of `runs.start`."""
 
     process_id: str
     name: str
-    stage: Stage | str = Stage.PUBLISHED
+    stage: StageWord = Stage.PUBLISHED
     inputs: Mapping[str, Value] | Sequence[RunInput] | None = None
     file_ids: Sequence[str] | None = None
     agent_id: str | None = None

@@ -206,7 +206,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 
 LAYERS = [
     "errors open_enum event_loop secret",
-    "checks settings retry",
+    "checks settings retry web_models notebook",
     "messages paging page_decoder work_stream",
     "observers",
     "attempts throttle upload_body server_clock",
@@ -228,6 +228,7 @@ LAYERS = [
     "mirror.sqlite_store mirror.duckdb_store mirror.parquet_store",
     "mirror.store",
     "mirror.sync",
+    "integrations",
     "bulk.admission bulk.slots bulk.ledger bulk.file_lock",
     "bulk.types bulk.journal_errors",
     "bulk.journal_schema",

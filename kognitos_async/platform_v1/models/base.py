@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import msgspec
 
+from kognitos_async.web_models import WebModel
 
-class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+
+class Model(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message of the API. Members it leaves out have their defaults, members not known here are ignored."""
 
 

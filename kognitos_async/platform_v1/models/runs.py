@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from kognitos_async.errors import AwaitingGuidanceError, RunFailedError, RunStoppedError
+from kognitos_async.notebook import record_html
 from kognitos_async.platform_v1.json_values import json_ready
 from kognitos_async.platform_v1.models.base import Model
 from kognitos_async.platform_v1.models.generated.shared import ExecutableSteps, Location
@@ -22,6 +23,7 @@ from kognitos_async.platform_v1.models.words import (
 from kognitos_async.platform_v1.narrowing import narrowed
 from kognitos_async.platform_v1.times import read_timestamp
 from kognitos_async.platform_v1.values import from_values
+from kognitos_async.web_models import Timestamp, WebModel
 
 __all__ = [
     "ENDED",
@@ -42,6 +44,12 @@ __all__ = [
 D = TypeVar("D", bound=Model)
 T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+if TYPE_CHECKING:
+    StageWord = AutomationStage | str
+else:
+    # msgspec, and frameworks that read types with it, know no union of two kinds of text.
+    StageWord = AutomationStage
 
 
 class InvocationDetails(Model, frozen=True, kw_only=True):
@@ -80,7 +88,7 @@ class RunGuidance(Model, frozen=True, kw_only=True):
     """The bytes of the code at which the run waits."""
 
 
-class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A run as it was when read. Times are aware, in UTC.
 
     `outputs` belong to the state completed, `failure` to failed, `guidance` to awaiting_guidance,
@@ -89,9 +97,9 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     name: str = ""
     """The full resource name; `id` is its last part."""
-    create_time: datetime = _EPOCH
+    create_time: Timestamp = _EPOCH
     """When the run was created; 1970-01-01 where the API leaves it out."""
-    update_time: datetime | None = None
+    update_time: Timestamp | None = None
     """When the run last changed."""
     state_object: dict[str, Any] | str = msgspec.field(name="state", default_factory=dict)
     """The state as the API writes it: a member named like the state, beside `update_time`."""
@@ -283,6 +291,22 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
                 continue
         return kind(**members)
 
+    def _columns_(self) -> list[tuple[str, object]]:
+        return [
+            ("id", self.id),
+            ("state", self.state),
+            ("created", self.create_time),
+            ("updated", self.update_time),
+            ("outputs", ", ".join(self.outputs)),  # by name alone: they may hold files
+        ]
+
+    def _repr_html_(self) -> str:
+        why = self.guidance.description if self.guidance else self.stop_reason
+        if self.failure:
+            why = self.failure.description
+        more = [("reason", why), ("stage", self.stage), ("automation", self.automation)]
+        return record_html("PlatformRun", [*self._columns_(), *more])
+
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [
             ("name", self.name),
@@ -303,12 +327,12 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return hash((self.name, self.update_time))
 
 
-class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
+class StartedRun(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A run that `automations.invoke` has started: what it takes to wait for it, small and JSON-ready."""
 
     name: str
     """The full resource name; `id` is its last part."""
-    started_at: datetime
+    started_at: Timestamp
     """When the answer came, by this machine's clock; `create_time` in the `handle` of a run read before."""
 
     @property
@@ -327,14 +351,14 @@ class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
 
-class InvokeRequest(msgspec.Struct, frozen=True, kw_only=True):
+class InvokeRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A run to start: the arguments of `automations.invoke`."""
 
     automation: str
     """An id or a full resource name."""
     inputs: Mapping[str, object] | None = None
     """Python values by name."""
-    stage: AutomationStage | str = AutomationStage.PUBLISHED
+    stage: StageWord = AutomationStage.PUBLISHED
     """DRAFT or PUBLISHED."""
     workspace_id: str | None = None
     """The workspace, the client's unless given."""

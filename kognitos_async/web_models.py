@@ -1,0 +1,143 @@
+"""Models as web frameworks take them: validated, serialized and documented by FastAPI and by pydantic.
+
+Frameworks that speak msgspec, Litestar among them, need nothing of this for what msgspec encodes by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kognitos_async.errors import KognitosError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kognitos_async.open_enum import Word
+
+Timestamp = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A time that says in the JSON schema what it is."""
+
+_ERROR_SCHEMA: dict[str, Any] = {
+    "title": "KognitosError",
+    "type": "object",
+    "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["type", "message"],
+}
+
+
+class WebModel:
+    """A struct that FastAPI and pydantic accept wherever they accept a model of their own.
+
+    Its JSON is what `msgspec.json.encode` makes of it, with an error as its type and its message.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """What pydantic asks for; only then is it imported, by itself."""
+        from pydantic import PlainSerializer, PlainValidator, WithJsonSchema  # noqa: PLC0415 - optional
+
+        kind = get_origin(source) or source
+
+        def read(value: object) -> object:
+            if isinstance(value, kind):
+                return value
+            try:
+                return msgspec.convert(value, source, dec_hook=_unreadable)
+            except msgspec.ValidationError as wrong:
+                raise ValueError(str(wrong)) from None
+
+        return handler(
+            Annotated[
+                Any,
+                PlainValidator(read),
+                PlainSerializer(builtins_of, when_used="json"),
+                WithJsonSchema(json_schema(source)),
+            ]
+        )
+
+
+def error_as_dict(error: BaseException) -> dict[str, str]:
+    """What an error is in JSON: the name of its class, and its text."""
+    return {"type": type(error).__name__, "message": str(error)}
+
+
+def builtins_of(value: object) -> Any:
+    """`value` as JSON-ready dicts, lists, text and numbers. Raises `TypeError` for what JSON cannot hold."""
+    return msgspec.to_builtins(value, enc_hook=_encoded, str_keys=True)
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """The JSON schema of what `builtins_of` makes of a `kind`, in one piece without references.
+
+    Words of the API are text with examples, for there may be more of them than this version knows.
+    """
+    schema = msgspec.json.schema(kind, schema_hook=_schema_of_others)
+    inlined: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}), ())
+    return inlined
+
+
+def word_schema(kind: type[Word]) -> dict[str, Any]:
+    """The JSON schema of a word: any text, the known ones as examples."""
+    return {"title": kind.__name__, "type": "string", "examples": [str(word) for word in kind]}
+
+
+def _encoded(value: object) -> Any:
+    if isinstance(value, BaseException):
+        return error_as_dict(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, ZoneInfo):
+        return str(value)
+    if callable(rows := getattr(value, "to_pylist", None)):  # a table of pyarrow among the inputs
+        return rows()
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def _unreadable(kind: type, value: object) -> Any:
+    raise ValueError(f"a {kind.__name__} cannot be read from JSON, got {type(value).__name__}")
+
+
+def _schema_of_others(kind: type) -> dict[str, Any]:
+    if isinstance(kind, type) and issubclass(kind, KognitosError):
+        return dict(_ERROR_SCHEMA)
+    return {"description": "Any value."}
+
+
+def _inlined(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
+    """`node` with each reference replaced by what it leads to; a model inside itself is any value there."""
+    if isinstance(node, list | tuple):
+        return [_inlined(item, definitions, inside) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if (reference := node.get("$ref")) is not None:
+        name = reference.rpartition("/")[2]
+        if name in inside:
+            return {}
+        found = _inlined(definitions[name], definitions, (*inside, name))
+        if words := found.pop("enum", None):
+            found |= {"type": "string", "examples": words}
+        return found | {key: value for key, value in node.items() if key != "$ref"}
+    plain = {key: _inlined(value, definitions, inside) for key, value in node.items()}
+    if isinstance(text := plain.get("description"), str):
+        plain["description"] = cleandoc(text)
+    if plain.get("default") is not None and "anyOf" in plain:
+        return _without_null(plain)
+    return plain
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field that has another default than null: only the API's own JSON may hold null there.
+
+    The model replaces it.
+    """
+    kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return kinds[0] | rest if len(kinds) == 1 else {"anyOf": kinds} | rest
