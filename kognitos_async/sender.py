@@ -182,6 +182,7 @@ class Sender:
         gate = self.gate
         tries = attempts or Attempts(self._retries)
         while True:
+            response: Response | None = None
             sent_at = await gate.enter(starts_run=request.starts_run)
             try:
                 if before_send is not None:
@@ -196,21 +197,23 @@ class Sender:
                     failure = self._refusal(request, response, tries, sent_at)
             finally:
                 gate.leave()
-            if failure is None:
+            if failure is not None:
+                await self._back_off(request, failure, tries)
+            elif response is not None:
                 if attempts is None:
                     tries.succeeded()
                 return messages.decode(decoder, request, response, self.redactor)
-            await self._back_off(request, failure, tries)
 
     @asynccontextmanager
     async def until_closed(self) -> AsyncGenerator[None]:
         """Raise `ClientClosedError` in the block as soon as the client is closed."""
         self.check_open()
+        deadline: asyncio.Timeout | None = None
         try:
             async with self.transport.deadline(None) as deadline:
                 yield
         except TimeoutError:
-            if deadline.expired():
+            if deadline is not None and deadline.expired():
                 raise ClientClosedError("the client was closed during the call") from None
             raise
 
@@ -229,6 +232,7 @@ class Sender:
         gate = self.gate
         tries = Attempts(self._retries)
         while True:
+            response: Response | None = None
             sent_at = await gate.enter(starts_run=request.starts_run)
             gate.leave()
             tries.begin(sent_at)
@@ -239,10 +243,11 @@ class Sender:
                 tries.record(request, error)
             else:
                 failure = self._refusal(request, response, tries, sent_at)
-            if failure is None:
+            if failure is not None:
+                await self._back_off(request, failure, tries)
+            elif response is not None:
                 tries.succeeded()
                 return response
-            await self._back_off(request, failure, tries)
 
     @asynccontextmanager
     async def stream(

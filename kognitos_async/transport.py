@@ -1,4 +1,7 @@
-"""The only module that talks to aiohttp: sessions, one attempt, aiohttp's errors turned into ours."""
+"""The only module that talks to aiohttp: sessions, one attempt, aiohttp's errors turned into ours.
+
+It is long because nothing else of the library may know aiohttp: what changes with aiohttp changes here.
+"""
 
 from __future__ import annotations
 
@@ -89,8 +92,7 @@ class Transport:
         self.max_connections: int
         self.max_streams: int
         self.max_connections, self.max_streams = _budgets(max_connections, session)
-        self._given = session
-        self._trace_configs = list(trace_configs)
+        self._sessions = _Sessions(session, trace_configs)
         # Shorter than the whole, so that a timeout of the whole means: sent. A pool of the user's may let a
         # request wait before it connects, and that has no limit of its own.
         connect = min(_LONGEST_CONNECT, request_timeout / 2)
@@ -104,30 +106,19 @@ class Transport:
             stated = {**_MEANING, "allow_redirects": False}
             self._to_api = {**stated, "middlewares": (_OnceAs(authorization),)}
             self._to_store = {**stated, "middlewares": (_OnceAs(Secret({})),)}
-        self._api: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None
-        self._store: aiohttp.ClientSession | None = None
-        # Under way in a session that is not closed with the client.
-        self._deadlines: set[asyncio.Timeout] = set()
-        self._streams: set[Streamed] = set()
 
     async def open(self) -> None:
         """Make the session; no connection yet."""
         keep_receive_buffers()
-        self._api = self._given or self._session()
+        self._sessions.open()
 
     async def close(self) -> None:
         """Close what was made here; attempts under way fail."""
-        sessions = {self._api, self._fresh, self._store} - {None, self._given}
-        self._api = self._fresh = self._store = None
-        now = asyncio.get_running_loop().time()
-        for deadline in self._deadlines:
-            _move(deadline, now)
-        for streamed in self._streams:
-            streamed.close()
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        await self._sessions.close()
+
+    def deadline(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
+        """A time limit that closing the client brings forward to now."""
+        return self._sessions.deadline(seconds)
 
     async def attempt(self, request: Request) -> Response:
         """The whole answer to one try.
@@ -137,12 +128,14 @@ class Transport:
         """
         if not request.repeatable:
             await let_input_in()
-        session = self._session_for(request)
-        body = _Body(request.body) if request.body is not None and session is self._given else None
+        sessions = self._sessions
+        session = sessions.for_request(request)
+        given = session is sessions.given
+        body = _Body(request.body) if request.body is not None and given else None
         answer: aiohttp.ClientResponse | None = None
         try:
             async with (
-                _NO_DEADLINE if session is not self._given else self.deadline(None),
+                sessions.deadline(None) if given else _NO_DEADLINE,
                 session.request(
                     request.method,
                     URL(self._base_url + request.target, encoded=True),
@@ -157,24 +150,10 @@ class Transport:
             answer = None  # its repr shows the whole address
             # A pool of the user's may have kept the request until its time was over.
             queued = body is not None and not body.begun and isinstance(problem, TimeoutError)
-            failure = self._translate(problem, str(request), self.request_timeout, session, sent=not queued)
+            failure = self._failed(problem, str(request), session, sent=not queued)
             cause = _shown(problem)
         # Outside the handler: inside, the error would keep aiohttp's as its context, frames and all.
         raise failure from cause
-
-    def _session_for(self, request: Request) -> aiohttp.ClientSession:
-        """The session that sends `request`.
-
-        What must not be sent twice goes on a connection of its own: one that was kept may have been closed
-        by the server just now, and then nobody knows whether the request was read.
-        """
-        if (api := self._api) is None:
-            raise ClientClosedError("the client is closed")
-        if request.repeatable or self._given is not None:
-            return api
-        if self._fresh is None:
-            self._fresh = self._session(force_close=True)
-        return self._fresh
 
     async def send_form(
         self,
@@ -193,14 +172,14 @@ class Transport:
         del url, headers
         what = f"{method} to the file store"
         return await self._send_body(
-            self._store_session(), method, target, hidden, pieces, what, self._to_store
+            self._sessions.store(), method, target, hidden, pieces, what, self._to_store
         )
 
     async def attempt_with(self, request: Request, upload: Upload) -> Response:
         """The API's answer to a body sent piece by piece; time limits and errors as those of `send_form`."""
         form = {"Content-Type": upload.content_type, "Content-Length": str(upload.size)}
         return await self._send_body(
-            self._session_for(request),
+            self._sessions.for_request(request),
             request.method,
             Secret(self._base_url + request.target),
             Secret({**self._headers, **form}),
@@ -239,7 +218,7 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
-            failure = self._translate(problem, what, self.request_timeout, session)
+            failure = self._failed(problem, what, session)
             cause = _shown(problem)
         else:
             if not early:
@@ -262,11 +241,9 @@ class Transport:
         `Streamed.pieces` is given one. Raises as `attempt` does, in the block `ClientClosedError` when the
         client is closed.
         """
-        if (session := self._api) is None:
-            raise ClientClosedError("the client is closed")
         headers = Secret({**self._headers, "Accept": accept})
         target = Secret(self._base_url + request.target)
-        return self._stream(session, request.method, target, headers, str(request), self._to_api)
+        return self._stream(self._sessions.api, request.method, target, headers, str(request), self._to_api)
 
     def stream_from_store(self, url: str) -> AbstractAsyncContextManager[Streamed]:
         """The same for a file at a presigned address, without any key."""
@@ -274,14 +251,7 @@ class Transport:
         del url
         what = "GET from a presigned address"
         headers = Secret(self._store_headers)
-        return self._stream(self._store_session(), "GET", target, headers, what, self._to_store)
-
-    def _store_session(self) -> aiohttp.ClientSession:
-        if self._api is None:
-            raise ClientClosedError("the client is closed")
-        if self._store is None:
-            self._store = self._given or self._session()
-        return self._store
+        return self._stream(self._sessions.store(), "GET", target, headers, what, self._to_store)
 
     @asynccontextmanager
     async def _stream(
@@ -295,6 +265,7 @@ class Transport:
     ) -> AsyncGenerator[Streamed]:
         broken = partial(self._broken, what, session)
         streamed: Streamed | None = None
+        failure: KognitosError | None = None
         cause: Exception | None = None
         try:
             async with self.deadline(self.request_timeout):
@@ -310,14 +281,14 @@ class Transport:
                 )
         except _AIOHTTP_FAILURES as problem:
             failure, cause = broken(problem, None), _shown(problem)
-        if streamed is None:
-            raise failure from cause
+        if failure is not None or streamed is None:
+            raise failure or RuntimeError("no answer") from cause
         # No time limit around the block: the reader's own time does not count.
-        self._streams.add(streamed)
+        self._sessions.streams.add(streamed)
         try:
             yield streamed
         finally:
-            self._streams.discard(streamed)
+            self._sessions.streams.discard(streamed)
             streamed.close()
 
     def _broken(
@@ -327,14 +298,87 @@ class Transport:
 
         Nothing is done by reading: that the client is closed says it all.
         """
-        if self._api is None:
+        if self._sessions.closed:
             return ClientClosedError(f"{what}: the client was closed while the answer was read")
         if isinstance(problem, TimeoutError) and idle is not None:
             return OutcomeUnknownError(
                 f"{what}: the answer stopped for {idle:g} s (request_timeout, or the idle_timeout given)",
                 timed_out=True,
             )
-        return self._translate(problem, what, self.request_timeout, session)
+        return self._failed(problem, what, session)
+
+    def _failed(
+        self, problem: Exception, what: str, session: aiohttp.ClientSession, *, sent: bool = True
+    ) -> KognitosError:
+        closed = self._sessions.closed
+        return _failure(problem, what, session, closed=closed, timeout=self.request_timeout, sent=sent)
+
+
+class _Sessions:
+    """The sessions of one client: its own, or the user's, which is not closed with the client."""
+
+    def __init__(
+        self, given: aiohttp.ClientSession | None, trace_configs: Sequence[aiohttp.TraceConfig]
+    ) -> None:
+        self.given = given
+        self._trace_configs = list(trace_configs)
+        self._api: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
+        self._store: aiohttp.ClientSession | None = None
+        # Under way in a session that is not closed with the client.
+        self._deadlines: set[asyncio.Timeout] = set()
+        self.streams: set[Streamed] = set()
+
+    def open(self) -> None:
+        """Make the session for ordinary requests."""
+        self._api = self.given or self._session()
+
+    async def close(self) -> None:
+        """Close what was made here; attempts under way fail."""
+        sessions = {self._api, self._fresh, self._store} - {None, self.given}
+        self._api = self._fresh = self._store = None
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            _move(deadline, now)
+        for streamed in self.streams:
+            streamed.close()
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client is closed, or not open yet."""
+        return self._api is None
+
+    @property
+    def api(self) -> aiohttp.ClientSession:
+        """The session for ordinary requests; `ClientClosedError` when the client is closed."""
+        if self._api is None:
+            raise ClientClosedError("the client is closed")
+        return self._api
+
+    def for_request(self, request: Request) -> aiohttp.ClientSession:
+        """The session that sends `request`.
+
+        What must not be sent twice goes on a connection of its own: one that was kept may have been closed
+        by the server just now, and then nobody knows whether the request was read.
+        """
+        if request.repeatable or self.given is not None:
+            return self.api
+        if self.closed:
+            raise ClientClosedError("the client is closed")
+        if self._fresh is None:
+            self._fresh = self._session(force_close=True)
+        return self._fresh
+
+    def store(self) -> aiohttp.ClientSession:
+        """The session for file stores, which carries no key."""
+        if self.closed:
+            raise ClientClosedError("the client is closed")
+        if self._store is None:
+            self._store = self.given or self._session()
+        return self._store
 
     @asynccontextmanager
     async def deadline(self, seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
@@ -354,38 +398,6 @@ class Transport:
             trace_configs=self._trace_configs or None,
             **_MEANING,
         )
-
-    def _translate(
-        self,
-        problem: Exception,
-        what: str,
-        limit: float,
-        session: aiohttp.ClientSession,
-        *,
-        sent: bool = True,
-    ) -> KognitosError:
-        if isinstance(problem, _NOT_SENT):
-            return NotSentError(f"{what}: no connection ({_named(problem)}); nothing was sent")
-        if isinstance(problem, RuntimeError):
-            if not session.closed:
-                raise problem
-            return ClientClosedError(f"{what}: the session is closed")
-        if isinstance(problem, _TooLargeError):
-            return OutcomeUnknownError(
-                f"{what}: the answer is larger than {problem.limit} bytes, and was not read. Ask for less, "
-                "smaller pages for instance",
-                too_large=True,
-            )
-        if not sent:
-            why = "the client was closed" if self._api is None else _named(problem)
-            return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
-        if self._api is None:
-            return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
-        if isinstance(problem, TimeoutError):
-            return OutcomeUnknownError(
-                f"{what}: sent, but no complete answer within {limit:g} s (request_timeout)", timed_out=True
-            )
-        return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
 
 
 class Streamed:
@@ -533,6 +545,41 @@ _MEANING: dict[str, Any] = {
 
 # RuntimeError is how aiohttp says that a session was closed meanwhile.
 _AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError)
+
+
+def _failure(
+    problem: Exception,
+    what: str,
+    session: aiohttp.ClientSession,
+    *,
+    closed: bool,
+    timeout: float,
+    sent: bool = True,
+) -> KognitosError:
+    """Our error for one of aiohttp's, or of the operating system's, in an attempt at `what`."""
+    if isinstance(problem, _NOT_SENT):
+        return NotSentError(f"{what}: no connection ({_named(problem)}); nothing was sent")
+    if isinstance(problem, RuntimeError):
+        if not session.closed:
+            raise problem
+        return ClientClosedError(f"{what}: the session is closed")
+    if isinstance(problem, _TooLargeError):
+        return OutcomeUnknownError(
+            f"{what}: the answer is larger than {problem.limit} bytes, and was not read. Ask for less, "
+            "smaller pages for instance",
+            too_large=True,
+        )
+    if not sent:
+        why = "the client was closed" if closed else _named(problem)
+        return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
+    if closed:
+        return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
+    if isinstance(problem, TimeoutError):
+        return OutcomeUnknownError(
+            f"{what}: sent, but no complete answer within {timeout:g} s (request_timeout)",
+            timed_out=True,
+        )
+    return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
 
 
 def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tuple[int, int]:

@@ -131,8 +131,9 @@ class RequestRun(Generic[Q, R]):
         while True:
             ticket = await admission.enter()
             failure: KognitosError | None = None
-            with anyio.CancelScope() as scope:
-                sending = _Sending(self, scope)
+            scope = anyio.CancelScope()
+            sending = _Sending(self, scope)
+            with scope:
                 try:
                     return await self._adopt(
                         await self._jobs.start(self._request, entry.request, sending.before_send)

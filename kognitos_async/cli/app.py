@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -140,7 +141,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     open_standard_streams()
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show must not end a command
     code = _code(sys.argv[1:] if arguments is None else list(arguments))
     return _flushed(code)

@@ -175,8 +175,10 @@ class BulkRun:
         result = self._requests.result(outcome)
         run = outcome.run
         self._write(result)
-        settled = outcome.error is None and run is not None
-        self._progress.add(result, settled=settled, succeeded=settled and run.succeeded)
+        if outcome.error is None and run is not None:
+            self._progress.add(result, settled=True, succeeded=run.succeeded)
+        else:
+            self._progress.add(result, settled=False, succeeded=False)
 
     async def _start_requests(self, uploads: Uploads) -> AsyncIterator[Any]:
         """The requests in the order of the file, their files uploaded side by side ahead of them.

@@ -38,7 +38,7 @@ _COLORS = {
 }
 _OTHER = ("#0969da", "#8250df", "#bf3989", "#1b7c83", "#bc4c00")
 _MOST_BARS = 120
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud and scaled
     "svg.hashsalt": "kognitos",
     "font.family": "sans-serif",

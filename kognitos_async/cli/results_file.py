@@ -48,8 +48,8 @@ class ResultsFile:
             return
         text = io.StringIO()
         outputs = result.get("outputs")
-        cells = {**result, "outputs": json_line(outputs) if outputs else ""}
-        csv.DictWriter(text, COLUMNS).writerow(cells)
+        cells: dict[str, Any] = {**result, "outputs": json_line(outputs) if outputs else ""}
+        csv.writer(text).writerow([cells.get(column, "") for column in COLUMNS])
         self._send(text.getvalue())
 
     def finish(self) -> None:

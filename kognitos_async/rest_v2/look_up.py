@@ -72,6 +72,7 @@ class LookUps:
         if window.contradiction is not None:
             clock.contradict(window.contradiction)
         earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ZONES)
+        missing = ""
         for pause in (*_REREADINGS, None):
             try:
                 reading = await self._readings.through(group, key, earliest)
@@ -96,9 +97,10 @@ class LookUps:
             if not isinstance(answer, Absent) or not lacking:
                 self._settle(request, window, answer)
                 return answer
+            missing = min(lacking)
             if pause is not None:
                 await self._sender.sleep(pause)
-        return Undecided(f"the list does not show runs that certainly exist, such as {min(lacking)}")
+        return Undecided(f"the list does not show runs that certainly exist, such as {missing}")
 
     def _settle(self, request: RunRequest, window: StartWindow, answer: LookUp[Run]) -> None:
         """Keep what the look-up found out, for those of other starts."""

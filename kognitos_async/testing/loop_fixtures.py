@@ -37,6 +37,7 @@ def _in_loop(kind: str, scope: _LoopScope) -> Any:
         async with _unopened(kognitos_server, kind) as client:
             yield client
 
+    assert _asyncio_fixture is not None  # noqa: S101 - callers have looked
     return _asyncio_fixture(loop_scope=scope, name=f"_{kind}_{scope}")(opened)
 
 
