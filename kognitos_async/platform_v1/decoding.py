@@ -110,6 +110,8 @@ def completion(shape: inspect.Type, made: dict[int, _Message] | None = None) -> 
 
     made = {} if made is None else made
     match shape:
+        case inspect.Metadata():
+            return completion(shape.type, made)
         case inspect.StructType():
             if id(shape) not in made:  # types may hold themselves
                 made[id(shape)] = _Message(shape)
@@ -176,6 +178,8 @@ def _zero(shape: inspect.Type) -> Any:
     from msgspec import inspect  # noqa: PLC0415 - see above
 
     match shape:
+        case inspect.Metadata():
+            return _zero(shape.type)
         case inspect.StrType() | inspect.EnumType():
             return ""
         case inspect.BoolType():

@@ -73,6 +73,7 @@ async def run_job(server: KognitosServer, folder: Path, prefix: str, patience: f
             await job.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 4 * KILLS)
 async def test_kills_double_and_lose_nothing(tmp_path: Path) -> None:
     """However often the job is killed, each request has exactly one run and one outcome in the end."""

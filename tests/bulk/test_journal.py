@@ -10,21 +10,17 @@ import time
 import msgspec
 import pytest
 
-from kognitos_async import Journal, JournalError, PollPolicy, RetryPolicy, RunRequest, StartUncertainError
+from kognitos_async import Journal, JournalError, RunRequest, StartUncertainError
 from kognitos_async.bulk.ledger import ChangedRequestError, DuplicateNameError
 from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests import unmeasured
 from tests.bulk.journals import RunRecord, summary, writer
-
-QUICK = {
-    "poll": PollPolicy(initial=0.02, maximum=0.05),
-    "retry": RetryPolicy(base_delay=0.01, max_delay=0.05),
-}
+from tests.support import FAST
 
 
 async def outcomes_of(server, requests, journal, **options):
-    async with server.client(**QUICK) as client:
+    async with server.client(**FAST) as client:
         job = client.run_many(requests, journal=journal, **{"absence_delay": 0.05, **options})
         async with job as outcomes:
             return [outcome async for outcome in outcomes]

@@ -16,7 +16,6 @@ from kognitos_async import (
     JournalError,
     KognitosClient,
     NotFoundError,
-    PollPolicy,
     RetryPolicy,
     RunRequest,
     StartUncertainError,
@@ -26,9 +25,8 @@ from kognitos_async.bulk.ledger import ChangedRequestError, DuplicateNameError
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.journals import summary, writer
+from tests.support import POLL, RETRY, eventually
 
-POLL = PollPolicy(initial=0.02, maximum=0.05)
-RETRY = RetryPolicy(base_delay=0.01, max_delay=0.05)
 ONCE = RetryPolicy(max_attempts=1, base_delay=0.01, max_delay=0.05)
 
 
@@ -69,12 +67,6 @@ def recorded(path, *states):
     with contextlib.closing(sqlite3.connect(path)) as database:
         rows = database.execute("SELECT name, state FROM runs").fetchall()
     return {name for name, state in rows if state in states}
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells otherwise
-            await asyncio.sleep(0.005)
 
 
 def tasks_left():
@@ -152,7 +144,7 @@ async def test_what_a_shorter_input_leaves_out_comes_out(tmp_path):
     async with site(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 5)
         async with job(server, requests, tmp_path / "j"):
-            await until(lambda: len(server.runs) == 5)
+            await eventually(lambda: len(server.runs) == 5)
         for run in list(server.runs):
             server.set_status(run, "Succeeded")
         begun = recorded(tmp_path / "j", "starting", "started")
@@ -388,7 +380,7 @@ async def test_two_jobs_of_one_process_do_not_share_a_journal(tmp_path):
     async with site(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 3)
         async with job(server, requests, tmp_path / "j") as outcomes:
-            await until(lambda: len(server.runs) == 3)
+            await eventually(lambda: len(server.runs) == 3)
             with pytest.raises(JournalError, match="in use"):
                 await outcomes_of(server, requests, tmp_path / "j")
             for run in list(server.runs):
@@ -412,7 +404,7 @@ async def test_cancelling_leaves_no_task_and_closes_the_file(tmp_path, runs_seen
                     pass
 
         task = asyncio.create_task(work())
-        await until(lambda: (tmp_path / "j").exists() and len(server.runs) >= runs_seen)
+        await eventually(lambda: (tmp_path / "j").exists() and len(server.runs) >= runs_seen)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -444,6 +436,7 @@ async def settle_all(server):
 # Size
 
 
+@pytest.mark.slow
 async def test_resuming_a_large_settled_job_needs_no_memory(tmp_path):
     """20,000 settled requests pass through a client without a server and leave nothing behind."""
     count, path = 20_000, tmp_path / "j"

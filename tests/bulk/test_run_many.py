@@ -10,36 +10,24 @@ import pytest
 from kognitos_async import (
     BadRequestError,
     ConfigurationError,
-    PollPolicy,
-    RetryPolicy,
     RunRequest,
     StartUncertainError,
     WaitTimeoutError,
 )
 from kognitos_async.testing import KognitosServer, Schedule, faults
-
-QUICK = {
-    "poll": PollPolicy(initial=0.02, maximum=0.05),
-    "retry": RetryPolicy(base_delay=0.01, max_delay=0.05),
-}
+from tests.support import FAST, eventually
 
 
 @contextlib.asynccontextmanager
 async def site(**options):
     """A server, and an open client of it that polls fast."""
     settings = {"schedule": Schedule.fixed(0.02), "capacity": None, **options}
-    async with KognitosServer(**settings) as server, server.client(**QUICK) as client:
+    async with KognitosServer(**settings) as server, server.client(**FAST) as client:
         yield server, client
 
 
 def requests_of(server, count):
     return [RunRequest(process_id=server.process.id, name=f"run {n}", inputs={"n": n}) for n in range(count)]
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells otherwise
-            await asyncio.sleep(0.005)
 
 
 def unsettled(server):
@@ -80,7 +68,7 @@ async def test_outcomes_come_in_the_order_of_completion():
     async with site(schedule=Schedule.manual()) as (server, client):
         job = client.run_many(requests_of(server, 4))
         async with job as outcomes:
-            await until(lambda: len(server.runs) == 4)
+            await eventually(lambda: len(server.runs) == 4)
             for number in (2, 0, 3, 1):
                 server.set_status(server.runs_named(f"run {number}")[0].id, "Stopped")
                 assert (await anext(outcomes)).request.name == f"run {number}"
@@ -93,7 +81,7 @@ async def test_never_more_than_max_in_flight(limit):
         requests = requests_of(server, limit + 3)
         async with client.run_many(requests, max_in_flight=limit) as outcomes:
             for extra in range(3):
-                await until(lambda extra=extra: len(server.runs) >= limit + extra)
+                await eventually(lambda extra=extra: len(server.runs) >= limit + extra)
                 await asyncio.sleep(0.03)
                 assert unsettled(server) == limit
                 server.set_status(
@@ -238,7 +226,7 @@ async def test_leaving_early_ends_everything():
     """No start, no poll and no task after the block."""
     async with site(schedule=Schedule.manual()) as (server, client):
         async with client.run_many(requests_of(server, 50), max_in_flight=10):
-            await until(lambda: len(server.runs) >= 3)
+            await eventually(lambda: len(server.runs) >= 3)
         await nothing_goes_on(server)
         assert len(server.runs) <= 10
 
@@ -249,7 +237,7 @@ async def test_an_error_of_the_block_passes_unwrapped():
         problem = LookupError("mine")
         with pytest.raises(LookupError) as caught:
             async with client.run_many(requests_of(server, 5)):
-                await until(lambda: len(server.runs) >= 2)
+                await eventually(lambda: len(server.runs) >= 2)
                 raise problem
         assert caught.value is problem
         await nothing_goes_on(server)

@@ -32,6 +32,7 @@ def lines(out):
     return [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_from_help_to_a_listed_run_a_shown_exception_and_an_answer_on_rest_api_v2(command, server):
     environ = variables(server, "v2")
     waits = server.add_run(name="needs a person", status="Exception")
@@ -68,6 +69,7 @@ def test_from_help_to_a_listed_run_a_shown_exception_and_an_answer_on_rest_api_v
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_from_help_to_a_listed_run_a_shown_exception_and_an_answer_on_the_platform(command, server):
     environ = variables(server, "platform")
     run = server.platform.add_run(state="awaiting_guidance")
@@ -149,6 +151,7 @@ def test_files_are_uploaded_and_one_that_is_refused_does_not_stop_the_others(com
     assert err.startswith(f"kognitos: {large}: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["v2", "platform"])
 def test_watched_runs_print_each_change_and_the_last_one_once(command, api):
     with KognitosServer(schedule=Schedule.fixed(6.0)) as server:

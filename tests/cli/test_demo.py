@@ -28,6 +28,7 @@ def figures(out: str) -> dict[str, int]:
     return dict(zip(names, map(int, found.groups()), strict=True))
 
 
+@pytest.mark.slow
 def test_on_the_emulator_every_run_is_accounted_for(command):
     code, out, err = command.run("demo")
     assert (code, err) == (0, "")
@@ -122,6 +123,7 @@ async def test_of_two_runs_with_one_name_none_is_taken_over(kognitos_server, kog
     assert told == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once(command):
     started = command.start("demo", PYTHONUNBUFFERED="1")
     assert started.stdout

@@ -98,6 +98,7 @@ def test_a_folder_is_no_journal(tmp_path, capsys):
     assert line.startswith(f"kognitos: journal {tmp_path} cannot be read: ")
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_running(job, capsys):
     path = await job(Schedule.fixed(0.0), 1)
     other = sqlite3.connect(path, isolation_level=None)

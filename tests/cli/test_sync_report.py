@@ -96,6 +96,7 @@ def test_there_is_no_report_of_nothing(command, tmp_path):
     assert "there is no mirror" in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_the_page_in_a_browser(command, server, tmp_path):
     """It shows the figures, in light and dark, on a phone too, and asks for nothing over the network."""

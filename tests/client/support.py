@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
-
-from kognitos_async import PollPolicy, RetryPolicy
-
-RETRY = RetryPolicy(base_delay=0.01, max_delay=0.05)
-POLL = PollPolicy(initial=0.02, factor=1.2, maximum=0.1)
-FAST = {"retry": RETRY, "poll": POLL}
-
-
-async def until(condition):
-    """Return when `condition()` holds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the other side has nothing to wait on
-            await asyncio.sleep(0.002)
 
 
 @dataclass

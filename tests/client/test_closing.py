@@ -20,7 +20,8 @@ from kognitos_async import (
     StartUncertainError,
 )
 from kognitos_async.testing import Schedule, faults
-from tests.client.helpers import eventually, quiet
+from tests.client.helpers import quiet
+from tests.support import eventually
 
 SLOW = RetryPolicy(base_delay=3600.0, max_delay=3600.0)
 
@@ -105,8 +106,11 @@ async def _cancelled(task):
 
 @every_call
 async def test_cancelling_a_request(server, connect, call):
-    """A call cancelled while its request hangs ends at once and gives back the only connection."""
-    client = await connect(server, max_connections=1)
+    """A call cancelled while its request hangs ends at once and gives back the only connection.
+
+    A bulk job lets its start end first, for at most `request_timeout`.
+    """
+    client = await connect(server, max_connections=1, **({"request_timeout": 0.5} if call is _many else {}))
     handle = server.misbehave("*", faults.hang(), times=None)
     task = asyncio.create_task(call(client, server))
     await eventually(lambda: handle.hits)
@@ -117,8 +121,11 @@ async def test_cancelling_a_request(server, connect, call):
 
 @every_call
 async def test_cancelling_a_body(server, connect, call):
-    """A call cancelled while the body of its answer drips ends at once, and the client goes on."""
-    client = await connect(server, max_connections=1)
+    """A call cancelled while the body of its answer drips ends at once, and the client goes on.
+
+    A bulk job lets its start end first, for at most `request_timeout`.
+    """
+    client = await connect(server, max_connections=1, **({"request_timeout": 0.5} if call is _many else {}))
     for number in range(3):
         server.add_run(name=f"r{number}", status="Running")
     handle = server.misbehave("*", faults.slow_body(3600, chunks=100), times=None)

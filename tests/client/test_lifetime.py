@@ -14,8 +14,8 @@ from kognitos_async import (
     UploadError,
 )
 from kognitos_async.testing import Schedule, faults
-from tests.client.support import FAST, until
 from tests.conftest import client_tasks
+from tests.support import FAST, eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -47,7 +47,7 @@ async def test_cancelling_any_call_leaves_nothing(client, server, name):
     operation, call = CALLS[name]
     server.misbehave(operation, faults.hang(), times=None)
     task = asyncio.create_task(call(client, server))
-    await until(lambda: server.count(operation) == 1)
+    await eventually(lambda: server.count(operation) == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -63,7 +63,7 @@ async def test_closing_in_the_middle_of_any_call_ends_it_at_once(server, name):
     client = await server.client(**FAST).open()
     server.misbehave(operation, faults.hang(), times=None)
     task = asyncio.create_task(call(client, server))
-    await until(lambda: server.count(operation) == 1)
+    await eventually(lambda: server.count(operation) == 1)
     async with asyncio.timeout(2):
         await client.aclose()
         with pytest.raises(KognitosError) as caught:
@@ -78,7 +78,7 @@ async def test_cancelling_a_retrying_call_ends_its_sleep(server, connect):
     client = await connect(server)
     server.misbehave("get_health", faults.unavailable(50), times=None)
     task = asyncio.create_task(client.health())
-    await until(lambda: server.count("get_health", status=503) == 1)
+    await eventually(lambda: server.count("get_health", status=503) == 1)
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -93,7 +93,7 @@ async def test_cancelled_calls_give_their_connections_back(server, connect):
     server.misbehave("get_run", faults.hang(), times=None)
     for n in range(20):
         task = asyncio.create_task(client.runs.get("r"))
-        await until(lambda n=n: server.count("get_run") == n + 1)
+        await eventually(lambda n=n: server.count("get_run") == n + 1)
         task.cancel()
         await asyncio.wait([task])
     async with asyncio.timeout(1):
@@ -106,10 +106,10 @@ async def test_leaving_a_listing_early_leaves_nothing(client, server):
         server.add_run(name=f"n-{n}", status="Succeeded")
     server.misbehave("list_runs", faults.hang(), skip=1, times=None)
     async for _run in client.runs.list(server.process.id, limit=5):
-        await until(lambda: server.count("list_runs") == 2)
+        await eventually(lambda: server.count("list_runs") == 2)
         break
     del _run
-    await until(lambda: not client_tasks())
+    await eventually(lambda: not client_tasks())
     server.behave()
     assert (await client.health()).ok
 
@@ -122,7 +122,7 @@ async def test_an_upload_cancelled_in_the_middle_stops_reading_its_source(client
             endless(), file_name="a", size=10**9, on_progress=lambda sent, _size: heard.append(sent)
         )
     )
-    await until(lambda: len(heard) > 5)
+    await eventually(lambda: len(heard) > 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -138,7 +138,7 @@ async def test_closing_with_many_calls_under_way_ends_all_of_them(server):
     server.misbehave("*", faults.hang(), times=None)
     calls = [asyncio.create_task(client.runs.get(f"r-{n}")) for n in range(20)]
     calls += [asyncio.create_task(client.wait_for_run(f"w-{n}")) for n in range(5)]
-    await until(lambda: server.count() == 3)
+    await eventually(lambda: server.count() == 3)
     async with asyncio.timeout(2):
         await client.aclose()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)

@@ -9,7 +9,7 @@ import pytest
 
 from kognitos_async import NotFoundError, ServerError
 from kognitos_async.testing import faults
-from tests.client.helpers import eventually
+from tests.support import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

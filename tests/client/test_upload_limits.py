@@ -20,7 +20,7 @@ from kognitos_async import (
     RetryPolicy,
     UploadError,
 )
-from tests.client.helpers import eventually
+from tests.support import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

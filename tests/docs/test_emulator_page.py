@@ -25,6 +25,7 @@ def pytest_configure(config):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_all_snippets_pass(tmp_path):
     for number, source in enumerate(SNIPPETS):

@@ -14,15 +14,9 @@ import aiohttp
 import pytest
 
 from kognitos_async.testing import Schedule, faults
+from tests.support import eventually
 
 BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-
-
-async def until(condition):
-    """Return when `condition()` holds; the server has nothing to wait on, so it is asked."""
-    async with asyncio.timeout(2):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +99,7 @@ async def test_an_endless_body_ends_when_the_peer_goes(api):
     async with api.session.get(f"{api.server.base_url}/health", headers=headers) as response:
         for _ in range(50):
             assert await response.content.readexactly(65536)
-    await until(lambda: api.server.log[-1].finished)
+    await eventually(lambda: api.server.log[-1].finished)
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire(api):
@@ -258,7 +252,7 @@ async def test_faults_that_cannot_be_are_refused(api):
 async def test_stopping_ends_requests_under_way_at_once(api, fault):
     api.server.misbehave("get_health", fault, times=None)
     waiting = [asyncio.create_task(api.get("/v2/health")) for _ in range(5)]
-    await until(lambda: api.server.count("get_health") == 5)
+    await eventually(lambda: api.server.count("get_health") == 5)
     started = time.monotonic()
     await api.server.stop()
     assert time.monotonic() - started < 0.9
@@ -290,14 +284,14 @@ async def test_work_is_done_although_the_client_gave_up(make):
             },
             timeout=aiohttp.ClientTimeout(total=0.02),
         )
-    await until(lambda: api.server.runs_named("late"))
+    await eventually(lambda: api.server.runs_named("late"))
 
 
 async def test_a_late_answer_has_its_work_done_first_or_last(api):
     for after_work in (True, False):
         api.server.misbehave("create_run", faults.delay(0.3, after_work=after_work))
         asked = asyncio.create_task(api.start(f"after_work={after_work}"))
-        await until(lambda: api.server.log and api.server.log[-1].fault == "delay")
+        await eventually(lambda: api.server.log and api.server.log[-1].fault == "delay")
         await asyncio.sleep(0.1)
         assert bool(api.server.runs_named(f"after_work={after_work}")) is after_work
         assert (await asked).status == 201
@@ -309,7 +303,7 @@ async def test_late_work_is_done_although_the_peer_went(api):
         async with asyncio.timeout(0.1):
             await api.start("late")
     assert not api.server.runs
-    await until(lambda: api.server.runs_named("late"))
+    await eventually(lambda: api.server.runs_named("late"))
 
 
 async def raw(api, reader_writer, path="/v2/health"):

@@ -191,6 +191,7 @@ def test_a_server_of_a_wider_scope_replaces_the_fixture(tmp_path):
     assert "3 passed" in pytest_on(tmp_path, WIDER_SERVER, *WITH_ASYNCIO)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_xdist(tmp_path):
     """Each worker has servers of its own."""

@@ -56,6 +56,7 @@ def documented() -> dict[str, Any]:
     return spec
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_answer_is_what_the_spec_promises(tmp_path):
     """All checks of schemathesis, on examples, boundary values, generated requests and chains of them."""

@@ -24,8 +24,8 @@ from kognitos_async import (
     RetryPolicy,
 )
 from kognitos_async.testing import faults
-from tests.client.helpers import eventually
 from tests.hostile.raw_server import RUN, answer, read_request, serving
+from tests.support import eventually
 
 ONCE = RetryPolicy(max_attempts=1)
 SESSIONS = pytest.mark.parametrize("given", [False, True], ids=["own session", "session given"])

@@ -8,15 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async import MirrorError, PollPolicy, RetryPolicy
+from kognitos_async import MirrorError
 from kognitos_async.mirror.store import store_of
 from kognitos_async.testing import KognitosServer, faults
-from tests.client.helpers import eventually
+from tests.support import FAST, eventually
 
-FAST = {
-    "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
-    "poll": PollPolicy(initial=0.01, maximum=0.05),
-}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STORES = ["runs.sqlite", "runs.duckdb", "folder/"]
 

@@ -55,6 +55,7 @@ async def test_invoke_and_wait(client, server):
     assert run.id == emulated.id
 
 
+@pytest.mark.slow
 async def test_many_at_once(client, server):
     """Each once, whatever the network does."""
     server.misbehave("InvokeAutomation", faults.rate_limited(retry_after=0), times=3)

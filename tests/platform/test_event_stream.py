@@ -24,7 +24,7 @@ from kognitos_async import (
 from kognitos_async.platform_v1 import event_stream as module
 from kognitos_async.platform_v1.models.generated.exceptions import RunException
 from kognitos_async.platform_v1.models.generated.shared import Location
-from tests.client.helpers import eventually
+from tests.support import eventually
 
 RUN = "organizations/o/workspaces/w/automations/a/runs/r"
 

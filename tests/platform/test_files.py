@@ -25,7 +25,7 @@ from kognitos_async import (
     UploadError,
 )
 from kognitos_async.platform_v1.files import PresignedUrl, file_ref
-from tests.client.helpers import eventually
+from tests.support import eventually
 
 CONTENT = os.urandom(300_000)
 ONCE = RetryPolicy(max_attempts=1)

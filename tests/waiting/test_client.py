@@ -23,7 +23,7 @@ from kognitos_async import (
     WaitTimeoutError,
 )
 from kognitos_async.testing import Schedule, faults
-from tests.client.helpers import eventually
+from tests.support import eventually
 
 FAST_POLL = PollPolicy(initial=0.005, maximum=0.01)
 

@@ -11,24 +11,18 @@ import pytest
 from kognitos_async import (
     ClientClosedError,
     NotFoundError,
-    PollPolicy,
-    RetryPolicy,
     RunStatus,
     WaitTimeoutError,
 )
 from kognitos_async.testing import KognitosServer, Schedule, faults
-
-QUICK = {
-    "poll": PollPolicy(initial=0.02, maximum=0.05),
-    "retry": RetryPolicy(base_delay=0.01, max_delay=0.05),
-}
+from tests.support import FAST
 
 
 @contextlib.asynccontextmanager
 async def site(**options):
     """A server, and an open client of it that polls fast."""
     settings = {"schedule": Schedule.manual(), "capacity": None, **options}
-    async with KognitosServer(**settings) as server, server.client(**QUICK) as client:
+    async with KognitosServer(**settings) as server, server.client(**FAST) as client:
         yield server, client
 
 
@@ -196,7 +190,7 @@ async def test_a_stream_is_entered_once_and_read_inside():
 async def test_closing_the_client_ends_the_waits():
     """Each unsettled run raises ClientClosedError."""
     async with KognitosServer(schedule=Schedule.manual()) as server:
-        client = await server.client(**QUICK).open()
+        client = await server.client(**FAST).open()
         runs = await started(client, server, 3)
         async with client.wait_for_runs(runs) as settled:
             await asyncio.sleep(0.03)
