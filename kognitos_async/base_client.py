@@ -116,7 +116,7 @@ class BaseClient:
 
         Without effect on a client that was not opened yet.
         """
-        if not self._sender.opened:
+        if not self._sender.lifetime.opened:
             return
         try:
             await self._waits.close()

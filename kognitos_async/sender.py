@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from kognitos_async.errors import (
     RateLimitError,
     TransportError,
 )
+from kognitos_async.lifetime import Lifetime
 from kognitos_async.messages import Response
 from kognitos_async.server_clock import ServerClock
 from kognitos_async.throttle import Gate
@@ -54,6 +55,9 @@ class Sender:
         self.redactor = redactor
         self.quota: retry.RetryQuota = retry.RetryQuota()
         self.chance: random.Random = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self.lifetime: Lifetime = Lifetime()
+        self.sleep: Callable[[float], Coroutine[Any, Any, None]] = self.lifetime.sleep
+        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
         self._retries = Retries(policy, self.quota, self.chance, self.sleep)
         once = msgspec.structs.replace(policy, max_attempts=1)
         self._once = Retries(once, self.quota, self.chance, self.sleep)
@@ -63,23 +67,20 @@ class Sender:
         self._requests_per_second = requests_per_second
         self._gate: Gate | None = None
         self._streams: Gate | None = None
-        self._closed: asyncio.Event | None = None
-        self._upload_slots = asyncio.Semaphore(max_concurrent)
+        self.upload_slots: asyncio.Semaphore = asyncio.Semaphore(max_concurrent)
+        """Slots that uploads have to themselves, as many as `max_connections`."""
 
     async def open(self) -> None:
         """Make ready for use; once."""
-        if self._closed is not None:
-            raise ClientClosedError("a client opens once: make another one")
-        self._closed = asyncio.Event()
+        self.lifetime.begin()
         self._gate = Gate(max_concurrent=self._max_concurrent, requests_per_second=self._requests_per_second)
         self._streams = Gate(max_concurrent=self._max_streams, requests_per_second=None, what="streams")
         await self.transport.open()
 
     async def close(self) -> None:
         """End everything: who waits, sleeps or is sending gets `ClientClosedError` or a lost answer."""
-        if self._closed is None or self._closed.is_set():
+        if not self.lifetime.end():
             return
-        self._closed.set()
         for gate in (self._gate, self._streams):
             if gate is not None:
                 gate.close()
@@ -89,7 +90,7 @@ class Sender:
     def gate(self) -> Gate:
         """The gate of an open client; `ClientClosedError` otherwise."""
         if self._gate is None:
-            self.check_open()
+            self.lifetime.check()
             raise ClientClosedError("the client is closed")
         return self._gate
 
@@ -110,23 +111,6 @@ class Sender:
     @observer.setter
     def observer(self, observer: Observer | None) -> None:
         self._retries.observer = self._once.observer = observer
-
-    @property
-    def opened(self) -> bool:
-        """Whether the client was opened, closed since or not."""
-        return self._closed is not None
-
-    def check_open(self) -> None:
-        """Raise `ClientClosedError` unless the client is open."""
-        if self._closed is None:
-            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
-        if self._closed.is_set():
-            raise ClientClosedError("the client is closed")
-
-    async def wait_closed(self) -> None:
-        """Wait until the client is closed."""
-        if self._closed is not None:
-            await self._closed.wait()
 
     def attempts(self) -> Attempts:
         """The attempts of one piece of work, none made yet."""
@@ -203,25 +187,6 @@ class Sender:
                 if attempts is None:
                     tries.succeeded()
                 return messages.decode(decoder, request, response, self.redactor)
-
-    @asynccontextmanager
-    async def until_closed(self) -> AsyncGenerator[None]:
-        """Raise `ClientClosedError` in the block as soon as the client is closed."""
-        self.check_open()
-        deadline: asyncio.Timeout | None = None
-        try:
-            async with self.transport.deadline(None) as deadline:
-                yield
-        except TimeoutError:
-            if deadline is not None and deadline.expired():
-                raise ClientClosedError("the client was closed during the call") from None
-            raise
-
-    @asynccontextmanager
-    async def upload_slot(self) -> AsyncGenerator[None]:
-        """One of `max_connections` slots that uploads have to themselves."""
-        async with self._upload_slots:
-            yield
 
     async def send_upload(self, request: Request, upload: Upload) -> Response:
         """The 2xx answer to `request`, whose body is sent piece by piece.
@@ -314,18 +279,8 @@ class Sender:
         self, request: Request, failure: TransportError | APIStatusError, attempts: Attempts
     ) -> None:
         """Sleep before the next attempt, or raise the failure."""
-        if request.repeatable and self._closed is not None and self._closed.is_set():
+        if request.repeatable and self.lifetime.closed:
             raise ClientClosedError("the client was closed during the call") from failure
         waits = request.waits_for_capacity or not isinstance(failure, CapacityError)
         retryable = waits and retry.is_retryable(failure, repeatable=request.repeatable)
         await attempts.back_off(failure, retryable=retryable)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
-        if self._closed is None:
-            raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-        if self._closed.is_set():
-            raise ClientClosedError("the client was closed during the call")

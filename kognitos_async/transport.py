@@ -57,9 +57,8 @@ _NOT_SENT = (
 class Transport:
     """Sends one attempt at a time to the API, and form uploads to the file store.
 
-    The key is only ever in the headers of requests to `base_url`. Its own sessions keep no cookies. A session
-    given by the user is not closed; it decides about connections, proxies and TLS, while every option that
-    says what a request or an answer means is stated with each request.
+    The key is only in the headers of requests to `base_url`. Its own sessions keep no cookies. One given by
+    the user decides about connections, proxies and TLS, never about what a request or an answer means.
     """
 
     def __init__(
@@ -73,14 +72,7 @@ class Transport:
         session: aiohttp.ClientSession | None,
         trace_configs: Sequence[aiohttp.TraceConfig],
     ) -> None:
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise ConfigurationError(
-                f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}"
-            )
-        if session is not None and trace_configs:
-            raise ConfigurationError(
-                "trace_configs must be left out beside a session: give them to the session when you make it"
-            )
+        _check_session(session, trace_configs)
         self._base_url = base_url
         self._authorization = authorization
         # Sessions of the user's may know other credentials, and aiohttp refuses to choose: there the key is
@@ -580,6 +572,17 @@ def _failure(
             timed_out=True,
         )
     return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
+
+
+def _check_session(session: object, trace_configs: Sequence[aiohttp.TraceConfig]) -> None:
+    if session is not None and not isinstance(session, aiohttp.ClientSession):
+        raise ConfigurationError(
+            f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}"
+        )
+    if session is not None and trace_configs:
+        raise ConfigurationError(
+            "trace_configs must be left out beside a session: give them to the session when you make it"
+        )
 
 
 def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tuple[int, int]:

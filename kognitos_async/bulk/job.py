@@ -118,7 +118,7 @@ class BulkJob(Generic[Q, R]):
 
             async def end_when_closed() -> None:
                 with watching:
-                    await self._sender.wait_closed()
+                    await self._sender.lifetime.wait_closed()
                     # Those that wait to be started have it as their outcome; what was not read is not.
                     closed = ClientClosedError("the client was closed while the job was running")
                     self.admission.end(closed)
@@ -333,7 +333,7 @@ def run_many(
     )
 
     async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
-        sender.check_open()
+        sender.lifetime.check()
         await job.work(emit)
 
     return BulkStream(work, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
@@ -15,7 +14,7 @@ from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import runs as generated
 from kognitos_async.platform_v1.models.generated.automations import Automation, ListAutomationsResponse
 from kognitos_async.platform_v1.models.runs import ENDED, ListRunsResponse, PlatformRun
-from kognitos_async.platform_v1.resource import Resource
+from kognitos_async.platform_v1.run_reports import RunReports
 from kognitos_async.shared_reading import gathered
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from kognitos_async.mirror.rows import SyncResult
     from kognitos_async.mirror.store import RunStore
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _RUN = model_decoder(PlatformRun)
 
 
-class Runs(Resource):
+class Runs(RunReports):
     """`client.runs`."""
 
     def __init__(
@@ -140,55 +140,6 @@ class Runs(Resource):
             page_size=page_size,
             page_token=page_token,
         )
-
-    async def execution_outputs(
-        self, execution_id: str, *, workspace_id: str | None = None, organization_id: str | None = None
-    ) -> dict[str, generated.ExecutionOutput]:
-        """The outputs of one execution with their types, by name. (GetExecutionOutputs)"""
-        workspace = self._scope.workspace(workspace_id, organization_id)
-        name = self._scope.resolve(
-            "execution_id", execution_id, (*workspace.collection, "executions"), within=workspace
-        )
-        answer = await self._send("GET", f"{name.path}/outputs", generated.GetExecutionOutputsResponse)
-        return answer.outputs
-
-    async def aggregates(
-        self, *, workspace_id: str | None = None, organization_id: str | None = None
-    ) -> tuple[generated.AutomationRunAggregateEntry, ...]:
-        """The number of runs of each automation of the workspace. (QueryAutomationRunAggregates)"""
-        workspace = self._scope.workspace(workspace_id, organization_id)
-        answer = await self._send(
-            "GET", f"{workspace.path}:automationRunAggregates", generated.QueryAutomationRunAggregatesResponse
-        )
-        return answer.automation_run_aggregates
-
-    async def daily_aggregates(
-        self,
-        *,
-        start: date | None = None,
-        end: date | None = None,
-        time_zone: str = "UTC",
-        filter: Filter | str | None = None,
-        workspace_id: str | None = None,
-        organization_id: str | None = None,
-    ) -> tuple[generated.DailyRunAggregateEntry, ...]:
-        """The number of runs created on each day from `start` to `end` in an IANA time zone.
-
-        The filter knows `automation_id` only, with = and OR. (QueryDailyRunAggregates)
-        """
-        workspace = self._scope.workspace(workspace_id, organization_id)
-        answer = await self._send(
-            "GET",
-            f"{workspace.path}:dailyRunAggregates",
-            generated.QueryDailyRunAggregatesResponse,
-            query={
-                **_dotted("start_date", start),
-                **_dotted("end_date", end),
-                "time_zone": checks.text("time_zone", time_zone),
-                "filter": filter_text(filter),
-            },
-        )
-        return answer.daily_run_aggregates
 
     async def find_started(self, request: InvokeRequest, *, since: datetime) -> builtins.list[PlatformRun]:
         """The runs that a lost invocation may have made: its automation, stage and inputs, created at `since`
@@ -307,11 +258,3 @@ class Runs(Resource):
         )
         async for automation in automations:
             yield f"{workspace}/automations/{automation.id}"
-
-
-def _dotted(name: str, day: date | None) -> dict[str, int]:
-    if day is None:
-        return {}
-    if not isinstance(day, date) or isinstance(day, datetime):
-        raise TypeError(f"{name.removesuffix('_date')} must be a date, got {type(day).__name__}")
-    return {f"{name}.year": day.year, f"{name}.month": day.month, f"{name}.day": day.day}

@@ -17,10 +17,12 @@ import anyio.to_thread
 import msgspec
 
 from kognitos_async import checks
+from kognitos_async.errors import ClientClosedError
 from kognitos_async.secret import Secret
 from kognitos_async.uploads import reading
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator, Callable
 
     from kognitos_async.sender import Sender
@@ -205,6 +207,20 @@ async def open_source(source: UploadSource, size: int | None) -> AsyncGenerator[
 
 
 @asynccontextmanager
+async def _until_closed(sender: Sender) -> AsyncGenerator[None]:
+    """Raise `ClientClosedError` in the block as soon as the client is closed."""
+    sender.lifetime.check()
+    deadline: asyncio.Timeout | None = None
+    try:
+        async with sender.transport.deadline(None) as deadline:
+            yield
+    except TimeoutError:
+        if deadline is not None and deadline.expired():
+            raise ClientClosedError("the client was closed during the call") from None
+        raise
+
+
+@asynccontextmanager
 async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None) -> AsyncGenerator[Source]:
     """A `Source`, opened once the upload has one of the client's slots, which it keeps for the block.
 
@@ -214,10 +230,10 @@ async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None)
     held = Secret(source)
     del source
     async with AsyncExitStack() as stack:
-        async with sender.until_closed():
+        async with _until_closed(sender):
             if not mimetypes.inited:  # which reads files of the system
                 await anyio.to_thread.run_sync(mimetypes.init)
-            await stack.enter_async_context(sender.upload_slot())
+            await stack.enter_async_context(sender.upload_slots)
             content = await stack.enter_async_context(open_source(held.reveal(), size))
         yield content
 

@@ -99,7 +99,7 @@ class Waits(Generic[R]):
         A settled state that is the one of `after` does not end the wait. Raises what the client's
         `wait_for_run` raises.
         """
-        self._sender.check_open()
+        self._sender.lifetime.check()
         watch = Watch(
             run_id=waited.key,
             until=arguments.until,

@@ -56,6 +56,7 @@ class Calm:
 
     def __init__(self) -> None:
         self.clock = ServerClock()
+        self.lifetime = self
 
     async def sleep(self, seconds):
         pass

@@ -123,8 +123,6 @@ class PlatformWorld:
             drawn = "".join(self._random.choices(_ID_LETTERS, k=_ID_LENGTH))
         return drawn
 
-    # Automations
-
     def add_automation(
         self, display_name: str, *, automation_id: str | None, stage: str, input_specs: Sequence[Any]
     ) -> EmulatedAutomation:
