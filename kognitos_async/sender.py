@@ -56,8 +56,6 @@ class Sender:
         self.quota: retry.RetryQuota = retry.RetryQuota()
         self.chance: random.Random = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self.lifetime: Lifetime = Lifetime()
-        self.sleep: Callable[[float], Coroutine[Any, Any, None]] = self.lifetime.sleep
-        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
         self._retries = Retries(policy, self.quota, self.chance, self.sleep)
         once = msgspec.structs.replace(policy, max_attempts=1)
         self._once = Retries(once, self.quota, self.chance, self.sleep)
@@ -93,11 +91,6 @@ class Sender:
             self.lifetime.check()
             raise ClientClosedError("the client is closed")
         return self._gate
-
-    @property
-    def cuts(self) -> int:
-        """How often a 429 made the client slow down."""
-        return self.gate.cuts
 
     def asks_too_long(self, error: RateLimitError) -> bool:
         """Whether the API asked for a pause beyond the policy's limit."""
@@ -284,3 +277,7 @@ class Sender:
         waits = request.waits_for_capacity or not isinstance(failure, CapacityError)
         retryable = waits and retry.is_retryable(failure, repeatable=request.repeatable)
         await attempts.back_off(failure, retryable=retryable)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
+        await self.lifetime.sleep(seconds)

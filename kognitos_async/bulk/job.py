@@ -228,7 +228,7 @@ class BulkJob(Generic[Q, R]):
     @property
     def cuts(self) -> int:
         """How often a 429 made the client slow down."""
-        return self._sender.cuts
+        return self._sender.gate.cuts
 
     def window(self) -> StartWindow:
         """The window of a start that is the next thing to be sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
 from typing import ClassVar
 
 from kognitos_async.bulk.job import BulkJob
@@ -51,7 +52,7 @@ class LosingJobs:
 class Calm:
     """A sender that nobody slows down."""
 
-    cuts = 0
+    gate = SimpleNamespace(cuts=0)
     chance = random.Random(1)
 
     def __init__(self) -> None:
