@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
 
 T = TypeVar("T")
@@ -22,6 +22,23 @@ class _Item(Generic[T]):
     def __init__(self, value: T, taken: asyncio.Future[None]) -> None:
         self.value = value
         self.taken = taken
+
+
+async def side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do it all at once; the first error ends the others and is raised as it is."""
+    failure: Exception | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            for one in work:
+                tasks.start_soon(_done, one)
+    except ExceptionGroup as group:
+        failure = group.exceptions[0]
+    if failure is not None:
+        raise failure
+
+
+async def _done(one: Coroutine[Any, Any, None]) -> None:
+    await one
 
 
 class WorkStream(Generic[T]):

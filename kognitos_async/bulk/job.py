@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, Collection, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic
@@ -12,6 +13,7 @@ import msgspec
 
 from kognitos_async import checks
 from kognitos_async.bulk.admission import Admission, StartsEndedError
+from kognitos_async.bulk.files import JobFiles
 from kognitos_async.bulk.journal_writer import JournalWriter
 from kognitos_async.bulk.ledger import Entry, NullLedger
 from kognitos_async.bulk.one_request import RequestRun
@@ -59,8 +61,11 @@ class BulkJob(Generic[Q, R]):
         absence_delay: float,
         rerun: Collection[str] = (),
         recheck: bool = False,
+        max_uploads: int = 8,
     ) -> None:
         self.jobs = jobs
+        self.files: JobFiles[Q, R] = JobFiles(jobs, max_uploads=max_uploads)
+        self._max_uploads = max_uploads
         self.rerun = rerun
         self.recheck = recheck
         self.admission: Admission = Admission(sender.chance)
@@ -91,6 +96,7 @@ class BulkJob(Generic[Q, R]):
         )
         async with opening as self.ledger:
             self._opened = asyncio.get_running_loop().time()
+            self.files.ledger = self.ledger
             await self._work(emit)
 
     async def _work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
@@ -148,20 +154,19 @@ class BulkJob(Generic[Q, R]):
         self, children: TaskGroup, one: Callable[..., Coroutine[Any, Any, None]]
     ) -> Exception | None:
         """Begin each request of the input, then what an earlier process left; what iterating raised."""
-        async with aclosing(_iterate(self._requests)) as source:
+        async with aclosing(self._ahead(children)) as source:
             while True:
                 await self.slots.acquire()
                 try:
-                    request = await anext(source)
+                    request, start = await anext(source)
                 except StopAsyncIteration:
                     break
                 except Exception as error:  # noqa: BLE001 - the input's own; what was begun ends first
                     return error
-                # Encoded before the input goes on: it may fill the same object again.
                 self._under_way += 1
                 self._beginning += 1
                 self._all_begun.clear()
-                children.start_soon(one, request, self._encoded(request))
+                children.start_soon(one, request, start)
         # Until the journal knows of a request that it is of this input, it counts as left over.
         await self._all_begun.wait()
         position = -1
@@ -179,6 +184,37 @@ class BulkJob(Generic[Q, R]):
             self._under_way += 1
             children.start_soon(one, request, entry)
             await self.slots.acquire()
+
+    async def _ahead(self, children: TaskGroup) -> AsyncGenerator[tuple[Q, EncodedStart | KognitosError]]:
+        """The requests, encoded before the input goes on: it may fill the same object again.
+
+        Those with files are read up to `max_uploads` ahead where the input need not be waited for, so that
+        uploads go on while all slots are taken.
+        """
+        waiting: deque[tuple[Q, EncodedStart | KognitosError]] = deque()
+        most = self._max_uploads if isinstance(self._requests, Iterable) else 0
+        failed: Exception | None = None
+        async with aclosing(_iterate(self._requests)) as source:
+            ended = False
+            while True:
+                while not ended and (not waiting or (len(waiting) <= most and _has_files(waiting[-1][1]))):
+                    try:
+                        request = await anext(source)
+                    except StopAsyncIteration:
+                        ended = True
+                        break
+                    except Exception as error:  # noqa: BLE001 - raised below, after what was read before
+                        failed, ended = error, True
+                        break
+                    start = self._encoded(request)
+                    waiting.append((request, start))
+                    if len(waiting) > 1 and isinstance(start, EncodedStart) and start.files:
+                        children.start_soon(self.files.prepare, request, start)
+                if not waiting:
+                    if failed is not None:
+                        raise failed
+                    return
+                yield waiting.popleft()
 
     def begun(self) -> None:
         """Note that the journal knows of one more request of the input."""
@@ -282,6 +318,10 @@ class BulkStream(WorkStream[RunOutcome[Q, R]], Generic[Q, R]):
         self._job.slots.limit = limit
 
 
+def _has_files(start: EncodedStart | KognitosError) -> bool:
+    return isinstance(start, EncodedStart) and bool(start.files)
+
+
 async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
@@ -315,9 +355,11 @@ def run_many(
     absence_delay: float,
     rerun: Collection[str],
     recheck: bool,
+    max_uploads: int,
 ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, R]]]:
     """An async context manager over an async iterator of outcomes, in the order of completion."""
     check_requests(requests, max_in_flight, rerun, recheck)
+    checks.at_least_one("max_uploads", max_uploads)
     delay = checks.seconds_or_none("absence_delay", absence_delay)
     if delay is None:
         raise ValueError("absence_delay must be a finite number of seconds, got None")
@@ -330,6 +372,7 @@ def run_many(
         absence_delay=delay,
         rerun=frozenset(str(word) for word in rerun),
         recheck=recheck,
+        max_uploads=max_uploads,
     )
 
     async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:

@@ -60,6 +60,8 @@ CREATE INDEX by_state ON runs (state, status);
 CREATE INDEX run_ids ON runs (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX in_doubt ON runs (content) WHERE state = 'starting';
 """
+FILES = "CREATE TABLE IF NOT EXISTS files (mark TEXT PRIMARY KEY, file_id TEXT NOT NULL) WITHOUT ROWID"
+"""Uploaded files by content and name; made when a journal is opened, for early journals have none."""
 _FROM_1 = """
 CREATE TABLE job_2 (
     -- id {id}

@@ -16,6 +16,7 @@ import msgspec
 from kognitos_async.bulk.group_commit import GroupCommit
 from kognitos_async.bulk.journal_errors import damaged, explained
 from kognitos_async.bulk.journal_file import JournalFile
+from kognitos_async.bulk.journal_schema import FILES
 from kognitos_async.bulk.ledger import (
     PLANNED,
     SETTLED,
@@ -115,6 +116,16 @@ class JournalWriter:
         content = msgspec.json.encode(run)
         await self._update(name, f"state = '{SETTLED}', status = ?, run = ?", (str(run.status), content))
 
+    async def resume(self, name: str) -> Entry:
+        """The entry of a request as it was left, whatever it says now."""
+
+        def step(database: sqlite3.Connection) -> Entry:
+            known = self._entry(database, name)
+            content = known.content or self._fingerprint_of(known.request)
+            return self._begin(database, name, known.request, content)
+
+        return await self._do(step, durable=False)
+
     async def again(self, name: str) -> Entry:
         """Plan a settled request again; its run stays on record."""
 
@@ -125,6 +136,23 @@ class JournalWriter:
         return await self._do(step, durable=False)
 
     # What is known
+
+    async def needs_start(self, name: str) -> bool:
+        """Whether the request of that name has no run and is not in doubt."""
+        statement = "SELECT state FROM runs WHERE name = ?"
+        row = await self._do(lambda db: db.execute(statement, (name,)).fetchone(), durable=False)
+        return row is None or row[0] == PLANNED
+
+    async def file_id(self, mark: str) -> str | None:
+        """What stands for the file that `mark` names by content and name, if it was uploaded."""
+        statement = "SELECT file_id FROM files WHERE mark = ?"
+        row = await self._do(lambda db: db.execute(statement, (mark,)).fetchone(), durable=False)
+        return None if row is None else str(row[0])
+
+    async def uploaded(self, mark: str, file_id: str) -> None:
+        """Record an uploaded file, so that no later process uploads it again."""
+        statement = "INSERT OR REPLACE INTO files VALUES (?, ?)"
+        await self._do(lambda db: db.execute(statement, (mark, file_id)).rowcount, durable=True)
 
     async def left_over(self, after: int) -> Entry | None:
         """The next unfinished entry behind position `after` that this job's input did not contain."""
@@ -185,6 +213,7 @@ class JournalWriter:
         file.check(database)
         with explained(self.path), database:
             database.execute("BEGIN IMMEDIATE")
+            database.execute(FILES)
             database.execute(
                 "UPDATE job SET generation = generation + 1, api = coalesce(api, ?)", (self._api,)
             )

@@ -91,6 +91,10 @@ class NullLedger:
         """A planned entry."""
         return Entry(0, name, request, PLANNED, content=content)
 
+    async def resume(self, name: str) -> Entry:
+        """A planned entry."""
+        return await self.begin(name)
+
     async def again(self, name: str) -> Entry:
         """A planned entry."""
         return await self.begin(name)
@@ -105,6 +109,17 @@ class NullLedger:
         """Nothing."""
 
     async def settled(self, name: str, run: Any) -> None:
+        """Nothing."""
+
+    async def needs_start(self, name: str) -> bool:  # noqa: ARG002 - as the journal's
+        """Every request does."""
+        return True
+
+    async def file_id(self, mark: str) -> str | None:  # noqa: ARG002 - as the journal's
+        """No file is on record."""
+        return None
+
+    async def uploaded(self, mark: str, file_id: str) -> None:
         """Nothing."""
 
     async def left_over(self, after: int) -> Entry | None:  # noqa: ARG002 - as the journal's

@@ -21,6 +21,7 @@ from kognitos_async.errors import (
     JournalError,
     KognitosError,
     StartUncertainError,
+    UploadError,
     WaitTimeoutError,
 )
 from kognitos_async.retry import certainly_not_done
@@ -47,6 +48,7 @@ class RequestRun(Generic[Q, R]):
         self._request = request
         self._name = start.name
         self._start_with = start
+        self._files = {} if isinstance(start, Entry) else start.files
         self._attempts = 0
         self._resumed = False
         self._run: R | None = None
@@ -101,7 +103,7 @@ class RequestRun(Generic[Q, R]):
             entry = start
         else:
             try:
-                entry = await self._ledger.begin(start.name, start.record, start.content)
+                entry = await self._begin_with(start)
             finally:
                 self._job.begun()
             if entry.state == SETTLED and entry.status in self._job.rerun:
@@ -109,6 +111,18 @@ class RequestRun(Generic[Q, R]):
         self._attempts = entry.attempts
         self._resumed = entry.state in (STARTING, STARTED, SETTLED) or entry.attempts > 0
         return entry
+
+    async def _begin_with(self, start: EncodedStart) -> Entry:
+        if start.files:
+            try:
+                start = await self._job.files.named_by_content(start)
+            except UploadError:
+                # A request that has its run does not need its files any more.
+                if await self._ledger.needs_start(start.name):
+                    raise
+                return await self._ledger.resume(start.name)
+            self._files = start.files
+        return await self._ledger.begin(start.name, start.record, start.content)
 
     def _load(self, entry: Entry) -> R:
         try:
@@ -128,6 +142,7 @@ class RequestRun(Generic[Q, R]):
     async def _start(self, entry: Entry) -> R:
         """The run started, however long it takes until the API lets it in."""
         job, admission = self._job, self._job.admission
+        record = await job.files.uploaded(self._request, entry.request, self._files)
         while True:
             ticket = await admission.enter()
             failure: KognitosError | None = None
@@ -136,7 +151,7 @@ class RequestRun(Generic[Q, R]):
             with scope:
                 try:
                     return await self._adopt(
-                        await self._jobs.start(self._request, entry.request, sending.before_send)
+                        await self._jobs.start(self._request, record, sending.before_send)
                     )
                 except BaseException as error:  # noqa: BLE001 - raised again unless it allows another attempt
                     failure = await sending.failed(error)
@@ -203,7 +218,7 @@ class RequestRun(Generic[Q, R]):
         """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
         await self._job.until_absence_shows(since_opening)
         run_ids, in_doubt = await self._ledger.others(entry)
-        request = self._jobs.decode(self._name, entry.request)
+        request = self._jobs.decode(self._name, await self._job.files.known(entry.request))
         window = self._window or self._job.window_at(lost.since)
         answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
         if isinstance(answer, Found):

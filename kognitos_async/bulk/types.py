@@ -8,6 +8,7 @@ import msgspec
 
 from kognitos_async.errors import KognitosError
 from kognitos_async.notebook import record_html
+from kognitos_async.uploads.sources import FileSource
 from kognitos_async.web_models import WebModel, builtins_of, error_as_dict
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=T
         """The outcome as JSON-ready values: its run as `run.to_dict()`, its error as type and message."""
         run: Any = self.run
         return {
-            "request": builtins_of(self.request),
+            "request": builtins_of(_without_contents(self.request)),
             "run": None if run is None else run.to_dict(),
             "error": None if self.error is None else error_as_dict(self.error),
             "attempts": self.attempts,
@@ -63,6 +64,24 @@ class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=T
         return record_html("RunOutcome", self._columns_())
 
 
+def _without_contents(value: Any) -> Any:
+    """A request, or what is in it, with files by their names."""
+    if isinstance(value, FileSource):
+        return value.name
+    if isinstance(value, list | tuple):
+        return [_without_contents(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_contents(member) for name, member in value.items()}
+    if isinstance(value, msgspec.Struct):
+        held = {
+            name: _without_contents(getattr(value, name))
+            for name in ("inputs", "files")
+            if name in value.__struct_fields__
+        }
+        return msgspec.structs.replace(value, **held) if held else value
+    return value
+
+
 class EncodedStart(msgspec.Struct, frozen=True):
     """A request as it is recorded and sent: encoded once, whatever becomes of the objects it was made of.
 
@@ -72,6 +91,8 @@ class EncodedStart(msgspec.Struct, frozen=True):
     name: str
     record: bytes
     content: bytes
+    files: dict[str, FileSource] = {}
+    """The files to upload first, by the texts that stand for their ids in `record`."""
 
 
 class Jobs(Protocol[Q, R]):
@@ -102,6 +123,10 @@ class Jobs(Protocol[Q, R]):
 
     def decode(self, name: str, record: bytes) -> Q:
         """The request again."""
+        ...
+
+    async def upload(self, request: Q, file: FileSource) -> str:
+        """What stands for a file in a request once it is uploaded. Raises what `files.upload` raises."""
         ...
 
     async def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> R:
@@ -144,6 +169,10 @@ class Ledger(Protocol):
         """The entry of a request, new or as it was left."""
         ...
 
+    async def resume(self, name: str) -> Entry:
+        """The entry of a request as it was left, whatever it says now."""
+        ...
+
     async def again(self, name: str) -> Entry:
         """Plan a settled request again."""
         ...
@@ -162,6 +191,18 @@ class Ledger(Protocol):
 
     async def settled(self, name: str, run: Any) -> None:
         """Record the settled run."""
+        ...
+
+    async def needs_start(self, name: str) -> bool:
+        """Whether the request of that name has no run and is not in doubt."""
+        ...
+
+    async def file_id(self, mark: str) -> str | None:
+        """What stands for the file that `mark` names, if it was uploaded."""
+        ...
+
+    async def uploaded(self, mark: str, file_id: str) -> None:
+        """Record an uploaded file."""
         ...
 
     async def left_over(self, after: int) -> Entry | None:

@@ -11,6 +11,7 @@ from kognitos_async.platform_v1.automation_connections import AutomationConnecti
 from kognitos_async.platform_v1.automation_schedules import AutomationSchedules
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
+from kognitos_async.platform_v1.file_inputs import with_placeholders, with_uploads
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kognitos_async.paging import Pager
+    from kognitos_async.platform_v1.files import Files
     from kognitos_async.platform_v1.filters import Filter
     from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.models.runs import StartedRun
@@ -37,10 +39,13 @@ INVOKED = model_decoder(InvokeAutomationResponse)
 class Automations(AutomationSchedules, AutomationConnections):
     """`client.automations`; methods for schedules, triggers and connections are inherited."""
 
-    def __init__(self, sender: Sender, scope: Scope, reader: RunReader, look_ups: LookUps) -> None:
+    def __init__(
+        self, sender: Sender, scope: Scope, reader: RunReader, look_ups: LookUps, files: Files
+    ) -> None:
         super().__init__(sender, scope)
         self._reader = reader
         self._look_ups = look_ups
+        self._files = files
 
     async def invoke(
         self,
@@ -56,6 +61,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         """The run just started, to be given to `client.wait_for_run`. (InvokeAutomation)
 
         `inputs` are named Python values, converted by `to_value`: text, exact numbers, dates, tables, files.
+        `FileSource` values among them, in lists and dicts too, are uploaded first.
 
         `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
         allow it: the place to record that the invocation is being sent. What it raises is raised, and then
@@ -80,6 +86,8 @@ class Automations(AutomationSchedules, AutomationConnections):
         wait_for_room: bool = True,
     ) -> StartedRun:
         """`invoke`, with its arguments as one value."""
+        encode_invocation(with_placeholders(request)[0], self._scope)  # wrong arguments are refused first
+        request = await with_uploads(request, self._files)
         invocation = encode_invocation(request, self._scope)
         checks.hook("before_send", before_send)
         sent = Request(
@@ -121,9 +129,13 @@ class Automations(AutomationSchedules, AutomationConnections):
         when the answer to the attempt of this call is lost. A run is taken for the one only when its
         inputs, its time and who started it all allow it, and those of no other run do.
 
+        Files given as `FileSource` are uploaded anew by each call: with `earlier`, give references to them.
+
         Nothing marks an invocation, so absence can never be proven: raises
         `StartUncertainError` then, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
         """
+        encode_invocation(with_placeholders(request)[0], self._scope)
+        request = await with_uploads(request, self._files)
         invocation = encode_invocation(request, self._scope)
         delay = checks.seconds("absence_delay", absence_delay)
         lost: StartUncertainError | None = None

@@ -13,6 +13,8 @@ from kognitos_async.messages import Request
 from kognitos_async.platform_v1.automations import INVOKED
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of
+from kognitos_async.platform_v1.file_inputs import with_placeholders
+from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, RunState, StartedRun
 from kognitos_async.platform_v1.names import RUN as RUN_NAME
 from kognitos_async.platform_v1.names import parse_name
@@ -21,12 +23,14 @@ from kognitos_async.uncertain_start import started
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from kognitos_async.platform_v1.files import Files
     from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend, LookUp
+    from kognitos_async.uploads.sources import FileSource
     from kognitos_async.waiting.reader import Waited
 
 RUN = model_decoder(PlatformRun)
@@ -47,22 +51,24 @@ class InvocationJobs:
         look_ups: LookUps,
         reader: RunReader,
         scope: Scope,
+        files: Files,
         wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
     ) -> None:
         self._sender = sender
         self._look_ups = look_ups
         self._reader = reader
         self._scope = scope
+        self._files = files
         self._wait = wait
 
     def encode(self, request: InvokeRequest) -> EncodedStart:
         """The request as a journal keeps it, which is all that invoking takes."""
         if not isinstance(request, InvokeRequest):
             raise TypeError(f"requests must yield InvokeRequest, got {type(request).__name__}")
-        invocation = encode_invocation(request, self._scope)
-        record = invocation.record
+        prepared, files = with_placeholders(request)
+        record = encode_invocation(prepared, self._scope).record
         content = self.fingerprint(record)
-        return EncodedStart(request.name or f"invocation {content.hex()}", record, content)
+        return EncodedStart(request.name or f"invocation {content.hex()}", record, content, files)
 
     def fingerprint(self, record: bytes) -> bytes:
         """What is equal for equal invocations, in whatever order their dicts and sets are written."""
@@ -71,6 +77,12 @@ class InvocationJobs:
     def decode(self, name: str, record: bytes) -> InvokeRequest:
         """The request again."""
         return request_of(record, name)
+
+    async def upload(self, request: InvokeRequest, file: FileSource) -> str:
+        """The name of an uploaded file."""
+        name = self._scope.automation(request.automation, request.workspace_id, request.organization_id)
+        stored = await self._files.upload(file, organization_id=name.organization_id)
+        return str(file_ref(stored).remote)
 
     async def start(self, request: InvokeRequest, record: bytes, before_send: BeforeSend) -> StartedRun:
         """The run just started, in one attempt; every refusal is raised at once."""

@@ -134,9 +134,9 @@ class PlatformClient(BaseClient):
         self._reader = RunReader(self._sender, scope, RecentStarts(), own)
         self._look_ups = LookUps(self._sender, scope, self._reader, own)
         self.runs = Runs(self._sender, scope, poll, self._reader, self._look_ups)
-        self.automations = Automations(self._sender, scope, self._reader, self._look_ups)
-        self.exceptions = Exceptions(self._sender, scope)
         self.files = Files(self._sender, scope)
+        self.automations = Automations(self._sender, scope, self._reader, self._look_ups, self.files)
+        self.exceptions = Exceptions(self._sender, scope)
         self.books = Books(self._sender, scope)
         self.analytics = Analytics(self._sender, scope)
         self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
@@ -253,6 +253,7 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         run_timeout: float | None = None,
         absence_delay: float = 5.0,
+        max_uploads: int = 8,
         rerun: Collection[RunState | str] = (),
         recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun | StartedRun]]]:
@@ -280,9 +281,11 @@ class PlatformClient(BaseClient):
         have changed. The second of two of a name, and a changed one that has a run, are outcomes with a
         `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
 
-        `rerun` starts requests again whose run settled in one of these states; `recheck` reads those runs
-        again that settled in a state a person can change (awaiting_guidance, stopped) and waits for them.
-        Every run of a request stays on record.
+        `FileSource` inputs are uploaded first, at most `max_uploads` at a time and that many requests ahead,
+        each file once a job, by content and name. One that fails is the outcome of the requests that need it.
+
+        `rerun` starts requests again whose run settled in one of these states, and keeps the run on record;
+        `recheck` awaits runs again that settled where a person can change it (awaiting_guidance, stopped).
 
         The iterator raises `JournalError` when the journal is of the other API, damaged, in use, deleted
         meanwhile or cannot be written, and what iterating `requests` raises.
@@ -296,7 +299,7 @@ class PlatformClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            InvocationJobs(self._sender, self._look_ups, self._reader, self._scope, wait),
+            InvocationJobs(self._sender, self._look_ups, self._reader, self._scope, self.files, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,
@@ -304,4 +307,5 @@ class PlatformClient(BaseClient):
             absence_delay=absence_delay,
             rerun=rerun,
             recheck=recheck,
+            max_uploads=max_uploads,
         )

@@ -12,16 +12,19 @@ from kognitos_async.bulk.types import EncodedStart
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, RunStatus, Stage
+from kognitos_async.uploads.placeholders import file_sources, placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from kognitos_async.rest_v2.files import Files
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.rest_v2.starts import Starts
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend, LookUp
+    from kognitos_async.uploads.sources import FileSource
 
 
 class _StartBody(msgspec.Struct, frozen=True):
@@ -66,20 +69,23 @@ class RunJobs:
         scope: Scope,
         starts: Starts,
         look_ups: LookUps,
+        files: Files,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
         self._sender = sender
         self._scope = scope
         self._starts = starts
         self._look_ups = look_ups
+        self._files = files
         self._follow = follow
 
     def encode(self, request: RunRequest) -> EncodedStart:
         """The request as the body that starts it."""
         if not isinstance(request, RunRequest):
             raise TypeError(f"requests must yield RunRequest, got {type(request).__name__}")
-        body = encode_start(request, self._scope.agent(request.agent_id))
-        return EncodedStart(request.name, body, self.fingerprint(body))
+        files = {placeholder(): file for file in file_sources(request.files)}
+        body = encode_start(request, self._scope.agent(request.agent_id), list(files))
+        return EncodedStart(request.name, body, self.fingerprint(body), files)
 
     def fingerprint(self, record: bytes) -> bytes:
         """What is equal for bodies with equal inputs, whatever their order."""
@@ -92,6 +98,10 @@ class RunJobs:
     def decode(self, name: str, record: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it
         """The request that a body starts."""
         return request_of_body(record)
+
+    async def upload(self, request: RunRequest, file: FileSource) -> str:
+        """The id of an uploaded file."""
+        return (await self._files.upload(file, agent_id=request.agent_id)).id
 
     async def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Run:
         """The run just started, in one attempt; every refusal is raised at once."""

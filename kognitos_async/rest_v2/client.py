@@ -10,7 +10,6 @@ from kognitos_async import settings
 from kognitos_async.base_client import BaseClient, attribute
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.bulk import RunJobs
-from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.files import Files
 from kognitos_async.rest_v2.look_up import LookUps
 from kognitos_async.rest_v2.models import ENDED, SETTLED, Health, Run, RunRequest, RunStatus, Stage
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from kognitos_async.bulk.types import RunOutcome
-    from kognitos_async.rest_v2.models import RunHandle, RunInput, Value
+    from kognitos_async.rest_v2.models import RequestFiles, RunHandle, RunInput, Value
 
 HOSTS = {
     "us": "rest-api.app.kognitos.com",
@@ -114,10 +113,10 @@ class KognitosClient(BaseClient):
         recent = RecentStarts()
         self._reader = RunReader(self._sender, recent)
         self._look_ups = LookUps(self._sender, scope, self._reader, OwnStarts())
-        self._run_starts = Starts(self._sender, recent, self._look_ups)
+        self.files = Files(self._sender, scope)
+        self._run_starts = Starts(self._sender, scope, recent, self._look_ups, self.files)
         self.runs = Runs(self._sender, scope, poll, self._reader, self._run_starts, self._look_ups)
         self.processes = Processes(self._sender, scope)
-        self.files = Files(self._sender, scope)
         self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
 
     async def health(self) -> Health:
@@ -198,6 +197,7 @@ class KognitosClient(BaseClient):
         poll: PollPolicy | None = None,
         run_timeout: float | None = None,
         absence_delay: float = 5.0,
+        max_uploads: int = 8,
         rerun: Collection[RunStatus | str] = (),
         recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[RunRequest, Run]]]:
@@ -224,6 +224,10 @@ class KognitosClient(BaseClient):
         and a changed one that has a run, are outcomes with a `JournalError`. Without a journal an uncertain
         start is an outcome with `StartUncertainError`.
 
+        The `files` of requests are uploaded first, at most `max_uploads` at a time and that many requests
+        ahead, each file once a job: content and name tell which are the same. A journal remembers their ids.
+        A file that cannot be read or is refused is the outcome (`UploadError`) of the requests that need it.
+
         `rerun` starts requests again whose run settled in one of these statuses; `recheck` reads those runs
         again that settled in a status a person can change (Exception) and waits for them. Every run of a
         request stays on record.
@@ -240,7 +244,7 @@ class KognitosClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            RunJobs(self._sender, self._scope, self._run_starts, self._look_ups, wait),
+            RunJobs(self._sender, self._scope, self._run_starts, self._look_ups, self.files, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,
@@ -248,6 +252,7 @@ class KognitosClient(BaseClient):
             absence_delay=absence_delay,
             rerun=rerun,
             recheck=recheck,
+            max_uploads=max_uploads,
         )
 
     async def run_and_wait(
@@ -259,6 +264,7 @@ class KognitosClient(BaseClient):
         stage: Stage | str = Stage.PUBLISHED,
         inputs: Mapping[str, Value] | Sequence[RunInput] | None = None,
         file_ids: Sequence[str] | None = None,
+        files: RequestFiles = (),
         agent_id: str | None = None,
         until: Collection[RunStatus] = SETTLED,
         poll: PollPolicy | None = None,
@@ -266,17 +272,25 @@ class KognitosClient(BaseClient):
     ) -> Run:
         """The run that this starts, once it has settled: `runs.start`, then `wait_for_run`.
 
-        `timeout` covers both, but never cuts the start short, whose outcome would then be unknown: when the
-        start took it all, `WaitTimeoutError.run` is the run just started. Raises what both raise.
+        `files`, paths or `FileSource`, are uploaded side by side first; their ids come after `file_ids`.
+        `timeout` covers all of it, but never cuts uploads or the start short, whose outcome would then be
+        unknown: when they took it all, `WaitTimeoutError.run` is the run just started. Raises what
+        `files.upload`, `runs.start` and `wait_for_run` raise.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         # Before the start: afterwards an argument refused would leave a run that nobody waits for.
         arguments = checked_wait(timeout, until, poll, on_update)
         request = RunRequest(
-            process_id=process_id, name=name, stage=stage, inputs=inputs, file_ids=file_ids, agent_id=agent_id
+            process_id=process_id,
+            name=name,
+            stage=stage,
+            inputs=inputs,
+            file_ids=file_ids,
+            agent_id=agent_id,
+            files=files,
         )
-        run = await self._run_starts.send(request, encode_start(request, self._scope.agent(agent_id)))
+        run = await self._run_starts.send(request, await self._run_starts.encoded(request))
         return await self._waits.one(
             self._reader.waited(run), arguments.after(loop.time() - began), on_update
         )

@@ -19,8 +19,11 @@ LONGEST_NAME = 100
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_start(request: RunRequest, agent_id: str) -> bytes:
-    """The body of create_run; `TypeError` or `ValueError` naming the argument at fault."""
+def encode_start(request: RunRequest, agent_id: str, uploaded: Sequence[str] = ()) -> bytes:
+    """The body of create_run; `TypeError` or `ValueError` naming the argument at fault.
+
+    `uploaded` are the ids of the request's files, or what stands for them.
+    """
     body: dict[str, Any] = {
         "name": checks.text("name", request.name, longest=LONGEST_NAME),
         "process_id": checks.identifier("process_id", request.process_id),
@@ -31,7 +34,8 @@ def encode_start(request: RunRequest, agent_id: str) -> bytes:
         body["inputs"] = encode_inputs(request.inputs)
     elif request.inputs is not None and not isinstance(request.inputs, Mapping | Sequence):
         raise _wrong_inputs(request.inputs)
-    if request.file_ids is not None and (ids := _file_ids(request.file_ids)):
+    ids = [] if request.file_ids is None else _file_ids(request.file_ids)
+    if ids := [*ids, *uploaded]:
         body["file_ids"] = ids
     return _encode(body)
 

@@ -15,6 +15,11 @@ from kognitos_async.notebook import record_html
 from kognitos_async.open_enum import Word
 from kognitos_async.web_models import Timestamp, WebModel
 
+if TYPE_CHECKING:
+    import os
+
+    from kognitos_async.uploads.sources import FileSource
+
 T = TypeVar("T", str, int, float)
 
 Value = str | int | float
@@ -275,8 +280,18 @@ class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+if TYPE_CHECKING:
+    RequestFiles = Sequence[str | os.PathLike[str] | FileSource]
+else:
+    RequestFiles = Any  # msgspec knows no paths
+
+
 class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
-    """A run to start: the arguments of `runs.start`."""
+    """A run to start: the arguments of `runs.start`, and files to upload first.
+
+    `files` are paths or `FileSource`, uploaded by `run_many`, `run_and_wait` and `runs.start_once` before the
+    start; their ids come after those of `file_ids`, in the order given.
+    """
 
     process_id: str
     name: str
@@ -284,3 +299,4 @@ class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     inputs: Mapping[str, Value] | Sequence[RunInput] | None = None
     file_ids: Sequence[str] | None = None
     agent_id: str | None = None
+    files: RequestFiles | None = None

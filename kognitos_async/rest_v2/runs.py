@@ -11,6 +11,7 @@ from kognitos_async.rest_v2.encoding import encode_start, stage_word
 from kognitos_async.rest_v2.models import ENDED, Process, Run, RunHandle, RunRequest, Stage
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, pager
 from kognitos_async.shared_reading import gathered
+from kognitos_async.uploads.placeholders import file_sources
 from kognitos_async.waiting.follow import Follower
 from kognitos_async.work_stream import WorkStream
 
@@ -131,6 +132,8 @@ class Runs:
     ) -> Run:
         """The one run of `request`: started now, or found where a start may have made it already.
 
+        Its `files` are uploaded before it is started.
+
         `earlier` is the time, by this machine's clock, at which an attempt was sent whose outcome is not
         known: the run is looked up first. So it is after an attempt of this call whose answer was lost.
         A look-up begins `absence_delay` seconds after the attempt, or after the call where that was made
@@ -141,15 +144,14 @@ class Runs:
         Raises `StartUncertainError` when it cannot be told whether the run exists, and what `start` raises.
         (create_run, list_runs)
         """
-        body = encode_start(request, self._scope.agent(request.agent_id))
+        encode_start(request, self._scope.agent(request.agent_id))  # wrong arguments are refused first
+        file_sources(request.files)
         checks.hook("before_send", before_send)
         delay = checks.seconds("absence_delay", absence_delay)
         window: StartWindow | None = None
         if earlier is not None:
             window = self._look_ups.window_at(request, checks.check_since(earlier, name="earlier"))
-        return await self._starts.once(
-            request, body, window=window, before_send=before_send, absence_delay=delay
-        )
+        return await self._starts.once(request, window=window, before_send=before_send, absence_delay=delay)
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
         """The runs that a start of `request` whose answer was lost may have made: of its agent, process and

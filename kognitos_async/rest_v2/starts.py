@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for
+from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run
 from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, uncertain_error
+from kognitos_async.uploads.placeholders import file_sources, placeholder
+from kognitos_async.work_stream import side_by_side
 
 if TYPE_CHECKING:
     from kognitos_async.attempts import Attempts
+    from kognitos_async.rest_v2.files import Files
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.models import RunRequest
+    from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend
@@ -24,10 +29,29 @@ RUN = decoder_for(Run)
 class Starts:
     """The starts of one client."""
 
-    def __init__(self, sender: Sender, recent: RecentStarts, look_ups: LookUps) -> None:
+    def __init__(
+        self, sender: Sender, scope: Scope, recent: RecentStarts, look_ups: LookUps, files: Files
+    ) -> None:
         self._sender = sender
+        self._scope = scope
         self._recent = recent
         self._look_ups = look_ups
+        self._files = files
+
+    async def encoded(self, request: RunRequest) -> bytes:
+        """The body of a start, once the files of the request are uploaded, side by side."""
+        agent = self._scope.agent(request.agent_id)
+        sources = file_sources(request.files)
+        body = encode_start(request, agent, [placeholder() for _ in sources])
+        if not sources:
+            return body
+        ids = [""] * len(sources)
+
+        async def upload(index: int) -> None:
+            ids[index] = (await self._files.upload(sources[index], agent_id=request.agent_id)).id
+
+        await side_by_side(upload(index) for index in range(len(sources)))
+        return encode_start(request, agent, ids)
 
     async def send(
         self,
@@ -57,7 +81,6 @@ class Starts:
     async def once(
         self,
         request: RunRequest,
-        body: bytes,
         *,
         window: StartWindow | None,
         before_send: BeforeSend | None,
@@ -65,6 +88,7 @@ class Starts:
     ) -> Run:
         """The one run of `request`; `window` is that of an attempt in doubt. Raises as `runs.start_once`."""
         lost: StartUncertainError | None = None
+        body: bytes | None = None
         with self._look_ups.under_way(request):
             for _ in range(MOST_STARTS):
                 if window is not None:
@@ -76,6 +100,7 @@ class Starts:
                         error = uncertain_error(answer, repr(request.name), request, window)
                         raise error from (answer.cause or lost)
                 try:
+                    body = body or await self.encoded(request)
                     return await self.send(request, body, before_send=before_send)
                 except StartUncertainError as error:
                     if error.window is None:

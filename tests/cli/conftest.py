@@ -38,8 +38,11 @@ class Command:
         self._started.append(started)
         return started
 
-    def run(self, *arguments: str, code: str = START, **environ: str) -> tuple[int, str, str]:
-        started = self.start(*arguments, code=code, **environ)
+    def run(
+        self, *arguments: str, code: str = START, measured: bool = True, **environ: str
+    ) -> tuple[int, str, str]:
+        """Exit code, output and errors. Coverage counts, and takes memory, unless `measured` is False."""
+        started = self.start(*arguments, code=code, measured=measured, **environ)
         out, err = started.communicate(timeout=50)
         return started.returncode, out, err
 

@@ -281,7 +281,7 @@ def test_help_loads_neither_the_library_nor_rich(command):
         "heavy = {'aiohttp', 'rich', 'sqlite3', 'kognitos_async.rest_v2', 'kognitos_async.platform_v1'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    _, out, err = command.run(code=code)
+    _, out, err = command.run(code=code, measured=False)
     assert out.splitlines()[-1] == "[]", err
 
 
@@ -297,7 +297,7 @@ def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(comma
         "print(run(sys.argv[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
     call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
-    _, out, err = command.run(*call, "--dry-run", "-q", "--json", code=code, **server.environ)
+    _, out, err = command.run(*call, "--dry-run", "-q", "--json", code=code, measured=False, **server.environ)
     shown, last = out.splitlines()
     assert json.loads(shown)["requests"] == 250_000
     exit_code, megabytes = map(int, last.split())

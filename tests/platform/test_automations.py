@@ -9,6 +9,7 @@ import pytest
 
 from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage
 from kognitos_async.platform_v1.automations import Automations
+from kognitos_async.platform_v1.files import Files
 from kognitos_async.platform_v1.look_up import LookUps
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.names import Scope
@@ -106,7 +107,7 @@ READING = {"CountConnectionUsage", "TraceConnectionUsage"}
 def automations(recorder, scope=SCOPE):
     own = OwnStarts()
     reader = RunReader(recorder, scope, RecentStarts(), own)
-    return Automations(recorder, scope, reader, LookUps(recorder, scope, reader, own))
+    return Automations(recorder, scope, reader, LookUps(recorder, scope, reader, own), Files(recorder, scope))
 
 
 @pytest.mark.parametrize("operation", CALLS)

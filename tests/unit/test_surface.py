@@ -85,6 +85,7 @@ SIGNATURES = {
         "*stage": Stage.PUBLISHED,
         "*inputs": NONE,
         "*file_ids": NONE,
+        "*files": (),
         "*agent_id": NONE,
         "*until": SETTLED,
         "*poll": NONE,
@@ -106,6 +107,7 @@ SIGNATURES = {
         "*poll": NONE,
         "*run_timeout": NONE,
         "*absence_delay": 5.0,
+        "*max_uploads": 8,
         "*rerun": (),
         "*recheck": False,
     },
@@ -156,11 +158,11 @@ def test_signatures_are_the_contracts(method):
 
 
 def test_a_run_request_takes_the_arguments_of_a_start():
-    """The same names with the same defaults."""
+    """The same names with the same defaults, and files, which are uploaded before it."""
     fields = {field.name: field.default for field in msgspec.structs.fields(RunRequest)}
     start = inspect.signature(Runs.start).parameters
     sending = ("self", "before_send", "wait_for_room")
-    assert list(fields) == [name for name in start if name not in sending]
+    assert list(fields) == [*(name for name in start if name not in sending), "files"]
     for name in ("stage", "inputs", "file_ids", "agent_id"):
         assert fields[name] == start[name].default
 
@@ -213,7 +215,7 @@ LAYERS = [
     "transport",
     "sender uncertain_start",
     "uploads.reading",
-    "uploads.sources uploads.file_store uploads.multipart",
+    "uploads.sources uploads.placeholders uploads.file_store uploads.multipart",
     "waiting.reader waiting.list_order waiting.poll_plan waiting.policy",
     "shared_reading",
     "waiting.watch waiting.recent_starts",
@@ -230,7 +232,7 @@ LAYERS = [
     "mirror.sync",
     "integrations",
     "bulk.admission bulk.slots bulk.ledger bulk.file_lock",
-    "bulk.types bulk.journal_errors",
+    "bulk.types bulk.files bulk.journal_errors",
     "bulk.journal_schema",
     "bulk.journal_file",
     "bulk.group_commit",
@@ -260,7 +262,7 @@ LAYERS = [
     "platform_v1.automation_schedules platform_v1.automation_connections",
     "platform_v1.connection_triggers",
     "platform_v1.mirror platform_v1.run_reader platform_v1.event_stream platform_v1.connections",
-    "platform_v1.exception_events platform_v1.run_reports",
+    "platform_v1.file_inputs platform_v1.exception_events platform_v1.run_reports",
     "platform_v1.look_up",
     "platform_v1.runs",
     "platform_v1.organizations platform_v1.workspaces platform_v1.automations",

@@ -232,6 +232,7 @@ def test_outcomes_as_dicts():
             "inputs": {"invoice": "7"},
             "file_ids": None,
             "agent_id": None,
+            "files": None,
         },
         "run": None,
         "error": ERROR,

@@ -172,7 +172,9 @@ class RunHandlers:
         automation, stage = self._automation(ask), ask.body["stage"]
         self._check_stage(automation, stage)
         inputs: dict[str, Any] = ask.body.get("inputs") or {}
-        problems = problems_of(inputs, "inputs")
+        problems = [
+            problem for name, value in inputs.items() for problem in problems_of(value, f"inputs.{name}")
+        ]
         if problems:
             raise invalid(problems)
         if self._world.is_full():

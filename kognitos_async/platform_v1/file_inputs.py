@@ -1,0 +1,64 @@
+"""Files among the inputs of an invocation, uploaded before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async.platform_v1.value_types import FileRef
+from kognitos_async.uploads.placeholders import placeholder
+from kognitos_async.uploads.sources import FileSource
+from kognitos_async.work_stream import side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kognitos_async.platform_v1.files import Files
+    from kognitos_async.platform_v1.models.runs import InvokeRequest
+
+
+def with_placeholders(request: InvokeRequest) -> tuple[InvokeRequest, dict[str, FileSource]]:
+    """The request with references to placeholders for its files, and the files by placeholder."""
+    files: dict[str, FileSource] = {}
+
+    def refer(file: FileSource) -> FileRef:
+        text = placeholder()
+        files[text] = file
+        return FileRef(text)
+
+    return _with_files(request, refer), files
+
+
+async def with_uploads(request: InvokeRequest, files: Files) -> InvokeRequest:
+    """The request with references to its files, uploaded side by side now."""
+    _, sources = with_placeholders(request)
+    if not sources:
+        return request
+    refs: dict[str, FileRef] = {}
+
+    async def upload(text: str, file: FileSource) -> None:
+        stored = await files.upload(file, organization_id=request.organization_id)
+        refs[text] = FileRef(stored.name)
+
+    await side_by_side(upload(text, file) for text, file in sources.items())
+    texts = iter(sources)
+    return _with_files(request, lambda _: refs[next(texts)])
+
+
+def _with_files(request: InvokeRequest, refer: Callable[[FileSource], FileRef]) -> InvokeRequest:
+    if not isinstance(request.inputs, Mapping):
+        return request
+    inputs = {name: _replaced(value, refer) for name, value in request.inputs.items()}
+    return msgspec.structs.replace(request, inputs=inputs)
+
+
+def _replaced(value: object, refer: Callable[[FileSource], FileRef]) -> Any:
+    if isinstance(value, FileSource):
+        return refer(value)
+    if type(value) is list:
+        return [_replaced(item, refer) for item in value]
+    if type(value) is dict:
+        return {name: _replaced(member, refer) for name, member in value.items()}
+    return value
