@@ -69,8 +69,7 @@ class PlatformClient(BaseClient):
     way at once, and `requests_per_second` of them begin if it is set. A `session` stays open; its
     connections, proxies and TLS settings apply, nothing else.
 
-    Raises `ConfigurationError` for a setting that is missing or cannot be right. One client belongs to one
-    event loop; make one and share it.
+    Raises `ConfigurationError` for a wrong or missing setting. Make one client an event loop and share it.
     """
 
     organizations: Organizations = attribute(Organizations)
@@ -274,9 +273,9 @@ class PlatformClient(BaseClient):
         With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
         on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
         whose outcome is not known is looked up no sooner than `absence_delay` seconds later. Nothing marks an
-        invocation: it is taken for the one only when its time, inputs and who started it all allow it, and
-        never sent twice; else its outcome is a `StartUncertainError`, until `Journal.resolve` decides. A run
-        that awaited guidance is read again. Names tell requests apart and must be unique; requests without
+        invocation: a run is taken for it only when its time, inputs and who started it all allow that; else
+        the outcome is a `StartUncertainError`, until `Journal.resolve` decides. A run that awaited guidance
+        is read again. Names tell requests apart and must be unique; requests without
         one must differ. They may come in another order, be more or fewer, and one that never started may
         have changed. The second of two of a name, and a changed one that has a run, are outcomes with a
         `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
