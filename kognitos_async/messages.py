@@ -39,6 +39,7 @@ _CAPACITY = re.compile(
     r"too many (active |running )?runs",
     re.IGNORECASE | re.DOTALL,
 )
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 _FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
 
 
@@ -48,7 +49,8 @@ class Request(msgspec.Struct, frozen=True):
     `target` is the percent-encoded path below the base URL, with its query. A `repeatable` request may be
     sent again after a lost answer. One that `starts_run` goes first when the rate is short, and its refusal
     may mean that the organization is at capacity: with `waits_for_capacity` it is then retried like after a
-    429, else `CapacityError` is raised at once. The answer to a `confidential` request is never shown.
+    429, else `CapacityError` is raised at once. The answer to a `confidential` request is never shown. Where
+    `identity` is given, an id or a full resource name, the answer must be about that resource.
     """
 
     method: str
@@ -58,6 +60,7 @@ class Request(msgspec.Struct, frozen=True):
     starts_run: bool = False
     confidential: bool = False
     waits_for_capacity: bool = True
+    identity: str | None = None
 
     @property
     def path(self) -> str:
@@ -175,7 +178,16 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
     An empty body reads as null where the decoder does not know better.
     """
     try:
-        return decoder.decode(_body_of(response, decoder))
+        model = decoder.decode(_body_of(response, decoder))
+        if request.identity is None or not _is_of_another(model, request.identity):
+            return model
+        # On a connection with an answer that nobody asked for, the next answers are those of others.
+        raise DecodeError(
+            f"{request}: {response.status} with the answer to another request, by its id",
+            path="$.id",
+            body=b"" if request.confidential else redactor.clean(response.body),
+            malformed=True,
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         # An answer that was cut off may show a wrong type before it shows its end.
         malformed = not isinstance(problem, msgspec.ValidationError) or not _is_json(response.body)
@@ -192,6 +204,17 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
         body=b"" if request.confidential else redactor.clean(response.body),
         malformed=malformed,
     )
+
+
+def _is_of_another(model: object, identity: str) -> bool:
+    """Whether a model carries the id of another resource; one that can be no id says nothing."""
+    if identity.startswith("organizations/"):
+        name = getattr(model, "name", None)
+        if not isinstance(name, str) or not name.startswith("organizations/"):
+            return False
+        return name.rpartition("/")[2] != identity.rpartition("/")[2]
+    found = getattr(model, "id", identity)
+    return found != identity and isinstance(found, str) and _ID.fullmatch(found) is not None
 
 
 def _body_of(response: Response, decoder: object) -> bytes:

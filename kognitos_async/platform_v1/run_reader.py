@@ -49,7 +49,8 @@ class RunReader:
 
     async def read(self, run_id: str) -> PlatformRun:
         """The run of a full name."""
-        run = await self._sender.send(Request("GET", parse_name("run", run_id, RUN).path), _RUN)
+        name = parse_name("run", run_id, RUN)
+        run = await self._sender.send(Request("GET", name.path, identity=str(name)), _RUN)
         self._learn(run)
         return run
 

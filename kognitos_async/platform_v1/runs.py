@@ -85,9 +85,8 @@ class Runs(RunReports):
         organization_id: str | None = None,
     ) -> PlatformRun:
         """The run with its outputs. A bare id needs `automation`. Raises `NotFoundError`. (GetRun)"""
-        return await self._sender.send(
-            Request("GET", self._scope.run(run, automation, workspace_id, organization_id).path), _RUN
-        )
+        name = self._scope.run(run, automation, workspace_id, organization_id)
+        return await self._sender.send(Request("GET", name.path, identity=str(name)), _RUN)
 
     async def pause(
         self,

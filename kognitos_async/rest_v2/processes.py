@@ -38,4 +38,6 @@ class Processes:
         """The process. Raises `NotFoundError` if the agent has none of that id. (get_process)"""
         path = f"/processes/{segment(checks.identifier('process_id', process_id))}"
         query = {"agent_id": self._scope.agent(agent_id)}
-        return await self._sender.send(Request("GET", with_query(path, query)), _PROCESS)
+        return await self._sender.send(
+            Request("GET", with_query(path, query), identity=str(process_id)), _PROCESS
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from kognitos_async import (
     RunStatus,
     ServerError,
     Stage,
+    StartUncertainError,
 )
 from kognitos_async.testing import faults
 
@@ -339,3 +341,20 @@ async def test_a_long_refusal_is_kept_short(server, connect):
     assert len(caught.value.body) <= 65536
     assert len(str(caught.value)) < 2000
     assert "\n" not in str(caught.value)
+
+
+async def test_an_answer_about_another_resource_is_no_answer(server, connect):
+    """What an answer that nobody asked for leads to, on a connection of the user's session for instance."""
+    client = await connect(server, retry=ONCE)
+    [mine, other] = [server.add_run(name=name) for name in ("mine", "other")]
+    theirs = (await client.runs.get(other.id)).to_dict()
+    server.misbehave("get_run", faults.answer(200, json.dumps(theirs).encode()))
+    with pytest.raises(DecodeError, match="the answer to another request") as caught:
+        await client.runs.get(mine.id)
+    assert caught.value.path == "$.id"
+    server.misbehave("get_run", faults.answer(200, json.dumps(theirs).encode()))
+    assert (await client.wait_for_run(mine.id, timeout=5)).id == mine.id
+    started = {**theirs, "process_id": "another"}
+    server.misbehave("create_run", faults.answer(201, json.dumps(started).encode()))
+    with pytest.raises(StartUncertainError):
+        await client.runs.start(server.process.id, name="x")

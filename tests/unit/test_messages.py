@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -398,3 +399,32 @@ def test_neither_repr_shows_bodies_queries_or_headers():
         assert "hidden" not in shown
         assert "/files" in shown
     assert "6 bytes" in repr(response)
+
+
+@pytest.mark.parametrize(
+    ("identity", "body", "another"),
+    [
+        ("run-1", {"id": "run-1"}, False),
+        ("run-1", {"id": "run-2"}, True),
+        ("run-1", {"id": "../files?x"}, False),
+        ("organizations/o/runs/r1", {"name": "organizations/p/runs/r1"}, False),
+        ("organizations/o/runs/r1", {"name": "organizations/o/runs/r2"}, True),
+        ("organizations/o/runs/r1", {"name": "short"}, False),
+    ],
+)
+def test_an_answer_must_be_about_the_resource_asked_for(identity, body, another):
+    """One whose id is another's is not the answer; what can be no id says nothing."""
+
+    class Resource(msgspec.Struct):
+        id: str = ""
+        name: str = ""
+
+    request = Request("GET", "/x", identity=identity)
+    response = Response(200, {}, msgspec.json.encode(body))
+    decoding = functools.partial(decode, decoder_for(Resource), request, response, Redactor("key"))
+    if not another:
+        assert isinstance(decoding(), Resource)
+        return
+    with pytest.raises(DecodeError, match="answer to another request") as caught:
+        decoding()
+    assert (caught.value.path, caught.value.malformed) == ("$.id", True)
