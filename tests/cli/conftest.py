@@ -27,10 +27,15 @@ class Command:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return {**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}
 
-    def start(self, *arguments: str, code: str = START, **environ: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, code: str = START, measured: bool = True, **environ: str
+    ) -> subprocess.Popen[str]:
+        env = {**self.environ, **environ}
+        if not measured:
+            env = {name: value for name, value in env.items() if not name.startswith("COVERAGE_")}
         started = subprocess.Popen(
             [*COMMAND, code, *arguments],
-            env={**self.environ, **environ},
+            env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
