@@ -1,4 +1,4 @@
-"""Every command and snippet of the README does what it says."""
+"""Every command and snippet of the README and of the pages it leads to does what it says."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ from tests.platform.conftest import answers  # noqa: F401 - a fixture
 from tests.platform.world import Platform
 
 README = (ROOT / "README.md").read_text()
+PAGES = README + "".join(
+    (ROOT / folder / "README.md").read_text() for folder in ("examples", "kognitos_async", "benchmarks")
+)
+"""README, and the pages that it leads to whose snippets are run here."""
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -51,7 +55,7 @@ class Snippet(NamedTuple):
 def snippets() -> dict[str, Snippet]:
     """The Python blocks by the last function each defines, or by the module it imports first."""
     found = {}
-    for source in re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+    for source in re.findall(r"^```python\n(.*?)^```$", PAGES, re.MULTILINE | re.DOTALL):
         body = ast.parse(source).body
         functions = [part.name for part in body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
         imported = [part.names[0].name for part in body if isinstance(part, ast.Import)]
@@ -69,7 +73,8 @@ def test_there_are_exactly_two_set_up_commands_of_one_line():
     for command in COMMANDS:
         assert command.count("\n") == 1
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install --quiet ")
-    assert re.findall(r"^```(?!python$|sh$|text$|$).*", README, re.MULTILINE) == []
+    assert re.findall(r"^```(?!python$|sh$|text$|$).*", PAGES, re.MULTILINE) == []
+    assert len(README.splitlines()) < 200
 
 
 def test_continuous_integration_runs_the_commands_as_they_stand():
@@ -91,7 +96,7 @@ def test_every_snippet_has_a_test():
 
 def test_settings_named_are_those_the_code_reads():
     sources = "".join(path.read_text() for path in (ROOT / "kognitos_async").rglob("*.py"))
-    table = set(re.findall(r"^\| `(KOGNITOS_\w+)`", README, re.MULTILINE))
+    table = set(re.findall(r"^\| `(KOGNITOS_\w+)`", PAGES, re.MULTILINE))
     assert table == {
         "KOGNITOS_API_KEY",
         "KOGNITOS_AGENT_ID",
@@ -102,6 +107,13 @@ def test_settings_named_are_those_the_code_reads():
         "KOGNITOS_BASE_URL",
     }
     assert all(f'"{name}"' in sources for name in table)
+
+
+def test_every_link_leads_somewhere():
+    """Within the repository, from each page."""
+    for page in (ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("kognitos_async/*/README.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)
 
 
 async def test_snippet_main(kognitos_server, tmp_path):
@@ -259,7 +271,7 @@ async def test_a_file_that_is_too_large_is_told_in_the_words_of_the_store(tmp_pa
 
 
 def test_the_errors_named_exist():
-    rows = re.search(r"^\| error \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    rows = re.search(r"^\| error \|.*?\n\n", PAGES, re.MULTILINE | re.DOTALL)
     assert rows
     named = set(re.findall(r"`(\w+Error)`", rows[0]))
     assert len(named) >= 15
@@ -268,7 +280,7 @@ def test_the_errors_named_exist():
 
 def test_the_policies_and_their_formulas_are_those_of_the_code():
     for policy in (RetryPolicy, PollPolicy):
-        shown = re.search(rf"{policy.__name__}\(([^)]*)\)\)`\n", README)
+        shown = re.search(rf"{policy.__name__}\(([^)]*)\)\)`\n", PAGES)
         assert shown
         arguments = dict(part.split("=") for part in shown[1].split(", "))
         defaults = {name: getattr(policy(), name) for name in policy.__struct_fields__}
@@ -276,7 +288,7 @@ def test_the_policies_and_their_formulas_are_those_of_the_code():
         assert {name: float(value) for name, value in arguments.items()} == defaults
         formulas = [
             text.strip()
-            for text in re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+            for text in re.findall(r"^```text\n(.*?)^```$", PAGES, re.MULTILINE | re.DOTALL)
             if text.strip() in (policy.__doc__ or "")
         ]
         assert len(formulas) == 1
@@ -344,7 +356,7 @@ async def test_snippet_a_run_that_needs_a_person(kognitos_server, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is how it ends")
 async def test_the_emulator_runs_alone(kognitos_server):
-    (line,) = re.findall(r"^\.venv/bin/kognitos (serve .*)$", README, re.MULTILINE)
+    (line,) = re.findall(r"^\.venv/bin/kognitos (serve .*)$", PAGES, re.MULTILINE)
     arguments = re.sub(r"--port \d+", "--port 0", line)
     service = await asyncio.create_subprocess_exec(
         sys.executable,
