@@ -200,6 +200,11 @@ def test_names_that_a_service_may_keep_as_one_have_one_key(name):
     assert name_key(name.casefold()) == name_key(f"\u200b {name}\t") == key
 
 
+def test_letters_that_only_normalisation_shows_are_folded_too():
+    """One sign that stands for two capitals is those two letters, small."""
+    assert name_key("\u3385 1") == name_key("KB 1") == name_key("kb 1")
+
+
 def test_names_that_differ_have_different_keys():
     """Or no start could ever be shown to be absent."""
     names = ["invoice 1", "invoice 11", "invoice-1", "invoice1", "rechnung 1", "請求書 1"]
