@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
@@ -318,3 +319,14 @@ def test_an_output_is_checked_and_narrowed():
         one.output("vendor", int)
     with pytest.raises(KeyError, match=r"no output 'due'.*'total', 'vendor'"):
         one.output("due", str)
+
+
+def test_times_without_an_offset_are_utc_wherever_the_program_runs(monkeypatch):
+    """Not local times of this machine."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert decoded(created_at="2021-01-01T12:00:00").created_at == datetime(2021, 1, 1, 12, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
