@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +45,12 @@ _UPSERT = (
     f"{', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}, "
     "needed_person = (needed_person OR excluded.needed_person)"
 )
+# As numbers: DuckDB needs another package to give out times with a zone.
+_SELECT = (
+    "SELECT * REPLACE (epoch_us(created_at) AS created_at, epoch_us(settled_at) AS settled_at) "  # noqa: S608 - constants
+    f"FROM (SELECT {_COLUMNS} FROM runs) ORDER BY created_at, key"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS_AT_ONCE = 1000
 
 _encode = msgspec.json.Encoder().encode
@@ -174,7 +181,7 @@ class DuckDBStore:
         """All runs, the oldest first, read as they are asked for."""
         cursor = self._db.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
-        result = cursor.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY created_at, key")  # noqa: S608 - constants
+        result = cursor.execute(_SELECT)
         while rows := result.fetchmany(_ROWS_AT_ONCE):
             for row in rows:
                 yield _run_of(dict(zip(_COLUMNS.split(", "), row, strict=True)))
@@ -199,6 +206,8 @@ def _values(scope: str, run: MirroredRun, number: int) -> dict[str, Any]:
 
 def _run_of(row: dict[str, Any]) -> MirroredRun:
     kept = {name: row[name] for name in MirroredRun.__struct_fields__}
+    for name in ("created_at", "settled_at"):
+        kept[name] = None if kept[name] is None else _EPOCH + timedelta(microseconds=kept[name])
     kept["outputs"] = _OUTPUTS.decode(row["outputs"])
     kept["content"] = row["content"].encode()
     return MirroredRun(**kept)
