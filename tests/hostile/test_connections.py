@@ -164,6 +164,7 @@ async def test_a_start_after_a_standstill_does_not_go_to_a_dead_connection(api, 
 
 async def test_an_answer_that_nobody_asked_for_is_not_the_next_one():
     """Some proxies say 408 on an idle connection before they close it; a confused one answers twice."""
+    spoken = asyncio.Event()
 
     async def program(reader, writer):
         while (found := await read_request(reader)) is not None:
@@ -172,11 +173,15 @@ async def test_an_answer_that_nobody_asked_for_is_not_the_next_one():
             await writer.drain()
             await asyncio.sleep(0.01)
             writer.write(answer({**RUN, "id": "nobody"}))
+            await writer.drain()
+            spoken.set()
 
     async with serving(program) as base, KognitosClient("k", base_url=base, retry=ONCE) as client:
         for number in range(5):
             assert (await client.runs.get(f"r{number}")).id == f"r{number}"
-            await asyncio.sleep(0.03)
+            await spoken.wait()
+            spoken.clear()
+            await asyncio.sleep(0.02)  # what was written arrives
 
 
 async def test_a_session_of_the_users_decides_nothing_about_answers(serve, connect, tmp_path, monkeypatch):
