@@ -50,7 +50,7 @@ class Request(msgspec.Struct, frozen=True):
     sent again after a lost answer. One that `starts_run` goes first when the rate is short, and its refusal
     may mean that the organization is at capacity: with `waits_for_capacity` it is then retried like after a
     429, else `CapacityError` is raised at once. The answer to a `confidential` request is never shown. Where
-    `identity` is given, an id or a full resource name, the answer must be about that resource.
+    `identity` is given, a member and its value, the answer must be about that resource.
     """
 
     method: str
@@ -60,7 +60,7 @@ class Request(msgspec.Struct, frozen=True):
     starts_run: bool = False
     confidential: bool = False
     waits_for_capacity: bool = True
-    identity: str | None = None
+    identity: tuple[str, str] | None = None
 
     @property
     def path(self) -> str:
@@ -179,12 +179,12 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
     """
     try:
         model = decoder.decode(_body_of(response, decoder))
-        if request.identity is None or not _is_of_another(model, request.identity):
+        if request.identity is None or not _is_of_another(model, *request.identity):
             return model
         # On a connection with an answer that nobody asked for, the next answers are those of others.
         raise DecodeError(
             f"{request}: {response.status} with the answer to another request, by its id",
-            path="$.id",
+            path=f"$.{request.identity[0]}",
             body=b"" if request.confidential else redactor.clean(response.body),
             malformed=True,
         )
@@ -206,15 +206,14 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
     )
 
 
-def _is_of_another(model: object, identity: str) -> bool:
-    """Whether a model carries the id of another resource; one that can be no id says nothing."""
-    if identity.startswith("organizations/"):
-        name = getattr(model, "name", None)
-        if not isinstance(name, str) or not name.startswith("organizations/"):
-            return False
-        return name.rpartition("/")[2] != identity.rpartition("/")[2]
-    found = getattr(model, "id", identity)
-    return found != identity and isinstance(found, str) and _ID.fullmatch(found) is not None
+def _is_of_another(model: object, member: str, value: str) -> bool:
+    """Whether a model is about another resource than the one asked for; what can be no id says nothing."""
+    found = getattr(model, member, value)
+    if found == value or not isinstance(found, str):
+        return False
+    if value.startswith("organizations/"):
+        return found.startswith("organizations/") and found.rpartition("/")[2] != value.rpartition("/")[2]
+    return _ID.fullmatch(found) is not None
 
 
 def _body_of(response: Response, decoder: object) -> bytes:

@@ -50,7 +50,7 @@ class RunReader:
     async def read(self, run_id: str) -> PlatformRun:
         """The run of a full name."""
         name = parse_name("run", run_id, RUN)
-        run = await self._sender.send(Request("GET", name.path, identity=str(name)), _RUN)
+        run = await self._sender.send(Request("GET", name.path, identity=("name", str(name))), _RUN)
         self._learn(run)
         return run
 

@@ -86,7 +86,7 @@ class Runs(RunReports):
     ) -> PlatformRun:
         """The run with its outputs. A bare id needs `automation`. Raises `NotFoundError`. (GetRun)"""
         name = self._scope.run(run, automation, workspace_id, organization_id)
-        return await self._sender.send(Request("GET", name.path, identity=str(name)), _RUN)
+        return await self._sender.send(Request("GET", name.path, identity=("name", str(name))), _RUN)
 
     async def pause(
         self,

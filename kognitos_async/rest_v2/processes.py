@@ -39,5 +39,5 @@ class Processes:
         path = f"/processes/{segment(checks.identifier('process_id', process_id))}"
         query = {"agent_id": self._scope.agent(agent_id)}
         return await self._sender.send(
-            Request("GET", with_query(path, query), identity=str(process_id)), _PROCESS
+            Request("GET", with_query(path, query), identity=("id", str(process_id))), _PROCESS
         )

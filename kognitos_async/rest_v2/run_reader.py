@@ -34,7 +34,7 @@ class RunReader:
     async def read(self, run_id: str) -> Run:
         """The run, whole."""
         path = f"/runs/{segment(checks.identifier('run_id', run_id))}"
-        return await self._sender.send(Request("GET", path, identity=str(run_id)), _RUN)
+        return await self._sender.send(Request("GET", path, identity=("id", str(run_id))), _RUN)
 
     def started_ago(self, run: Run | RunHandle | str) -> float:
         """Seconds since the run was started, infinity if it was long ago or nothing tells."""

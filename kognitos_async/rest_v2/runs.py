@@ -81,7 +81,7 @@ class Runs:
     async def get(self, run_id: str) -> Run:
         """The run with its outputs. Raises `NotFoundError` if there is none of that id. (get_run)"""
         path = f"/runs/{segment(checks.identifier('run_id', run_id))}"
-        return await self._sender.send(Request("GET", path, identity=str(run_id)), _RUN)
+        return await self._sender.send(Request("GET", path, identity=("id", str(run_id))), _RUN)
 
     async def start(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kognitos_async.errors import DecodeError, StartUncertainError
+from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run
@@ -64,24 +64,18 @@ class Starts:
     ) -> Run:
         """The run just started; `body` is what `request` says. Raises what `runs.start` raises."""
         sent = Request(
-            "POST", "/runs", body, repeatable=False, starts_run=True, waits_for_capacity=wait_for_room
+            "POST",
+            "/runs",
+            body,
+            repeatable=False,
+            starts_run=True,
+            waits_for_capacity=wait_for_room,
+            identity=("process_id", request.process_id),
         )
-
-        async def send(about_to_send: BeforeSend) -> Run:
-            run = await self._sender.send(sent, RUN, before_send=about_to_send, attempts=attempts)
-            if run.process_id != request.process_id:
-                raise DecodeError(
-                    f"POST /runs: 201 with the answer to another request than the start of {request.name!r}",
-                    path="$.process_id",
-                    body=b"",
-                    malformed=True,
-                )
-            return run
-
         with self._look_ups.under_way(request):
             answer = await started(
                 self._sender.clock,
-                send,
+                lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
                 what=repr(request.name),
                 asked=request,
                 before_send=before_send,

@@ -419,7 +419,8 @@ def test_an_answer_must_be_about_the_resource_asked_for(identity, body, another)
         id: str = ""
         name: str = ""
 
-    request = Request("GET", "/x", identity=identity)
+    member = "name" if "/" in identity else "id"
+    request = Request("GET", "/x", identity=(member, identity))
     response = Response(200, {}, msgspec.json.encode(body))
     decoding = functools.partial(decode, decoder_for(Resource), request, response, Redactor("key"))
     if not another:
@@ -427,4 +428,4 @@ def test_an_answer_must_be_about_the_resource_asked_for(identity, body, another)
         return
     with pytest.raises(DecodeError, match="answer to another request") as caught:
         decoding()
-    assert (caught.value.path, caught.value.malformed) == ("$.id", True)
+    assert (caught.value.path, caught.value.malformed) == (f"$.{member}", True)
