@@ -271,6 +271,7 @@ LAYERS = [
     "platform_v1.client",
     "bulk.journal",
     "shared_clients",
+    "integrations.airflow",
     "__init__",
     "testing",
     "cli",

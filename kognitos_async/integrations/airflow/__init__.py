@@ -1,0 +1,27 @@
+"""Airflow: deferrable operators that start a run once, whatever happens to worker, scheduler and triggerer.
+
+    from kognitos_async.integrations.airflow import KognitosRunOperator
+
+    KognitosRunOperator(task_id="invoice", process_id="…", inputs={"the number": 7}, pool="kognitos")
+
+Needs Airflow 3.3 or newer (`pip install 'kognitos-async[airflow]'`), whose task state store holds what was
+sent. `kognitos_async/integrations/airflow.md` says what is stored when, and what happens at each crash.
+"""
+
+from kognitos_async.integrations.airflow.hooks import KognitosHook, KognitosPlatformHook
+from kognitos_async.integrations.airflow.operators import (
+    KognitosInvokeOperator,
+    KognitosRunLink,
+    KognitosRunOperator,
+)
+from kognitos_async.integrations.airflow.triggers import KognitosInvokeTrigger, KognitosRunTrigger
+
+__all__ = [
+    "KognitosHook",
+    "KognitosInvokeOperator",
+    "KognitosInvokeTrigger",
+    "KognitosPlatformHook",
+    "KognitosRunLink",
+    "KognitosRunOperator",
+    "KognitosRunTrigger",
+]
