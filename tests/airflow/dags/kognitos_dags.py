@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 from airflow.sdk import DAG
@@ -18,9 +19,10 @@ with DAG("one_run") as one_run:
 with DAG("run_again") as run_again:
     KognitosRunOperator(task_id="run", process_id=PROCESS, rerun=["Failed"], **QUICK)
 
-with DAG("many_runs") as many_runs:
-    KognitosRunOperator.partial(task_id="run", process_id=PROCESS, pool="kognitos", **QUICK).expand(
-        inputs=[{"the number": number} for number in range(12)]
+with DAG("many_runs", max_active_tasks=64) as many_runs:
+    many = {**QUICK, "retries": 5, "pool": "kognitos"}
+    KognitosRunOperator.partial(task_id="run", process_id=PROCESS, **many).expand(
+        inputs=[{"the number": number} for number in range(int(os.environ.get("KOGNITOS_TEST_RUNS", "12")))]
     )
 
 with DAG("one_invocation") as one_invocation:
