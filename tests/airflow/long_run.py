@@ -4,10 +4,10 @@
 
 Starts an API server, a DAG processor, a scheduler with LocalExecutor and a triggerer on SQLite in a
 temporary folder, and triggers one DAG of `--runs` mapped tasks in a pool of `--capacity` slots that counts
-deferred tasks. 5 % of the answers to starts are lost. When a third of the runs has been started, the scheduler
-and with it all workers end by SIGKILL, and at two thirds the triggerer; both are started again 2 s later.
-Takes some minutes. Prints what the emulator has seen; exit status 1 if a run was started twice or is missing, or a task
-has failed.
+deferred tasks. 5 % of the answers to starts are lost. When a third of the runs has been started, the
+scheduler and with it all workers end by SIGKILL, and at two thirds the triggerer; both are started again 2
+s later. Takes some minutes. Prints what the emulator has seen; exit status 1 if a run was started twice or
+is missing, or a task has failed.
 """
 
 from __future__ import annotations

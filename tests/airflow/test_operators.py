@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +37,8 @@ os.environ.update(  # read when Airflow is first imported
 )
 sys.path.insert(0, str(DAGS))
 
+import airflow  # noqa: E402
+import jsonschema  # noqa: E402
 import kognitos_dags  # noqa: E402
 import msgspec  # noqa: E402
 from airflow.models.taskinstance import TaskInstance  # noqa: E402
@@ -45,7 +48,13 @@ from airflow.utils.session import create_session  # noqa: E402
 from sqlalchemy import select  # noqa: E402
 
 from kognitos_async import OutcomeUnknownError, Runs  # noqa: E402
-from kognitos_async.integrations.airflow import KognitosInvokeTrigger, KognitosRunTrigger  # noqa: E402
+from kognitos_async.integrations.airflow import (  # noqa: E402  # noqa: E402
+    KognitosHook,
+    KognitosInvokeTrigger,
+    KognitosPlatformHook,
+    KognitosRunTrigger,
+)
+from kognitos_async.integrations.airflow_provider import get_provider_info  # noqa: E402
 from kognitos_async.testing import KognitosServer, Schedule, faults  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(120)]
@@ -296,3 +305,22 @@ def test_a_trigger_that_cannot_go_on_says_why(server):
     payload = asyncio.run(fired()).payload
     assert payload["hopeless"] is True
     assert payload["problem"].startswith("NotFoundError: ")
+
+
+def test_airflow_takes_the_description_of_the_provider():
+    info = get_provider_info()
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+    jsonschema.validate(info, schema)
+    for connection in info["connection-types"]:
+        module, _, name = connection["hook-class-name"].rpartition(".")
+        hook = getattr(import_module(module), name)
+        assert hook.conn_type == connection["connection-type"]
+
+
+@pytest.mark.parametrize("key", [None, "a-wrong-key-7261"])
+def test_a_connection_is_tested_with_a_request(server, monkeypatch, key):
+    connect(monkeypatch, server, key=key)
+    good, said = KognitosHook().test_connection()
+    assert good is (key is None)
+    assert "a-wrong-key-7261" not in said
+    assert KognitosPlatformHook().test_connection()[0] is True
