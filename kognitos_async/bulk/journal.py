@@ -270,9 +270,9 @@ class Journal:
                 return
             run_id = _id_of(run, entry, database.execute("SELECT api FROM job").fetchone()[0])
             other = database.execute(
-                "SELECT name FROM runs WHERE run_id = ?1 AND name != ?2 UNION ALL SELECT runs.name FROM "
-                "earlier_runs JOIN runs USING (position) WHERE earlier_runs.run_id = ?1",
-                (run_id, name),
+                "SELECT name FROM runs WHERE run_id = :run AND name != :name UNION ALL SELECT runs.name FROM "
+                "earlier_runs JOIN runs USING (position) WHERE earlier_runs.run_id = :run",
+                {"run": run_id, "name": name},
             ).fetchone()
             if other is not None:
                 raise JournalError(f"run {run_id} is that of request {other[0]!r} in journal {self.path}")
