@@ -50,6 +50,7 @@ class KognitosError(Exception):
     """
 
     continuation_token: str | None = None
+    """The token that fetches what a listing had not yielded when the error ended it; else None."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -76,6 +77,7 @@ class TransportError(KognitosError):
     def __init__(self, message: str, *, attempts: int = 1) -> None:
         super().__init__(message)
         self.attempts = attempts
+        """The number of attempts made."""
 
 
 class NotSentError(TransportError):
@@ -94,7 +96,9 @@ class OutcomeUnknownError(TransportError):
     ) -> None:
         super().__init__(message, attempts=attempts)
         self.timed_out = timed_out
+        """Whether the attempt ran out of time; False for a broken connection."""
         self.too_large = too_large
+        """Whether the answer was larger than the 64 MiB that are read."""
 
 
 class APIStatusError(KognitosError):
@@ -120,14 +124,23 @@ class APIStatusError(KognitosError):
     ) -> None:
         super().__init__(text)
         self.status = status
+        """The HTTP status."""
         self.message = message
+        """The API's own message, empty where the body has none."""
         self.details: tuple[tuple[str, Any], ...] = tuple(details)
+        """The API's own details as pairs of kind and content, empty where the body has none."""
         self.body = body
+        """The start of the body, secrets removed."""
         self.request_id = request_id
+        """The id of the request for the vendor's support; None where no header holds one."""
         self.method = method
+        """The HTTP method of the request."""
         self.path = path
+        """The path of the request, below the version."""
         self.attempts = attempts
+        """The number of attempts made."""
         self.retry_after = retry_after
+        """The seconds after which to try again; None where the API does not say."""
 
 
 class BadRequestError(APIStatusError):
@@ -182,9 +195,13 @@ class DecodeError(KognitosError):
     ) -> None:
         super().__init__(text)
         self.path = path
+        """The field at fault, such as `$.items[0].id`; `$` when the body is not JSON."""
         self.body = body
+        """The start of the body, secrets removed."""
         self.malformed = malformed
+        """Whether the body is not JSON at all."""
         self.undecoded = undecoded
+        """The JSON of those items of a page that could not be decoded."""
 
 
 class PaginationError(KognitosError):
@@ -206,8 +223,11 @@ class StartUncertainError(KognitosError):
     ) -> None:
         super().__init__(text)
         self.request = request
+        """The `RunRequest` or `InvokeRequest` whose outcome is not known."""
         self.since = since
+        """The UTC time just before the start was sent."""
         self.window = window
+        """What was known of the server's clock then; for the library's own look-ups."""
 
 
 class UploadError(KognitosError):
@@ -219,8 +239,11 @@ class UploadError(KognitosError):
     def __init__(self, text: str, *, status: int | None = None, body: bytes = b"", code: str = "") -> None:
         super().__init__(text)
         self.status = status
+        """The HTTP status of the file store; None when no answer came."""
         self.body = body
+        """The start of the file store's answer, secrets removed."""
         self.code = code
+        """The file store's own code, such as `EntityTooLarge`; empty where it gave none."""
 
 
 class JournalError(KognitosError):
@@ -233,6 +256,7 @@ class RunError(KognitosError):
     def __init__(self, text: str, *, run: Any) -> None:
         super().__init__(text)
         self.run = run
+        """The run as last seen: a `Run` or a `PlatformRun`."""
 
 
 class RunExceptionError(RunError):
@@ -264,3 +288,4 @@ class WaitTimeoutError(KognitosError, TimeoutError):
     def __init__(self, text: str, *, run: Any = None) -> None:
         super().__init__(text)
         self.run = run
+        """The run as last seen; None if it never was."""

@@ -26,8 +26,11 @@ class Page(WebModel, msgspec.Struct, Generic[T], frozen=True):
     """
 
     items: tuple[T, ...]
+    """The items, in the order of the API."""
     continuation_token: str | None = None
+    """The token of the next page; None on the last."""
     total_size: int | None = None
+    """The number of items of all pages; None where the API does not say."""
 
     def _repr_html_(self) -> str:
         more = "there is another page" if self.continuation_token else "the last page"

@@ -44,9 +44,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_attempts: int = 4
+    """The most attempts of one piece of work, at least 1; 1 means no retries."""
     base_delay: float = 0.5
+    """The upper bound of the first pause in seconds; it doubles with each attempt."""
     max_delay: float = 20.0
+    """The upper bound of every pause in seconds, unless Retry-After asks for more."""
     retry_after_limit: float = 120.0
+    """The longest Retry-After in seconds that is waited for; a longer one is raised."""
 
     def __post_init__(self) -> None:
         if type(self.max_attempts) is not int or self.max_attempts < 1:

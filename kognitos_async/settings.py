@@ -11,6 +11,7 @@ from kognitos_async.errors import ConfigurationError
 from kognitos_async.secret import Secret
 
 VERSION = "0.1.0"
+"""The version of this library."""
 USER_AGENT = f"kognitos-async/{VERSION}"
 _SUFFIXES = ("/v2", "/api/v1")
 

@@ -40,15 +40,25 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    """The name of the request, unique in the journal."""
     state: str
+    """planned, starting, started or settled."""
     status: str | None
+    """The status of the settled run; None before."""
     run_id: str | None
+    """The id of the run; None before it is known."""
     attempts: int
+    """The number of starts sent."""
     since: datetime | None
+    """The UTC time just before the start in doubt was sent; None where none is."""
     api: str
+    """The API of the job: `rest_v2` or `platform_v1`."""
     request_json: bytes
+    """The request as recorded."""
     run_json: bytes | None
+    """The settled run as recorded; None before."""
     earlier_json: tuple[bytes, ...]
+    """The earlier settled runs as recorded, the oldest first."""
 
     @property
     def request(self) -> RunRequest | InvokeRequest:
@@ -109,6 +119,7 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() follows links
+        """The absolute path of the journal."""
         self._file: JournalFile | None = None
         self._database: sqlite3.Connection | None = None
 

@@ -31,10 +31,15 @@ class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=T
     """
 
     request: Q
+    """The request as it was given."""
     run: R | None = None
+    """The run as last seen; None if it never started."""
     error: KognitosError | None = None
+    """Why there is no settled run; None once the run has settled, in whatever status."""
     attempts: int = 0
+    """The number of starts tried, those of earlier processes included."""
     resumed: bool = False
+    """Whether a journal already knew the request."""
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON-ready values: its run as `run.to_dict()`, its error as type and message."""

@@ -50,7 +50,9 @@ class Download:
         self.size: int | None = (
             int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else None
         )
+        """The size in bytes; None if unknown."""
         self.content_type: str | None = answer.headers.get("Content-Type")
+        """The media type as the file store names it; None if it does not."""
         self._pieces = answer.pieces(patience)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -312,6 +314,7 @@ class PresignedUrl(msgspec.Struct, frozen=True):
     """A URL that its holder may use without a token. Its query, the signature, stays out of reprs."""
 
     url: str
+    """The URL, signature included."""
 
     def __str__(self) -> str:
         return self.url

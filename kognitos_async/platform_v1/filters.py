@@ -144,6 +144,7 @@ class _Fields:
 
 
 F = _Fields()
+"""The fields of filters by name: `F.create_time >= time`, `F.state == "PUBLISHED"`."""
 
 
 def filter_text(filter: Filter | str | None) -> str | None:

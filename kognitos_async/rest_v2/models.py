@@ -30,21 +30,32 @@ class Stage(Word):
     """Which version of a process runs."""
 
     DRAFT = "Draft"
+    """The version that is being edited."""
     PUBLISHED = "Published"
+    """The version in use."""
 
 
 class RunStatus(Word):
     """Where a run stands. The last four are words of the vendor's pages, not of the schema."""
 
     CREATED = "Created"
+    """Created; not running yet."""
     RUNNING = "Running"
+    """Running."""
     EXCEPTION = "Exception"
+    """Needs a person; settled until one has dealt with it."""
     STOPPED = "Stopped"
+    """Stopped by a person; settled."""
     SUCCEEDED = "Succeeded"
+    """Done, with outputs; settled."""
     PENDING = "Pending"
+    """Not running yet."""
     FAILED = "Failed"
+    """Failed; settled."""
     CANCELLED = "Cancelled"
+    """Cancelled; settled."""
     TIMED_OUT = "TimedOut"
+    """Ran longer than Kognitos allows; settled."""
 
 
 SETTLED = frozenset(
@@ -67,6 +78,7 @@ class Health(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """The health status of the API."""
 
     status: str
+    """The status as the API writes it: `OK` when all is well."""
 
     @property
     def ok(self) -> bool:
@@ -78,23 +90,31 @@ class Process(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A process of an agent; its Draft and its Published version are separate items."""
 
     id: str
+    """The id, as `process_id` of a start."""
     name: str
+    """The name shown in Kognitos."""
     agent_id: str
+    """The agent that the process belongs to."""
     stage: Stage
+    """The version that this item is: Draft or Published."""
 
 
 class RunInput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A named value given to a run."""
 
     name: str
+    """The name of the input."""
     value: Value
+    """Text or a number."""
 
 
 class RunOutput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A named value that a run has produced."""
 
     name: str
+    """The name of the output, such as `the output total`."""
     value: Value
+    """Text or a number."""
 
 
 if TYPE_CHECKING:
@@ -117,9 +137,13 @@ class RunHandle(WebModel, msgspec.Struct, frozen=True, gc=False):
     """
 
     id: str
+    """The id of the run."""
     agent_id: str
+    """The agent that the process belongs to."""
     process_id: str
+    """The process that runs."""
     created_at: Timestamp
+    """When the run was created, timezone-aware and in UTC."""
 
 
 class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -251,11 +275,17 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
     """A presigned form: where and how to upload one file. Lives about five minutes."""
 
     id: str
+    """The id of the file to be, for `file_ids`."""
     file_name: str
+    """The name of the file as the API made it safe."""
     upload_url: str
+    """Where to send the form; its query may be a credential."""
     upload_fields: dict[str, str] = {}
+    """The fields of the form, in the order in which they are sent; credentials."""
     upload_http_headers: dict[str, str] = {}
+    """Headers to send with the form."""
     upload_http_method: str = "POST"
+    """The HTTP method to send the form with."""
 
     # The fields and the URL's query are credentials.
     def __repr__(self) -> str:
@@ -276,8 +306,11 @@ class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A file in Kognitos: `id` goes into `file_ids`, `file_name` as the API made it safe, `size` in bytes."""
 
     id: str
+    """The id of the file, for `file_ids`."""
     file_name: str
+    """The name of the file as the API made it safe."""
     size: int
+    """The size in bytes."""
 
 
 if TYPE_CHECKING:
@@ -294,9 +327,16 @@ class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """
 
     process_id: str
+    """The process to run."""
     name: str
+    """The name of the run, 1 to 100 characters; unique, so that a lost start can be found."""
     stage: StageWord = Stage.PUBLISHED
+    """The version to run: Published unless given."""
     inputs: Mapping[str, Value] | Sequence[RunInput] | None = None
+    """Values by name, or a sequence of `RunInput`; None for no inputs."""
     file_ids: Sequence[str] | None = None
+    """The ids of uploaded files; None for none."""
     agent_id: str | None = None
+    """The agent of the process; None for the client's."""
     files: RequestFiles | None = None
+    """Paths or `FileSource` to upload before the start; None for none."""

@@ -153,3 +153,4 @@ Fault = (
     | MoreHeaders
     | Rewrite
 )
+"""What `KognitosServer.misbehave` takes; made by the functions of `kognitos_async.testing.faults`."""

@@ -33,9 +33,13 @@ class FaultHandle:
             message = f"probability must be between 0 and 1, got {probability}"
             raise ValueError(message)
         self.operation = operation
+        """The operationId whose answers are spoiled; `*` for any."""
         self.fault = fault
+        """What happens to them."""
         self.times = times
+        """How many are spoiled; None for all."""
         self.worker = worker
+        """The worker whose requests are meant; None for anybody's."""
         self.hits = 0
         """How many answers it spoiled so far."""
         self._skip = skip

@@ -20,8 +20,11 @@ class SeenRequest:
     operation: str
     """The operationId, `upload_file` and the like for the file stores, `unknown` for an unknown route."""
     method: str
+    """The HTTP method."""
     path: str
+    """The path, percent-encoded."""
     query: Mapping[str, str]
+    """The parameters of the query."""
     headers: Mapping[str, str]
     """Keys and tokens left out."""
     time: float
@@ -31,9 +34,11 @@ class SeenRequest:
     body: Any = None
     """The parsed JSON body, if any."""
     status: int | None = None
+    """The status of the answer; None while there is none."""
     fault: str | None = None
     """The name of the fault that hit it."""
     finished: bool = field(default=False)
+    """Whether the answer was sent, or the connection was broken."""
 
 
 class RequestLog:

@@ -113,11 +113,11 @@ class KognitosServer(EmulatedRestV2, Listener):
         control_token: str | None = None,
     ) -> None:
         self.api_key = api_key
+        """The key of REST API v2 that is accepted."""
         clock = Clock()
         kept = Transient() if state is None else StateFile(state, clock, seed=seed)
         schedule = schedule or Schedule.fixed(0.2)
         ranking = Ranking(order, jitter=order_jitter, seed=seed)
-
         world = World(
             clock=clock,
             schedule=schedule,

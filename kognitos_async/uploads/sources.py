@@ -39,7 +39,9 @@ class FileSource(msgspec.Struct, frozen=True):
     """
 
     source: str | os.PathLike[str] | bytes
+    """A path, or the content itself."""
     file_name: str | None = None
+    """The name of the file, 1 to 256 characters; None for the last part of the path."""
 
     def __post_init__(self) -> None:
         if isinstance(self.source, bytearray | memoryview):

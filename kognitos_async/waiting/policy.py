@@ -41,10 +41,15 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     initial: float = 1.0
+    """Seconds before the first poll after a start, above 0."""
     factor: float = 1.5
+    """By how much each pause is longer than the one before, at least 1."""
     maximum: float = 15.0
+    """The longest pause in seconds."""
     jitter: float = 0.2
+    """The share of a pause by which it varies at random, from 0 to below 1."""
     unknown_status: Literal["raise", "wait"] = "raise"
+    """What three polls in a row with an unknown status do: "raise" or "wait"."""
 
     def __post_init__(self) -> None:
         for name in ("initial", "factor", "maximum", "jitter"):

@@ -11,12 +11,19 @@ class RunState(Word):
     """The state of a run. The vendor's pages also say running and waiting: EXECUTING, AWAITING_GUIDANCE."""
 
     PENDING = "pending"
+    """Not running yet."""
     EXECUTING = "executing"
+    """Running."""
     STOPPING = "stopping"
+    """About to be stopped."""
     STOPPED = "stopped"
+    """Stopped; settled until a person resumes it."""
     AWAITING_GUIDANCE = "awaiting_guidance"
+    """Waits for a person's answer; settled until there is one."""
     COMPLETED = "completed"
+    """Done, with outputs; settled."""
     FAILED = "failed"
+    """Failed; settled."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -39,14 +46,21 @@ class AutomationStage(Word):
     """A version of an automation: the latest draft or the latest published one."""
 
     UNSPECIFIED = "AUTOMATION_STAGE_UNSPECIFIED"
+    """Left out."""
     DRAFT = "AUTOMATION_STAGE_DRAFT"
+    """The latest draft."""
     PUBLISHED = "AUTOMATION_STAGE_PUBLISHED"
+    """The latest published version."""
 
 
 class InvocationSource(Word):
     """What created a run."""
 
     UNSPECIFIED = "INVOCATION_SOURCE_UNSPECIFIED"
+    """Left out."""
     MANUAL = "INVOCATION_SOURCE_MANUAL"
+    """A person or a program invoked the automation."""
     TRIGGER = "INVOCATION_SOURCE_TRIGGER"
+    """A trigger did."""
     SCHEDULE = "INVOCATION_SOURCE_SCHEDULE"
+    """A schedule did."""

@@ -37,8 +37,11 @@ class EmulatedPlatform:
         self, world: PlatformWorld, store: PlatformFiles, *, token: str, url: Callable[[], str]
     ) -> None:
         self.token = token
+        """The personal access token that is accepted."""
         self.organization_id: str = world.organization_id
+        """The id of the organization."""
         self.workspace_id: str = world.workspace_id
+        """The id of the workspace."""
         self._world = world
         self._store = store
         self._url = url

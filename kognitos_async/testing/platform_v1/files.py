@@ -48,14 +48,21 @@ class EmulatedFile:
     """One file of the organization. `content` is None when it is larger than the server keeps."""
 
     id: str
+    """The last part of the resource name."""
     name: str
     """The full resource name."""
     filename: str
+    """The name it was uploaded under."""
     size: int
+    """The size in bytes."""
     sha256: str
+    """The SHA-256 of the content in hexadecimal digits."""
     content: bytes | None = field(repr=False)
+    """The content; None when it is larger than the server keeps."""
     mime_type: str
+    """The media type of the upload."""
     created_ns: int = field(repr=False)
+    """When it was uploaded, in nanoseconds since 1970."""
 
 
 class PlatformFiles:

@@ -45,15 +45,23 @@ class EmulatedAutomation:
     """One automation. What is published can be run as a draft too."""
 
     id: str
+    """The last part of the resource name."""
     name: str
     """The full resource name."""
     display_name: str
+    """The name for people."""
     published: bool
+    """Whether there is a published version."""
     input_specs: Sequence[Mapping[str, Any]] = ()
+    """The declared inputs as the API writes them."""
     created_ns: int = field(repr=False)
+    """When it was created, in nanoseconds since 1970."""
     updated_ns: int = field(repr=False)
+    """When it was last changed, in nanoseconds since 1970."""
     number: int = field(repr=False)
+    """0 for the first automation of the server."""
     deleted: bool = False
+    """Whether it was deleted."""
 
     def version(self, stage: str = PUBLISHED) -> str:
         """The version that a run in this stage runs."""
@@ -67,14 +75,21 @@ class EmulatedEvent:
     """One event of an agent. Until `done_at` the agent still writes it, and less of it can be read."""
 
     id: str
+    """The last part of the resource name."""
     name: str
+    """The full resource name."""
     kind: str
     """The member that holds the payload, such as `agent_message`."""
     payload: dict[str, Any]
+    """The payload once all of it is written."""
     exception: str | None
+    """The exception that the event belongs to; None for an event of the run."""
     number: int = field(repr=False)
+    """0 for the first event of the server."""
     created_ns: int = field(repr=False)
+    """When it was created, in nanoseconds since 1970."""
     done_at: float = field(repr=False)
+    """The server's time from which all of it can be read."""
 
     def is_done(self, now: float) -> bool:
         """Whether the agent has written all of it."""
@@ -95,21 +110,33 @@ class EmulatedException:
     """One exception: the question a run waits for an answer to."""
 
     id: str
+    """The last part of the resource name."""
     name: str
+    """The full resource name."""
     run: str
+    """The full resource name of the run that waits."""
     automation: str
+    """The full resource name of its automation."""
     stage: str
+    """The stage of the run."""
     execution_id: str
+    """The id of the execution."""
     message: str
+    """What went wrong."""
     description: str
+    """What is asked of the person who answers."""
     group: str
     """The last part of the group's name; empty when it belongs to none."""
     state: str = "PENDING"
     """PENDING, RESOLVED or ARCHIVED."""
     resolver: str | None = None
+    """Who resolved it; None before."""
     number: int = field(repr=False)
+    """0 for the first exception of the server."""
     created_ns: int = field(repr=False)
+    """When it was raised, in nanoseconds since 1970."""
     updated_ns: int = field(repr=False)
+    """When it was last changed, in nanoseconds since 1970."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -117,13 +144,17 @@ class EmulatedPlatformRun:
     """One run; its properties are computed when read."""
 
     id: str
+    """The last part of the resource name."""
     name: str
     """The full resource name."""
     automation: str
     """The full resource name of the automation."""
     automation_id: str
+    """The id of the automation."""
     stage: str
+    """The stage that runs."""
     stage_version: str
+    """The version that runs."""
     inputs: Mapping[str, Any]
     """`user_inputs` as the API writes them."""
     user: str = USER
@@ -133,10 +164,15 @@ class EmulatedPlatformRun:
     number: int = field(repr=False)
     """0 for the first run of the server."""
     created_ns: int = field(repr=False)
+    """When it was created, in nanoseconds since 1970."""
     started: float = field(repr=False)
+    """The server's time of the start."""
     course: Course = field(repr=False)
+    """How it moves when nobody intervenes."""
     catch_up: Callable[[], None] = field(repr=False)
+    """Brings the run up to the server's time."""
     given_outputs: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The outputs it was given instead of computed ones; None where there are none."""
     steps: list[Step] = field(default_factory=list[Step], repr=False)
     """Its states up to now; read `history`, which is up to date."""
     plan: deque[Step] = field(default_factory=deque[Step], repr=False)

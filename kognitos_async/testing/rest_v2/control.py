@@ -18,6 +18,7 @@ class EmulatedRestV2:
 
     def __init__(self, world: World, store: FileStore, *, agent_id: str) -> None:
         self.agent_id = agent_id
+        """The id of the agent."""
         self._world = world
         self._store = store
         self.process: EmulatedProcess = world.add_process(

@@ -54,11 +54,17 @@ class StoredFile:
     """One uploaded file. `content` is None when it is larger than the server keeps."""
 
     id: str
+    """The id, as in `file_ids`."""
     file_name: str
+    """The name it was uploaded under."""
     content_length: int
+    """The size in bytes."""
     sha256: str
+    """The SHA-256 of the content in hexadecimal digits."""
     content: bytes | None
+    """The content; None when it is larger than the server keeps."""
     content_type: str
+    """The media type of the form."""
 
 
 @dataclass(frozen=True, slots=True)

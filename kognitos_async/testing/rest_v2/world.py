@@ -38,9 +38,13 @@ class EmulatedProcess:
     """One item of the process list: a process in one stage."""
 
     id: str
+    """The id of the process."""
     name: str
+    """The name for people."""
     stage: str
+    """Draft or Published."""
     agent_id: str
+    """The agent that the process belongs to."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -48,17 +52,26 @@ class EmulatedRun:
     """One run; its status is computed whenever it is read."""
 
     id: str
+    """The id of the run."""
     name: str
+    """The name it was started with."""
     process_id: str
+    """The process that runs."""
     agent_id: str
+    """The agent that the process belongs to."""
     stage: str
+    """Draft or Published."""
     inputs: tuple[tuple[str, Scalar], ...]
+    """The inputs as pairs of name and value."""
     file_ids: tuple[str, ...]
+    """The ids of the files it was started with."""
     created_at: datetime
+    """When it was created, timezone-aware and in UTC."""
     number: int = field(repr=False)
     """0 for the first run of the server."""
     _clock: Clock = field(repr=False)
     started: float = field(repr=False)
+    """The server's time of the start."""
     _course: Course = field(repr=False)
     _word: str | None = field(default=None, repr=False)
     _outputs: tuple[tuple[str, Scalar], ...] | None = field(default=None, repr=False)
