@@ -1,0 +1,77 @@
+"""Puts the repository's Markdown pages, the examples and lists of models into the site.
+
+Pages keep their paths, so that relative links lead to the same places on the site and on a code host.
+Links to Python files lead to pages that show them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+GUIDES = (
+    "README.md",
+    "kognitos_async/README.md",
+    "kognitos_async/cli/README.md",
+    "kognitos_async/testing/README.md",
+    "kognitos_async/integrations/*.md",
+    "examples/README.md",
+    "benchmarks/*.md",
+    ".github/*.md",
+)
+MODELS = "kognitos_async.platform_v1.models"
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)\.py\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """The files with what lies elsewhere in the repository."""
+    for pattern in GUIDES:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            page = File(name, str(ROOT), config.site_dir, use_directory_urls=True)
+            if name.startswith(".github/"):  # hidden folders are not served everywhere
+                page.dest_uri = f"project/{path.stem.lower()}/index.html"
+            files.append(page)
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        source = path.read_text()
+        text = f"# {path.name}\n\n```python\n{source}```\n"
+        page = File.generated(config, f"examples/{path.stem}.md", content=text)
+        page.inclusion = page.inclusion.NOT_IN_NAV
+        files.append(page)
+    for area, names in models().items():
+        title = area.replace("_", " ").capitalize()
+        lines = [f"# {title}", "", f"Importable from `{MODELS}`.", ""]
+        for name in names:
+            lines += [f"::: {MODELS}.{name}", ""]
+        files.append(File.generated(config, f"reference/models/{area}.md", content="\n".join(lines)))
+    return files
+
+
+def models() -> dict[str, list[str]]:
+    """The public models by the module that holds them."""
+    found: dict[str, list[str]] = {}
+    tree = ast.parse((ROOT / "kognitos_async/platform_v1/models/__init__.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(MODELS):
+            area = (node.module or "").rpartition(".")[2]
+            # Words about runs stand beside the runs.
+            area = {"words": "runs", "base": "shared"}.get(area, area)
+            found.setdefault(area, []).extend(alias.name for alias in node.names)
+    return {area: sorted(names) for area, names in sorted(found.items())}
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
+    """The page with links to examples leading to their pages."""
+    if page.file.src_uri == "README.md":
+        page.meta["hide"] = ["navigation"]  # it has none of its own
+    return _LINK.sub(r"](\1.md)", markdown)
