@@ -139,12 +139,12 @@ async def test_what_a_journal_tells_by_itself(tmp_path):
     """Counts, statuses and entries by state and status, with `for` and `async for`, of both APIs."""
     async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
         for api in ("v2", "platform"):
-            requests = requests_of(server, api, 450)
+            requests = requests_of(server, api, 250)
             got = await outcomes_of(server, api, requests, tmp_path / api)
             good = RunStatus.SUCCEEDED if api == "v2" else RunState.COMPLETED
             async with Journal(tmp_path / api) as journal:
                 assert journal.api == ("rest_v2" if api == "v2" else "platform_v1")
-                assert journal.statuses() == {good: 450}
+                assert journal.statuses() == {good: 250}
                 entries = [entry async for entry in journal.entries(state="settled", status=good)]
                 assert entries == list(journal.entries())
                 assert {entry.name: entry.run for entry in entries} == {o.request.name: o.run for o in got}

@@ -1,6 +1,6 @@
 """A bulk job killed at random moments and resumed, against a server that loses and refuses answers.
 
-KOGNITOS_TEST_KILLS sets how often (20 unless set); KOGNITOS_TEST_SEED the moments.
+KOGNITOS_TEST_KILLS sets how often (12 unless set); KOGNITOS_TEST_SEED the moments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests import unmeasured
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("KOGNITOS_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("KOGNITOS_TEST_KILLS", "12"))
 SEED = int(os.environ.get("KOGNITOS_TEST_SEED", "1"))
 RUNS = 150
 ENDED_BY_ITSELF = 30.0
