@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     BeforeSend: TypeAlias = Callable[[], Awaitable[object]]
 
 K = TypeVar("K")
+A = TypeVar("A")
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -73,15 +74,17 @@ class Answered(NamedTuple, Generic[T]):
 
 async def started(
     clock: ServerClock,
-    send: Callable[[BeforeSend], Awaitable[T]],
+    send: Callable[[BeforeSend], Awaitable[A]],
+    read: Callable[[A], T],
     *,
     what: str,
     asked: Any,
     before_send: BeforeSend | None,
 ) -> Answered[T]:
-    """What `send` returns for a start; `StartUncertainError` where the run may exist all the same.
+    """What `read` makes of the answer to a start; `StartUncertainError` where the run may exist all the same.
 
-    `send` awaits what it is given right before each attempt. `what` names the start in the error, and
+    `send` awaits what it is given right before each attempt. `read` raises `DecodeError` for an answer that
+    names no run. `what` names the start in the error, and
     `asked` becomes its `request`.
     """
     window: StartWindow | None = None
@@ -96,7 +99,7 @@ async def started(
         sent = clock.monotonic()
 
     try:
-        value = await send(about_to_send)
+        value = read(await send(about_to_send))
     except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
         if window is None or not _may_have_started(problem):
             raise

@@ -134,7 +134,7 @@ class Jobs(Protocol[Q, R]):
         """What stands for a file in a request once it is uploaded. Raises what `files.upload` raises."""
         ...
 
-    async def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> R:
+    def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> Awaitable[R]:
         """One attempt at a start; every refusal is raised at once."""
         ...
 

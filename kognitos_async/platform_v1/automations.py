@@ -5,30 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
-from kognitos_async.errors import StartUncertainError
-from kognitos_async.messages import Request
 from kognitos_async.platform_v1.automation_connections import AutomationConnections
 from kognitos_async.platform_v1.automation_schedules import AutomationSchedules
 from kognitos_async.platform_v1.decoding import model_decoder
-from kognitos_async.platform_v1.encoding import encode_invocation, stage_word
-from kognitos_async.platform_v1.file_inputs import with_placeholders, with_uploads
+from kognitos_async.platform_v1.encoding import stage_word
 from kognitos_async.platform_v1.filters import filter_text
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.models.runs import AutomationStage, InvokeAutomationResponse, InvokeRequest
 from kognitos_async.platform_v1.names import AUTOMATION
-from kognitos_async.uncertain_start import Found, Undecided, started, uncertain_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from kognitos_async.paging import Pager
-    from kognitos_async.platform_v1.files import Files
     from kognitos_async.platform_v1.filters import Filter
-    from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.models.runs import StartedRun
     from kognitos_async.platform_v1.names import Named, Scope
-    from kognitos_async.platform_v1.run_reader import RunReader
+    from kognitos_async.platform_v1.starts import Starts
     from kognitos_async.sender import Sender
     from kognitos_async.uncertain_start import BeforeSend
 
@@ -39,13 +33,9 @@ INVOKED = model_decoder(InvokeAutomationResponse)
 class Automations(AutomationSchedules, AutomationConnections):
     """`client.automations`; methods for schedules, triggers and connections are inherited."""
 
-    def __init__(
-        self, sender: Sender, scope: Scope, reader: RunReader, look_ups: LookUps, files: Files
-    ) -> None:
+    def __init__(self, sender: Sender, scope: Scope, starts: Starts) -> None:
         super().__init__(sender, scope)
-        self._reader = reader
-        self._look_ups = look_ups
-        self._files = files
+        self._starts = starts
 
     async def invoke(
         self,
@@ -76,43 +66,11 @@ class Automations(AutomationSchedules, AutomationConnections):
         request = InvokeRequest(
             automation=str(name), inputs=inputs, stage=stage, organization_id=name.organization_id
         )
-        return await self.invoke_request(request, before_send=before_send, wait_for_room=wait_for_room)
-
-    async def invoke_request(
-        self,
-        request: InvokeRequest,
-        *,
-        before_send: BeforeSend | None = None,
-        wait_for_room: bool = True,
-    ) -> StartedRun:
-        """`invoke`, with its arguments as one value."""
-        encode_invocation(with_placeholders(request)[0], self._scope)  # wrong arguments are refused first
-        request = await with_uploads(request, self._files)
-        invocation = encode_invocation(request, self._scope)
         checks.hook("before_send", before_send)
-        sent = Request(
-            "POST",
-            f"{invocation.automation.path}:invoke",
-            invocation.body,
-            repeatable=False,
-            starts_run=True,
-            waits_for_capacity=wait_for_room,
+        request, invocation = await self._starts.encoded(request)
+        return await self._starts.send(
+            request, invocation, before_send=before_send, wait_for_room=wait_for_room
         )
-
-        async def send(about_to_send: BeforeSend) -> StartedRun:
-            answer = await self._sender.send(sent, INVOKED, before_send=about_to_send)
-            return self._reader.started(answer.run_id, invocation.automation)
-
-        with self._look_ups.under_way(invocation):
-            answer = await started(
-                self._sender.clock,
-                send,
-                what=str(invocation.automation),
-                asked=request,
-                before_send=before_send,
-            )
-            self._look_ups.note(answer)
-        return answer.value
 
     async def start_once(
         self,
@@ -134,27 +92,13 @@ class Automations(AutomationSchedules, AutomationConnections):
         Nothing marks an invocation, so absence can never be proven: raises
         `StartUncertainError` then, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
         """
-        encode_invocation(with_placeholders(request)[0], self._scope)
-        request = await with_uploads(request, self._files)
-        invocation = encode_invocation(request, self._scope)
-        delay = checks.seconds("absence_delay", absence_delay)
-        lost: StartUncertainError | None = None
-        with self._look_ups.under_way(invocation):
-            if earlier is not None:
-                window = self._look_ups.window_at(invocation, checks.check_since(earlier, name="earlier"))
-            else:
-                try:
-                    return await self.invoke_request(request, before_send=before_send)
-                except StartUncertainError as error:
-                    if error.window is None:
-                        raise
-                    lost, window = error, error.window
-            await self._sender.sleep(delay)
-            answer = await self._look_ups.look_up(request, window, own_under_way=1)
-            if isinstance(answer, Found):
-                return answer.run.handle
-        reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
-        raise uncertain_error(reason, str(invocation.automation), request, window) from (reason.cause or lost)
+        checks.hook("before_send", before_send)
+        return await self._starts.once(
+            request,
+            earlier=None if earlier is None else checks.check_since(earlier, name="earlier"),
+            before_send=before_send,
+            absence_delay=checks.seconds("absence_delay", absence_delay),
+        )
 
     def list(
         self,

@@ -9,8 +9,6 @@ import msgspec
 
 from kognitos_async.bulk.ledger import PLATFORM_V1
 from kognitos_async.bulk.types import EncodedStart
-from kognitos_async.messages import Request
-from kognitos_async.platform_v1.automations import INVOKED
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of
 from kognitos_async.platform_v1.file_inputs import with_placeholders
@@ -18,7 +16,6 @@ from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, RunState, StartedRun
 from kognitos_async.platform_v1.names import RUN as RUN_NAME
 from kognitos_async.platform_v1.names import parse_name
-from kognitos_async.uncertain_start import started
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.run_reader import RunReader
-    from kognitos_async.sender import Sender
+    from kognitos_async.platform_v1.starts import Starts
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend, LookUp
     from kognitos_async.uploads.sources import FileSource
@@ -47,14 +44,14 @@ class InvocationJobs:
 
     def __init__(
         self,
-        sender: Sender,
+        starts: Starts,
         look_ups: LookUps,
         reader: RunReader,
         scope: Scope,
         files: Files,
         wait: Callable[[Waited[PlatformRun]], Awaitable[PlatformRun]],
     ) -> None:
-        self._sender = sender
+        self._starts = starts
         self._look_ups = look_ups
         self._reader = reader
         self._scope = scope
@@ -84,34 +81,15 @@ class InvocationJobs:
         stored = await self._files.upload(file, organization_id=name.organization_id)
         return str(file_ref(stored).remote)
 
-    async def start(self, request: InvokeRequest, record: bytes, before_send: BeforeSend) -> StartedRun:
+    def start(self, request: InvokeRequest, record: bytes, before_send: BeforeSend) -> Awaitable[StartedRun]:
         """The run just started, in one attempt; every refusal is raised at once."""
-        invocation = invocation_of(record)
-        sent = Request(
-            "POST",
-            f"{invocation.automation.path}:invoke",
-            invocation.body,
-            repeatable=False,
-            starts_run=True,
-            waits_for_capacity=False,
+        return self._starts.send(
+            request,
+            invocation_of(record),
+            before_send=before_send,
+            wait_for_room=False,
+            one_attempt=True,
         )
-
-        async def send(about_to_send: BeforeSend) -> StartedRun:
-            answer = await self._sender.send(
-                sent, INVOKED, before_send=about_to_send, attempts=self._sender.single_attempt()
-            )
-            return self._reader.started(answer.run_id, invocation.automation)
-
-        with self._look_ups.under_way(invocation):
-            answer = await started(
-                self._sender.clock,
-                send,
-                what=str(invocation.automation),
-                asked=request,
-                before_send=before_send,
-            )
-            self._look_ups.note(answer)
-        return answer.value
 
     async def wait(
         self,

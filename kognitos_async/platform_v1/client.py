@@ -28,6 +28,7 @@ from kognitos_async.platform_v1.names import Scope
 from kognitos_async.platform_v1.organizations import Organizations
 from kognitos_async.platform_v1.run_reader import RunReader
 from kognitos_async.platform_v1.runs import Runs
+from kognitos_async.platform_v1.starts import Starts
 from kognitos_async.platform_v1.workspaces import Workspaces
 from kognitos_async.retry import RetryPolicy
 from kognitos_async.secret import Secret
@@ -134,7 +135,8 @@ class PlatformClient(BaseClient):
         self._look_ups = LookUps(self._sender, scope, self._reader, own)
         self.runs = Runs(self._sender, scope, poll, self._reader, self._look_ups)
         self.files = Files(self._sender, scope)
-        self.automations = Automations(self._sender, scope, self._reader, self._look_ups, self.files)
+        self._run_starts = Starts(self._sender, scope, self._reader, self._look_ups, self.files)
+        self.automations = Automations(self._sender, scope, self._run_starts)
         self.exceptions = Exceptions(self._sender, scope)
         self.books = Books(self._sender, scope)
         self.analytics = Analytics(self._sender, scope)
@@ -275,10 +277,10 @@ class PlatformClient(BaseClient):
         whose outcome is not known is looked up no sooner than `absence_delay` seconds later. Nothing marks an
         invocation: a run is taken for it only when its time, inputs and who started it all allow that; else
         the outcome is a `StartUncertainError`, until `Journal.resolve` decides. A run that awaited guidance
-        is read again. Names tell requests apart and must be unique; requests without
-        one must differ. They may come in another order, be more or fewer, and one that never started may
-        have changed. The second of two of a name, and a changed one that has a run, are outcomes with a
-        `JournalError`. Without a journal an uncertain start is an outcome with `StartUncertainError`.
+        is read again. Names tell requests apart and must be unique; requests without one must differ. They
+        may come in another order, be more or fewer, and one that never started may have changed. The second
+        of two of a name, and a changed one that has a run, are outcomes with a `JournalError`. Without a
+        journal an uncertain start is an outcome with `StartUncertainError`.
 
         `FileSource` inputs are uploaded first, at most `max_uploads` at a time and that many requests ahead,
         each file once a job, by content and name. One that fails is the outcome of the requests that need it.
@@ -294,11 +296,10 @@ class PlatformClient(BaseClient):
         async def wait(run: Waited[PlatformRun]) -> PlatformRun:
             return await self._waits.one(run, arguments)
 
-        # Loaded with the first bulk job: it brings SQLite.
-        from kognitos_async.bulk.job import run_many  # noqa: PLC0415
+        from kognitos_async.bulk.job import run_many  # noqa: PLC0415 - it brings SQLite
 
         return run_many(
-            InvocationJobs(self._sender, self._look_ups, self._reader, self._scope, self.files, wait),
+            InvocationJobs(self._run_starts, self._look_ups, self._reader, self._scope, self.files, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,

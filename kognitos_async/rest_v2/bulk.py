@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.scope import Scope
     from kognitos_async.rest_v2.starts import Starts
-    from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import BeforeSend, LookUp
     from kognitos_async.uploads.sources import FileSource
@@ -65,14 +64,12 @@ class RunJobs:
 
     def __init__(
         self,
-        sender: Sender,
         scope: Scope,
         starts: Starts,
         look_ups: LookUps,
         files: Files,
         follow: Callable[[Run | str, tuple[str, str]], Awaitable[Run]],
     ) -> None:
-        self._sender = sender
         self._scope = scope
         self._starts = starts
         self._look_ups = look_ups
@@ -103,14 +100,14 @@ class RunJobs:
         """The id of an uploaded file."""
         return (await self._files.upload(file, agent_id=request.agent_id)).id
 
-    async def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Run:
+    def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Awaitable[Run]:
         """The run just started, in one attempt; every refusal is raised at once."""
-        return await self._starts.send(
+        return self._starts.send(
             request,
             record,
             before_send=before_send,
             wait_for_room=False,
-            attempts=self._sender.single_attempt(),
+            one_attempt=True,
         )
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:

@@ -244,7 +244,7 @@ class KognitosClient(BaseClient):
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
-            RunJobs(self._sender, self._scope, self._run_starts, self._look_ups, self.files, wait),
+            RunJobs(self._scope, self._run_starts, self._look_ups, self.files, wait),
             self._sender,
             requests,
             max_in_flight=max_in_flight,

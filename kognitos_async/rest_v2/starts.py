@@ -13,7 +13,6 @@ from kognitos_async.uploads.placeholders import file_sources, placeholder
 from kognitos_async.work_stream import side_by_side
 
 if TYPE_CHECKING:
-    from kognitos_async.attempts import Attempts
     from kognitos_async.rest_v2.files import Files
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.models import RunRequest
@@ -60,7 +59,7 @@ class Starts:
         *,
         before_send: BeforeSend | None = None,
         wait_for_room: bool = True,
-        attempts: Attempts | None = None,
+        one_attempt: bool = False,
     ) -> Run:
         """The run just started; `body` is what `request` says. Raises what `runs.start` raises."""
         sent = Request(
@@ -72,10 +71,12 @@ class Starts:
             waits_for_capacity=wait_for_room,
             identity=("process_id", request.process_id),
         )
+        attempts = self._sender.single_attempt() if one_attempt else None
         with self._look_ups.under_way(request):
             answer = await started(
                 self._sender.clock,
                 lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
+                lambda run: run,
                 what=repr(request.name),
                 asked=request,
                 before_send=before_send,

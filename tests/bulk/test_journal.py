@@ -32,7 +32,7 @@ def requests_of(server, count):
 
 def encoded(server, request):
     client = server.client()
-    start = RunJobs(client._sender, client._scope, None, None, None, None).encode(request)
+    start = RunJobs(client._scope, None, None, None, None).encode(request)
     return start.record, start.content
 
 

@@ -10,7 +10,14 @@ import aiohttp
 import pytest
 
 import kognitos_async
-from kognitos_async import OutcomeUnknownError, RetryPolicy, TransportError, UploadError
+from kognitos_async import (
+    InvokeRequest,
+    OutcomeUnknownError,
+    RetryPolicy,
+    RunRequest,
+    TransportError,
+    UploadError,
+)
 from kognitos_async.testing import faults
 
 PACKAGE = str(Path(kognitos_async.__file__).parent)
@@ -99,22 +106,48 @@ async def test_a_download_that_breaks_tells_its_attempts(server):
     assert caught.value.attempts == 2
 
 
-async def test_three_frames_lead_from_a_resource_to_the_socket(server):
-    """Layers that only forward would show here."""
+def own_frames():
+    """Trace settings, and a list that gets the library's frames of each request, the innermost first."""
     seen = []
 
     async def began(*_):
         frame = sys._getframe()
-        files = []
+        frames = []
         while frame is not None:
-            files.append((frame.f_code.co_filename, frame.f_code.co_name))
+            frames.append((frame.f_code.co_filename, frame.f_code.co_name))
             frame = frame.f_back
-        seen.append([name for file, name in files if file.startswith(PACKAGE)])
+        seen.append([name for file, name in frames if file.startswith(PACKAGE) and "/testing/" not in file])
 
     tracing = aiohttp.TraceConfig()
     tracing.on_request_start.append(began)
+    return tracing, seen
+
+
+async def test_three_frames_lead_from_a_resource_to_the_socket(server):
+    """Layers that only forward would show here."""
+    tracing, seen = own_frames()
     run = server.add_run()
     async with server.client(trace_configs=[tracing]) as client:
         await client.runs.get(run.id)
         await client.health()
     assert seen == [["attempt", "_send", "get"], ["attempt", "_send", "health"]]
+
+
+@pytest.mark.parametrize("api", ["rest_v2", "platform_v1"])
+async def test_seven_frames_lead_from_a_request_of_a_job_to_its_start(server, api):
+    """The innermost is the attempt, the outermost the task of the request."""
+    tracing, seen = own_frames()
+    if api == "rest_v2":
+        client, request = (
+            server.client(trace_configs=[tracing]),
+            RunRequest(process_id=server.process.id, name="n"),
+        )
+    else:
+        client = server.platform_client(trace_configs=[tracing])
+        request = InvokeRequest(automation=server.platform.automation.id, inputs={"n": 1})
+    async with client, client.run_many([request]) as outcomes:
+        async for outcome in outcomes:
+            assert outcome.error is None
+    start = seen[0]
+    assert len(start) == 7, start
+    assert (start[0], start[-1]) == ("attempt", "one")

@@ -24,7 +24,7 @@ class Recorder:
         self.requests: list[Any] = []
         self.answers: list[Any] = []
 
-    async def send(self, request: Any, decoder: Any, *, before_send: Any = None) -> Any:
+    async def send(self, request: Any, decoder: Any, *, before_send: Any = None, attempts: Any = None) -> Any:
         """The answer decoded, once the request is as the document wants it."""
         if before_send is not None:
             await before_send()

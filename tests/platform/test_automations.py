@@ -14,6 +14,7 @@ from kognitos_async.platform_v1.look_up import LookUps
 from kognitos_async.platform_v1.models.generated import automations as models
 from kognitos_async.platform_v1.names import Scope
 from kognitos_async.platform_v1.run_reader import RunReader
+from kognitos_async.platform_v1.starts import Starts
 from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.recent_starts import RecentStarts
 from tests.platform.recorder import AUTOMATION, SCOPE, WORKSPACE, Recorder, sent
@@ -107,7 +108,8 @@ READING = {"CountConnectionUsage", "TraceConnectionUsage"}
 def automations(recorder, scope=SCOPE):
     own = OwnStarts()
     reader = RunReader(recorder, scope, RecentStarts(), own)
-    return Automations(recorder, scope, reader, LookUps(recorder, scope, reader, own), Files(recorder, scope))
+    look_ups = LookUps(recorder, scope, reader, own)
+    return Automations(recorder, scope, Starts(recorder, scope, reader, look_ups, Files(recorder, scope)))
 
 
 @pytest.mark.parametrize("operation", CALLS)

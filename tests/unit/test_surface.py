@@ -264,7 +264,7 @@ LAYERS = [
     "platform_v1.mirror platform_v1.run_reader platform_v1.event_stream platform_v1.connections",
     "platform_v1.file_inputs platform_v1.exception_events platform_v1.run_reports",
     "platform_v1.look_up",
-    "platform_v1.runs",
+    "platform_v1.runs platform_v1.starts",
     "platform_v1.organizations platform_v1.workspaces platform_v1.automations",
     "platform_v1.exceptions platform_v1.files platform_v1.books platform_v1.analytics",
     "platform_v1.bulk",
