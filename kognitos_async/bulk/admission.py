@@ -62,13 +62,18 @@ class Admission:
         if self._ended is not None:
             raise _copy(self._ended)
 
+    def enter_now(self) -> Ticket | None:
+        """A ticket as from `enter`, None where one has to be waited for."""
+        self.check()
+        return None if self._waiting else self._admitted()
+
     async def enter(self) -> Ticket:
         """Wait until one more start may go out; each needs one `leave`.
 
         Raises `StartsEndedError` once `end` was called.
         """
-        self.check()
-        if not self._waiting and (ticket := self._admitted()) is not None:
+        ticket = self.enter_now()
+        if ticket is not None:
             return ticket
         turn: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)

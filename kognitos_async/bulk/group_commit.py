@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import anyio
 
 from kognitos_async.bulk.journal_errors import explained
+from kognitos_async.bulk.journal_steps import take
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kognitos_async.bulk.journal_file import JournalFile
+    from kognitos_async.bulk.journal_steps import ChangedRow, NewRow
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ _HOLD = 0.05
 
 
 class _Step(NamedTuple):
-    work: Callable[[sqlite3.Connection], Any]
+    work: NewRow | ChangedRow | Callable[[sqlite3.Connection], Any]
     result: asyncio.Future[Any]
     durable: bool
 
@@ -67,13 +69,22 @@ class GroupCommit:
             finally:
                 self._thread.shutdown(wait=False)
 
-    async def do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
+    def do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> asyncio.Future[T]:
         """What `work` returns, on disk if `durable`; otherwise on disk a moment later.
 
-        It is done even if the caller is cancelled. What `work` has written when it raises `JournalError`
-        stays.
+        Steps are taken in the order of the calls, even if the future is cancelled. What `work` has written
+        when it raises `JournalError` stays.
         """
-        result: asyncio.Future[T] = self._loop.create_future()
+        return self._queued(work, durable)
+
+    def write(self, row: NewRow | ChangedRow) -> asyncio.Future[None]:
+        """Done once the row is on disk."""
+        return self._queued(row, durable=True)
+
+    def _queued(
+        self, work: NewRow | ChangedRow | Callable[[sqlite3.Connection], Any], durable: bool
+    ) -> asyncio.Future[Any]:
+        result: asyncio.Future[Any] = self._loop.create_future()
         with self._guard:
             self._queue.append(_Step(work, result, durable))
             idle, self._draining = not self._draining, True
@@ -81,7 +92,7 @@ class GroupCommit:
             self._thread.submit(self._drain)
         else:
             self._arrived.set()
-        return await result
+        return result
 
     # In the thread
 
@@ -129,25 +140,31 @@ class GroupCommit:
             return None
         if self._database is None or self._file is None:
             raise JournalError(f"journal {self._path} is closed")
+        self._file.check_in_place()
+        try:
+            with explained(self._path):
+                return self._taken(batch, open_since, self._database, self._file)
+        except JournalError:
+            self._file.check_in_place()  # says more than SQLite does about a file that went away meanwhile
+            raise
+
+    def _taken(
+        self, batch: list[_Step], open_since: float | None, database: sqlite3.Connection, file: JournalFile
+    ) -> float | None:
         early: list[tuple[_Step, Any]] = []
         late: list[tuple[_Step, Any]] = []
-        self._file.check_in_place()
-        with explained(self._path):
-            if not self._database.in_transaction:
-                self._database.execute("BEGIN IMMEDIATE")
-            for step in batch:
-                try:
-                    outcome: Any = step.work(self._database)
-                except JournalError as refusal:
-                    outcome = refusal
-                (late if step.durable else early).append((step, outcome))
-            self._deliver(early)
-            now = time.monotonic()
-            open_since = now if open_since is None else open_since
-            if not late and now < open_since + _HOLD:
-                return open_since
-            self._file.check_in_place()
-            self._database.commit()
+        if not database.in_transaction:
+            database.execute("BEGIN IMMEDIATE")
+        outcomes = take(database, self._path, [step.work for step in batch])
+        for step, outcome in zip(batch, outcomes, strict=True):
+            (late if step.durable else early).append((step, outcome))
+        self._deliver(early)
+        now = time.monotonic()
+        open_since = now if open_since is None else open_since
+        if not late and now < open_since + _HOLD:
+            return open_since
+        file.check_in_place()
+        database.commit()
         self._deliver(late)
         return None
 

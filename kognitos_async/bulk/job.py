@@ -85,6 +85,7 @@ class BulkJob(Generic[Q, R]):
         self._reading = anyio.CancelScope()
         self._all_read = False
         self._fatal: KognitosError | None = None
+        self._children: TaskGroup | None = None
         self._opened = 0.0
 
     async def work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
@@ -102,6 +103,7 @@ class BulkJob(Generic[Q, R]):
     async def _work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
         failed: Exception | None = None
         async with anyio.create_task_group() as children:
+            self._children = children
 
             async def one(request: Q, start: EncodedStart | Entry | KognitosError) -> None:
                 try:
@@ -246,6 +248,12 @@ class BulkJob(Generic[Q, R]):
                 self._fatal = error
             children.cancel_scope.cancel()
         self._fatal = self._fatal or error
+
+    def end_unless_recorded(self, recording: asyncio.Future[None]) -> None:
+        """End the job when a step that nobody awaits yet could not be recorded."""
+        error = None if recording.cancelled() else recording.exception()
+        if isinstance(error, JournalError) and self._children is not None:
+            self._end_with(error, self._children)
 
     def ends_with(self, error: KognitosError) -> bool:
         """Whether an error of a start concerns all: the key, a pause beyond the limit, the address."""

@@ -17,6 +17,7 @@ from kognitos_async.bulk.group_commit import GroupCommit
 from kognitos_async.bulk.journal_errors import damaged, explained
 from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_schema import FILES
+from kognitos_async.bulk.journal_steps import ChangedRow, NewRow, duplicate
 from kognitos_async.bulk.ledger import (
     PLANNED,
     SETTLED,
@@ -24,7 +25,6 @@ from kognitos_async.bulk.ledger import (
     STARTING,
     STATES,
     ChangedRequestError,
-    DuplicateNameError,
     Entry,
     Others,
     run_key,
@@ -33,12 +33,18 @@ from kognitos_async.errors import JournalError
 from kognitos_async.uncertain_start import name_key
 
 if TYPE_CHECKING:
+    import asyncio
     import sqlite3
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
 T = TypeVar("T")
 
+_NEW = ("name", "request", "state", "generation", "content", "attempts", "since", "start_window")
+_STARTING = (f"state = '{STARTING}'", "attempts = {}", "since = coalesce(since, {})", "start_window = {}")
+_PLANNED = (f"state = '{PLANNED}'", "since = NULL", "start_window = NULL")
+_STARTED = (f"state = '{STARTED}'", "run_id = {}")
+_SETTLED = (f"state = '{SETTLED}'", "status = {}", "run = {}")
 COLUMNS = "position, name, request, state, attempts, since, start_window, run_id, status, run, content"
 
 
@@ -51,6 +57,8 @@ class JournalWriter:
     """
 
     resolves_doubts = True
+    is_new: bool
+    """Whether the journal held no request when the job began."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, api: str, fingerprint: Callable[[bytes], bytes]
@@ -60,7 +68,8 @@ class JournalWriter:
         self._fingerprint = fingerprint
         self._generation = 0
         self._run_ids: set[str] | None = None
-        self._names_in_doubt: dict[str, set[int]] = {}
+        self._names_in_doubt: dict[str, set[str]] = {}
+        self.is_new = False
         self._commits: GroupCommit | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,30 +100,37 @@ class JournalWriter:
         known = self._fingerprint(request) if content is None else content
         return await self._do(lambda db: self._begin(db, name, request, known), durable=False)
 
+    async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
+        """Record a request of a new journal together with its start, which goes out next.
+
+        One step for `begin` and `about_to_send`. Raises `DuplicateNameError` for a name on record.
+        """
+        values = (name, request, STARTING, self._generation, content, 1, time.time(), window)
+        await self._write(NewRow(_NEW, name, values))
+
     async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
         """Record that start number `attempt` goes out next; `window` (JSON) bounds when it is processed."""
-        since = time.time()
-        await self._update(
-            name,
-            f"state = '{STARTING}', attempts = ?, since = coalesce(since, ?), start_window = ?",
-            (attempt, since, window),
-        )
+        await self._write(ChangedRow(_STARTING, name, (attempt, time.time(), window)))
 
     async def not_sent(self, name: str) -> None:
         """Record that the start certainly did nothing: the request is planned again."""
-        await self._update(name, f"state = '{PLANNED}', since = NULL, start_window = NULL", ())
+        await self._write(ChangedRow(_PLANNED, name, ()))
 
     async def started(self, name: str, handle: Any) -> None:
         """Record the run that the request became."""
+        await self.started_soon(name, handle)
+
+    def started_soon(self, name: str, handle: Any) -> asyncio.Future[None]:
+        """Record the run that the request became, before any later step; done once it is on disk."""
         run_id = run_key(handle)
         if self._run_ids is not None:
             self._run_ids.add(run_id)
-        await self._update(name, f"state = '{STARTED}', run_id = ?", (run_id,))
+        return self._write(ChangedRow(_STARTED, name, (run_id,)))
 
     async def settled(self, name: str, run: Any) -> None:
         """Record the settled run, outputs and all."""
         content = msgspec.json.encode(run)
-        await self._update(name, f"state = '{SETTLED}', status = ?, run = ?", (str(run.status), content))
+        await self._write(ChangedRow(_SETTLED, name, (str(run.status), content)))
 
     async def resume(self, name: str) -> Entry:
         """The entry of a request as it was left, whatever it says now."""
@@ -179,15 +195,14 @@ class JournalWriter:
                     "UNION ALL SELECT run_id FROM earlier_runs"
                 )
                 self._run_ids = {run_id for (run_id,) in rows}
-                starting = database.execute(f"SELECT name, position FROM runs WHERE state = '{STARTING}'")  # noqa: S608
-                for name, position in starting:
-                    self._names_in_doubt.setdefault(name_key(name), set()).add(position)
+                for (name,) in database.execute(f"SELECT name FROM runs WHERE state = '{STARTING}'"):  # noqa: S608
+                    self._names_in_doubt.setdefault(name_key(name), set()).add(name)
             doubt = database.execute(
-                f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND position != ? LIMIT 1",  # noqa: S608
-                (entry.content, entry.position),
+                f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND name != ? LIMIT 1",  # noqa: S608
+                (entry.content, entry.name),
             ).fetchone()
             # Two names that a service may keep as one could have made the same run.
-            alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.position}
+            alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.name}
             return doubt is not None or bool(alike)
 
         in_doubt = await self._do(find, durable=False)
@@ -223,6 +238,7 @@ class JournalWriter:
                     f"journal {self.path} is of a job of the other API ({api}); use another one, or the "
                     "client that wrote it"
                 )
+            self.is_new = database.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
             # Version 1 had no fingerprints; those in doubt are compared without being part of the input.
             for position, request in database.execute(
                 f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
@@ -251,7 +267,7 @@ class JournalWriter:
             return Entry(position or 0, name, request, PLANNED, content=content)
         entry = entry_of(self.path, row[:-1])
         if row[-1] == self._generation:
-            raise DuplicateNameError(f"two requests have the name {name!r}: names must be unique")
+            raise duplicate(name)
         same = (entry.content or self._fingerprint_of(entry.request)) == content
         if not same and entry.state != PLANNED:
             database.execute(
@@ -275,18 +291,16 @@ class JournalWriter:
             raise JournalError(f"journal {self.path} holds no request {name!r}")
         return entry_of(self.path, row)
 
-    async def _update(self, name: str, assignments: str, values: tuple[Any, ...]) -> None:
-        def step(database: sqlite3.Connection) -> None:
-            statement = f"UPDATE runs SET {assignments} WHERE name = ?"  # noqa: S608 - our own words
-            if database.execute(statement, (*values, name)).rowcount != 1:
-                raise JournalError(f"journal {self.path} holds no request {name!r}")
+    def _write(self, row: NewRow | ChangedRow) -> asyncio.Future[None]:
+        return self._open_commits().write(row)
 
-        await self._do(step, durable=True)
+    def _do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> asyncio.Future[T]:
+        return self._open_commits().do(work, durable=durable)
 
-    async def _do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
+    def _open_commits(self) -> GroupCommit:
         if self._commits is None:
             raise JournalError(f"journal {self.path} is closed")
-        return await self._commits.do(work, durable=durable)
+        return self._commits
 
 
 def entry_of(path: Path, row: Sequence[Any]) -> Entry:

@@ -80,6 +80,7 @@ class NullLedger:
     """The ledger of a job without a journal: records nothing, so that no lost start can be resolved."""
 
     resolves_doubts = False
+    is_new = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,10 +103,13 @@ class NullLedger:
     async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
         """Nothing."""
 
+    async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
+        """Nothing."""
+
     async def not_sent(self, name: str) -> None:
         """Nothing."""
 
-    async def started(self, name: str, handle: Any) -> None:
+    def started_soon(self, name: str, handle: Any) -> None:
         """Nothing."""
 
     async def settled(self, name: str, run: Any) -> None:

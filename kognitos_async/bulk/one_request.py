@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from kognitos_async.bulk.ledger import (
+    PLANNED,
     SETTLED,
     STARTED,
     STARTING,
@@ -29,6 +30,8 @@ from kognitos_async.server_clock import StartWindow
 from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain_error
 
 if TYPE_CHECKING:
+    import asyncio
+
     from kognitos_async.bulk.job import BulkJob
 
 _WINDOW = msgspec.json.Decoder(StartWindow)
@@ -54,6 +57,9 @@ class RequestRun(Generic[Q, R]):
         self._run: R | None = None
         # All starts in doubt at once: what the look-up for one came too early for is found by the next.
         self._window: StartWindow | None = None
+        # An entry that is recorded with its first start, or as planned when it has to wait for that.
+        self._unrecorded: Entry | None = None
+        self._recording: asyncio.Future[None] | None = None
 
     async def outcome(self) -> RunOutcome[Q, R] | None:
         """The outcome, None for a request that is not started after all.
@@ -79,7 +85,7 @@ class RequestRun(Generic[Q, R]):
                 await self.not_sent()
                 return None
             waiting = True
-            run = await self._job.wait(self._request, begun)
+            run = await self._wait(begun)
             await self._ledger.settled(self._name, run)
         except (DuplicateNameError, ChangedRequestError) as error:
             return self._with(run=None, error=error)
@@ -122,7 +128,15 @@ class RequestRun(Generic[Q, R]):
                     raise
                 return await self._ledger.resume(start.name)
             self._files = start.files
+        elif self._ledger.is_new:
+            self._unrecorded = entry = Entry(0, start.name, start.record, PLANNED, content=start.content)
+            return entry
         return await self._ledger.begin(start.name, start.record, start.content)
+
+    async def _record_planned(self) -> None:
+        if (entry := self._unrecorded) is not None:
+            self._unrecorded = None
+            await self._ledger.begin(entry.name, entry.request, entry.content or b"")
 
     def _load(self, entry: Entry) -> R:
         try:
@@ -144,15 +158,16 @@ class RequestRun(Generic[Q, R]):
         job, admission = self._job, self._job.admission
         record = await job.files.uploaded(self._request, entry.request, self._files)
         while True:
-            ticket = await admission.enter()
+            ticket = admission.enter_now()
+            if ticket is None:
+                await self._record_planned()
+                ticket = await admission.enter()
             failure: KognitosError | None = None
             scope = anyio.CancelScope()
             sending = _Sending(self, scope)
             with scope:
                 try:
-                    return await self._adopt(
-                        await self._jobs.start(self._request, record, sending.before_send)
-                    )
+                    return self._adopt(await self._jobs.start(self._request, record, sending.before_send))
                 except BaseException as error:  # noqa: BLE001 - raised again unless it allows another attempt
                     failure = await sending.failed(error)
                 finally:
@@ -197,22 +212,42 @@ class RequestRun(Generic[Q, R]):
         """The window recorded for the start, sent next unless the job is ending: then `StartsEndedError`."""
         self._job.admission.check()
         window = self._job.window().joined(self._window)
-        await self._ledger.about_to_send(self._name, self._attempts + 1, msgspec.json.encode(window))
+        content = msgspec.json.encode(window)
+        if (entry := self._unrecorded) is None:
+            await self._ledger.about_to_send(self._name, self._attempts + 1, content)
+        else:
+            await self._ledger.first_start(entry.name, entry.request, entry.content or b"", content)
+            self._unrecorded = None
         return window
 
     async def not_sent(self) -> None:
         """Record that the start certainly did nothing."""
-        await self._ledger.not_sent(self._name)
+        if self._unrecorded is None:
+            await self._ledger.not_sent(self._name)
+        else:
+            await self._record_planned()
 
     def sent(self) -> None:
         """Note that the start goes out now, unless the job is ending: then `StartsEndedError`."""
         self._job.admission.check()
         self._attempts += 1
 
-    async def _adopt(self, run: R) -> R:
+    def _adopt(self, run: R) -> R:
+        """The run, which is recorded while it is first waited for."""
         self._run = run
-        await self._ledger.started(self._name, run)
+        self._recording = self._ledger.started_soon(self._name, run)
+        if self._recording is not None:
+            self._recording.add_done_callback(self._job.end_unless_recorded)
         return run
+
+    async def _wait(self, begun: R | str) -> R:
+        """The settled run, its start on record, even if leaving the job cuts the wait short."""
+        try:
+            return await self._job.wait(self._request, begun)
+        finally:
+            if self._recording is not None and not self._recording.done():
+                with anyio.CancelScope(shield=True):
+                    await self._recording
 
     async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> R | None:
         """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
@@ -223,7 +258,7 @@ class RequestRun(Generic[Q, R]):
         answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
         if isinstance(answer, Found):
             run: R = answer.run
-            return await self._adopt(run)
+            return self._adopt(run)
         if isinstance(answer, Absent):
             return None
         raise uncertain_error(answer, repr(self._name), self._request, window) from (answer.cause or lost)

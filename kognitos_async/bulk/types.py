@@ -12,6 +12,7 @@ from kognitos_async.uploads.sources import FileSource
 from kognitos_async.web_models import WebModel, builtins_of, error_as_dict
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Collection
 
     from kognitos_async.bulk.ledger import Entry, Others
@@ -170,8 +171,17 @@ class Ledger(Protocol):
         """Whether starts in doubt are looked up."""
         ...
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no request was on record when the job began, so that `first_start` may be called."""
+        ...
+
     async def begin(self, name: str, request: bytes = ..., content: bytes = ...) -> Entry:
         """The entry of a request, new or as it was left."""
+        ...
+
+    async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
+        """Record a request together with its first start, which goes out next."""
         ...
 
     async def resume(self, name: str) -> Entry:
@@ -190,8 +200,8 @@ class Ledger(Protocol):
         """Record that the start certainly did nothing."""
         ...
 
-    async def started(self, name: str, handle: Any) -> None:
-        """Record the run that the request became."""
+    def started_soon(self, name: str, handle: Any) -> asyncio.Future[None] | None:
+        """Record the run that the request became before any later step; done once that is durable."""
         ...
 
     async def settled(self, name: str, run: Any) -> None:

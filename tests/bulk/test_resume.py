@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import time
 import tracemalloc
 
 import msgspec
@@ -341,6 +342,40 @@ async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeyp
         got = await outcomes_of(server, requests, tmp_path / "j")
         assert all(o.error is None for o in got)
         assert names(server) == sorted(r.name for r in requests)
+
+
+async def test_leaving_waits_until_a_run_just_started_is_on_record(tmp_path, monkeypatch):
+    """However slow the disk is, no run that was answered is left in doubt by leaving the block."""
+    take = GroupCommit._take
+
+    def slowly(self, batch, open_since):
+        if any(getattr(step.work, "values", None) and len(step.work.values) == 1 for step in batch):
+            time.sleep(0.2)  # in the journal's thread
+        return take(self, batch, open_since)
+
+    monkeypatch.setattr(GroupCommit, "_take", slowly)
+    async with site(schedule=Schedule.manual()) as server:
+        async with job(server, requests_of(server, 4), tmp_path / "j"):
+            await eventually(lambda: len(server.runs) == 4)
+        assert summary(tmp_path / "j")["started"] == 4
+
+
+async def test_a_run_that_cannot_be_recorded_ends_the_job_before_it_settles(tmp_path, monkeypatch):
+    """The disk that fills up as a start is answered is reported at once, not when the run ends."""
+    take = GroupCommit._take
+
+    def failing(self, batch, open_since):
+        if any(getattr(step.work, "values", None) and len(step.work.values) == 1 for step in batch):
+            raise JournalError("the disk is full")
+        return take(self, batch, open_since)
+
+    async with site(schedule=Schedule.manual()) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(GroupCommit, "_take", failing)
+            with pytest.raises(JournalError, match="disk is full"):
+                await outcomes_of(server, requests_of(server, 1), tmp_path / "j")
+        assert not of_the_library()
+        assert summary(tmp_path / "j")["starting"] == 1
 
 
 async def test_a_journal_that_cannot_be_made_starts_nothing(tmp_path):

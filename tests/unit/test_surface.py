@@ -235,6 +235,7 @@ LAYERS = [
     "bulk.types bulk.files bulk.journal_errors",
     "bulk.journal_schema",
     "bulk.journal_file",
+    "bulk.journal_steps",
     "bulk.group_commit",
     "bulk.journal_writer",
     "bulk.one_request",
