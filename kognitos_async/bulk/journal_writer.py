@@ -227,18 +227,7 @@ class JournalWriter:
     def _prepare(self, file: JournalFile, database: sqlite3.Connection) -> None:
         file.check(database)
         with explained(self.path), database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute(FILES)
-            database.execute(
-                "UPDATE job SET generation = generation + 1, api = coalesce(api, ?)", (self._api,)
-            )
-            self._generation, api = database.execute("SELECT generation, api FROM job").fetchone()
-            if api != self._api:
-                raise JournalError(
-                    f"journal {self.path} is of a job of the other API ({api}); use another one, or the "
-                    "client that wrote it"
-                )
-            self.is_new = database.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
+            self._generation, self.is_new = _next_generation(database, self.path, self._api)
             # Version 1 had no fingerprints; those in doubt are compared without being part of the input.
             for position, request in database.execute(
                 f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
@@ -301,6 +290,20 @@ class JournalWriter:
         if self._commits is None:
             raise JournalError(f"journal {self.path} is closed")
         return self._commits
+
+
+def _next_generation(database: sqlite3.Connection, path: Path, api: str) -> tuple[int, bool]:
+    """The number of this job, and whether no request is on record; begins a transaction."""
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(FILES)
+    database.execute("UPDATE job SET generation = generation + 1, api = coalesce(api, ?)", (api,))
+    generation, recorded = database.execute("SELECT generation, api FROM job").fetchone()
+    if recorded != api:
+        raise JournalError(
+            f"journal {path} is of a job of the other API ({recorded}); use another one, or the client that "
+            "wrote it"
+        )
+    return generation, database.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
 
 
 def entry_of(path: Path, row: Sequence[Any]) -> Entry:
