@@ -1,4 +1,4 @@
-"""The attempts of one piece of work: counted, charged, logged and spaced in one place."""
+"""The retry loop: attempts counted, charged to the retry quota, logged and spaced in one place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger: logging.Logger = logging.getLogger("kognitos_async")
 
 
 class Retries:
-    """What the attempts of all requests of a client have in common."""
+    """What all requests of a client share: policy, quota, randomness, sleep, observer."""
 
     __slots__ = ("chance", "observer", "policy", "quota", "sleep")
 
@@ -38,11 +38,11 @@ class Retries:
 
 
 class Attempts:
-    """Counts, charges, logs and spaces the attempts of one piece of work.
+    """The attempts of one call: counts, charges, logs and spaces them.
 
-    Each request has its own. Work that takes several requests (a download that begins again, an upload with
-    its form, an event stream that reconnects) passes one object to all of them, so that `max_attempts` bounds
-    the work as a whole and every retry is logged and charged once.
+    Each request has its own. A call that takes several requests (a resumed download, an upload with its
+    form, an event stream that reconnects) passes one object to all of them, so that `max_attempts` bounds
+    the call as a whole and every retry is logged and charged once.
     """
 
     __slots__ = ("_began_at", "_charged", "_retries", "number")
@@ -52,15 +52,15 @@ class Attempts:
         self._charged = 0
         self._began_at = 0.0
         self.number: int = 0
-        """The attempt under way, from 1; 0 before the first."""
+        """Number of the current attempt, from 1; 0 before the first."""
 
     def begin(self, at: float) -> None:
-        """Count an attempt that begins at loop time `at`."""
+        """Begin the next attempt, at loop time `at`."""
         self.number += 1
         self._began_at = at
 
     def record(self, what: object, result: int | str | KognitosError) -> None:
-        """Log at DEBUG what came of the attempt under way, and tell the observer: a status or an error."""
+        """Log the result of the current attempt at DEBUG, a status or an error, and notify the observer."""
         observer = self._retries.observer
         if observer is None and not logger.isEnabledFor(logging.DEBUG):
             return
@@ -78,10 +78,10 @@ class Attempts:
         )
 
     async def back_off(self, failure: KognitosError, *, retryable: bool) -> None:
-        """Sleep until the next attempt is due, or raise `failure` if there is to be none.
+        """Sleep until the next attempt is due, or raise `failure`.
 
-        There is none when the failure is not `retryable`, after `max_attempts`, when the API asks for a
-        longer pause than the policy allows, and when the retry quota is spent.
+        It is raised when it is not `retryable`, after `max_attempts`, when Retry-After exceeds the policy's
+        limit, and when the retry quota is spent.
         """
         if isinstance(failure, APIStatusError | TransportError):
             failure.attempts = self.number
@@ -103,11 +103,11 @@ class Attempts:
         await shared.sleep(delay)
 
     def succeeded(self) -> None:
-        """Give back what the last retry was charged; call it once, when the work is done."""
+        """Refund what the last retry was charged; call once, when the call has succeeded."""
         self._retries.quota.give_back(self._charged)
         self._charged = 0
 
     def start_over(self) -> None:
-        """Note progress: the retries so far paid off, and the attempt under way counts as the first."""
+        """Record progress: refund the last retry, and count the current attempt as the first."""
         self.succeeded()
         self.number = 1

@@ -1,4 +1,4 @@
-"""When to send again: pure decisions, without a clock, a network or an event loop."""
+"""Whether and when to retry. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ SERVICE_UNAVAILABLE = 503
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how soon a request is sent again.
+    """Number and spacing of the attempts of a request.
 
     Before attempt n + 1 the client sleeps
 
         max(Retry-After, uniform(0, min(max_delay, base_delay * 2 ** (n - 1))))
 
-    seconds, for at most `max_attempts` attempts in all. An answer that asks for more than
-    `retry_after_limit` seconds is raised at once. What may be repeated (every GET, and making an upload
-    form) is sent again after connection errors, timeouts and 408, 429, 500, 502, 503, 504. Anything else,
-    above all a start, only when it certainly was not carried out: the connection was never made, 429,
-    503 with Retry-After, or the 403 that means capacity.
+    seconds: exponential backoff with full jitter. A Retry-After above `retry_after_limit` is not waited for;
+    the error is raised at once. Repeatable requests (every GET, and creating an upload form) are retried
+    after connection errors, timeouts and 408, 429, 500, 502, 503, 504. All others, starts above all, are
+    retried only when the API certainly did not process them: the connection was never made, 429, 503 with
+    Retry-After, or the 403 that means capacity.
 
-    Raises `ConfigurationError` for values that cannot be.
+    Raises `ConfigurationError` for values out of range.
     """
 
     max_attempts: int = 4
-    """The most attempts of one piece of work, at least 1; 1 means no retries."""
+    """Maximum attempts of one call, at least 1; 1 disables retries."""
     base_delay: float = 0.5
-    """The upper bound of the first pause in seconds; it doubles with each attempt."""
+    """Upper bound of the first backoff in seconds; doubles with each attempt."""
     max_delay: float = 20.0
-    """The upper bound of every pause in seconds, unless Retry-After asks for more."""
+    """Upper bound of every backoff in seconds; Retry-After may exceed it."""
     retry_after_limit: float = 120.0
-    """The longest Retry-After in seconds that is waited for; a longer one is raised."""
+    """Longest Retry-After in seconds to wait for; after a longer one the error is raised."""
 
     def __post_init__(self) -> None:
         if type(self.max_attempts) is not int or self.max_attempts < 1:
@@ -68,9 +68,9 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from `now` that a Retry-After header asks for, None if it is absent or makes no sense.
+    """Seconds from `now` that a Retry-After header asks for, None if it is absent or malformed.
 
-    Both forms of RFC 9110 are read, seconds (fractions too) and an HTTP date; a date that has passed is 0.
+    Accepts both forms of RFC 9110, seconds (fractions too) and an HTTP date; a date in the past is 0.
     """
     if not value:
         return None
@@ -90,8 +90,8 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def backoff(policy: RetryPolicy, attempt: int, random: Random) -> float:
-    """Seconds of full jitter to sleep after attempt number `attempt` (from 1)."""
-    # 2.0 ** 1024 overflows; long before that the maximum has the say.
+    """Seconds to sleep after attempt number `attempt` (from 1): exponential backoff with full jitter."""
+    # 2.0 ** 1024 overflows; max_delay applies long before.
     ceiling = min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 64))
     return random.uniform(0.0, ceiling)
 
@@ -99,9 +99,9 @@ def backoff(policy: RetryPolicy, attempt: int, random: Random) -> float:
 def decide(
     policy: RetryPolicy, failure: KognitosError, attempt: int, *, retryable: bool, random: Random
 ) -> float | None:
-    """Seconds to sleep after attempt number `attempt` (from 1), or None if there is to be no other.
+    """Seconds to sleep after attempt number `attempt` (from 1), or None to give up.
 
-    `retryable` says whether sending again is harmless and may help; see `is_retryable`.
+    `retryable` is the result of `is_retryable`.
     """
     if not retryable or attempt >= policy.max_attempts:
         return None
@@ -114,22 +114,21 @@ def decide(
 
 
 def is_retryable(failure: KognitosError, *, repeatable: bool) -> bool:
-    """Whether a request that failed may be sent again.
+    """Whether a failed request may be sent again.
 
-    One that is `repeatable` after any failure that may pass, another only when it certainly was not carried
-    out.
+    A `repeatable` one after any transient failure, another only when it certainly was not processed.
     """
     if not repeatable:
         return certainly_not_done(failure)
     if isinstance(failure, APIStatusError):
         return failure.status in RETRYABLE_STATUSES or isinstance(failure, CapacityError)
     if isinstance(failure, OutcomeUnknownError):
-        return not failure.too_large  # it would be no smaller the next time
+        return not failure.too_large  # the next answer would be as large
     return isinstance(failure, NotSentError)
 
 
 def certainly_not_done(failure: KognitosError) -> bool:
-    """Whether `failure` shows that the API did not carry the request out but may do so later."""
+    """Whether `failure` proves that the API did not process the request, but may do so later."""
     if isinstance(failure, NotSentError | RateLimitError | CapacityError):
         return True
     return (
@@ -140,10 +139,10 @@ def certainly_not_done(failure: KognitosError) -> bool:
 
 
 class RetryQuota:
-    """A budget of retries that all requests of a client share, so that an outage does not multiply load.
+    """Token bucket for the retries of a client, so that an outage does not multiply the load.
 
-    It holds 500 tokens. A retry takes 5, or 10 after a timeout; when a request succeeds, what its last
-    retry took comes back, or 1 if it needed none. With the budget spent, failures are raised at once.
+    It holds 500 tokens. A retry costs 5, or 10 after a timeout. A success refunds the cost of its last
+    retry, or 1 if it needed none. Without enough tokens, failures are raised at once.
     """
 
     __slots__ = ("_capacity", "_tokens")
@@ -154,11 +153,11 @@ class RetryQuota:
 
     @property
     def tokens(self) -> int:
-        """What is left."""
+        """Tokens left."""
         return self._tokens
 
     def take(self, failure: KognitosError) -> int:
-        """The tokens taken for a retry after `failure`, 0 when there are not enough."""
+        """Charge a retry after `failure`: the tokens taken, 0 when there are not enough."""
         cost = 10 if _timed_out(failure) or _timed_out(failure.__cause__) else 5
         if cost > self._tokens:
             return 0
@@ -166,7 +165,7 @@ class RetryQuota:
         return cost
 
     def give_back(self, taken: int) -> None:
-        """Note a success whose last retry took `taken` tokens."""
+        """Record a success whose last retry took `taken` tokens."""
         if self._tokens < self._capacity:
             self._tokens = min(self._capacity, self._tokens + (taken or 1))
 

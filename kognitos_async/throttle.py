@@ -1,4 +1,4 @@
-"""The gate that all requests of a client pass: connections, requests per second, the pause after a 429."""
+"""Client-wide gate: concurrent requests, requests per second, the pause after a 429."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from kognitos_async.event_loop import due_by
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _STARTS_IN_A_ROW = 9
-"""After this many starts in a row one other request is admitted, so that none of those starves."""
+"""After this many starts in a row one other request is admitted, so that polls do not starve."""
 _CATCH_UP = 0.25
-"""Seconds of lateness, of timers or of a busy loop, that are made up for by sending closer together."""
+"""Seconds of timer latency made up for by sending closer together."""
 _LONG_WAIT = 10.0
-"""Seconds of waiting for admission after which a warning is logged."""
+"""Seconds in the queue after which a warning is logged."""
 _WARNING_INTERVAL = 60.0
 _RECOVERY = 6.0
-"""Steps of recovery after which the last limit that a 429 left falls."""
+"""Recovery steps after which the learned rate no longer applies."""
 _LOWEST_RATE = 1.0
 _RATE_WHEN_IDLE = 5.0
-"""What is assumed to be allowed when a 429 meets a client that sends next to nothing."""
+"""Requests a second assumed to be allowed when an almost idle client is answered 429."""
 
 
 def recovery_step(rate: float) -> float:
-    """Seconds of a step of recovery: 10 from 50 requests a second on, fewer below."""
+    """Seconds of one recovery step: 10 from 50 requests a second up, fewer below."""
     return min(10.0, max(2.0, rate / 5.0))
 
 
 def recovering_rate(rate: float, since: float) -> float:
     """Requests a second allowed `since` seconds after a 429 that came at `rate` requests a second.
 
-    rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1) ** 3): from 90 % it soon reaches 95 %, stays
-    about there, passes 100 % after two steps and then opens ever faster. A steady limit of 50 a second is
-    thus touched three times a minute, and one that was a passing matter is forgotten in a minute.
+    rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1) ** 3), a cubic as in TCP CUBIC: from 90 % it
+    rises fast to 95 %, levels off, passes 100 % after two steps and accelerates from there. A constant limit
+    of 50 a second is hit three times a minute; a transient one is forgotten within a minute.
     """
     return rate * (0.95 + 0.05 * (since / recovery_step(rate) - 1.0) ** 3)
 
 
 _Waiter = tuple[asyncio.Future[None], float]
-"""Who waits to be admitted, and since when."""
+"""A queued request and the loop time at which it joined the queue."""
 
 
 class Gate:
-    """Admits requests: at most `max_concurrent` at once, at most so many a second, none during a pause.
+    """Admits requests: at most `max_concurrent` at once, spaced by the rate, none during a pause.
 
-    Starts are admitted first. `requests_per_second` spaces requests evenly; None sets no limit but what a
-    429 teaches. Waiting is not limited; a warning is logged when it gets long. Belongs to one event loop.
+    Starts are admitted first. `requests_per_second` spaces requests evenly; with None only the rate learned
+    from 429s applies. The time in the queue is not limited; a long one is logged. Belongs to one event loop.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Gate:
         self._slots = self._free = max_concurrent
         self._what = what
         self._fixed_rate = requests_per_second
-        self._next = 0.0  # loop time before which nobody is admitted
+        self._next = 0.0  # loop time of the next admission
         self._learned_rate: float | None = None
         self._cut_at = float("-inf")
         self._resumes_at = float("-inf")
@@ -66,7 +66,7 @@ class Gate:
         self._limited = False
         self._least_rate = _RATE_WHEN_IDLE
         self.cuts: int = 0
-        """How often a 429 has begun a pause."""
+        """Number of pauses begun by a 429."""
         self._window_start = self._loop.time()
         self._successes = 0
         self._successes_before = 0
@@ -79,9 +79,9 @@ class Gate:
         self._closed = False
 
     async def enter(self, *, starts_run: bool) -> float:
-        """Wait for admission; the loop time of it. Every `enter` that returns needs one `leave`.
+        """Wait for a slot; return the loop time of admission. Each `enter` that returns needs one `leave`.
 
-        Starts are admitted before other requests. Raises `ClientClosedError` when the client is closed first.
+        Raises `ClientClosedError` when the client is closed first.
         """
         now = self._loop.time()
         if self._loop is not asyncio.get_running_loop():
@@ -103,7 +103,7 @@ class Gate:
             await admitted
         except asyncio.CancelledError:
             if admitted.done() and not admitted.cancelled() and admitted.exception() is None:
-                self.leave()  # admitted and cancelled in the same turn of the loop
+                self.leave()  # admitted and cancelled in the same iteration of the loop
             raise
         return self._loop.time()
 
@@ -114,7 +114,7 @@ class Gate:
             self._pump()
 
     def succeeded(self) -> None:
-        """Note an answer that was not a 429: it counts towards the rate that is known to be allowed."""
+        """Record an answer other than 429; it counts towards the measured rate."""
         self._successes += 1
         now = self._loop.time()
         age = now - self._window_start
@@ -126,27 +126,27 @@ class Gate:
             self._pauses = 0
 
     def throttled(self, sent_at: float, retry_after: float | None) -> None:
-        """Note a 429 to a request admitted at `sent_at`: everybody pauses, then the rate recovers in steps.
+        """Record a 429 to a request admitted at `sent_at`: pause all requests, then recover in steps.
 
-        The pause is `retry_after` seconds, without it 0.25, 0.5, 1, at most 2 for 429s in succession.
-        Answers to requests sent before the pause began extend it, but do not count as a new one.
+        The pause lasts `retry_after` seconds; without it 0.25, 0.5, 1 and at most 2 for consecutive 429s.
+        A 429 to a request sent before the pause began extends the pause and is not counted as another one.
         """
         now = self._loop.time()
         if sent_at >= self._resumes_at:
-            # A second 429 before the first is forgotten: what was sent meanwhile tells the rate truly.
+            # A second 429 during recovery: the rate measured since the first is reliable however low.
             self._least_rate = _LOWEST_RATE if self._limited else _RATE_WHEN_IDLE
             self._limited = True
             self._pauses += 1
             self.cuts += 1
             self._cut_at = now
-            self._learned_rate = None  # measured when the pause ends and all answers are in
+            self._learned_rate = None  # measured after the pause, when all answers have arrived
         pause = 0.25 * 2 ** min(self._pauses - 1, 3) if retry_after is None else retry_after
         self._resumes_at = max(self._resumes_at, now + pause)
         self._next = max(self._next, self._resumes_at)
         self._pump()
 
     def close(self) -> None:
-        """Raise `ClientClosedError` in all who wait."""
+        """Fail every queued request with `ClientClosedError`."""
         self._closed = True
         for timer in (self._timer, self._watchdog):
             if timer is not None:
@@ -164,7 +164,7 @@ class Gate:
             self._next = max(self._next, now - late) + interval
 
     def _interval(self, now: float) -> float:
-        """Seconds between requests that the fixed and the learned rate leave; 0 for no limit."""
+        """Seconds between requests under the fixed and the learned rate; 0 for no limit."""
         rate = self._fixed_rate
         since = now - self._cut_at
         if self._learned_rate is None and self._limited:
@@ -178,7 +178,7 @@ class Gate:
         return 1.0 / rate if rate else 0.0
 
     def _measured_rate(self) -> float:
-        """Successes a second in the one or two seconds before the last 429, with what came in since."""
+        """Successes a second in the one or two seconds before the last 429 and since."""
         span = max(1.0, self._cut_at - self._window_start + self._span_before)
         return max(self._least_rate, (self._successes + self._successes_before) / span)
 
@@ -202,7 +202,7 @@ class Gate:
             if self._timer_at <= when:
                 return
             self._timer.cancel()
-        # Remembered here: a handle of uvloop's may not say when it is due.
+        # Kept here, because a handle of uvloop may lack `when()`.
         self._timer, self._timer_at = self._loop.call_at(when, self._on_timer), when
 
     def _on_timer(self) -> None:
