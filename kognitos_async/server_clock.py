@@ -1,9 +1,9 @@
-"""What is known of the clocks around a start: ours, which may be set, and the one that stamps runs.
+"""Estimates of the clock that stamps `created_at`, and the time window of a start.
 
-Three clocks take part. Ours tells the time of day and may be set at any moment; the monotonic clock only
-counts. A gateway writes `Date`, and need not agree with anybody. The service stamps `created_at`, possibly
-in local time without an offset, and its clock may be corrected too. The only evidence about the stamping
-clock are runs that are known to be ours: each was stamped between its sending and its answer.
+Three clocks matter. The local wall clock may be set at any moment; the monotonic clock only counts. `Date`
+comes from a gateway whose clock may differ from the service's. The service stamps `created_at`, possibly in
+local time without an offset, and its clock may be corrected too. The only evidence about the stamping clock
+are runs known to be ours: each was stamped between its request and its answer.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARGIN = 5.0
-"""Seconds by which clocks that count as equal may differ."""
+"""Tolerance in seconds between clocks that are taken as equal."""
 PROCESSING = 60.0
-"""Seconds after the end of an attempt within which the service may still carry it out."""
+"""Seconds after the end of an attempt during which the service may still process it."""
 _PROVEN_MARGIN = 1.0
-"""The same as MARGIN, where runs known to be ours show how the stamping clock goes."""
+"""Tolerance where runs known to be ours give the offset of the stamping clock."""
 _STEP = 1.0
 _OBSERVATIONS = 64
 _POSSIBILITIES = 8
 _DATE_RESOLUTION = 2.0
-"""Date has whole seconds and some latency: differences below this say nothing."""
+"""Date has 1 s resolution plus latency; smaller differences are ignored."""
 
 
 class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a start can have been processed, as far as it was known when it was sent. JSON-ready.
+    """The time in which a start can have been processed, as known when it was sent. JSON-ready.
 
-    All but `moment` are POSIX seconds. `sent_at` and `until` are by this machine's clock. The others are by
-    the clock that stamps `created_at`, None where nothing was known of it: a run made by this start carries
-    a time between `stamped_from` and `stamped_until` for certain if the clock is steady, and none before
-    `possible_from`. `contradiction` says what the answers of the service had shown against them.
-    `attempts` are marks of the attempts in it, none where only their time is known.
+    All but `moment` are POSIX seconds. `sent_at` and `until` are by the local clock. The others are by the
+    clock that stamps `created_at`, None where its offset was unknown: the run of this start is stamped
+    between `stamped_from` and `stamped_until` if that clock is steady, and never before `possible_from`.
+    `contradiction` is evidence against the echo of names and times. `attempts` are the ids of its attempts,
+    empty where only their time is known.
     """
 
     sent_at: float
@@ -56,11 +56,11 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     @property
     def since(self) -> datetime:
-        """When the start was sent, by this machine's clock."""
+        """Time of sending by the local clock."""
         return datetime.fromtimestamp(self.sent_at, UTC)
 
     def joined(self, earlier: StartWindow | None) -> StartWindow:
-        """The window of this start and of an earlier one of the same request that is in doubt too."""
+        """The union with the window of an earlier start of the same request that is also in doubt."""
         if earlier is None:
             return self
         same = self.clock == earlier.clock
@@ -78,11 +78,11 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Span(NamedTuple):
-    """The stamps that a run made by one start can carry, in POSIX seconds.
+    """The range of `created_at` that the run of one start can have, in POSIX seconds.
 
-    Any from `possible_from` on, whatever the clocks did; one from `likely_from` to `likely_until` by the
-    best that is known of the stamping clock. Clocks that contradict each other leave that interval empty.
-    `proven` says that runs known to be ours show how the clock goes.
+    `possible_from` is the lower bound whatever the clocks did. `likely_from` to `likely_until` is the best
+    estimate for the stamping clock; the interval is empty when the clocks contradict each other. `proven`
+    means that it rests on runs known to be ours.
     """
 
     possible_from: float
@@ -92,7 +92,7 @@ class Span(NamedTuple):
 
 
 class ServerClock:
-    """What one client has seen of the clocks. Pure: reads the two clocks that it is given, does nothing."""
+    """One client's observations of the clocks. Pure apart from reading the two local clocks it is given."""
 
     def __init__(
         self,
@@ -102,29 +102,29 @@ class ServerClock:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request_timeout = request_timeout
-        """Seconds that one attempt may take."""
+        """Maximum duration of one attempt, in seconds."""
         self.monotonic = monotonic
         self.contradiction: str | None = None
-        """What an answer showed against the times or names that were sent, None if nothing did."""
+        """Evidence that answers do not echo the names or times sent; None without any."""
         self._wall = wall
         self._identity = secrets.token_hex(8)
         self._attempts = itertools.count(1)
-        # All of these are "that clock less the monotonic one", which is constant while both are steady.
+        # Each is "that clock minus the monotonic one", constant while both are steady.
         self._ours = self._lowest = self._highest = wall() - monotonic()
         self._noted: tuple[str, float] | None = None
         self._difference_of_date: float | None = None
-        # Between which two values the stamping clock's is, by each run of ours; after a step there are two
-        # possibilities for those seen before.
+        # Bounds of that difference for the stamping clock, from each run of ours; a step of the local clock
+        # leaves two possible bounds for earlier observations.
         self._stamps: deque[list[tuple[float, float]]] = deque(maxlen=_OBSERVATIONS)
 
     def note_date(self, date: str | None, *, age: str | None = None) -> None:
-        """Take in the Date of an answer just received; a cached answer (Age) says nothing."""
+        """Record the Date of an answer just received, unless it came from a cache (Age)."""
         if date and (age is None or age.strip() == "0"):
             self._noted = date, self.monotonic()
 
     @property
     def _date(self) -> float | None:
-        """The last Date less the monotonic time of its receipt; read when asked for, as few ever are."""
+        """The last Date minus the monotonic time of its receipt; parsed lazily, as few are needed."""
         if self._noted is not None:
             (date, received), self._noted = self._noted, None
             try:
@@ -137,14 +137,14 @@ class ServerClock:
         return self._difference_of_date
 
     def note_stamp(self, created: datetime, *, sent: float, received: float) -> None:
-        """Take in the stamp of a run known to be ours, started between two moments of the monotonic clock."""
+        """Record the stamp of a run known to be ours, started between two times of the monotonic clock."""
         self._notice_steps()
         stamp = created.timestamp()
         resolution = 0.001 if created.microsecond else 1.0
         least, most = stamp - received, stamp + resolution - sent
         for seen in self._stamps:
             if len(seen) > 1:
-                # The possibility that agrees with a run seen after the step is the right one.
+                # Keep the possibilities that agree with a run seen after the step.
                 agreeing = [one for one in seen if one[0] <= most + _STEP and least <= one[1] + _STEP]
                 seen[:] = agreeing or seen
         self._stamps.append([(least, most)])
@@ -153,11 +153,11 @@ class ServerClock:
             self.contradict(f"a run of ours was stamped {off:.0f} s off this machine's clock")
 
     def contradict(self, what: str) -> None:
-        """Note that answers do not echo what was sent: from now on no list proves absence."""
+        """Record that answers do not echo what was sent; from now on no list proves absence."""
         self.contradiction = self.contradiction or what
 
     def difference(self) -> timedelta:
-        """How far the server's clock is probably ahead of ours: a guess, for pacing and for display."""
+        """Estimated lead of the server's clock over the local one, for pacing and display only."""
         self._notice_steps()
         if self._stamps:
             least, most = self._stamps[-1][0]
@@ -166,11 +166,11 @@ class ServerClock:
         return timedelta(seconds=seconds if abs(seconds) > _DATE_RESOLUTION else 0.0)
 
     def now(self) -> datetime:
-        """The server's time, as well as it can be guessed."""
+        """Estimated current time of the server."""
         return datetime.fromtimestamp(self._wall(), UTC) + self.difference()
 
     def window(self) -> StartWindow:
-        """The window of a start that is the next thing to be sent."""
+        """The window of a start that is sent next."""
         self._notice_steps()
         moment, sent = self.monotonic(), self._wall()
         until = sent + self.request_timeout + PROCESSING
@@ -191,12 +191,12 @@ class ServerClock:
         )
 
     def window_at(self, since: datetime) -> StartWindow:
-        """The window of a start of which only the time of sending is known, by this machine's clock."""
+        """The window of a start known only by its time of sending on the local clock."""
         sent = since.timestamp()
         return StartWindow(sent_at=sent, until=sent + self.request_timeout + PROCESSING)
 
     def span(self, window: StartWindow) -> Span:
-        """The stamps that a run made by this start can carry, by all that is known now."""
+        """The range of `created_at` for the run of this start, by all observations so far."""
         self._notice_steps()
         here = window.clock == self._identity
         moment = self.moment_of(window)
@@ -210,7 +210,7 @@ class ServerClock:
         if window.possible_from is not None:
             possible.append(window.possible_from + MARGIN)
         if stamps and (here or window.stamped_from is None):
-            # Each observation holds; where they leave nothing, the stamping clock was set meanwhile.
+            # All observations hold at once; an empty intersection means that the stamping clock was set.
             begin = moment + max(least for least, _ in stamps) - _PROVEN_MARGIN
             end = moment + length + min(most for _, most in stamps) + _PROVEN_MARGIN
             proven = True
@@ -223,39 +223,36 @@ class ServerClock:
         return Span(min(possible) - MARGIN, begin, end, proven)
 
     def moment_of(self, window: StartWindow) -> float:
-        """When the start was sent, by the monotonic clock.
-
-        Where this client sent it that is known, whatever our clock was set to since.
-        """
+        """Time of sending by the monotonic clock: exact for a start of this client, else an estimate."""
         return window.moment if window.clock == self._identity else window.sent_at - self._ours
 
     def within(self, moment: float, window: StartWindow) -> bool:
-        """Whether something sent at a moment of the monotonic clock can be the start of this window."""
+        """Whether a request sent at `moment` of the monotonic clock can be the start of this window."""
         first = self.moment_of(window) - (0.0 if window.clock == self._identity else MARGIN)
         return first <= moment <= first + (window.until - window.sent_at) + MARGIN
 
     def not_before(self, span: Span, window: StartWindow, newest: float, read_at: float) -> Span:
-        """The span, once a list read at `read_at` held a run stamped `newest`: the clock had come so far."""
+        """The span narrowed by a list read at `read_at` that held a run stamped `newest`."""
         moment = self.moment_of(window)
         return span._replace(likely_from=max(span.likely_from, moment + newest - read_at - MARGIN))
 
     def earliest(self, since: datetime) -> datetime:
-        """The earliest stamp of a run started at `since` by our clock, whatever the clocks did."""
+        """The lower bound of `created_at` for a run started at `since` by the local clock."""
         window = StartWindow(sent_at=since.timestamp(), until=since.timestamp())
         try:
             return datetime.fromtimestamp(self.span(window).possible_from, UTC)
-        except (OverflowError, ValueError):  # within seconds of the calendar's first day
+        except (OverflowError, ValueError):  # within seconds of datetime.min
             return since
 
     def _notice_steps(self) -> None:
-        """Compare our clock with the monotonic one: who sets it, or suspends the machine, parts them."""
+        """Detect steps of the local clock, and suspensions, by comparing it with the monotonic clock."""
         ours = self._wall() - self.monotonic()
         step = ours - self._ours
         if abs(step) < _STEP:
             return
         self._ours = ours
         self._lowest, self._highest = min(self._lowest, ours), max(self._highest, ours)
-        # Ours was set, or the monotonic clock stood still: which of the two is not known.
+        # Either the wall clock was set or the monotonic clock stood still; it is not known which.
         for seen in self._stamps:
             shifted = [(least + step, most + step) for least, most in seen]
             seen[:] = [*shifted, *seen][:_POSSIBILITIES]

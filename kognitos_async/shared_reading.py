@@ -1,4 +1,4 @@
-"""Readings of a list of runs that many look-ups share: one at a time for each list, from its beginning."""
+"""Readings of a list of runs shared by many look-ups: one at a time for each list, from its first page."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ R = TypeVar("R", bound=Waitable)
 T = TypeVar("T")
 
 _PROOF = 100
-"""So many times that only fall are taken for a list that is newest first."""
+"""Runs in descending order after which a list counts as newest first."""
 
 
 class Reading(Generic[R]):
-    """One reading of one list: what is looked for, and what of that was met."""
+    """One reading of one list: the keys looked for, and the runs found."""
 
     def __init__(self) -> None:
         self.began: float = 0.0
-        """When its first page was asked for, by the monotonic clock."""
+        """Monotonic time of the request for its first page."""
         self.ended: float = 0.0
-        """When its last page had been read."""
+        """Monotonic time after its last page."""
         self.met: set[str] = set()
-        """The ids of those runs met that are known to be ours."""
+        """Ids of the listed runs known to be ours."""
         self.newest: datetime | None = None
-        """The latest stamp met."""
+        """The latest `created_at` in the list."""
         self._found: dict[Hashable, dict[str, R]] = {}
         self._earliest: datetime | None = None
         self._lacking: set[str] | None = None
 
     def look_for(self, key: Hashable, earliest: datetime) -> None:
-        """Keep the runs of this key; the list is of interest as far back as `earliest`."""
+        """Keep runs of this key; the list is needed as far back as `earliest`."""
         self._found.setdefault(key, {})
         self._earliest = earliest if self._earliest is None else min(self._earliest, earliest)
 
     @property
     def earliest(self) -> datetime | None:
-        """How far back the list is of interest to anybody."""
+        """How far back any look-up needs the list."""
         return self._earliest
 
     def see(self, key: Hashable, run_id: str, created: datetime, run: R) -> None:
-        """Take in a run of the list."""
+        """Record a listed run."""
         if self.newest is None or created > self.newest:
             self.newest = created
         if key in self._found:
             self._found[key][run_id] = run
 
     def lacking(self, expected: Callable[[Hashable, float], set[str]], group: Hashable) -> set[str]:
-        """Which of the runs expected in a reading begun then were not met; the same for all that share it."""
+        """Expected runs that the list did not show; computed once, for all look-ups that share it."""
         if self._lacking is None:
             self._lacking = expected(group, self.began) - self.met
         return self._lacking
@@ -73,8 +73,8 @@ class Reading(Generic[R]):
 class Readings(Generic[R]):
     """All readings of one client.
 
-    A look-up takes part in the next reading that has not begun, for what was read before it came proves
-    nothing to it. While one is under way, all that come meanwhile share the one after it.
+    A look-up joins the next reading, never one under way: pages read before it began prove nothing for it.
+    All look-ups that arrive during a reading share the one after it.
     """
 
     def __init__(
@@ -93,15 +93,15 @@ class Readings(Generic[R]):
         self._current: dict[Hashable, _Walk[R]] = {}
 
     async def through(self, group: Hashable, key: Hashable, earliest: datetime) -> Reading[R]:
-        """A reading of the group's list, begun from now on, that kept the runs of this key.
+        """A reading of the group's list that begins after this call and keeps the runs of this key.
 
-        It may end where the list proves to be newest first and older than `earliest`. Raises what reading
-        raises.
+        It may stop where the list proves to be newest first and older than `earliest`. Raises the error of
+        the reading.
         """
         walk = self._next.get(group)
         if walk is None:
             walk = self._next[group] = _Walk()
-            # Shared work runs in nobody's context.
+            # Shared work runs in an empty context, not in that of its first caller.
             walk.task = asyncio.get_running_loop().create_task(
                 self._walk(group, walk), name="kognitos_async look-up", context=Context()
             )
@@ -124,7 +124,7 @@ class Readings(Generic[R]):
         return outcome
 
     async def _walk(self, group: Hashable, walk: _Walk[R]) -> Reading[R] | KognitosError:
-        """The reading, or why it failed: a task that is abandoned must not end in an error nobody reads."""
+        """The reading or its error, returned: an abandoned task must not end in an unretrieved exception."""
         before = self._current.get(group)
         if before is not None:
             await asyncio.wait([before.task])
@@ -176,7 +176,7 @@ class _Walk(Generic[R]):
 
 
 async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What all of them return, in order; the first error ends the others and is raised."""
+    """The results in order; the first error cancels the others and is raised."""
     tasks = [asyncio.ensure_future(look_up) for look_up in look_ups]
     try:
         return await asyncio.gather(*tasks)
@@ -189,7 +189,7 @@ async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def _twin(error: KognitosError) -> KognitosError:
-    """An error of its own for each look-up: a shared one would collect everybody's tracebacks."""
+    """A copy of the error for one look-up: a shared one would accumulate tracebacks."""
     twin = copy.copy(error)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, True
     return twin

@@ -1,4 +1,4 @@
-"""A start whose answer was lost: when it is in doubt, and what proves that its run exists or does not."""
+"""Starts whose answer was lost: when a start is in doubt, and what proves presence or absence of its run."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 _REFUSED_LATE = frozenset({303, 408, 460, 499})
-"""Statuses below 500 after which the work may have been done all the same."""
+"""Statuses below 500 after which the run may have been started."""
 _MOST_REMEMBERED = 10_000
 _SAME_TIME = 0.001
 _EXPECTED_FOR = 900.0
-"""Seconds for which a run that was just started is expected in the list."""
+"""Seconds for which a list is expected to show a run just started."""
 MOST_STARTS = 5
 """Maximum starts of one request; each repeat only after the lost one proved absent."""
 
 
 class Found(msgspec.Struct, Generic[R_co], frozen=True):
-    """The look-up's answer: the start made this run."""
+    """The start made this run."""
 
     run: R_co
 
 
 class Absent(msgspec.Struct, frozen=True):
-    """The look-up's answer: the start certainly made no run, and may be sent again."""
+    """The start certainly made no run and may be sent again."""
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The look-up's answer: it cannot be told. `reason` is a clause for a message, `cause` what failed."""
+    """It cannot be told. `reason` is a clause for a message, `cause` the error behind it, if any."""
 
     reason: str
     cause: KognitosError | None = None
@@ -65,7 +65,7 @@ LookUp: TypeAlias = Found[R] | Absent | Undecided
 
 
 class Answered(NamedTuple, Generic[T]):
-    """The answer to a start, and the moments of the monotonic clock between which it was processed."""
+    """The answer to a start, with the monotonic times between which it was processed."""
 
     value: T
     sent: float
@@ -81,20 +81,20 @@ async def started(
     asked: Any,
     before_send: BeforeSend | None,
 ) -> Answered[T]:
-    """What `read` makes of the answer to a start; `StartUncertainError` where the run may exist all the same.
+    """Send a start and return its answer as read by `read`.
 
-    `send` awaits what it is given right before each attempt. `read` raises `DecodeError` for an answer that
-    names no run. `what` names the start in the error, and
-    `asked` becomes its `request`.
+    `send` awaits the hook it is given right before each attempt. `read` raises `DecodeError` for an answer
+    that names no run. `what` names the start in messages, `asked` is the `request` of the error. Raises
+    `StartUncertainError` when the run may have been started, and what `send` raises when it was not.
     """
     window: StartWindow | None = None
     sent = clock.monotonic()
 
     async def about_to_send() -> None:
         nonlocal window, sent
-        window = None  # what `before_send` raises is no doubt: the attempt is not made
+        window = None  # if `before_send` raises, nothing is sent and nothing is in doubt
         noted = None if before_send is None else await before_send()
-        # A hook that records the window returns it, so that the attempt is known by that one.
+        # A hook that records a window returns it: the attempt must be known by the same one.
         window = noted if isinstance(noted, StartWindow) else clock.window()
         sent = clock.monotonic()
 
@@ -143,7 +143,7 @@ class OwnStart(NamedTuple):
 
 
 class OwnStarts:
-    """What one client has started itself, as far as look-ups need it; the last 10,000 are remembered."""
+    """The last 10,000 runs that one client started, and its starts in doubt."""
 
     def __init__(self) -> None:
         self._known: dict[str, OwnStart] = {}
@@ -152,31 +152,32 @@ class OwnStarts:
         self._in_doubt: dict[Hashable, list[StartWindow]] = {}
 
     def note(self, run_id: str, start: OwnStart) -> None:
-        """Keep that a start made this run, as its answer said."""
+        """Record a run by the answer to its start."""
         _keep(self._unseen, run_id, start)
         self.adopt(run_id, start)
 
     def adopt(self, run_id: str, start: OwnStart) -> None:
-        """Keep that a start made this run, as a look-up found."""
+        """Record a run found by a look-up."""
         _keep(self._known, run_id, start)
 
     def unseen(self, run_id: str) -> OwnStart | None:
-        """The start that made the run, the first time that it is seen after its answer."""
+        """The start of the run when a list shows it for the first time, else None."""
         return self._unseen.pop(run_id, None)
 
     def get(self, run_id: str) -> OwnStart | None:
-        """The start that made the run, None if it is not known to be ours."""
+        """The start of the run, None if it is not known to be ours."""
         return self._known.get(run_id)
 
     def latest(self, count: int) -> list[str]:
-        """The runs started last."""
+        """The ids of the runs started last."""
         return list(islice(reversed(self._known), count))
 
     @contextmanager
     def under_way(self, key: Hashable) -> Iterator[None]:
-        """A start of this key is being sent or looked up in the block: whose a new run is cannot be told.
+        """Mark a start of this key as being sent or looked up while the block runs.
 
-        One that the block leaves in doubt stays so until it is `resolved`.
+        Meanwhile a new run of that key cannot be attributed. A start left in doubt by the block stays marked
+        until it is `resolved`.
         """
         self._under_way[key] += 1
         try:
@@ -191,9 +192,9 @@ class OwnStarts:
                 del self._under_way[key]
 
     def are_others_in_doubt(self, key: Hashable, window: StartWindow, *, own: int) -> bool:
-        """Whether a run may be that of another start of this key than the one of this window.
+        """Whether another start of this key, under way or in doubt, may have made the run.
 
-        `own` of the starts under way are the caller's.
+        `own` is the number of starts under way that belong to the caller.
         """
         if self._under_way[key] > own:
             return True
@@ -206,19 +207,19 @@ class OwnStarts:
         ]
         if own_attempts:
             return bool(others)
-        # The attempt in question is known by its time, or by what was recorded just before it.
+        # The caller's own attempt is recognised by its time or by the window recorded before it.
         near = [other for other in others if -_SAME_TIME <= other.sent_at - window.sent_at <= MARGIN]
         return len(others) > len(near) or len({other.attempts for other in near}) > 1
 
     def window_at(self, key: Hashable, since: float) -> StartWindow | None:
-        """What this client knows of an attempt in doubt that was sent at this very time."""
+        """The recorded window of the attempt in doubt that was sent at this time, None without one."""
         for window in self._in_doubt.get(key, ()):
             if abs(window.sent_at - since) < _SAME_TIME:
                 return window
         return None
 
     def resolved(self, key: Hashable, window: StartWindow) -> None:
-        """Keep that the attempts of this window are in doubt no more."""
+        """Mark the attempts of this window as no longer in doubt."""
         left = [
             other
             for other in self._in_doubt.pop(key, ())
@@ -228,7 +229,7 @@ class OwnStarts:
             self._in_doubt[key] = left
 
     def expected(self, group: Hashable, began: float) -> set[str]:
-        """The runs that a list of the group, read from `began` on, has to show: those just made."""
+        """Ids of the recent runs that a list of the group read from `began` on must show."""
         expected = set()
         for run_id, start in reversed(self._known.items()):
             if start.received < began - _EXPECTED_FOR:
@@ -245,7 +246,7 @@ def _keep(memory: dict[K, T], key: K, value: T) -> None:
 
 
 class Candidate(NamedTuple, Generic[R]):
-    """A run met in the list that may be the one: its id and stamp, and whether it fits in all but time."""
+    """A listed run that may be the one: its id, its stamp, and whether it matches in all but time."""
 
     run: R
     run_id: str
@@ -260,11 +261,11 @@ def decide(
     absence: str | None,
     unexplained_later: bool,
 ) -> LookUp[R]:
-    """The answer that the runs met in a complete reading allow. Pure.
+    """The answer of a look-up, from a complete reading of the list. Pure.
 
-    `candidates` are all runs that may be the one in the widest sense, those known to be another's left out.
-    `absence` says why their lack proves nothing, None where it does. `unexplained_later` are runs beyond
-    the likely time that forbid a choice.
+    `candidates` are all runs that may be the one in the widest sense, without those known to belong to other
+    starts. `absence` is the reason why an empty list proves nothing, None if it does. With
+    `unexplained_later`, runs after the likely time also forbid a choice.
     """
     possible = [one for one in candidates if one.stamp >= span.possible_from]
     likely = [one for one in possible if one.fits and span.likely_from <= one.stamp <= span.likely_until]
@@ -283,7 +284,7 @@ def decide(
 
 
 def name_key(name: str) -> str:
-    """What is the same for names that a service may keep as one: blanks, case and Unicode forms folded."""
+    """Comparison key for names a service may store alike: whitespace, case and Unicode forms folded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     visible = "".join(
         character if character.isspace() or not unicodedata.category(character).startswith("C") else ""
