@@ -1,6 +1,6 @@
-"""The only module that talks to aiohttp: sessions, one attempt, aiohttp's errors turned into ours.
+"""The only module that imports aiohttp: sessions, one attempt, aiohttp's errors mapped to ours.
 
-It is long because nothing else of the library may know aiohttp: what changes with aiohttp changes here.
+It is long because no other module may depend on aiohttp: a change in aiohttp is a change here alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_REFUSAL = 256 * 1024
-"""Of an answer other than 2xx no more than this is read."""
+"""Maximum bytes read of an answer other than 2xx."""
 _LONGEST_CONNECT = 10.0
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 1024
@@ -55,10 +55,11 @@ _NOT_SENT = (
 
 
 class Transport:
-    """Sends one attempt at a time to the API, and form uploads to the file store.
+    """Sends single attempts to the API, and form uploads to the file store.
 
-    The key is only in the headers of requests to `base_url`. Its own sessions keep no cookies. One given by
-    the user decides about connections, proxies and TLS, never about what a request or an answer means.
+    The key goes into the headers of requests to `base_url` only. Sessions made here keep no cookies. A
+    session given by the user decides about connections, proxies and TLS, never about the meaning of a
+    request or an answer.
     """
 
     def __init__(
@@ -100,12 +101,12 @@ class Transport:
             self._to_store = {**stated, "middlewares": (_OnceAs(Secret({})),)}
 
     async def open(self) -> None:
-        """Make the session; no connection yet."""
+        """Create the sessions; no connection is made yet."""
         keep_receive_buffers()
         self._sessions.open()
 
     async def close(self) -> None:
-        """Close what was made here; attempts under way fail."""
+        """Close the sessions made here; attempts under way fail."""
         await self._sessions.close()
 
     def deadline(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
@@ -113,10 +114,10 @@ class Transport:
         return self._sessions.deadline(seconds)
 
     async def attempt(self, request: Request) -> Response:
-        """The whole answer to one try.
+        """The complete answer to one attempt.
 
-        Raises `NotSentError` when nothing was sent, `OutcomeUnknownError` when the answer was lost or late,
-        or of a 2xx status and larger than 64 MiB, `ClientClosedError` when the client is closed.
+        Raises `NotSentError` when nothing was sent, `OutcomeUnknownError` when the answer was lost, late, or
+        a 2xx larger than 64 MiB, and `ClientClosedError` when the client is closed.
         """
         if not request.repeatable:
             await let_input_in()
@@ -154,11 +155,11 @@ class Transport:
         headers: Mapping[str, str],
         pieces: AsyncGenerator[bytes | memoryview],
     ) -> Response:
-        """The file store's answer to a body sent piece by piece, without any key.
+        """The file store's answer to a streamed body, sent without the key.
 
-        `headers` holds its Content-Length. `request_timeout` bounds each stretch in which no byte moves, not
-        the whole upload. `pieces` is closed in the end. Raises what `attempt` raises, `OutcomeUnknownError`
-        for a 2xx that came before the whole body was sent, and what iterating `pieces` raises.
+        `headers` holds its Content-Length. `request_timeout` bounds each stretch without progress, not the
+        whole upload. `pieces` is always closed. Raises what `attempt` raises, `OutcomeUnknownError` for a 2xx
+        received before the whole body was sent, and what iterating `pieces` raises.
         """
         target, hidden = Secret(url), Secret({**self._store_headers, **headers})
         del url, headers
@@ -168,7 +169,7 @@ class Transport:
         )
 
     async def attempt_with(self, request: Request, upload: Upload) -> Response:
-        """The API's answer to a body sent piece by piece; time limits and errors as those of `send_form`."""
+        """The API's answer to a streamed body; time limits and errors as in `send_form`."""
         form = {"Content-Type": upload.content_type, "Content-Length": str(upload.size)}
         return await self._send_body(
             self._sessions.for_request(request),
@@ -227,18 +228,17 @@ class Transport:
         raise failure from cause
 
     def stream(self, request: Request, *, accept: str) -> AbstractAsyncContextManager[Streamed]:
-        """The answer to one try, whose body is still to be read.
+        """The answer to one attempt, its body still unread.
 
-        `request_timeout` bounds the wait for its beginning, and every stretch without bytes where
-        `Streamed.pieces` is given one. Raises as `attempt` does, in the block `ClientClosedError` when the
-        client is closed.
+        `request_timeout` bounds the wait for the response headers; `Streamed.pieces` takes an idle timeout of
+        its own. Raises what `attempt` raises, and `ClientClosedError` in the block when the client is closed.
         """
         headers = Secret({**self._headers, "Accept": accept})
         target = Secret(self._base_url + request.target)
         return self._stream(self._sessions.api, request.method, target, headers, str(request), self._to_api)
 
     def stream_from_store(self, url: str) -> AbstractAsyncContextManager[Streamed]:
-        """The same for a file at a presigned address, without any key."""
+        """The same for a presigned address, without the key."""
         target = Secret(url)
         del url
         what = "GET from a presigned address"
@@ -286,10 +286,7 @@ class Transport:
     def _broken(
         self, what: str, session: aiohttp.ClientSession, problem: Exception, idle: float | None
     ) -> KognitosError:
-        """What a stream that ends early means.
-
-        Nothing is done by reading: that the client is closed says it all.
-        """
+        """The error for a stream that ended early."""
         if self._sessions.closed:
             return ClientClosedError(f"{what}: the client was closed while the answer was read")
         if isinstance(problem, TimeoutError) and idle is not None:
@@ -326,7 +323,7 @@ class _Sessions:
         self._api = self.given or self._session()
 
     async def close(self) -> None:
-        """Close what was made here; attempts under way fail."""
+        """Close the sessions made here; attempts under way fail."""
         sessions = {self._api, self._fresh, self._store} - {None, self.given}
         self._api = self._fresh = self._store = None
         now = asyncio.get_running_loop().time()
