@@ -1,19 +1,31 @@
-"""What tests of all rooms share: fast policies, and waiting for what no event announces."""
+"""Shared by all tests: fast policies, a server with a client, and waiting without an event."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kognitos_async import PollPolicy, RetryPolicy
+from kognitos_async.testing import KognitosServer, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-RETRY = RetryPolicy(base_delay=0.01, max_delay=0.05)
-POLL = PollPolicy(initial=0.02, factor=1.2, maximum=0.05)
+    from kognitos_async import KognitosClient
+
+RETRY = RetryPolicy(base_delay=0.001, max_delay=0.02)
+POLL = PollPolicy(initial=0.01, factor=1.5, maximum=0.03)
 FAST: dict[str, Any] = {"retry": RETRY, "poll": POLL}
 """Arguments of a client that retries and polls fast."""
+
+
+@contextlib.asynccontextmanager
+async def site(**options: Any) -> AsyncIterator[tuple[KognitosServer, KognitosClient]]:
+    """A server without a capacity, whose runs succeed after 20 ms, and an open client that is fast."""
+    settings = {"schedule": Schedule.fixed(0.02), "capacity": None, **options}
+    async with KognitosServer(**settings) as server, server.client(**FAST) as client:
+        yield server, client
 
 
 async def eventually(condition: Callable[[], object]) -> None:

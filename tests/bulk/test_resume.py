@@ -32,7 +32,7 @@ ONCE = RetryPolicy(max_attempts=1, base_delay=0.01, max_delay=0.05)
 
 
 @contextlib.asynccontextmanager
-async def site(**options):
+async def server_of(**options):
     """A server whose runs succeed soon and whose capacity is not limited."""
     async with KognitosServer(**{"schedule": Schedule.fixed(0.02), "capacity": None, **options}) as server:
         yield server
@@ -85,7 +85,7 @@ def of_the_library():
 @pytest.mark.parametrize("limit", [1, 6])
 async def test_a_job_left_in_the_middle_is_resumed_to_one_run_each(tmp_path, taken, limit):
     """Whatever was taken before leaving, the second call brings every request and no run twice."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 10)
         async with job(server, requests, tmp_path / "j", max_in_flight=limit) as outcomes:
             for _ in range(taken):
@@ -102,7 +102,7 @@ async def test_a_job_left_in_the_middle_is_resumed_to_one_run_each(tmp_path, tak
 
 async def test_a_job_left_again_and_again_gets_done(tmp_path):
     """Each call gets two outcomes beyond those it knows, and together they start every request once."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 11)
         path, done = tmp_path / "j", 0
         for _ in range(12):
@@ -120,7 +120,7 @@ async def test_a_job_left_again_and_again_gets_done(tmp_path):
 async def test_a_second_call_asks_the_api_nothing(tmp_path):
     """Every outcome is resumed, equal to the first, in whatever status the run ended."""
     words = {"Succeeded": 0.5, "Exception": 0.3, "Stopped": 0.2}
-    async with site(schedule=Schedule.random(0.0, 0.05, outcomes=words)) as server:
+    async with server_of(schedule=Schedule.random(0.0, 0.05, outcomes=words)) as server:
         requests = requests_of(server, 30)
         first = await outcomes_of(server, requests, tmp_path / "j")
         seen = server.count()
@@ -133,7 +133,7 @@ async def test_a_second_call_asks_the_api_nothing(tmp_path):
 
 async def test_a_longer_input_runs_only_what_is_new(tmp_path):
     """A journal is continued by more requests behind those it holds."""
-    async with site() as server:
+    async with server_of() as server:
         await outcomes_of(server, requests_of(server, 4), tmp_path / "j")
         got = await outcomes_of(server, requests_of(server, 9), tmp_path / "j")
         assert sorted(o.request.name for o in got if o.resumed) == [f"run {n}" for n in range(4)]
@@ -142,7 +142,7 @@ async def test_a_longer_input_runs_only_what_is_new(tmp_path):
 
 async def test_what_a_shorter_input_leaves_out_comes_out(tmp_path):
     """Begun runs behind the end of the input are awaited and yielded with their own request."""
-    async with site(schedule=Schedule.manual()) as server:
+    async with server_of(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 5)
         async with job(server, requests, tmp_path / "j"):
             await eventually(lambda: len(server.runs) == 5)
@@ -173,7 +173,7 @@ async def test_what_a_shorter_input_leaves_out_comes_out(tmp_path):
 )
 async def test_a_lost_start_that_was_carried_out_is_adopted(tmp_path, fault):
     """The run is found in the list, awaited, and started once."""
-    async with site() as server:
+    async with server_of() as server:
         server.misbehave("create_run", fault)
         got = await outcomes_of(server, requests_of(server, 4), tmp_path / "j")
         assert all(o.error is None and o.attempts == 1 and not o.resumed for o in got)
@@ -186,7 +186,7 @@ async def test_a_lost_start_that_was_carried_out_is_adopted(tmp_path, fault):
 )
 async def test_a_lost_start_that_was_not_carried_out_is_started_again(tmp_path, fault):
     """One more attempt is counted, and there is one run."""
-    async with site() as server:
+    async with server_of() as server:
         server.misbehave("create_run", fault)
         got = await outcomes_of(server, requests_of(server, 4), tmp_path / "j")
         assert all(o.error is None for o in got)
@@ -196,7 +196,7 @@ async def test_a_lost_start_that_was_not_carried_out_is_started_again(tmp_path, 
 
 async def test_five_lost_starts_end_as_an_outcome_and_are_resumed(tmp_path):
     """StartUncertainError after five absences; the next call starts it, and attempts go on counting."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 1)
         server.misbehave("create_run", faults.proxy_error(), times=None)
         (outcome,) = await outcomes_of(server, requests, tmp_path / "j", absence_delay=0.01)
@@ -216,7 +216,7 @@ async def test_five_lost_starts_end_as_an_outcome_and_are_resumed(tmp_path):
 @pytest.mark.parametrize("carried_out", [True, False])
 async def test_a_list_that_cannot_be_read_leaves_the_start_open(tmp_path, carried_out):
     """The lost start is the outcome, nothing is started twice, and a later call finds out."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 3)
         server.misbehave("create_run", faults.reset(after_work=carried_out))
         server.misbehave("list_runs", faults.proxy_error(), times=None)
@@ -243,7 +243,7 @@ async def test_a_list_that_cannot_be_read_leaves_the_start_open(tmp_path, carrie
 @pytest.mark.parametrize(("status", "error"), [(400, BadRequestError), (404, NotFoundError)])
 async def test_a_refused_start_is_tried_again_by_the_next_call(tmp_path, status, error):
     """The refusal is an outcome and stops no other; it is planned again, not given up."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 3)
         server.misbehave("create_run", faults.answer(status, b'{"message": "no"}'))
         got = await outcomes_of(server, requests, tmp_path / "j")
@@ -259,7 +259,7 @@ async def test_a_refused_start_is_tried_again_by_the_next_call(tmp_path, status,
 
 async def test_the_second_of_two_names_is_an_outcome(tmp_path):
     """The first one runs, and so does everything else, also when resumed."""
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 5)
         doubled = [*requests, requests[1], RunRequest(process_id=server.process.id, name="run 3")]
         for _ in range(2):
@@ -274,7 +274,7 @@ async def test_the_second_of_two_names_is_an_outcome(tmp_path):
 
 async def test_other_requests_are_added_and_a_changed_one_is_an_outcome(tmp_path):
     """What is new runs; a name whose run exists with other inputs is refused by itself, nothing else is."""
-    async with site() as server:
+    async with server_of() as server:
         await outcomes_of(server, requests_of(server, 3), tmp_path / "j")
         changed = RunRequest(process_id=server.process.id, name="run 0", inputs={"n": "changed"})
         got = await outcomes_of(server, [changed, *requests_of(server, 2, first=50)], tmp_path / "j")
@@ -289,7 +289,7 @@ async def test_other_requests_are_added_and_a_changed_one_is_an_outcome(tmp_path
 
 async def test_a_corrected_request_runs_after_a_refusal(tmp_path):
     """What certainly never started may change; what is sent is the corrected request."""
-    async with site() as server:
+    async with server_of() as server:
         server.misbehave("create_run", faults.answer(400, b'{"message": "no"}'))
         await outcomes_of(server, requests_of(server, 1), tmp_path / "j")
         [corrected] = [RunRequest(process_id=server.process.id, name="run 0", inputs={"n": "right"})]
@@ -301,7 +301,7 @@ async def test_a_corrected_request_runs_after_a_refusal(tmp_path):
 @pytest.mark.parametrize("journal", [True, False])
 async def test_a_full_organization_is_never_overfilled(tmp_path, journal):
     """Ten in flight where three may run: all finish, one run each, three at a time."""
-    async with site(capacity=3, schedule=Schedule.fixed(0.3)) as server:
+    async with server_of(capacity=3, schedule=Schedule.fixed(0.3)) as server:
         requests = requests_of(server, 18)
         most = 0
         path = tmp_path / "j" if journal else None
@@ -330,7 +330,7 @@ async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeyp
         left[0] -= 1
         return take(self, batch, open_since)
 
-    async with site() as server:
+    async with server_of() as server:
         requests = requests_of(server, 30)
         with monkeypatch.context() as patch:
             patch.setattr(GroupCommit, "_take", failing)
@@ -354,7 +354,7 @@ async def test_leaving_waits_until_a_run_just_started_is_on_record(tmp_path, mon
         return take(self, batch, open_since)
 
     monkeypatch.setattr(GroupCommit, "_take", slowly)
-    async with site(schedule=Schedule.manual()) as server:
+    async with server_of(schedule=Schedule.manual()) as server:
         async with job(server, requests_of(server, 4), tmp_path / "j"):
             await eventually(lambda: len(server.runs) == 4)
         assert summary(tmp_path / "j")["started"] == 4
@@ -369,7 +369,7 @@ async def test_a_run_that_cannot_be_recorded_ends_the_job_before_it_settles(tmp_
             raise JournalError("the disk is full")
         return take(self, batch, open_since)
 
-    async with site(schedule=Schedule.manual()) as server:
+    async with server_of(schedule=Schedule.manual()) as server:
         with monkeypatch.context() as patch:
             patch.setattr(GroupCommit, "_take", failing)
             with pytest.raises(JournalError, match="disk is full"):
@@ -382,7 +382,7 @@ async def test_a_journal_that_cannot_be_made_starts_nothing(tmp_path):
     """JournalError for a missing folder, a file in its place and a directory as the journal."""
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    async with site() as server:
+    async with server_of() as server:
         for path in (tmp_path / "missing" / "j", tmp_path / "file" / "j", tmp_path / "folder"):
             with pytest.raises(JournalError, match="journal"):
                 await outcomes_of(server, requests_of(server, 2), path)
@@ -394,7 +394,7 @@ async def test_a_folder_without_write_permission_is_refused(tmp_path):
     """JournalError, for a new journal and for one that exists."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    async with site() as server:
+    async with server_of() as server:
         await outcomes_of(server, requests_of(server, 1), folder / "old")
         seen = server.count()
         folder.chmod(0o500)
@@ -412,7 +412,7 @@ async def test_a_folder_without_write_permission_is_refused(tmp_path):
 
 async def test_two_jobs_of_one_process_do_not_share_a_journal(tmp_path):
     """The second ends with JournalError and starts nothing; the first goes on undisturbed."""
-    async with site(schedule=Schedule.manual()) as server:
+    async with server_of(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 3)
         async with job(server, requests, tmp_path / "j") as outcomes:
             await eventually(lambda: len(server.runs) == 3)
@@ -430,7 +430,7 @@ async def test_two_jobs_of_one_process_do_not_share_a_journal(tmp_path):
 @pytest.mark.parametrize("runs_seen", [0, 1, 6])
 async def test_cancelling_leaves_no_task_and_closes_the_file(tmp_path, runs_seen):
     """The journal opens again at once, and the resumed job starts nothing twice."""
-    async with site(schedule=Schedule.manual()) as server:
+    async with server_of(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 20)
 
         async def work():
@@ -475,7 +475,7 @@ async def settle_all(server):
 async def test_resuming_a_large_settled_job_needs_no_memory(tmp_path):
     """20,000 settled requests pass through a client without a server and leave nothing behind."""
     count, path = 20_000, tmp_path / "j"
-    async with site() as server:
+    async with server_of() as server:
         (sample,) = await outcomes_of(server, requests_of(server, 1), tmp_path / "sample")
         process, agent = server.process.id, server.agent_id
     content = msgspec.json.encode(sample.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 
@@ -14,16 +13,8 @@ from kognitos_async import (
     StartUncertainError,
     WaitTimeoutError,
 )
-from kognitos_async.testing import KognitosServer, Schedule, faults
-from tests.support import FAST, eventually
-
-
-@contextlib.asynccontextmanager
-async def site(**options):
-    """A server, and an open client of it that polls fast."""
-    settings = {"schedule": Schedule.fixed(0.02), "capacity": None, **options}
-    async with KognitosServer(**settings) as server, server.client(**FAST) as client:
-        yield server, client
+from kognitos_async.testing import Schedule, faults
+from tests.support import eventually, site
 
 
 def requests_of(server, count):

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kognitos_async import KognitosClient, PollPolicy, RetryPolicy
 from kognitos_async.testing import KognitosServer, Schedule
+from tests.support import FAST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from kognitos_async import KognitosClient
 
     ServerMaker = Callable[..., Awaitable[KognitosServer]]
     ClientMaker = Callable[..., Awaitable[KognitosClient]]
 
 LONGEST = 20.0
-FAST = {
-    "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
-    "poll": PollPolicy(initial=0.005, factor=1.5, maximum=0.02),
-}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

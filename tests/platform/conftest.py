@@ -1,4 +1,4 @@
-"""A bare server on loopback whose every answer a test writes itself, and clients of it."""
+"""The emulator with a client, and a bare server on loopback whose every answer a test writes itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
-from kognitos_async import PlatformClient, RetryPolicy
+from kognitos_async import PlatformClient
+from kognitos_async.testing import KognitosServer, Schedule
+from tests.support import FAST, RETRY
+
+
+@pytest.fixture
+async def server():
+    """The emulator; runs succeed after 30 ms."""
+    async with KognitosServer(schedule=Schedule.fixed(0.03), organization_id="o", workspace_id="w") as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server):
+    """A client of it that is fast."""
+    async with server.platform_client(**FAST) as client:
+        yield client
 
 
 @pytest.fixture
@@ -35,7 +51,7 @@ async def platform(answers):
                 "base_url": await answers(handler),
                 "organization_id": "o",
                 "workspace_id": "w",
-                "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
+                "retry": RETRY,
                 **options,
             }
             return await stack.enter_async_context(PlatformClient("kgn_pat_secret", **settings))

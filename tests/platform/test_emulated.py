@@ -16,32 +16,13 @@ from kognitos_async import (
     InvokeRequest,
     NotFoundError,
     PermissionDeniedError,
-    PollPolicy,
-    RetryPolicy,
     RunFailedError,
     StartUncertainError,
     UploadError,
 )
 from kognitos_async.platform_v1.files import file_ref
-from kognitos_async.testing import KognitosServer, Schedule, faults
+from kognitos_async.testing import Schedule, faults
 from tests.platform.test_operations import CALLS
-
-QUICK = {
-    "poll": PollPolicy(initial=0.01, maximum=0.03),
-    "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
-}
-
-
-@pytest.fixture
-async def server():
-    async with KognitosServer(schedule=Schedule.fixed(0.03), organization_id="o", workspace_id="w") as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server):
-    async with server.platform_client(**QUICK) as client:
-        yield client
 
 
 async def test_invoke_and_wait(client, server):

@@ -14,8 +14,6 @@ import pytest
 from kognitos_async import (
     CapacityError,
     InvokeRequest,
-    PollPolicy,
-    RetryPolicy,
     StartedRun,
     StartUncertainError,
     Table,
@@ -29,7 +27,7 @@ from kognitos_async.platform_v1.names import Scope
 from kognitos_async.platform_v1.run_reader import RunReader
 from kognitos_async.platform_v1.values import to_values
 from kognitos_async.server_clock import ServerClock
-from kognitos_async.testing import KognitosServer, Schedule, faults
+from kognitos_async.testing import faults
 from kognitos_async.uncertain_start import Answered, Found, OwnStarts, Undecided
 from kognitos_async.waiting.recent_starts import RecentStarts
 
@@ -296,23 +294,6 @@ def test_values_are_the_same_only_as_the_api_means_them():
 
 
 # Against the emulator
-
-QUICK = {
-    "poll": PollPolicy(initial=0.01, maximum=0.03),
-    "retry": RetryPolicy(base_delay=0.001, max_delay=0.01),
-}
-
-
-@pytest.fixture
-async def server():
-    async with KognitosServer(schedule=Schedule.fixed(0.03), organization_id="o", workspace_id="w") as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server):
-    async with server.platform_client(**QUICK) as client:
-        yield client
 
 
 async def test_invoked_once(client, server):

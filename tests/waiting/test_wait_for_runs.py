@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 
 import pytest
@@ -15,15 +14,13 @@ from kognitos_async import (
     WaitTimeoutError,
 )
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests import support
 from tests.support import FAST
 
 
-@contextlib.asynccontextmanager
-async def site(**options):
-    """A server, and an open client of it that polls fast."""
-    settings = {"schedule": Schedule.manual(), "capacity": None, **options}
-    async with KognitosServer(**settings) as server, server.client(**FAST) as client:
-        yield server, client
+def site(**options):
+    """A server whose runs settle when told to, and a client."""
+    return support.site(**{"schedule": Schedule.manual(), **options})
 
 
 async def started(client, server, count):

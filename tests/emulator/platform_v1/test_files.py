@@ -5,17 +5,6 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from tests.emulator.platform_helpers import PlatformApi
-
-
-@pytest.fixture
-def platform(make):
-    async def start(**settings):
-        api = await make(**settings)
-        return PlatformApi(api.server, api.session)
-
-    return start
-
 
 @pytest.fixture
 async def api(platform):

@@ -11,22 +11,6 @@ import pytest
 from kognitos_async.messages import _CAPACITY
 from kognitos_async.testing import Schedule
 from kognitos_async.testing.platform_v1.values import from_number
-from tests.emulator.platform_helpers import PlatformApi
-
-
-@pytest.fixture
-def platform(make):
-    async def start(**settings):
-        api = await make(**settings)
-        return PlatformApi(api.server, api.session)
-
-    return start
-
-
-@pytest.fixture
-async def api(platform):
-    return await platform()
-
 
 # Moving
 

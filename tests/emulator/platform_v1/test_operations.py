@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
-from tests.emulator.platform_helpers import OPERATIONS, PUBLISHED, SPEC, PlatformApi
+from tests.emulator.platform_v1.helpers import OPERATIONS, PUBLISHED, SPEC, PlatformApi
 
 WINDOW = {"start_time": "2025-01-01T00:00:00Z", "end_time": "2025-02-01T00:00:00Z"}
 QUERIES = {

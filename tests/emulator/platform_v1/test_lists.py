@@ -9,23 +9,8 @@ import pytest
 
 from kognitos_async.testing.platform_v1 import aip160
 from kognitos_async.testing.platform_v1.values import timestamp, to_nanoseconds
-from tests.emulator.platform_helpers import PlatformApi
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def platform(make):
-    async def start(**settings):
-        api = await make(**settings)
-        return PlatformApi(api.server, api.session)
-
-    return start
-
-
-@pytest.fixture
-async def api(platform):
-    return await platform()
 
 
 def fill(api, count):

@@ -9,22 +9,7 @@ import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule
 from kognitos_async.testing.platform_v1.values import from_number, timestamp, to_nanoseconds, to_value
-from tests.emulator.platform_helpers import DRAFT, PUBLISHED, PlatformApi
-
-
-@pytest.fixture
-def platform(make):
-    async def start(**settings):
-        api = await make(**settings)
-        return PlatformApi(api.server, api.session)
-
-    return start
-
-
-@pytest.fixture
-async def api(platform):
-    return await platform()
-
+from tests.emulator.platform_v1.helpers import DRAFT, PUBLISHED
 
 # Who may ask
 

@@ -10,23 +10,9 @@ import aiohttp
 import pytest
 
 from kognitos_async.testing import Schedule, faults
-from tests.emulator.platform_helpers import COMPONENTS, PlatformApi, check
+from tests.emulator.platform_v1.helpers import COMPONENTS, check
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def platform(make):
-    async def start(**settings):
-        api = await make(**settings)
-        return PlatformApi(api.server, api.session)
-
-    return start
-
-
-@pytest.fixture
-async def api(platform):
-    return await platform()
 
 
 @pytest.fixture
