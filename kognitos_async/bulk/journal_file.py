@@ -39,6 +39,14 @@ _WRITE_TIMEOUT, _READ_TIMEOUT = 30.0, 10.0
 """Seconds to wait for readers, who read in short steps, or for a commit."""
 _LOCK_TIMEOUT = 0.5
 """Readers hold the lock for an instant as they open."""
+_FLAWED = """
+    typeof(name) != 'text' OR name = '' OR typeof(generation) != 'integer' OR typeof(attempts) != 'integer'
+    OR coalesce(state, '') NOT IN ('planned', 'starting', 'started', 'settled')
+    OR (state = 'started' AND (typeof(run_id) != 'text' OR run_id = ''))
+    OR (state = 'settled' AND run IS NULL)
+    OR (since IS NOT NULL AND (typeof(since) != 'real' OR since NOT BETWEEN 0 AND 253402300799))
+"""
+"""Rows that cannot have been written; times lie before the year 10000."""
 
 
 class _Held:
@@ -77,6 +85,7 @@ class JournalFile:
         except OSError as problem:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
         self._identity = state.st_dev, state.st_ino
+        self._size = state.st_size
         with _opening:
             self._hold = self._acquire()
         try:
@@ -98,7 +107,7 @@ class JournalFile:
                 os.close(hold.descriptor)
 
     def check_in_place(self) -> None:
-        """Raise `JournalError` when the file was deleted, moved or replaced since it was opened."""
+        """Raise `JournalError` when the file was deleted, moved, replaced or cut since it was opened."""
         try:
             state = self.path.stat()
         except OSError:
@@ -108,6 +117,10 @@ class JournalFile:
                 f"journal {self.path} was deleted, moved or replaced while the job was running. Nothing was "
                 "started that it does not record; put it back and call again, or look up what was started"
             )
+        if state.st_size < self._size:
+            # SQLite never shortens it; its cache would go on as if nothing had happened.
+            raise damaged(self.path, f"it was cut from {self._size} to {state.st_size} bytes")
+        self._size = state.st_size
 
     def _acquire(self) -> _Held:
         hold = _held.get(self._identity)
@@ -219,11 +232,10 @@ class JournalFile:
             flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if flaw != "ok":
                 raise damaged(self.path, flaw)
-            row = database.execute(
-                "SELECT name, state FROM runs WHERE coalesce(state, '') "
-                "NOT IN ('planned', 'starting', 'started', 'settled') "
-                "OR (state = 'started' AND run_id IS NULL) OR (state = 'settled' AND run IS NULL) LIMIT 1"
-            ).fetchone()
+            job = database.execute("SELECT typeof(generation) = 'integer' FROM job").fetchall()
+            if job != [(1,)]:
+                raise damaged(self.path, "it does not say which job it is of")
+            row = database.execute(f"SELECT name, state FROM runs WHERE {_FLAWED} LIMIT 1").fetchone()  # noqa: S608
         if row is not None:
             raise damaged(self.path, f"request {row[0]!r} is {row[1]!r}, without what belongs to that")
 

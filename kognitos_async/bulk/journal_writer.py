@@ -45,6 +45,8 @@ _STARTING = (f"state = '{STARTING}'", "attempts = {}", "since = coalesce(since, 
 _PLANNED = (f"state = '{PLANNED}'", "since = NULL", "start_window = NULL")
 _STARTED = (f"state = '{STARTED}'", "run_id = {}")
 _SETTLED = (f"state = '{SETTLED}'", "status = {}", "run = {}")
+_LAST_TIME = 253402300799.0
+"""The last second of the year 9999."""
 COLUMNS = "position, name, request, state, attempts, since, start_window, run_id, status, run, content"
 
 
@@ -310,11 +312,12 @@ def entry_of(path: Path, row: Sequence[Any]) -> Entry:
     """A row as an entry. Raises `JournalError` for one that cannot have been written."""
     entry = Entry(*row)
     if (
-        not isinstance(entry.name, str)
+        not (entry.name and isinstance(entry.name, str))
         or not isinstance(entry.request, bytes)
         or not isinstance(entry.attempts, int)
         or entry.state not in STATES
-        or (entry.state == STARTED and not isinstance(entry.run_id, str))
+        or (entry.state == STARTED and not (entry.run_id and isinstance(entry.run_id, str)))
+        or not (entry.since is None or (isinstance(entry.since, float) and 0 <= entry.since <= _LAST_TIME))
         or (entry.state == SETTLED and not isinstance(entry.run, bytes))
     ):
         raise damaged(path, f"request {entry.name!r} is {entry.state!r}, without what belongs to that")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 import sqlite3
 import sys
@@ -198,6 +199,13 @@ async def test_a_file_that_goes_away_ends_the_job_before_the_next_start(tmp_path
         "state = 'started', run_id = NULL",
         "state = 'settled', run = NULL",
         "state = x'00'",
+        "state = 'started', run_id = ''",
+        "state = 'starting', since = 'noon'",
+        "state = 'starting', since = 1e300",
+        "state = 'starting', since = -1.0",
+        "name = x'61'",
+        "name = ''",
+        "attempts = 'two'",
     ],
 )
 async def test_rows_that_cannot_have_been_written_are_refused(tmp_path, damage):
@@ -211,6 +219,29 @@ async def test_rows_that_cannot_have_been_written_are_refused(tmp_path, damage):
         await record(path, "b")
     with Journal(path) as journal, pytest.raises(JournalError, match="damaged"):
         list(journal.entries())
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM job", "UPDATE job SET generation = 'x'", "DROP TABLE runs"])
+async def test_a_file_without_its_job_is_refused(tmp_path, damage):
+    """JournalError, nothing else."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    with sqlite3.connect(path) as database:
+        database.execute(damage)
+    database.close()
+    with pytest.raises(JournalError):
+        await record(path, "b")
+
+
+async def test_a_file_that_is_cut_while_the_job_runs_is_noticed(tmp_path):
+    """SQLite's cache hides it: the next start would be recorded in a file that can never be read."""
+    path = tmp_path / "job"
+    async with writer(path) as journal:
+        await journal.begin("a")
+        await journal.about_to_send("a", 1)
+        os.truncate(path, 0)
+        with pytest.raises(JournalError, match="cut"):
+            await journal.about_to_send("a", 2)
 
 
 VERSION_1 = """
