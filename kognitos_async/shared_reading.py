@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 
 from kognitos_async.errors import KognitosError, PaginationError
+from kognitos_async.paging import PartialPage
 from kognitos_async.waiting.list_order import Order
 from kognitos_async.waiting.reader import Waitable
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable, Iterable
     from datetime import datetime
 
+    from kognitos_async.errors import DecodeError
     from kognitos_async.waiting.reader import RunReader
 
 R = TypeVar("R", bound=Waitable)
 T = TypeVar("T")
+E = TypeVar("E", bound=KognitosError)
 
 _PROOF = 100
 """Runs in descending order after which a list counts as newest first."""
@@ -38,6 +41,8 @@ class Reading(Generic[R]):
         """Ids of the listed runs known to be ours."""
         self.newest: datetime | None = None
         """The latest `created_at` in the list."""
+        self.undecoded: DecodeError | None = None
+        """The error that holds the listed items which could not be decoded."""
         self._found: dict[Hashable, dict[str, R]] = {}
         self._earliest: datetime | None = None
         self._lacking: set[str] | None = None
@@ -58,6 +63,13 @@ class Reading(Generic[R]):
             self.newest = created
         if key in self._found:
             self._found[key][run_id] = run
+
+    def miss(self, error: DecodeError) -> None:
+        """Record the items of a page that could not be decoded: any may be the run looked for."""
+        if self.undecoded is not None:
+            error = copy.copy(error)
+            error.undecoded = (*self.undecoded.undecoded, *error.undecoded)
+        self.undecoded = error
 
     def lacking(self, expected: Callable[[Hashable, float], set[str]], group: Hashable) -> set[str]:
         """Expected runs that the list did not show; computed once, for all look-ups that share it."""
@@ -120,7 +132,7 @@ class Readings(Generic[R]):
                     await asyncio.wait([task])
         outcome = task.result()
         if isinstance(outcome, KognitosError):
-            raise _twin(outcome)
+            raise twin(outcome)
         return outcome
 
     async def _walk(self, group: Hashable, walk: _Walk[R]) -> Reading[R] | KognitosError:
@@ -154,6 +166,8 @@ class Readings(Generic[R]):
                 if self._observe(run):
                     reading.met.add(reader.key(run))
                 reading.see(self._key_of(run), reader.key(run), reader.created(run), run)
+            if isinstance(page, PartialPage):
+                reading.miss(page.error)
             token = page.continuation_token
             if token is None:
                 return
@@ -188,8 +202,8 @@ async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
                 await asyncio.wait(tasks)
 
 
-def _twin(error: KognitosError) -> KognitosError:
+def twin(error: E) -> E:
     """A copy of the error for one look-up: a shared one would accumulate tracebacks."""
-    twin = copy.copy(error)
-    twin.__cause__, twin.__suppress_context__ = error.__cause__, True
-    return twin
+    copied = copy.copy(error)
+    copied.__cause__, copied.__suppress_context__ = error.__cause__, True
+    return copied

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from kognitos_async.errors import KognitosError
 from kognitos_async.platform_v1.encoding import Likeness, encode_invocation
-from kognitos_async.shared_reading import Readings
+from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Candidate, Found, OwnStart, Undecided, decide
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
 
+    from kognitos_async.errors import DecodeError
     from kognitos_async.platform_v1.encoding import Invocation
     from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
     from kognitos_async.platform_v1.names import Scope
@@ -50,13 +51,15 @@ class LookUps:
         """The runs that an invocation at `since` may have made, oldest first."""
         invocation = encode_invocation(request, self._scope)
         earliest = self._sender.clock.earliest(since)
-        runs = await self._runs(invocation, earliest)
+        runs, undecoded = await self._runs(invocation, earliest)
         users = self._reader.users
         found = [
             run
             for run in runs
             if run.create_time >= earliest and invocation.likeness(run, users) is not Likeness.OTHER
         ]
+        if not found and undecoded is not None:
+            raise twin(undecoded)
         return sorted(found, key=lambda run: run.create_time)
 
     async def look_up(
@@ -77,7 +80,8 @@ class LookUps:
         invocation = encode_invocation(request, self._scope)
         clock, own = self._sender.clock, self._own
         try:
-            runs = await self._runs(invocation, datetime.fromtimestamp(clock.span(window).possible_from, UTC))
+            earliest = datetime.fromtimestamp(clock.span(window).possible_from, UTC)
+            runs, undecoded = await self._runs(invocation, earliest)
             others = [run for run in runs if run.name in known_ids or own.get(run.name) is not None]
             self._reader.note_users(others)
             if not self._reader.users and any(_user_of(run) for run in runs):
@@ -86,6 +90,8 @@ class LookUps:
             return Undecided("the runs could not be read", problem)
         if in_doubt_too or own.are_others_in_doubt(invocation.record, window, own=own_under_way):
             return Undecided("an equal invocation is in doubt too")
+        if undecoded is not None:
+            return Undecided("a listed run that cannot be decoded may be it", undecoded)
         span = clock.span(window)
         likeness = {
             run.name: invocation.likeness(run, self._reader.users)
@@ -122,10 +128,12 @@ class LookUps:
         run = answer.value
         self._own.note(run.name, OwnStart(run.automation, None, answer.sent, answer.received))
 
-    async def _runs(self, invocation: Invocation, earliest: datetime) -> list[PlatformRun]:
-        """The runs of the invocation's stage, from a reading shared with other look-ups."""
+    async def _runs(
+        self, invocation: Invocation, earliest: datetime
+    ) -> tuple[list[PlatformRun], DecodeError | None]:
+        """The runs of the invocation's stage, from a shared reading, and what could not be decoded."""
         reading = await self._readings.through(str(invocation.automation), invocation.stage, earliest)
-        return reading.found(invocation.stage)
+        return reading.found(invocation.stage), reading.undecoded
 
     async def _ask_who_we_are(self, known: Iterable[str]) -> None:
         """Read runs known to be ours until one tells who started it."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kognitos_async.errors import KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
-from kognitos_async.shared_reading import Readings
+from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Absent, Candidate, Found, OwnStart, Undecided, decide, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from contextlib import AbstractContextManager
 
+    from kognitos_async.errors import DecodeError
     from kognitos_async.rest_v2.models import Run, RunRequest
     from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
@@ -50,6 +53,8 @@ class LookUps:
         earliest = self._sender.clock.earliest(since)
         reading = await self._readings.through(group, key, earliest)
         found = [run for run in self._of_stage(reading, group, key) if run.created_at >= earliest]
+        if not found and reading.undecoded is not None and _may_hold(reading.undecoded, key):
+            raise twin(reading.undecoded)
         return sorted(found, key=lambda run: run.created_at)
 
     async def look_up(
@@ -85,7 +90,12 @@ class LookUps:
                 span = clock.not_before(span, window, reading.newest.timestamp(), reading.ended)
             answer = decide(
                 [
-                    Candidate(run, run.id, run.created_at.timestamp(), run.name == request.name)
+                    Candidate(
+                        run,
+                        run.id,
+                        run.created_at.timestamp(),
+                        run.name == request.name and run.stage == group[2],
+                    )
                     for run in self._of_stage(reading, group, key)
                     if run.id not in known_ids and not self._is_anothers(run, window)
                 ],
@@ -93,6 +103,8 @@ class LookUps:
                 absence=clock.contradiction,
                 unexplained_later=True,
             )
+            if reading.undecoded is not None and _may_hold(reading.undecoded, key):
+                return Undecided("a listed run that cannot be decoded may be it", reading.undecoded)
             lacking = reading.lacking(own.expected, group)
             if not isinstance(answer, Absent) or not lacking:
                 self._settle(request, window, answer)
@@ -154,7 +166,24 @@ class LookUps:
 
     @staticmethod
     def _of_stage(reading: Reading[Run], group: Group, key: str) -> list[Run]:
-        return [run for run in reading.found(key) if run.stage == group[2]]
+        """The runs of this key, but for those that are known to be of the other stage."""
+        return [run for run in reading.found(key) if run.stage == group[2] or not run.stage.known]
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+def _may_hold(error: DecodeError, key: str) -> bool:
+    """Whether items that could not be decoded may be runs of this key: any may whose name is not shown."""
+    for item in error.undecoded:
+        try:
+            name = msgspec.json.decode(item, type=_Named).name
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return True
+        if name_key(name) == key:
+            return True
+    return False
 
 
 def _back(time: datetime, by: timedelta) -> datetime:

@@ -10,7 +10,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kognitos_async.paging import Page
+from kognitos_async.errors import DecodeError
+from kognitos_async.paging import Page, PartialPage
 from kognitos_async.rest_v2.look_up import LookUps
 from kognitos_async.rest_v2.models import Run, RunRequest, RunStatus, Stage
 from kognitos_async.rest_v2.scope import Scope
@@ -64,6 +65,7 @@ class World:
         self.runs: list[tuple[float, Run]] = []
         self.page_size = chance.choice([3, 7, 100])
         self.pages = 0
+        self.undecoded: tuple[bytes, ...] = ()
         self.clock = self.process()
 
     # What a client sees of it
@@ -88,7 +90,11 @@ class World:
                 self.shown.sort(key=lambda run: run.created_at, reverse=self.order == "newest")
         end = begin + self.page_size
         self.note_date()
-        return Page(tuple(self.shown[begin:end]), str(end) if end < len(self.shown) else None)
+        following = str(end) if end < len(self.shown) else None
+        if self.undecoded:
+            bad = DecodeError("not as documented", path="$", body=b"", undecoded=self.undecoded)
+            return PartialPage(tuple(self.shown[begin:end]), following, error=bad)
+        return Page(tuple(self.shown[begin:end]), following)
 
     def key(self, run):
         return run.id

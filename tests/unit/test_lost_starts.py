@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kognitos_async.rest_v2.models import Stage
 from kognitos_async.server_clock import StartWindow
 from kognitos_async.shared_reading import gathered
 from kognitos_async.uncertain_start import Absent, Undecided, name_key
@@ -133,6 +134,31 @@ async def test_a_run_created_long_after_the_start_is_not_taken():
     world.make("n", world.now)
     answer = await client.look_ups.look_up(request, window)
     assert isinstance(answer, Undecided)
+
+
+@pytest.mark.parametrize("item", [b'{"name": " N ", "id": 5}', b'{"name": null}', b"7"])
+async def test_an_item_that_cannot_be_decoded_may_be_the_run(item):
+    """Neither absence nor a choice is proven beside it, unless its name is another."""
+    for processed in (True, False):
+        world = calm()
+        world.undecoded = (item,)
+        answer, _ = await lost(world, processed=processed)
+        assert isinstance(answer, Undecided)
+        assert "cannot be decoded" in answer.reason
+    world = calm()
+    world.undecoded = (b'{"name": "another"}',)
+    answer, _ = await lost(world, processed=False)
+    assert answer == Absent()
+
+
+async def test_a_run_of_an_unknown_stage_may_be_the_run():
+    """A stage that the service spells anew proves nothing; the other stage does."""
+    for stage, expected in (("PUBLISHED", Undecided), ("Draft", Absent)):
+        world = calm()
+        run = world.make("n", world.now)
+        world.runs[-1] = (world.now, msgspec.structs.replace(run, stage=Stage(stage)))
+        answer, _ = await lost(world, processed=False)
+        assert isinstance(answer, expected)
 
 
 async def test_a_list_that_lacks_what_exists_is_read_again():
