@@ -15,6 +15,7 @@ from kognitos_async import (
     RunStatus,
     StartUncertainError,
 )
+from kognitos_async.bulk import journal as journal_module
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.test_ending import client_of, outcomes_of, requests_of, runs_of
 
@@ -135,16 +136,17 @@ async def test_a_doubt_is_decided_by_hand(tmp_path):
         assert len(server.platform.runs) == 4
 
 
-async def test_what_a_journal_tells_by_itself(tmp_path):
+async def test_what_a_journal_tells_by_itself(tmp_path, monkeypatch):
     """Counts, statuses and entries by state and status, with `for` and `async for`, of both APIs."""
+    monkeypatch.setattr(journal_module, "_AT_ONCE", 20)  # so that there is more than one step
     async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
         for api in ("v2", "platform"):
-            requests = requests_of(server, api, 250)
+            requests = requests_of(server, api, 50)
             got = await outcomes_of(server, api, requests, tmp_path / api)
             good = RunStatus.SUCCEEDED if api == "v2" else RunState.COMPLETED
             async with Journal(tmp_path / api) as journal:
                 assert journal.api == ("rest_v2" if api == "v2" else "platform_v1")
-                assert journal.statuses() == {good: 250}
+                assert journal.statuses() == {good: 50}
                 entries = [entry async for entry in journal.entries(state="settled", status=good)]
                 assert entries == list(journal.entries())
                 assert {entry.name: entry.run for entry in entries} == {o.request.name: o.run for o in got}

@@ -99,7 +99,7 @@ async def test_a_refused_key_ends_the_job_and_uses_up_nothing(tmp_path, api, sta
     """Outcomes that exist come first, then the error; few starts are refused; the next call goes on."""
     operation = "create_run" if api == "v2" else "InvokeAutomation"
     async with KognitosServer(schedule=Schedule.fixed(0.1), capacity=None) as server:
-        requests = requests_of(server, api, 200)
+        requests = requests_of(server, api, 90)
         server.misbehave(operation, faults.answer(status, b'{"message": "no"}'), times=None, skip=30)
         got = []
         with pytest.raises(error):
@@ -114,8 +114,8 @@ async def test_a_refused_key_ends_the_job_and_uses_up_nothing(tmp_path, api, sta
         assert server.count(operation, status=status) <= 20
         assert summary(tmp_path / "j")["starting"] == 0
         server.behave()
-        assert len(await outcomes_of(server, api, requests, tmp_path / "j")) == 200
-        assert len(runs_of(server, api)) == 200
+        assert len(await outcomes_of(server, api, requests, tmp_path / "j")) == 90
+        assert len(runs_of(server, api)) == 90
 
 
 async def test_a_pause_beyond_the_limit_ends_the_job(tmp_path):
@@ -138,7 +138,7 @@ async def test_an_outage_is_waited_out(tmp_path, journal, caplog):
     """A server that is gone for a while costs no request its outcome, and a WARNING says that starts wait."""
     server = KognitosServer(schedule=Schedule.fixed(0.02), capacity=None)
     await server.start()
-    requests = requests_of(server, "v2", 300)
+    requests = requests_of(server, "v2", 120)
 
     async def outage():
         while len(server.runs) < 40:  # noqa: ASYNC110 - nothing tells otherwise
@@ -153,7 +153,7 @@ async def test_an_outage_is_waited_out(tmp_path, journal, caplog):
     await away
     assert server.duplicates() == {}
     assert not [o for o in got if isinstance(o.error, NotSentError)]
-    assert len(got) == 300
+    assert len(got) == 120
     assert [r for r in caplog.records if "starts wait" in r.getMessage()]
     await server.stop()
 
@@ -207,7 +207,8 @@ async def test_a_journal_that_is_deleted_ends_the_job_before_the_next_start(tmp_
                 yield RunRequest(process_id=server.process.id, name=f"r{number}")
 
         seen = 0
-        with pytest.raises(JournalError, match="deleted, moved or replaced"):
+        # In the middle of a write SQLite itself notices first.
+        with pytest.raises(JournalError, match="deleted, moved or replaced|disk I/O error"):
             async with (
                 client_of(server, "v2") as client,
                 client.run_many(endless(), journal=tmp_path / "j", max_in_flight=5) as outcomes,

@@ -473,8 +473,8 @@ async def settle_all(server):
 
 @pytest.mark.slow
 async def test_resuming_a_large_settled_job_needs_no_memory(tmp_path):
-    """20,000 settled requests pass through a client without a server and leave nothing behind."""
-    count, path = 20_000, tmp_path / "j"
+    """10,000 settled requests pass through a client without a server and leave nothing behind."""
+    count, path = 10_000, tmp_path / "j"
     async with server_of() as server:
         (sample,) = await outcomes_of(server, requests_of(server, 1), tmp_path / "sample")
         process, agent = server.process.id, server.agent_id

@@ -19,11 +19,11 @@ UNDOCUMENTED = {"401": "Missing or unknown key", "403": "Capacity reached", "429
 
 CONFIG = """
 [generation]
-max-examples = 40
+max-examples = 20
 deterministic = true
 
 [phases.stateful.generation]
-max-examples = 20
+max-examples = 10
 
 # Tokens are opaque: an invented one is refused, though the spec allows any string.
 [parameters]

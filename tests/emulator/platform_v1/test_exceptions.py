@@ -200,23 +200,31 @@ async def test_events_can_be_chosen_by_exception(asking):
     assert (await asking.get(path, filter='state = "x"')).status == 400
 
 
-async def test_an_agent_takes_its_time_to_write(asking):
-    await asking.post(f"{asking.agent}/events", say())
-    newest = (await asking.get(f"{asking.agent}/events")).json["events"][0]
+@pytest.fixture
+def held(asking):
+    """The same, with a clock that only `advance` moves."""
+    now = asking.server._clock.now()
+    asking.server._clock.follow(lambda: now)
+    return asking
+
+
+async def test_an_agent_takes_its_time_to_write(held):
+    await held.post(f"{held.agent}/events", say())
+    newest = (await held.get(f"{held.agent}/events")).json["events"][0]
     assert newest["state"] == "STATE_STREAMING"
-    asking.server.advance(1)
-    written = (await asking.get(newest["name"])).json
+    held.server.advance(1)
+    written = (await held.get(newest["name"])).json
     assert written["state"] == "STATE_COMPLETE"
     assert written["agent_message"]["content"].startswith(newest["agent_message"]["content"])
 
 
-async def test_writing_can_be_cancelled(asking):
-    await asking.post(f"{asking.agent}/events", say())
-    newest = (await asking.get(f"{asking.agent}/events")).json["events"][0]
-    answer = await asking.send("POST", f"{asking.agent}/events:cancelGeneration")
+async def test_writing_can_be_cancelled(held):
+    await held.post(f"{held.agent}/events", say())
+    newest = (await held.get(f"{held.agent}/events")).json["events"][0]
+    answer = await held.send("POST", f"{held.agent}/events:cancelGeneration")
     assert answer.json == {}
-    asking.server.advance(1)
-    assert (await asking.get(newest["name"])).json == {**newest, "state": "STATE_COMPLETE"}
+    held.server.advance(1)
+    assert (await held.get(newest["name"])).json == {**newest, "state": "STATE_COMPLETE"}
 
 
 async def test_events_can_be_added_by_hand(api):
