@@ -208,7 +208,7 @@ async def test_a_journal_that_is_deleted_ends_the_job_before_the_next_start(tmp_
 
         seen = 0
         # In the middle of a write SQLite itself notices first.
-        with pytest.raises(JournalError, match="deleted, moved or replaced|disk I/O error"):
+        with pytest.raises(JournalError, match=r"deleted, moved or replaced|disk I/O error"):
             async with (
                 client_of(server, "v2") as client,
                 client.run_many(endless(), journal=tmp_path / "j", max_in_flight=5) as outcomes,
