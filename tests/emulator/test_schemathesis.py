@@ -12,7 +12,7 @@ import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule
 from tests import unmeasured
-from tests.emulator.platform_helpers import OPERATIONS, SPEC, closed
+from tests.emulator.platform_v1.helpers import OPERATIONS, SPEC, closed
 
 # What the spec leaves out and the vendor's pages say: keys are refused, rates and capacity are limited, and a
 # page holds 1 to 100 items (the spec gives the maximum alone). Members that are not named are refused.
