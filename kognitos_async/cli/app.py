@@ -41,6 +41,7 @@ COMMANDS = {
     "exceptions": ("exceptions", "List and show what waits for a person, and answer it."),
     "files": ("files", "Upload files."),
     "journal": ("journal", "See and decide what bulk jobs have recorded."),
+    "engine": ("engine", "Durable runs by many workers: submit, work, watch, decide."),
     "health": ("status", "Ask whether the API is well and the key valid."),
     "whoami": ("status", "Show what the settings lead to, without the key."),
     "demo": ("demo", "See exactly-once starts survive lost answers, on an emulator."),

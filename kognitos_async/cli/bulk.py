@@ -9,7 +9,7 @@ import typer
 
 from kognitos_async import checks
 from kognitos_async.cli.bulk_job import BulkOptions, BulkRun
-from kognitos_async.cli.bulk_requests import InvokeRows, RowRequests, StartRows
+from kognitos_async.cli.bulk_requests import row_requests
 from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
 from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.first_pass import first_pass
@@ -17,7 +17,6 @@ from kognitos_async.cli.input_text import UnreadableFileError, codecs_name
 from kognitos_async.cli.recorded import Recorded
 from kognitos_async.cli.requests_file import RequestsFile
 from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_errors
-from kognitos_async.errors import ConfigurationError
 
 _TAB = {"tab", "\\t"}
 
@@ -88,7 +87,7 @@ def bulk(
         checks.seconds_or_none("run_timeout", run_timeout)
         checks.seconds_or_none("absence_delay", absence_delay)
     _check_output(output, requests, journal)
-    row_requests = _row_requests(call, source, file_input)
+    of_rows = row_requests(call, source, file_input)
     try:
         name = None if encoding is None else codecs_name(encoding)
     except UnreadableFileError as problem:
@@ -102,7 +101,7 @@ def bulk(
         delimiter=_delimiter(delimiter),
         encoding=name,
         exact=call.target.is_platform,
-        check=row_requests.check,
+        check=of_rows.check,
     )
     recorded = Recorded(journal)
     checked = first_pass(rows, recorded.has_run, quiet=call.output.quiet)
@@ -116,29 +115,14 @@ def bulk(
         requests_per_second=requests_per_second,
         run_timeout=run_timeout,
         absence_delay=absence_delay,
-        rerun=frozenset(row_requests.failed_statuses) if retry_failed else frozenset(),
+        rerun=frozenset(of_rows.failed_statuses) if retry_failed else frozenset(),
         recheck=recheck,
     )
-    job = BulkRun(call, rows, row_requests, recorded, checked, options)
+    job = BulkRun(call, rows, of_rows, recorded, checked, options)
     if dry_run:
         run_command(job.dry_run(source))
     else:
         run_command(job.run(), on_interrupt=job.on_interrupt)
-
-
-def _row_requests(call: Call, source: str, file_input: str) -> RowRequests:
-    target = call.target
-    if target.is_platform:
-        from kognitos_async.platform_v1.names import Scope  # noqa: PLC0415 - one API is loaded
-
-        with usage_errors():
-            scope = Scope.of(target.get("organization_id"), target.get("workspace_id"))
-            scope.automation(source)
-        return InvokeRows(source, file_input, scope)
-    agent = target.get("agent_id")
-    if agent is None:
-        raise ConfigurationError("no agent: give --agent or set KOGNITOS_AGENT_ID")
-    return StartRows(source, agent)
 
 
 def _check_output(output: Path | None, requests: Path, journal: Path) -> None:

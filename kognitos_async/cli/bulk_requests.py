@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kognitos_async.cli.running import usage_errors
+from kognitos_async.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from kognitos_async.cli.command import Call
     from kognitos_async.cli.requests_file import Row
 
 
@@ -105,6 +109,22 @@ class InvokeRows:
         run = outcome.run
         state = getattr(run, "state", "" if run is None else "pending")
         return _result(outcome, outcome.request.name, str(state), getattr(run, "outputs", {}))
+
+
+def row_requests(call: Call, source: str, file_input: str) -> RowRequests:
+    """What the rows of a file become on the API of the key; `source` is the process or automation."""
+    target = call.target
+    if target.is_platform:
+        from kognitos_async.platform_v1.names import Scope  # noqa: PLC0415 - one API is loaded
+
+        with usage_errors():
+            scope = Scope.of(target.get("organization_id"), target.get("workspace_id"))
+            scope.automation(source)
+        return InvokeRows(source, file_input, scope)
+    agent = target.get("agent_id")
+    if agent is None:
+        raise ConfigurationError("no agent: give --agent or set KOGNITOS_AGENT_ID")
+    return StartRows(source, agent)
 
 
 def _result(outcome: Any, name: str, status: str, outputs: Any) -> dict[str, Any]:

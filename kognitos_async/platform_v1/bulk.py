@@ -67,7 +67,8 @@ class InvocationJobs:
         content = self.fingerprint(record)
         return EncodedStart(request.name or f"invocation {content.hex()}", record, content, files)
 
-    def fingerprint(self, record: bytes) -> bytes:
+    @staticmethod
+    def fingerprint(record: bytes) -> bytes:
         """What is equal for equal invocations, in whatever order their dicts and sets are written."""
         return hashlib.sha256(_encode(_in_order(msgspec.json.decode(record)))).digest()[:16]
 

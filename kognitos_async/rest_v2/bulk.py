@@ -84,7 +84,8 @@ class RunJobs:
         body = encode_start(request, self._scope.agent(request.agent_id), list(files))
         return EncodedStart(request.name, body, self.fingerprint(body), files)
 
-    def fingerprint(self, record: bytes) -> bytes:
+    @staticmethod
+    def fingerprint(record: bytes) -> bytes:
         """What is equal for bodies with equal inputs, whatever their order."""
         body = _BODY.decode(record)
         if body.inputs is not None:

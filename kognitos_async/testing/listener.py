@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
+from kognitos_async.loop_thread import LoopThread
 from kognitos_async.testing.delivery import Delivery
-from kognitos_async.testing.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from types import TracebackType

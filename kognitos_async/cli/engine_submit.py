@@ -1,0 +1,134 @@
+"""What `kognitos engine submit` does: the rows of a file become workflows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from kognitos_async.cli.bulk_requests import row_requests
+from kognitos_async.cli.first_pass import first_pass
+from kognitos_async.cli.requests_file import RequestsFile, Row
+from kognitos_async.cli.running import FAILED, SOME_FAILED, WRONG_USE, complain, lines_of
+from kognitos_async.errors import KognitosError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from kognitos_async.cli.command import Call
+    from kognitos_async.integrations.dbos import KognitosWorkflows, WorkflowHandle
+
+_AT_ONCE = 16
+"""Requests on their way to the database at a time."""
+
+
+class Submission:
+    """One file of requests."""
+
+    def __init__(
+        self,
+        call: Call,
+        path: Path,
+        source: str,
+        *,
+        stage: str,
+        numbers: Collection[str],
+        file_input: str,
+    ) -> None:
+        self._call = call
+        self._path = path
+        self._file_input = file_input
+        self._requests = row_requests(call, source, file_input)
+        self._rows = RequestsFile(
+            path,
+            process_id=source,
+            stage=stage,
+            numbers=numbers,
+            exact=call.target.is_platform,
+            check=self._requests.check,
+        )
+
+    def check(self) -> None:
+        """Read the file once. Raises `typer.Exit` when a row of it is bad."""
+        checked = first_pass(self._rows, lambda _name: False, quiet=self._call.output.quiet)
+        if checked.bad:
+            complain(f"{checked.bad} bad rows, nothing was enqueued")
+            raise typer.Exit(WRONG_USE)
+
+    async def run(self, kognitos: KognitosWorkflows, *, wait: bool) -> int:
+        """Enqueue each row; with `wait`, print each outcome. The exit code."""
+        try:
+            handles, refused = await self._enqueue(kognitos)
+            self._call.output.note(f"{len(handles)} requests are enqueued")
+            code = await self._outcomes(handles) if wait else 0
+            return FAILED if refused else code
+        finally:
+            await asyncio.to_thread(kognitos.close)
+
+    async def _enqueue(self, kognitos: KognitosWorkflows) -> tuple[list[WorkflowHandle], int]:
+        handles: list[WorkflowHandle] = []
+        rows = (row for row in self._rows.rows() if isinstance(row, Row))
+        refused = 0
+
+        async def take() -> None:
+            nonlocal refused
+            for row in rows:
+                try:
+                    handles.append(await kognitos.enqueue(self._request(row)))
+                except KognitosError as problem:
+                    complain(f"{row.name}: {next(lines_of(problem))}")
+                    refused += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(take())
+        return handles, refused
+
+    def _request(self, row: Row) -> Any:
+        request = self._requests.request(row, None)
+        if row.file is None:
+            return request
+        if not self._call.target.is_platform:
+            return msgspec.structs.replace(request, files=[row.file])
+        from kognitos_async.uploads.sources import FileSource  # noqa: PLC0415 - with files only
+
+        return msgspec.structs.replace(
+            request, inputs={**request.inputs, self._file_input: FileSource(row.file)}
+        )
+
+    async def _outcomes(self, handles: list[WorkflowHandle]) -> int:
+        code = 0
+        open_ones = asyncio.Semaphore(_AT_ONCE)
+
+        async def show(handle: WorkflowHandle) -> None:
+            nonlocal code
+            record: dict[str, Any] = {
+                "name": handle.name,
+                "run_id": "",
+                "status": "",
+                "error": "",
+                "outputs": {},
+            }
+            async with open_ones:
+                try:
+                    run = await handle.result()
+                except KognitosError as problem:
+                    record["error"] = next(lines_of(problem))
+                    code = SOME_FAILED
+                else:
+                    outputs = getattr(run, "outputs_by_name", None)
+                    record |= {
+                        "run_id": run.id,
+                        "status": str(run.status),
+                        "outputs": run.outputs if outputs is None else outputs,
+                    }
+                    code = code if run.succeeded else SOME_FAILED
+            self._call.output.line(record, ("name", "run_id", "status", "error"))
+
+        async with asyncio.TaskGroup() as group:
+            for handle in handles:
+                group.create_task(show(handle))
+        return code

@@ -1,0 +1,297 @@
+"""What the workflows need of each API: requests and runs as JSON, and the calls that move them on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from kognitos_async.settings import setting
+from kognitos_async.shared_clients import shared_client, shared_platform_client
+from kognitos_async.uploads.placeholders import file_sources, replaced
+from kognitos_async.uploads.sources import FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+
+    from kognitos_async.uncertain_start import BeforeSend
+
+
+class StoredFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file that is uploaded before a start: a path that every worker can read, or the content itself."""
+
+    name: str
+    path: str | None = None
+    content: bytes | None = None
+
+    def source(self) -> FileSource:
+        """The file again."""
+        return FileSource(self.content if self.path is None else self.path, self.name)  # type: ignore[arg-type]  # one of both
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the database keeps it, JSON-ready: no key, no setting of a client.
+
+    `source` is the process or the automation, `record` the request as a journal keeps it, with marks where
+    the ids of `files` go.
+    """
+
+    api: str
+    source: str
+    name: str
+    record: dict[str, Any]
+    files: dict[str, StoredFile] = {}
+
+    def body(self, ids: Mapping[str, str] | None = None) -> bytes:
+        """The record, with `ids` in place of the marks of files."""
+        return replaced(msgspec.json.encode(self.record), ids or {})
+
+    @property
+    def workflow_id(self) -> str:
+        """What makes the workflow of this request the only one: its process or automation, and its name."""
+        return f"kognitos:{self.source}:{self.name}"
+
+
+class Api(Protocol):
+    """One of the two APIs."""
+
+    name: str
+
+    def plan(self, request: Any) -> Plan:
+        """The request as it is kept. Raises `TypeError` and `ValueError` for what cannot be sent."""
+        ...
+
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for equal requests."""
+        ...
+
+    def client(self) -> AbstractAsyncContextManager[Any]:
+        """The open client of this process."""
+        ...
+
+    async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
+        """What stands for an uploaded file in a request."""
+        ...
+
+    async def start_once(
+        self,
+        client: Any,
+        record: bytes,
+        name: str,
+        *,
+        earlier: datetime | None,
+        before_send: BeforeSend,
+        absence_delay: float,
+    ) -> Any:
+        """The run of the request: started now, or found. Raises what `start_once` of the client raises."""
+        ...
+
+    def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
+        """What it takes to wait for a run that somebody has named."""
+        ...
+
+    def load_handle(self, handle: dict[str, Any]) -> Any:
+        """A handle from its JSON."""
+        ...
+
+    def load_run(self, run: bytes) -> Any:
+        """A run from its JSON."""
+        ...
+
+
+class RestV2:
+    """REST API v2; `settings` are the arguments of `KognitosClient`."""
+
+    name = "rest_v2"
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+
+    def plan(self, request: Any) -> Plan:
+        """The request as it is kept."""
+        from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
+        from kognitos_async.rest_v2.scope import Scope  # noqa: PLC0415
+
+        if not isinstance(request, RunRequest):
+            raise TypeError(f"request must be a RunRequest, got {type(request).__name__}")
+        scope = Scope(setting("agent_id", self._settings.get("agent_id"), "KOGNITOS_AGENT_ID"))
+        files = [_stored(file) for file in file_sources(request.files)]
+        record = encode_start(request, scope.agent(request.agent_id), [mark for mark, _ in files])
+        return Plan(
+            api=self.name,
+            source=_text(request.process_id),
+            name=_text(request.name),
+            record=msgspec.json.decode(record),
+            files=dict(files),
+        )
+
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for equal requests."""
+        from kognitos_async.rest_v2.bulk import RunJobs  # noqa: PLC0415
+
+        return RunJobs.fingerprint(record)
+
+    def client(self) -> AbstractAsyncContextManager[Any]:
+        """The open client of this process."""
+        return shared_client(**self._settings)
+
+    async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
+        """The id of an uploaded file."""
+        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
+
+        return str((await client.files.upload(file, agent_id=request_of_body(record).agent_id)).id)
+
+    async def start_once(
+        self,
+        client: Any,
+        record: bytes,
+        name: str,  # noqa: ARG002 - the body holds it
+        *,
+        earlier: datetime | None,
+        before_send: BeforeSend,
+        absence_delay: float,
+    ) -> Any:
+        """The run of the request: started now, or found."""
+        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
+
+        return await client.runs.start_once(
+            request_of_body(record), earlier=earlier, before_send=before_send, absence_delay=absence_delay
+        )
+
+    def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
+        """What it takes to wait for a run that somebody has named."""
+        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
+        from kognitos_async.rest_v2.models import RunHandle  # noqa: PLC0415
+
+        request = request_of_body(record)
+        return RunHandle(
+            id=run_id,
+            agent_id=request.agent_id or "",
+            process_id=request.process_id,
+            created_at=created_at,
+        )
+
+    def load_handle(self, handle: dict[str, Any]) -> Any:
+        """A handle from its JSON."""
+        from kognitos_async.rest_v2.models import RunHandle  # noqa: PLC0415
+
+        return msgspec.convert(handle, RunHandle)
+
+    def load_run(self, run: bytes) -> Any:
+        """A run from its JSON."""
+        from kognitos_async.rest_v2.bulk import RUN  # noqa: PLC0415
+
+        return RUN.decode(run)
+
+
+class PlatformV1:
+    """The platform API; `settings` are the arguments of `PlatformClient`."""
+
+    name = "platform_v1"
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+
+    def plan(self, request: Any) -> Plan:
+        """The request as it is kept."""
+        from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.platform_v1.file_inputs import with_placeholders  # noqa: PLC0415
+        from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
+        from kognitos_async.platform_v1.names import Scope  # noqa: PLC0415
+
+        if not isinstance(request, InvokeRequest):
+            raise TypeError(f"request must be an InvokeRequest, got {type(request).__name__}")
+        scope = Scope.of(
+            setting("organization_id", self._settings.get("organization_id"), "KOGNITOS_ORGANIZATION_ID"),
+            setting("workspace_id", self._settings.get("workspace_id"), "KOGNITOS_WORKSPACE_ID"),
+        )
+        prepared, sources = with_placeholders(request)
+        stored = {text: _stored(source) for text, source in sources.items()}
+        invocation = encode_invocation(prepared, scope)
+        record = replaced(invocation.record, {text: mark for text, (mark, _) in stored.items()})
+        return Plan(
+            api=self.name,
+            source=str(invocation.automation),
+            name=_text(request.name or f"invocation {self.fingerprint(record).hex()}"),
+            record=msgspec.json.decode(record),
+            files=dict(stored.values()),
+        )
+
+    def fingerprint(self, record: bytes) -> bytes:
+        """What is equal for equal requests."""
+        from kognitos_async.platform_v1.bulk import InvocationJobs  # noqa: PLC0415
+
+        return InvocationJobs.fingerprint(record)
+
+    def client(self) -> AbstractAsyncContextManager[Any]:
+        """The open client of this process."""
+        return shared_platform_client(**self._settings)
+
+    async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
+        """The full name of an uploaded file."""
+        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
+        from kognitos_async.platform_v1.files import file_ref  # noqa: PLC0415
+
+        organization = request_of(record, None).organization_id
+        return str(file_ref(await client.files.upload(file, organization_id=organization)).remote)
+
+    async def start_once(
+        self,
+        client: Any,
+        record: bytes,
+        name: str,
+        *,
+        earlier: datetime | None,
+        before_send: BeforeSend,
+        absence_delay: float,
+    ) -> Any:
+        """The run of the request: invoked now, or found."""
+        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
+
+        return await client.automations.start_once(
+            request_of(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
+        )
+
+    def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
+        """What it takes to wait for a run that somebody has named."""
+        from kognitos_async.platform_v1.encoding import invocation_of  # noqa: PLC0415
+        from kognitos_async.platform_v1.models.runs import StartedRun  # noqa: PLC0415
+
+        name = run_id if "/" in run_id else f"{invocation_of(record).automation}/runs/{run_id}"
+        return StartedRun(name=name, started_at=created_at)
+
+    def load_handle(self, handle: dict[str, Any]) -> Any:
+        """A handle from its JSON."""
+        from kognitos_async.platform_v1.models.runs import StartedRun  # noqa: PLC0415
+
+        return msgspec.convert(handle, StartedRun)
+
+    def load_run(self, run: bytes) -> Any:
+        """A run from its JSON."""
+        from kognitos_async.platform_v1.bulk import RUN  # noqa: PLC0415
+
+        return RUN.decode(run)
+
+
+def _stored(file: FileSource) -> tuple[str, StoredFile]:
+    """The mark of a file, equal for equal files, and the file as it is kept."""
+    if isinstance(file.source, bytes):
+        stored = StoredFile(file.name, content=file.source)
+        identity = hashlib.sha256(file.source).hexdigest()
+    else:
+        identity = str(Path(os.fspath(file.source)).absolute())
+        stored = StoredFile(file.name, path=identity)
+    digest = hashlib.sha256(f"{identity}\0{file.name}".encode(errors="surrogatepass")).hexdigest()
+    return f"upload:{digest[:32]}", stored
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("name must hold no null character")
+    return text

@@ -1,0 +1,133 @@
+"""The database: that of DBOS, with one table of ours beside its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy import exc
+
+from kognitos_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_URL = "sqlite:///kognitos.sqlite"
+VARIABLE = "KOGNITOS_DATABASE_URL"
+_SCHEMA = "dbos"
+_CREATING = 7_261_001
+"""The advisory lock under which the table is made."""
+_TABLE = """CREATE TABLE IF NOT EXISTS {starts} (
+    workflow_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    since DOUBLE PRECISION,
+    handle TEXT,
+    status TEXT,
+    run TEXT
+)"""
+_INDEX = "CREATE INDEX IF NOT EXISTS kognitos_starts_open ON {starts} (state) WHERE state <> 'settled'"
+
+
+def database_url(given: str | None) -> str:
+    """The URL given, else `KOGNITOS_DATABASE_URL`, else a SQLite file in the working directory.
+
+    Raises `ConfigurationError` for anything but SQLite and PostgreSQL.
+    """
+    text = given or os.environ.get(VARIABLE) or DEFAULT_URL
+    try:
+        url = sa.make_url(text)
+    except exc.ArgumentError:
+        raise ConfigurationError("database_url must be a URL such as postgresql://host/name") from None
+    backend = url.get_backend_name()
+    if backend in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    if backend != "sqlite":
+        raise ConfigurationError(f"database_url must be of sqlite or postgresql, got {url.drivername}")
+    if url.database in (None, "", ":memory:"):
+        raise ConfigurationError("database_url must name a file: a database in memory survives nothing")
+    return url.render_as_string(hide_password=False)
+
+
+class Database:
+    """Statements on the tables, each in a transaction of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_postgres = url.startswith("postgresql")
+        prefix = f"{_SCHEMA}." if self.is_postgres else ""
+        self._tables = {"starts": f"{prefix}kognitos_starts", "workflows": f"{prefix}workflow_status"}
+        self._tables["now"] = (
+            "extract(epoch FROM clock_timestamp())" if self.is_postgres else "unixepoch('subsec')"
+        )
+        self._tables["share"] = "FOR NO KEY UPDATE" if self.is_postgres else ""
+        self._engine: sa.Engine | None = None
+
+    def prepare(self) -> None:
+        """Make or migrate all tables. Any number of processes may do so at once."""
+        DBOS.migrate(self.url)
+        with self.engine.begin() as connection:
+            if self.is_postgres:
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
+            for statement in (_TABLE, _INDEX):
+                connection.execute(sa.text(statement.format(**self._tables)))
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The pool of connections, made when first used."""
+        if self._engine is None:
+            url = sa.make_url(self.url)
+            if self.is_postgres:
+                self._engine = sa.create_engine(
+                    url.set(drivername="postgresql+psycopg"),
+                    pool_size=5,
+                    max_overflow=0,
+                    pool_pre_ping=True,
+                    connect_args={"connect_timeout": 10, "application_name": "kognitos"},
+                )
+            else:
+                self._engine = sa.create_engine(url, connect_args={"timeout": 30})
+        return self._engine
+
+    def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """The rows that a statement returns, committed. `{starts}` and `{workflows}` are the tables.
+
+        Raises `sqlalchemy.exc.DBAPIError`.
+        """
+        text = sa.text(statement.format(**self._tables))
+        with self.engine.begin() as connection:
+            result = connection.execute(text, values or {})
+            return list(result.fetchall()) if result.returns_rows else []
+
+    async def run(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """The same from a coroutine, in a thread."""
+        return await asyncio.to_thread(self.execute, statement, values)
+
+    async def run_surely(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """The same, repeated while the database cannot be reached."""
+        while True:
+            try:
+                return await self.run(statement, values)
+            except exc.SQLAlchemyError as problem:
+                if not is_away(problem):
+                    raise
+            await asyncio.sleep(1.0)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def is_away(problem: BaseException) -> bool:
+    """Whether the database was away or busy, so that the same statement may work later."""
+    if isinstance(problem, exc.TimeoutError):  # all connections are in use
+        return True
+    return isinstance(problem, exc.DBAPIError) and (
+        problem.connection_invalidated or isinstance(problem, exc.OperationalError | exc.InterfaceError)
+    )

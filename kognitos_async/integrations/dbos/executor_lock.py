@@ -1,0 +1,254 @@
+"""Who is alive: each worker holds an advisory lock, and takes over what workers without one have left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psycopg
+
+from kognitos_async.bulk.file_lock import NO_LOCKS, lock, unlock
+from kognitos_async.errors import ConfigurationError
+from kognitos_async.integrations.dbos.database import is_away
+from kognitos_async.integrations.dbos.ledger import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_logger = logging.getLogger("kognitos_async")
+
+TICK = 2.0
+"""Seconds between two signs of life of a worker, and between two looks for dead ones."""
+LIFETIME = 12.0
+"""Seconds without a sign of life after which the server ends a worker's session, and its lock with it."""
+AFTER_RESTART = 10.0
+"""Seconds after a start of the server in which nobody is taken for dead: all have lost their sessions."""
+RECONNECTING = 60.0
+"""Seconds for which a worker tries to reach a server that was restarted."""
+GIVEN_UP = 75
+"""The exit code of a worker whose lock is gone (EX_TEMPFAIL of sysexits.h: start it again)."""
+# Keys of advisory locks are made of names: of the application and the executor, or `poller`.
+_SESSION = (
+    "SELECT pg_backend_pid(), pg_postmaster_start_time()::text, "
+    "hashtextextended(%(scope)s || ':' || %(executor)s, 7261000)"
+)
+_LOCK_POLLER = "SELECT pg_try_advisory_lock(hashtextextended(%(scope)s || ':poller', 7261001))"
+_LOST = (
+    "SELECT DISTINCT w.executor_id FROM dbos.workflow_status w WHERE w.status = 'PENDING' "
+    "AND w.application_name = %(scope)s AND w.executor_id <> %(executor)s "
+    "AND clock_timestamp() - pg_postmaster_start_time() > make_interval(secs => %(after_restart)s) "
+    "AND NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND (classid::bigint << 32 | objid::bigint) = "
+    "hashtextextended(%(scope)s || ':' || w.executor_id, 7261000))"
+)
+
+
+class Presence(Protocol):
+    """How a worker shows that it is alive."""
+
+    @property
+    def lock(self) -> Lock | None:
+        """What a start is fenced with besides the ownership of its workflow."""
+        ...
+
+    @property
+    def polls(self) -> bool:
+        """Whether this worker is the one that polls."""
+        ...
+
+    def acquire(self) -> None:
+        """Become alive. Raises `ConfigurationError` where another process has that identity."""
+        ...
+
+    def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
+        """Begin to give signs of life; `take_over` is called with the executors that have died."""
+        ...
+
+    def release(self) -> None:
+        """Be alive no more: others take over at once."""
+        ...
+
+
+class FilePresence:
+    """SQLite: one process, which holds a lock on a file beside the database."""
+
+    lock: Lock | None = None
+
+    def __init__(self, database_path: str, *, polls: bool) -> None:
+        self.polls = polls
+        self._path = f"{database_path}-worker"
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock of the file."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            lock(descriptor)
+        except OSError as problem:
+            os.close(descriptor)
+            if problem.errno in NO_LOCKS:
+                raise ConfigurationError(f"the file system of {self._path} has no locks") from None
+            raise ConfigurationError(
+                f"another worker uses {self._path.removesuffix('-worker')}: "
+                "SQLite is for one, give a PostgreSQL database for several"
+            ) from None
+        self._descriptor = descriptor
+
+    def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
+        """Do nothing: there is nobody else."""
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            unlock(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class AdvisoryLock:
+    """PostgreSQL: a session of its own, which holds the advisory lock of this executor.
+
+    A thread gives a sign of life every two seconds. The server ends a session that gives none for twelve
+    (a frozen worker, a cut line), and that of a dead process at once; then the workflows of that executor
+    belong to whoever looks next. The session that holds the lock of the poller makes its worker poll.
+
+    A worker that finds its session gone ends its process with exit code 75: what it does might be done by
+    others already. Only after a restart of the server, when all have lost their sessions, it takes its lock
+    again and goes on.
+    """
+
+    def __init__(self, url: str, scope: str, executor_id: str, *, may_poll: bool) -> None:
+        self._url = url
+        self._names = {"scope": scope, "executor": executor_id}
+        self._may_poll = may_poll
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._session: psycopg.Connection[Any] | None = None
+        self._server = ""
+        self.lock: Lock | None = None
+        self.polls = False
+        self.end: Callable[[], object] = _end_process
+
+    def acquire(self) -> None:
+        """Connect and take the lock; a session of a dead namesake is given time to end."""
+        deadline = time.monotonic() + LIFETIME + TICK
+        while not self._connect():
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"another worker has the executor id {self._names['executor']!r}: give each its own"
+                )
+            time.sleep(0.5)
+
+    def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
+        """Begin to give signs of life."""
+        self._thread = threading.Thread(
+            target=self._watch, args=(take_over,), name="kognitos-presence", daemon=True
+        )
+        self._thread.start()
+
+    def release(self) -> None:
+        """End the session."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10.0)
+        if self._session is not None:
+            self._session.close()
+
+    def _connect(self) -> bool:
+        """Whether a new session has got the lock."""
+        session = psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=f"kognitos worker {self._names['executor']}"[:63],
+            keepalives=1,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=int(LIFETIME * 1000),
+        )
+        try:
+            for setting, seconds in (("idle_session_timeout", LIFETIME), ("statement_timeout", 8.0)):
+                session.execute("SELECT set_config(%s, %s, false)", (setting, f"{seconds}s"))
+            pid, server, key = _row(session.execute(_SESSION, self._names))
+            (locked,) = _row(session.execute("SELECT pg_try_advisory_lock(%s)", (key,)))
+        except BaseException:
+            session.close()
+            raise
+        if not locked:
+            session.close()
+            return False
+        self._session, self._server, self.lock = session, server, Lock(pid, key)
+        return True
+
+    def _watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
+        while not self._stopped.wait(TICK):
+            try:
+                lost = self._tick()
+            except psycopg.Error as problem:
+                if self._stopped.is_set():
+                    return
+                self._lost_session(problem)
+                continue
+            if lost:
+                _logger.warning("taking over the workflows of %s", ", ".join(lost))
+                try:
+                    take_over(lost)
+                except Exception as problem:
+                    if not is_away(problem):
+                        raise
+                    _logger.warning("taking over failed, and is tried again: %s", problem)
+
+    def _tick(self) -> list[str]:
+        """The executors that hold workflows and no lock."""
+        session = self._session
+        if session is None:
+            raise psycopg.OperationalError("no session")
+        if self._may_poll and not self.polls:
+            (self.polls,) = _row(session.execute(_LOCK_POLLER, self._names))
+        return [
+            executor
+            for (executor,) in session.execute(_LOST, {**self._names, "after_restart": AFTER_RESTART})
+        ]
+
+    def _lost_session(self, problem: psycopg.Error) -> None:
+        """End the process, unless the server was restarted and the lock can be had again."""
+        server = self._server
+        self.lock, self.polls = Lock(0, 0), False  # no start passes the fence
+        _logger.warning("the session of this worker's lock is gone: %s", problem)
+        if self._session is not None:
+            self._session.close()
+        deadline = time.monotonic() + RECONNECTING
+        while not self._stopped.is_set() and time.monotonic() < deadline:
+            try:
+                if self._connect():
+                    break
+            except psycopg.Error:
+                pass
+            self._stopped.wait(1.0)
+        else:
+            self.end()
+            return
+        if self._server == server:
+            self.end()
+            return
+        _logger.warning("the database server was restarted; this worker goes on")
+
+
+def _row(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    if row is None:
+        raise psycopg.OperationalError("a query that returns one row returned none")
+    return row
+
+
+def _end_process() -> None:
+    _logger.critical(
+        "this worker has lost its lock: others may have taken its runs over. It ends; start it again"
+    )
+    logging.shutdown()
+    os._exit(GIVEN_UP)

@@ -1,0 +1,173 @@
+"""Start the run of a workflow: once, whatever happened to the executions before this one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async.errors import (
+    CapacityError,
+    JournalError,
+    KognitosError,
+    NotSentError,
+    RateLimitError,
+    ServerError,
+    StartUncertainError,
+    TransportError,
+)
+from kognitos_async.integrations.dbos.ledger import NotOwnerError, WorkflowLedger
+
+if TYPE_CHECKING:
+    from kognitos_async.integrations.dbos.apis import Api, Plan
+    from kognitos_async.integrations.dbos.database import Database
+    from kognitos_async.integrations.dbos.executor_lock import Presence
+
+_logger = logging.getLogger("kognitos_async")
+
+_STALE = 4.0
+"""Seconds after which a passed fence says nothing: the process may have been frozen meanwhile.
+
+Well below the time that it takes to be taken for dead, looked up and started again by somebody else.
+"""
+_PASSING = (CapacityError, RateLimitError, NotSentError, ServerError)
+"""After these nothing was started, and trying again later can help."""
+_OUTAGES = (TransportError, ServerError, RateLimitError)
+"""What keeps a look-up from telling only for a while."""
+_SHORTEST, _LONGEST = 1.0, 30.0
+"""Seconds between two tries."""
+_LOOK_UPS = 3
+"""How often a start is looked up that cannot be told, while the API is well."""
+_OUTAGE = 900.0
+"""Seconds for which a look-up is tried while the API is not."""
+
+
+class Starter:
+    """Starts runs in the event loop of the client."""
+
+    def __init__(
+        self, api: Api, client: Any, database: Database, presence: Presence, *, absence_delay: float
+    ) -> None:
+        self._api = api
+        self._client = client
+        self._database = database
+        self._presence = presence
+        self._absence_delay = absence_delay
+        self._draining = False
+        self._on_the_way = 0
+        self._none_on_the_way = asyncio.Event()
+        self._none_on_the_way.set()
+
+    async def drain(self) -> None:
+        """Send no more starts, and return when the answers to those on their way are recorded."""
+        self._draining = True
+        await self._none_on_the_way.wait()
+
+    async def start(self, plan: Plan, body: bytes, token: str) -> dict[str, Any]:
+        """The handle of the run, JSON-ready.
+
+        Waits while the organization or the rate has no room and while the API or the database is away.
+        Raises `NotOwnerError` when another execution has taken over, `StartUncertainError` when it cannot be
+        told whether the run exists, and what else keeps the request from being started.
+        """
+        ledger = WorkflowLedger(self._database, plan.workflow_id, token, lambda: self._presence.lock)
+        doubt: datetime | None = None
+        look_ups, pause, began = 0, _SHORTEST, time.monotonic()
+        while True:
+            entry = await ledger.begin(plan.name)
+            if entry.handle is not None:
+                return entry.handle
+            if doubt is None and entry.age is not None:
+                # By one clock, the database's: that of the worker which sent it may differ from ours.
+                doubt = datetime.now(UTC) - timedelta(seconds=entry.age)
+            attempt = _Attempt(self, ledger, plan.name, entry.attempts)
+            try:
+                run = await self._start_once(plan, body, doubt, attempt)
+            except NotOwnerError:
+                raise
+            except JournalError as problem:
+                _logger.warning("%s; it is tried again", problem)
+            except StartUncertainError as problem:
+                doubt = problem.since
+                look_ups += 1
+                lasting = not isinstance(problem.__cause__, _OUTAGES)
+                if (lasting and look_ups >= _LOOK_UPS) or time.monotonic() - began > _OUTAGE:
+                    await ledger.uncertain()
+                    raise
+            except KognitosError as problem:
+                if attempt.sent:  # those that an earlier execution sent are told by look-ups alone
+                    doubt = None
+                    await ledger.not_sent()
+                if not isinstance(problem, _PASSING):
+                    raise
+            else:
+                handle: dict[str, Any] = msgspec.to_builtins(run.handle)
+                return handle
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST)
+
+    async def _start_once(self, plan: Plan, body: bytes, doubt: datetime | None, attempt: _Attempt) -> Any:
+        try:
+            run = await self._api.start_once(
+                self._client,
+                body,
+                plan.name,
+                earlier=doubt,
+                before_send=attempt.about_to_send,
+                absence_delay=self._absence_delay,
+            )
+            await attempt.ledger.started(plan.name, msgspec.to_builtins(run.handle))
+        finally:
+            attempt.ended()
+        return run
+
+    async def may_send(self) -> None:
+        """Return at once, or never when this worker ends: whoever waits here is cancelled then."""
+        if self._draining:
+            await asyncio.Event().wait()
+
+    def leaves(self) -> None:
+        """Count a start that is on its way."""
+        self._on_the_way += 1
+        self._none_on_the_way.clear()
+
+    def arrived(self) -> None:
+        """Count one that is not any more."""
+        self._on_the_way -= 1
+        if not self._on_the_way:
+            self._none_on_the_way.set()
+
+
+class _Attempt:
+    """The attempts of one call of `start_once`: each is fenced and recorded right before it is sent."""
+
+    def __init__(self, starter: Starter, ledger: WorkflowLedger, name: str, earlier: int) -> None:
+        self.ledger = ledger
+        self.sent = False
+        self._starter = starter
+        self._name = name
+        self._count = earlier
+        self._on_the_way = False
+
+    async def about_to_send(self) -> None:
+        """Pass the fence, again if that took so long that it may not hold any more."""
+        self.ended()  # the attempt before certainly made no run
+        while True:
+            await self._starter.may_send()
+            began = time.monotonic()
+            self._count += 1
+            await self.ledger.about_to_send(self._name, self._count)
+            if time.monotonic() - began < _STALE:
+                break
+        self.sent = self._on_the_way = True
+        self._starter.leaves()
+
+    def ended(self) -> None:
+        """Note that no start of this call is on its way."""
+        if self._on_the_way:
+            self._on_the_way = False
+            self._starter.arrived()

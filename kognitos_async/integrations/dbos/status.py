@@ -1,0 +1,95 @@
+"""How far the runs of an organization are, read from the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kognitos_async.integrations.dbos.worker import WORKFLOW
+
+if TYPE_CHECKING:
+    from kognitos_async.integrations.dbos.database import Database
+
+_COUNTS = (
+    "SELECT w.status, coalesce(s.state, 'planned'), coalesce(s.status, ''), count(*) FROM {workflows} w "
+    "LEFT JOIN {starts} s ON s.workflow_id = w.workflow_uuid "
+    "WHERE w.name = :workflow AND w.application_name = :scope GROUP BY 1, 2, 3"
+)
+_UNCERTAIN = (
+    "SELECT s.name FROM {starts} s JOIN {workflows} w ON w.workflow_uuid = s.workflow_id "
+    "WHERE s.state = 'uncertain' AND w.status = 'ERROR' AND w.application_name = :scope ORDER BY 1 LIMIT 100"
+)
+_EXECUTORS = (
+    "SELECT executor_id, count(*) FROM {workflows} WHERE status = 'PENDING' AND name = :workflow "
+    "AND application_name = :scope GROUP BY 1 ORDER BY 1"
+)
+_WORKERS = (
+    "SELECT substr(application_name, 17) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND application_name LIKE 'kognitos worker %' ORDER BY 1"
+)
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs are where.
+
+    `queued` are not with a worker, among them those whose worker has died and that had been started;
+    `starting` and `running` are. `settled` counts runs by their status, `refused` starts that the API
+    refused, `uncertain` those that somebody has to decide about, of which `undecided` holds the first 100
+    names. `holding` says how many runs each executor holds, `workers` who is alive (PostgreSQL; empty on
+    SQLite).
+    """
+
+    queued: int = 0
+    starting: int = 0
+    running: int = 0
+    settled: dict[str, int] = {}
+    refused: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+    undecided: list[str] = []
+    holding: dict[str, int] = {}
+    workers: list[str] = []
+
+    @property
+    def open(self) -> int:
+        """How many are not done."""
+        return self.queued + self.starting + self.running
+
+    @property
+    def done(self) -> int:
+        """How many have an outcome."""
+        return sum(self.settled.values()) + self.refused + self.uncertain + self.cancelled
+
+
+def read_status(database: Database, scope: str) -> EngineStatus:
+    """The status now."""
+    named = {"workflow": WORKFLOW, "scope": scope}
+    counts = {"queued": 0, "starting": 0, "running": 0, "refused": 0, "uncertain": 0, "cancelled": 0}
+    settled: dict[str, int] = {}
+    for workflow, state, status, count in database.execute(_COUNTS, named):
+        where = _where(workflow, state)
+        if where == "settled":
+            settled[status] = settled.get(status, 0) + count
+        else:
+            counts[where] += count
+    undecided = [name for (name,) in database.execute(_UNCERTAIN, {"scope": scope})]
+    holding: dict[str, int] = dict(map(tuple, database.execute(_EXECUTORS, named)))
+    workers = [name for (name,) in database.execute(_WORKERS)] if database.is_postgres else []
+    return msgspec.structs.replace(
+        EngineStatus(undecided=undecided, holding=holding, workers=workers),
+        settled=dict(sorted(settled.items())),
+        **counts,
+    )
+
+
+def _where(workflow: str, state: str) -> str:
+    if workflow == "CANCELLED":
+        return "cancelled"
+    if state == "settled":
+        return "settled"
+    if workflow in ("ENQUEUED", "DELAYED"):
+        return "queued"
+    if workflow == "PENDING":
+        return "running" if state == "started" else "starting"
+    return "uncertain" if state == "uncertain" else "refused"

@@ -1,0 +1,109 @@
+"""Waits: one process polls for the runs of all workers, and each worker learns what has settled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kognitos_async.errors import KognitosError
+from kognitos_async.integrations.dbos.ledger import record_settled
+
+if TYPE_CHECKING:
+    from kognitos_async.integrations.dbos.apis import Api
+    from kognitos_async.integrations.dbos.database import Database
+    from kognitos_async.integrations.dbos.executor_lock import Presence
+
+_logger = logging.getLogger("kognitos_async")
+
+_LOOK = 0.5
+"""Seconds between two looks into the database."""
+_AGAIN = 15.0
+"""Seconds until a wait that failed is tried again."""
+
+_OPEN = (
+    "SELECT s.workflow_id, s.handle FROM {starts} s JOIN {workflows} w ON w.workflow_uuid = s.workflow_id "
+    "WHERE s.state = 'started' AND w.status IN ('PENDING', 'ENQUEUED') AND w.application_name = :scope"
+)
+_SETTLED = "SELECT workflow_id, run FROM {starts} WHERE state = 'settled' AND workflow_id IN ({ids})"
+
+
+class Poller:
+    """Waits for the runs of all workers, while this is the worker that polls.
+
+    All waits are on one client, so that they share list polls: a hundred runs of a process cost one request.
+    A wait ends, and nothing else does, when its workflow is cancelled. Two pollers for a moment do no harm.
+    """
+
+    def __init__(self, api: Api, client: Any, database: Database, presence: Presence, scope: str) -> None:
+        self._api = api
+        self._client = client
+        self._database = database
+        self._presence = presence
+        self._scope = scope
+        self._waits: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        try:
+            while True:
+                rows = []
+                if self._presence.polls:
+                    rows = await self._database.run_surely(_OPEN, {"scope": self._scope})
+                self._follow(dict(map(tuple, rows)))
+                await asyncio.sleep(_LOOK)
+        finally:
+            self._follow({})
+
+    def _follow(self, handles: dict[str, str]) -> None:
+        """Wait for these runs and no others."""
+        for workflow_id in [one for one in self._waits if one not in handles]:
+            self._waits.pop(workflow_id).cancel()
+        for workflow_id, handle in handles.items():
+            if workflow_id not in self._waits:
+                self._waits[workflow_id] = asyncio.create_task(self._wait(workflow_id, handle))
+
+    async def _wait(self, workflow_id: str, handle: str) -> None:
+        run = self._api.load_handle(msgspec.json.decode(handle))
+        while True:
+            try:
+                settled = await self._client.wait_for_run(run)
+            except KognitosError as problem:
+                # A key can be mended, a run that is not shown may be shown again: the workflow stays.
+                _logger.warning("waiting for run %s failed, and is tried again: %s", run.id, problem)
+                await asyncio.sleep(_AGAIN)
+            else:
+                await record_settled(self._database, workflow_id, settled)
+                return
+
+
+class Arrivals:
+    """Tells the workflows that this worker executes when their runs have settled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._expected: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    async def settled(self, workflow_id: str) -> dict[str, Any]:
+        """The settled run of a workflow, JSON-ready."""
+        expected = self._expected.get(workflow_id)
+        if expected is None:
+            expected = self._expected[workflow_id] = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(expected)  # an execution that was replaced may wait for it too
+
+    async def run(self) -> None:
+        """Look for what has settled, until cancelled."""
+        while True:
+            if self._expected:
+                ids = dict(enumerate(self._expected))
+                names = ", ".join(f":id{number}" for number in ids)
+                rows = await self._database.run_surely(
+                    _SETTLED.replace("{ids}", names), {f"id{number}": one for number, one in ids.items()}
+                )
+                for workflow_id, run in rows:
+                    expected = self._expected.pop(workflow_id)
+                    if not expected.done():
+                        expected.set_result(msgspec.json.decode(run))
+            await asyncio.sleep(_LOOK)

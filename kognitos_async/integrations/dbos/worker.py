@@ -1,0 +1,233 @@
+"""A worker: DBOS executes the workflows, one client in a loop of its own sends the requests."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import secrets
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, StepOptions
+
+# The token that DBOS hands each execution, and writes into the workflow's row: no public name leads to it.
+from dbos._context import current_owner_xid
+
+from kognitos_async.errors import ConfigurationError
+from kognitos_async.integrations.dbos.apis import Api, Plan
+from kognitos_async.integrations.dbos.executor_lock import AdvisoryLock, FilePresence, Presence
+from kognitos_async.integrations.dbos.starting import Starter
+from kognitos_async.integrations.dbos.waiting import Arrivals, Poller
+from kognitos_async.loop_thread import LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dbos._queue import QueueRateLimit
+
+    from kognitos_async.integrations.dbos.database import Database
+
+VERSION = "kognitos-1"
+"""The version of the workflow below: the same over deployments, so that none strands what runs."""
+WORKFLOW = "kognitos_run"
+START_STEP = "kognitos_start"
+_DRAINING = 45.0
+"""Seconds for which a worker that ends waits for the answers to its starts."""
+_QUEUE_LOOK = 0.5
+"""Seconds between two looks into the queue."""
+
+_current: Worker | None = None
+
+
+@DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
+async def run_workflow(stored: dict[str, Any]) -> dict[str, Any]:
+    """The settled run of a request: its files uploaded, itself started and waited for."""
+    worker = _worker()
+    plan = msgspec.convert(stored, Plan)
+    ids = {}
+    for mark in plan.files:
+        ids[mark] = await DBOS.run_step_async(StepOptions(name="kognitos_upload"), worker.upload, plan, mark)
+    await DBOS.run_step_async(StepOptions(name=START_STEP), worker.start, plan, ids)
+    waiting = StepOptions(name="kognitos_wait", preemptible=True)
+    run: dict[str, Any] = await DBOS.run_step_async(waiting, worker.wait, plan)
+    if worker.on_settled is not None:
+        options = StepOptions(name="kognitos_on_settled", retries_allowed=True, max_attempts=5)
+        await DBOS.run_step_async(options, worker.call_on_settled, run)
+    return run
+
+
+def _worker() -> Worker:
+    if _current is None:
+        raise RuntimeError("this process is no worker: call launch() first")
+    return _current
+
+
+class Worker:
+    """What `KognitosWorkflows.launch` starts in this process, one at a time."""
+
+    def __init__(
+        self,
+        api: Api,
+        database: Database,
+        *,
+        scope: str,
+        role: str,
+        executor_id: str | None,
+        capacity: int,
+        starts_per_second: float | None,
+        on_settled: Callable[[Any], object] | None,
+        absence_delay: float,
+        log_level: str,
+    ) -> None:
+        self.on_settled = on_settled
+        self._api = api
+        self._database = database
+        self._scope = scope
+        self._role = role
+        self._executor_id = executor_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._capacity = capacity
+        self._starts_per_second = starts_per_second
+        self._absence_delay = absence_delay
+        self._log_level = log_level
+        self._presence = self._make_presence()
+        self._loop = LoopThread("kognitos-client")
+        self._stack = AsyncExitStack()
+        self._starter: Starter | None = None
+        self._arrivals: Arrivals | None = None
+        self._client: Any = None
+
+    def _make_presence(self) -> Presence:
+        may_poll = self._role != "start"
+        if self._database.is_postgres:
+            return AdvisoryLock(self._database.url, self._scope, self._executor_id, may_poll=may_poll)
+        if self._role != "both":
+            raise ConfigurationError("role must be both on SQLite, which is for one worker")
+        return FilePresence(str(sa.make_url(self._database.url).database), polls=may_poll)
+
+    def launch(self) -> None:
+        """Start working; returns when the queues are served."""
+        global _current  # noqa: PLW0603 - as DBOS itself, of which there is one in a process
+        if _current is not None:
+            raise RuntimeError("this process is a worker already: one launch() a process")
+        _current = self
+        try:
+            self._database.prepare()
+            self._presence.acquire()
+            self._loop.start()
+            self._loop.call(self._open())
+            # In a thread without an event loop, so that DBOS makes its own and never uses the caller's.
+            _in_thread(self._launch_dbos)
+            self._presence.watch(self._take_over)
+        except BaseException:
+            self.close()
+            raise
+
+    async def _open(self) -> None:
+        client = await self._stack.enter_async_context(self._api.client())
+        self._client = client
+        self._starter = Starter(
+            self._api, client, self._database, self._presence, absence_delay=self._absence_delay
+        )
+        self._arrivals = Arrivals(self._database)
+        poller = Poller(self._api, client, self._database, self._presence, self._scope)
+        for work in (poller.run(), self._arrivals.run()):
+            self._stack.push_async_callback(_ended, asyncio.create_task(work))
+
+    def _launch_dbos(self) -> None:
+        DBOS(
+            config=DBOSConfig(
+                name=self._scope,
+                system_database_url=self._database.url,
+                application_version=VERSION,
+                executor_id=self._executor_id,
+                log_level=self._log_level,
+            )
+        )
+        if self._role == "wait":
+            DBOS.listen_queues([])
+        DBOS.launch()
+        DBOS.register_queue(
+            queue_name(self._scope),
+            global_concurrency=self._capacity,
+            limiter=_limiter(self._starts_per_second),
+            polling_interval_sec=_QUEUE_LOOK,
+            on_conflict="always_update",
+        )
+
+    def close(self) -> None:
+        """Stop in good order: starts on their way are recorded, all else is left to others."""
+        global _current  # noqa: PLW0603
+        if self._starter is not None:
+            with suppress(TimeoutError):
+                self._loop.call(asyncio.wait_for(self._starter.drain(), _DRAINING))
+        _in_thread(DBOS.destroy)
+        if self._starter is not None:
+            self._loop.call(self._stack.aclose())
+            self._loop.close()
+        self._presence.release()
+        _current = None
+
+    def _take_over(self, executors: Sequence[str]) -> None:
+        # What its own recovery does at a start, and its Conductor for executors that do not come back.
+        DBOS._recover_pending_workflows(list(executors))  # noqa: SLF001
+
+    async def upload(self, plan: Plan, mark: str) -> str:
+        """What stands for an uploaded file of the request."""
+        source = plan.files[mark].source()
+        return await self._loop.run(self._api.upload(self._client, plan.body(), source))
+
+    async def start(self, plan: Plan, ids: dict[str, str]) -> dict[str, Any]:
+        """The handle of the run."""
+        token = current_owner_xid(plan.workflow_id)
+        starter = self._starter
+        if token is None or starter is None:
+            raise RuntimeError("a run is started by its workflow")
+        return await self._loop.run(starter.start(plan, plan.body(ids), token))
+
+    async def wait(self, plan: Plan) -> dict[str, Any]:
+        """The settled run."""
+        if self._arrivals is None:
+            raise RuntimeError("a run is waited for by its workflow")
+        return await self._loop.run(self._arrivals.settled(plan.workflow_id))
+
+    async def call_on_settled(self, run: dict[str, Any]) -> None:
+        """Call the user's function with the run."""
+        if self.on_settled is None:
+            return
+        loaded = self._api.load_run(msgspec.json.encode(run))
+        if inspect.iscoroutinefunction(self.on_settled):
+            await self.on_settled(loaded)
+        else:
+            await asyncio.to_thread(self.on_settled, loaded)
+
+
+def queue_name(scope: str) -> str:
+    """The queue of an organization's runs."""
+    return f"{scope}_runs"
+
+
+def _limiter(starts_per_second: float | None) -> QueueRateLimit | None:
+    """At most so many starts: in one second, or one in as many seconds as it takes."""
+    if starts_per_second is None:
+        return None
+    if starts_per_second >= 1:
+        limit = int(starts_per_second)
+        return {"limit": limit, "period": limit / starts_per_second}
+    return {"limit": 1, "period": 1 / starts_per_second}
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _in_thread(work: Callable[[], object]) -> None:
+    """Run blocking work where there is no event loop, and raise what it raises."""
+    with ThreadPoolExecutor(1, thread_name_prefix="kognitos-dbos") as pool:
+        pool.submit(work).result()
