@@ -134,7 +134,7 @@ class Automations(AutomationSchedules, AutomationConnections):
     ) -> models.Automation:
         """The automation: its code, inputs, version, connections. (GetAutomation)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
-        return await self._send("GET", name.path, models.Automation)
+        return await self._send("GET", name.path, models.Automation, name=name)
 
     async def query(
         self,

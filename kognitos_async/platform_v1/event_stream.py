@@ -77,6 +77,8 @@ class EventStream(WorkStream[Event]):
         """When the first connection was made, by the server's clock."""
         self._behind = False
         """Whether events may have been missed that the list has not been asked for yet."""
+        self._since_gap: set[str] = set()
+        """The names of events emitted while others before them may be missing."""
         self._list_at = 0.0
         self._short_lived = 0
 
@@ -137,6 +139,8 @@ class EventStream(WorkStream[Event]):
 
     async def _emit_event(self, event: Event, emit: Callable[[Event], Awaitable[None]]) -> None:
         self._emitted.add(event)
+        if self._behind and event.name:
+            self._since_gap.add(event.name)
         await emit(event)
 
     def _event(self, line: bytes, number: int, *, complete: bool) -> Event | None:
@@ -201,10 +205,13 @@ class EventStream(WorkStream[Event]):
             if transient and at_end:
                 raise
             self._behind = transient
+            if not transient:
+                self._since_gap.clear()
             self._list_at = loop.time() + _LIST_AGAIN_AFTER
             logger.warning("%s; events of %s may be missing", error, self._request.path)
             return
         self._behind = False
+        self._since_gap.clear()
         for event in missed:
             await self._emit_event(event, emit)
 
@@ -212,12 +219,12 @@ class EventStream(WorkStream[Event]):
         """The events of the list that are new or have changed, oldest first.
 
         The list is newest first. It is read as far as the first event that was emitted and has not changed
-        since, and as far as those that were still being written; before any was emitted, as far as the time
-        at which the stream began.
+        since, those emitted since the gap left out, and as far as those that were still being written; before
+        any was emitted, as far as the time at which the stream began.
         """
         missed: list[Event] = []
         unfinished = self._emitted.unfinished()
-        anything_emitted = bool(self._emitted)
+        anything_emitted = self._emitted.holds_more_than(self._since_gap)
         token: str | None = None
         while True:
             query = {"page_size": _PAGE_SIZE, "page_token": token}
@@ -228,7 +235,7 @@ class EventStream(WorkStream[Event]):
                 unfinished.discard(event.name or "")
                 if self._emitted.is_new(event) and (anything_emitted or not self._is_old(event)):
                     missed.append(event)
-                elif not unfinished:
+                elif not unfinished and event.name not in self._since_gap:
                     return missed[::-1]
             token = page.next_page_token
             if not token:
@@ -250,8 +257,9 @@ class _EmittedEvents:
     def __init__(self) -> None:
         self._events: OrderedDict[str, tuple[bytes, bool, datetime | None]] = OrderedDict()
 
-    def __bool__(self) -> bool:
-        return bool(self._events)
+    def holds_more_than(self, names: set[str]) -> bool:
+        """Whether any event was emitted beside those of these names."""
+        return len(self._events) > len(names)
 
     def __contains__(self, name: object) -> bool:
         return name in self._events

@@ -98,7 +98,7 @@ class ExceptionEvents(Resource):
             workspace_id=workspace_id,
             organization_id=organization_id,
         )
-        return await self._send("GET", name.path, models.Event)
+        return await self._send("GET", name.path, models.Event, name=name)
 
     def stream(
         self,

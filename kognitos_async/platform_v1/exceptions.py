@@ -62,7 +62,7 @@ class Exceptions(ExceptionEvents):
             workspace_id=workspace_id,
             organization_id=organization_id,
         )
-        return await self._send("GET", name.path, models.RunException)
+        return await self._send("GET", name.path, models.RunException, name=name)
 
     def list_groups(
         self,
@@ -148,7 +148,7 @@ class Exceptions(ExceptionEvents):
             workspace_id=workspace_id,
             organization_id=organization_id,
         )
-        return await self._send("GET", name.path, models.GuideEntry)
+        return await self._send("GET", name.path, models.GuideEntry, name=name)
 
     def list_guide_entries(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from kognitos_async.messages import QueryValue
-    from kognitos_async.platform_v1.names import Scope
+    from kognitos_async.platform_v1.names import Name, Scope
     from kognitos_async.sender import Sender
 
 T = TypeVar("T")
@@ -51,9 +51,11 @@ class Resource:
         body: object = None,
         repeatable: bool | None = None,
         confidential: bool = False,
+        name: Name | None = None,
     ) -> Coroutine[Any, Any, T]:
         """The answer as `answer`, or None. Sent again after a lost answer if `repeatable`, as a GET is.
 
+        `DecodeError` for an answer about another resource than `name`, where that is given.
         Not a coroutine function: one frame less on the way to the socket.
         """
         decoder = NOTHING if answer is None else model_decoder(answer, may_be_empty=method == "DELETE")
@@ -64,6 +66,7 @@ class Resource:
                 None if body is None else _encode(body),
                 repeatable=method == "GET" if repeatable is None else repeatable,
                 confidential=confidential,
+                identity=None if name is None else ("name", str(name)),
             ),
             cast("msgspec.json.Decoder[T]", decoder),
         )

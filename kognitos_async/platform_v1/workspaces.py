@@ -70,7 +70,7 @@ class Workspaces(Resource):
     ) -> models.Workspace:
         """The workspace, the client's unless another is named. (GetWorkspace)"""
         name = self._scope.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
-        return await self._send("GET", name.path, models.Workspace)
+        return await self._send("GET", name.path, models.Workspace, name=name)
 
     async def preferences(
         self, workspace_id: str | None = None, *, organization_id: str | None = None

@@ -24,7 +24,7 @@ from kognitos_async import (
     Stage,
     StartUncertainError,
 )
-from kognitos_async.testing import faults
+from kognitos_async.testing import KognitosServer, faults
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -358,3 +358,16 @@ async def test_an_answer_about_another_resource_is_no_answer(server, connect):
     server.misbehave("create_run", faults.answer(201, json.dumps(started).encode()))
     with pytest.raises(StartUncertainError):
         await client.runs.start(server.process.id, name="x")
+
+
+@pytest.mark.parametrize("kind", ["Automation", "Workspace"])
+async def test_an_answer_about_another_resource_of_the_platform_is_no_answer(kind):
+    """Of each resource that is read by its name."""
+    async with KognitosServer() as server, server.platform_client(retry=ONCE) as client:
+        parts = server.platform.automation.name.split("/")
+        one = "/".join(parts if kind == "Automation" else parts[:4])
+        read = getattr(client, f"{kind.lower()}s").get
+        theirs = msgspec.json.encode({"name": f"{(await read(one)).name}x"})
+        server.misbehave(f"Get{kind}", faults.answer(200, theirs))
+        with pytest.raises(DecodeError, match="the answer to another request"):
+            await read(one)

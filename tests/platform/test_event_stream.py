@@ -210,6 +210,18 @@ async def test_a_list_that_cannot_be_read_now_is_read_again(platform):
     assert answers == []
 
 
+async def test_what_comes_while_the_list_cannot_be_read_hides_nothing(platform):
+    """An event that was told since the break is no sign that those before it were."""
+    answers = [503, 200]
+
+    def listed(request):
+        body = {"events": [event(number) for number in (4, 3, 2, 1)]}
+        return web.json_response(body, status=answers.pop(0))
+
+    client = await platform(telling([event(1), ...], [event(4)], listed=listed))
+    assert [name for name, _ in await told(client)] == ["e1", "e4", "e2", "e3"]
+
+
 async def test_an_end_of_which_nobody_knows_what_is_missing_is_an_error(platform):
     """Not the end of a loop."""
     client = await platform(
