@@ -88,7 +88,10 @@ class JournalWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._commits is not None:
-            await self._commits.close()
+            try:
+                await self._commits.close()
+            finally:
+                self._commits = None
 
     # Steps
 

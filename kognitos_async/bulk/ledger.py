@@ -46,7 +46,10 @@ class StartLedger(Protocol):
 
 
 class Entry(NamedTuple):
-    """What is recorded of one request; `since` is a POSIX time, `request`, `window` and `run` are JSON."""
+    """What is recorded of one request.
+
+    `since` is a POSIX time; `request`, `window`, `run` and `handle` are JSON. A journal keeps no handle.
+    """
 
     position: int
     name: str
@@ -59,6 +62,7 @@ class Entry(NamedTuple):
     status: str | None = None
     run: bytes | None = None
     content: bytes | None = None
+    handle: bytes | None = None
 
 
 class Others(NamedTuple):

@@ -272,6 +272,7 @@ LAYERS = [
     "platform_v1.client",
     "bulk.journal",
     "shared_clients",
+    "integrations.postgres_ledger",
     "integrations.airflow",
     "integrations.dbos.apis integrations.dbos.database",
     "integrations.dbos.ledger",
