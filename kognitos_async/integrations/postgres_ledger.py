@@ -25,6 +25,7 @@ except ImportError as _missing:
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import LiteralString
 
 _STALE = 3.0
 """Seconds after which a fence that was passed says nothing: this process may have been frozen meanwhile."""
@@ -44,6 +45,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS {table} (
     status TEXT,
     run BYTEA
 )"""
+_LIMIT = "SELECT set_config(%s, %s, false)"
 _INDEX = "CREATE INDEX IF NOT EXISTS {index} ON {table} (owner) WHERE state <> 'settled'"
 _GIVE_BACK = "UPDATE {table} SET owner = 0 WHERE owner = %s AND state <> 'settled'"
 _COLUMNS = (
@@ -219,7 +221,7 @@ class PostgresLedger:
             return NameTakenError(f"request {name!r} is {state}: it has run {recorded} already")
         return NameTakenError(f"request {name!r} was taken over by another worker")
 
-    async def _execute(self, statement: str, values: dict[str, Any] | None = None) -> list[Any]:
+    async def _execute(self, statement: LiteralString, values: dict[str, Any] | None = None) -> list[Any]:
         """The rows that a statement returns; repeated over new connections while the server is away.
 
         A statement whose answer was lost may have been executed: each of them may be twice.
@@ -263,9 +265,9 @@ class PostgresLedger:
             tcp_user_timeout=int(self._lifetime * 1000),
         )
         try:
-            await session.execute(f"SET idle_session_timeout = {int(self._lifetime * 1000)}")
+            await session.execute(_LIMIT, ("idle_session_timeout", f"{self._lifetime}s"))
             # The session before, of which the server has not noticed yet that it is gone, may hold it.
-            await session.execute(f"SET lock_timeout = {int(self._lifetime * 2000)}")
+            await session.execute(_LIMIT, ("lock_timeout", f"{self._lifetime * 2}s"))
             await session.execute("SELECT pg_advisory_lock(%s)", (self._owner,))
             await session.execute("SELECT pg_advisory_lock(%s)", (_CREATING,))
             await session.execute(sql.SQL(_TABLE).format(table=self._table))
