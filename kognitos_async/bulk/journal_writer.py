@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
+from kognitos_async.bulk.early_uploads import adopt_early_uploads, early_uploads_of
 from kognitos_async.bulk.group_commit import GroupCommit
 from kognitos_async.bulk.journal_errors import damaged, explained
 from kognitos_async.bulk.journal_file import JournalFile
@@ -233,6 +234,7 @@ class JournalWriter:
         file.check(database)
         with explained(self.path), database:
             self._generation, self.is_new = _next_generation(database, self.path, self._api)
+            adopt_early_uploads(self.path, database)
             # Version 1 had no fingerprints; those in doubt are compared without being part of the input.
             for position, request in database.execute(
                 f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
@@ -241,6 +243,7 @@ class JournalWriter:
                     "UPDATE runs SET content = ? WHERE position = ?",
                     (self._fingerprint_of(request), position),
                 )
+        early_uploads_of(self.path).unlink(missing_ok=True)
 
     def _fingerprint_of(self, request: bytes) -> bytes:
         try:

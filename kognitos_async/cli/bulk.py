@@ -66,6 +66,7 @@ def bulk(
         bool, typer.Option("--recheck", help="Read runs again that a person may have dealt with since.")
     ] = False,
     max_in_flight: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time.")] = 100,
+    max_uploads: Annotated[int, typer.Option(min=1, help="Files on their way at a time.")] = 8,
     requests_per_second: Annotated[
         float | None, typer.Option(min=0.001, help="At most so many requests a second.")
     ] = None,
@@ -103,8 +104,7 @@ def bulk(
         exact=call.target.is_platform,
         check=of_rows.check,
     )
-    recorded = Recorded(journal)
-    checked = first_pass(rows, recorded.has_run, quiet=call.output.quiet)
+    checked = first_pass(rows, Recorded(journal).has_run if dry_run else None, quiet=call.output.quiet)
     if checked.bad and not skip_bad_rows:
         complain(f"{checked.bad} bad rows, nothing was started; --skip-bad-rows runs the others")
         raise typer.Exit(WRONG_USE)
@@ -112,13 +112,14 @@ def bulk(
         journal=journal,
         output=output,
         max_in_flight=max_in_flight,
+        max_uploads=max_uploads,
         requests_per_second=requests_per_second,
         run_timeout=run_timeout,
         absence_delay=absence_delay,
         rerun=frozenset(of_rows.failed_statuses) if retry_failed else frozenset(),
         recheck=recheck,
     )
-    job = BulkRun(call, rows, of_rows, recorded, checked, options)
+    job = BulkRun(call, rows, of_rows, checked, options)
     if dry_run:
         run_command(job.dry_run(source))
     else:

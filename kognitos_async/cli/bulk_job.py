@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,27 +11,23 @@ from kognitos_async.cli.bulk_progress import BulkProgress
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.input_text import UnreadableFileError
 from kognitos_async.cli.limits import follow_limit
-from kognitos_async.cli.requests_file import BadRow, MissingFile, Row
+from kognitos_async.cli.recorded import Recorded
+from kognitos_async.cli.requests_file import BadRow, Row
 from kognitos_async.cli.results_file import ResultsFile
-from kognitos_async.cli.running import FAILED, SOME_FAILED, complain, lines_of, usage_errors
-from kognitos_async.cli.uploads import Uploads
-from kognitos_async.errors import JournalError, KognitosError
+from kognitos_async.cli.running import FAILED, SOME_FAILED, complain, usage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kognitos_async.cli.api import Api
     from kognitos_async.cli.bulk_requests import RowRequests
     from kognitos_async.cli.command import Call
     from kognitos_async.cli.first_pass import Checked
-    from kognitos_async.cli.recorded import Recorded
     from kognitos_async.cli.requests_file import RequestsFile
 
 _REFRESH = 0.5
 """Seconds between two looks at how many runs are under way."""
-_UPLOADS = 8
-"""Files on their way at a time, ahead of the starts that need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,7 @@ class BulkOptions:
     journal: Path
     output: Path | None
     max_in_flight: int
+    max_uploads: int
     requests_per_second: float | None
     run_timeout: float | None
     absence_delay: float
@@ -57,14 +53,12 @@ class BulkRun:
         call: Call,
         rows: RequestsFile,
         requests: RowRequests,
-        recorded: Recorded,
         checked: Checked,
         options: BulkOptions,
     ) -> None:
         self._call = call
         self._rows = rows
         self._requests = requests
-        self._recorded = recorded
         self._checked = checked
         self._options = options
         self._results = None if options.output is None else ResultsFile(options.output)
@@ -81,23 +75,22 @@ class BulkRun:
 
     async def dry_run(self, source: str) -> int:
         """Check that the key is valid and the process or automation there, and say what would be started."""
-        states = self._recorded.states()
+        checked, states = self._checked, Recorded(self._options.journal).states()
         async with connect(self._call.target) as api:
             with usage_errors():
                 await api.find_source(source)
-        known = sum(states.values())
         self._call.output.show(
             {
-                "requests": self._checked.good,
-                "bad_rows": self._checked.bad,
-                "files": len(self._checked.files),
-                "bytes": sum(file.stat().st_size for file in self._checked.files),
-                "recorded": known,
+                "requests": checked.good,
+                "bad_rows": checked.bad,
+                "files": checked.files,
+                "bytes": checked.bytes,
+                "recorded": sum(states.values()),
                 "settled": states.get("settled", 0),
             }
         )
         self._call.output.note("nothing was started")
-        return SOME_FAILED if self._checked.bad else 0
+        return SOME_FAILED if checked.bad else 0
 
     async def run(self) -> int:
         """The exit code."""
@@ -129,21 +122,17 @@ class BulkRun:
     async def _work(self, api: Api) -> None:
         options = self._options
 
-        async def upload(path: Path) -> str:
-            return str((await api.upload(path, None))["id"])
-
-        uploads = Uploads(upload, options.journal)
         again: dict[str, Any] = {}
         if options.rerun:
             again["rerun"] = options.rerun
         if options.recheck:
             again["recheck"] = True
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(uploads.close)
             with usage_errors():
                 stream = api.client.run_many(
-                    self._start_requests(uploads),
+                    self._start_requests(),
                     max_in_flight=options.max_in_flight,
+                    max_uploads=options.max_uploads,
                     journal=options.journal,
                     run_timeout=options.run_timeout,
                     absence_delay=options.absence_delay,
@@ -155,8 +144,6 @@ class BulkRun:
                 stack.callback(asyncio.create_task(beside).cancel)
             async for outcome in outcomes:
                 self._take(outcome)
-        for outcome in self._recorded.settled(self._checked.without_file):
-            self._take(outcome)
 
     async def _follow_limit(self, outcomes: Any) -> None:
         def apply(limit: int) -> None:
@@ -180,53 +167,15 @@ class BulkRun:
         else:
             self._progress.add(result, settled=False, succeeded=False)
 
-    async def _start_requests(self, uploads: Uploads) -> AsyncIterator[Any]:
-        """The requests in the order of the file, their files uploaded side by side ahead of them.
-
-        A file that is refused or cannot be read is the outcome of the rows that need it.
-        """
-        ahead: deque[tuple[Row, asyncio.Task[str] | None]] = deque()
-        try:
-            for row in self._rows.rows():
-                if not isinstance(row, Row):
-                    continue
-                task = None if row.file is None else asyncio.create_task(uploads.id_of(row.file))
-                ahead.append((row, task))
-                if len(ahead) >= _UPLOADS or task is None:
-                    async for request in self._uploaded(ahead, _UPLOADS - 1 if task else 0):
-                        yield request
-            async for request in self._uploaded(ahead, 0):
-                yield request
-        finally:
-            for _, task in ahead:
-                if task is not None:
-                    task.cancel()
-
-    async def _uploaded(
-        self, ahead: deque[tuple[Row, asyncio.Task[str] | None]], leave: int
-    ) -> AsyncIterator[Any]:
-        while len(ahead) > leave:
-            row, task = ahead[0]
-            try:
-                file_id = None if task is None else await task
-            except JournalError:
-                raise
-            except (KognitosError, OSError) as problem:
-                self._refused(row, next(lines_of(problem)))
-            else:
-                ahead.popleft()
-                yield self._requests.request(row, file_id)
-                continue
-            ahead.popleft()
-
-    def _refused(self, row: Row, problem: str) -> None:
-        result = {**_NOTHING, "name": row.name, "error": problem}
-        self._write(result)
-        self._progress.add(result, settled=False, succeeded=False)
+    def _start_requests(self) -> Iterator[Any]:
+        """The requests in the order of the file."""
+        for row in self._rows.rows():
+            if isinstance(row, Row):
+                yield self._requests.request(row)
 
     def _write_bad_rows(self) -> None:
         for row in self._rows.rows() if self._checked.bad else ():
-            if isinstance(row, BadRow | MissingFile) and row.name not in self._checked.without_file:
+            if isinstance(row, BadRow):
                 self._write({**_NOTHING, "name": row.name, "error": f"row {row.number}: {row.problem}"})
 
     def _write(self, result: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kognitos_async.cli.running import usage_errors
 from kognitos_async.errors import ConfigurationError
+from kognitos_async.uploads.sources import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,8 +27,8 @@ class RowRequests(Protocol):
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
         ...
 
-    def request(self, row: Row, file_id: str | None) -> Any:
-        """The request of a row."""
+    def request(self, row: Row) -> Any:
+        """The request of a row, its file included."""
         ...
 
     def result(self, outcome: Any) -> dict[str, Any]:
@@ -49,10 +50,11 @@ class StartRows:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
         from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415
 
-        return encode_start(self.request(row, None), self._agent_id)
+        request = self.request(row)
+        return encode_start(request, self._agent_id, [file.name for file in request.files])
 
-    def request(self, row: Row, file_id: str | None) -> Any:
-        """The request of a row."""
+    def request(self, row: Row) -> Any:
+        """The request of a row, its file included."""
         from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
 
         stage = {"draft": "Draft", "published": "Published"}.get(row.stage.lower(), row.stage)
@@ -61,7 +63,7 @@ class StartRows:
             name=row.name,
             stage=stage,
             inputs=row.inputs,
-            file_ids=None if file_id is None else [file_id],
+            files=() if row.file is None else [FileSource(row.file)],
         )
 
     def result(self, outcome: Any) -> dict[str, Any]:
@@ -89,19 +91,23 @@ class InvokeRows:
     def check(self, row: Row) -> object:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
         from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415
+        from kognitos_async.platform_v1.file_inputs import with_placeholders  # noqa: PLC0415
 
         if not row.name:
             raise ValueError("name must be a str of at least 1 character, got ''")
-        return encode_invocation(self.request(row, None), self._scope)
+        if row.file is not None and self._file_input in row.inputs:
+            raise ValueError(
+                f"input {self._file_input} is both a column and the row's file: name another --file-input"
+            )
+        return encode_invocation(with_placeholders(self.request(row))[0], self._scope)
 
-    def request(self, row: Row, file_id: str | None) -> Any:
-        """The request of a row."""
+    def request(self, row: Row) -> Any:
+        """The request of a row, its file included."""
         from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
-        from kognitos_async.platform_v1.values import FileRef  # noqa: PLC0415
 
         inputs = dict(row.inputs)
-        if file_id is not None:
-            inputs[self._file_input] = FileRef(remote=file_id)
+        if row.file is not None:
+            inputs[self._file_input] = FileSource(row.file)
         return InvokeRequest(automation=self._automation, inputs=inputs, stage=row.stage, name=row.name)
 
     def result(self, outcome: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import typer
 
 from kognitos_async.cli.bulk_requests import row_requests
@@ -40,7 +39,6 @@ class Submission:
     ) -> None:
         self._call = call
         self._path = path
-        self._file_input = file_input
         self._requests = row_requests(call, source, file_input)
         self._rows = RequestsFile(
             path,
@@ -77,7 +75,7 @@ class Submission:
             nonlocal refused
             for row in rows:
                 try:
-                    handles.append(await kognitos.enqueue(self._request(row)))
+                    handles.append(await kognitos.enqueue(self._requests.request(row)))
                 except KognitosError as problem:
                     complain(f"{row.name}: {next(lines_of(problem))}")
                     refused += 1
@@ -86,18 +84,6 @@ class Submission:
             for _ in range(_AT_ONCE):
                 group.create_task(take())
         return handles, refused
-
-    def _request(self, row: Row) -> Any:
-        request = self._requests.request(row, None)
-        if row.file is None:
-            return request
-        if not self._call.target.is_platform:
-            return msgspec.structs.replace(request, files=[row.file])
-        from kognitos_async.uploads.sources import FileSource  # noqa: PLC0415 - with files only
-
-        return msgspec.structs.replace(
-            request, inputs={**request.inputs, self._file_input: FileSource(row.file)}
-        )
 
     async def _outcomes(self, handles: list[WorkflowHandle]) -> int:
         code = 0

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from kognitos_async.cli.input_text import UnreadableFileError
-from kognitos_async.cli.requests_file import (
-    PROBLEMS_SHOWN,
-    BadRow,
-    MissingFile,
-    RequestsFile,
-    Row,
-)
+from kognitos_async.cli.requests_file import PROBLEMS_SHOWN, BadRow, RequestsFile
 from kognitos_async.cli.running import WRONG_USE, complain
+from kognitos_async.uploads.reading import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,50 +28,67 @@ _SECONDS = 3.0
 
 @dataclass(slots=True)
 class Checked:
-    """What the first reading found. `without_file` are rows that have their run and whose file is gone."""
+    """What the first reading found; of the files only where they were looked at."""
 
     good: int = 0
     bad: int = 0
-    without_file: set[str] = field(default_factory=set)
-    files: set[Path] = field(default_factory=set)
+    files: int = 0
+    bytes: int = 0
 
 
-def first_pass(rows: RequestsFile, has_run: Callable[[str], bool], *, quiet: bool) -> Checked:
+def first_pass(rows: RequestsFile, has_run: Callable[[str], bool] | None, *, quiet: bool) -> Checked:
     """Read all rows; the first bad ones are reported.
 
-    A row whose file is missing is good when `has_run` says that a journal has its run already. Raises
-    `typer.Exit` for a file that cannot be read.
+    With `has_run` the files are looked at: a row whose file cannot be read is bad too, unless it has a run
+    already. Without, that is the outcome of the row when its turn comes. Raises `typer.Exit` for a requests
+    file that cannot be read.
     """
     checked = Checked()
     reading = _Reading(quiet=quiet)
-    try:
-        for row in rows.rows():
-            reading.step()
-            if isinstance(row, MissingFile) and has_run(row.name):
-                checked.good += 1
-                checked.without_file.add(row.name)
-            elif isinstance(row, Row):
-                checked.good += 1
-                if row.file is not None:
-                    checked.files.add(row.file)
-            else:
-                checked.bad += 1
-                if checked.bad <= PROBLEMS_SHOWN:
-                    reading.clear()
-                    complain(problem_of(row))
-    except (UnreadableFileError, OSError) as problem:
-        reading.clear()
-        complain(str(problem))
-        raise typer.Exit(WRONG_USE) from None
-    reading.clear()
-    if checked.bad > PROBLEMS_SHOWN:
-        complain(f"and {checked.bad - PROBLEMS_SHOWN} more")
+    with closing(sqlite3.connect("")) as seen:  # on disk as soon as it is large, gone when closed
+        seen.execute("CREATE TABLE files (path TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID")
+        try:
+            for row in rows.rows():
+                reading.step()
+                if isinstance(row, BadRow):
+                    problem: str | None = row.problem
+                elif has_run is None or row.file is None:
+                    problem = None
+                else:
+                    problem = _file_problem(row.file, checked, seen)
+                    if problem is not None and has_run(row.name):
+                        problem = None
+                if problem is None:
+                    checked.good += 1
+                else:
+                    checked.bad += 1
+                    reading.report(f"row {row.number}{f' ({row.name})' if row.name else ''}: {problem}")
+        except (UnreadableFileError, OSError) as error:
+            reading.clear()
+            complain(str(error))
+            raise typer.Exit(WRONG_USE) from None
+    reading.finish()
     return checked
 
 
-def problem_of(row: BadRow | MissingFile) -> str:
-    """What is wrong with a row, in a line."""
-    return f"row {row.number}{f' ({row.name})' if row.name else ''}: {row.problem}"
+def _file_problem(path: Path, checked: Checked, seen: sqlite3.Connection) -> str | None:
+    """Why a file cannot be uploaded; None for one that can, which is counted once."""
+    known = seen.execute("SELECT problem FROM files WHERE path = ?", (str(path),)).fetchone()
+    if known is not None:
+        found: str | None = known[0]
+        return found
+    problem = None
+    try:
+        if is_stream(path):
+            problem = f"file {path} cannot be uploaded: it can be read only once"
+        else:
+            with path.open("rb") as file:
+                checked.bytes += file.seek(0, os.SEEK_END)
+            checked.files += 1
+    except OSError as error:
+        problem = f"file {path} cannot be read: {error.strerror}"
+    seen.execute("INSERT INTO files VALUES (?, ?)", (str(path), problem))
+    return problem
 
 
 class _Reading:
@@ -83,6 +98,7 @@ class _Reading:
         self._console = Console(stderr=True)
         self._quiet = quiet
         self._count = 0
+        self._problems = 0
         self._shown = False
         self._last = time.monotonic()
 
@@ -97,6 +113,17 @@ class _Reading:
         elif time.monotonic() - self._last >= _SECONDS:
             self._last = time.monotonic()
             self._console.print(f"checked {self._count:,} rows", highlight=False)
+
+    def report(self, problem: str) -> None:
+        self._problems += 1
+        if self._problems <= PROBLEMS_SHOWN:
+            self.clear()
+            complain(problem)
+
+    def finish(self) -> None:
+        self.clear()
+        if self._problems > PROBLEMS_SHOWN:
+            complain(f"and {self._problems - PROBLEMS_SHOWN} more")
 
     def clear(self) -> None:
         if self._shown:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
     from pathlib import Path
-
-    from kognitos_async.bulk.types import RunOutcome
 
 
 class Recorded:
-    """A journal as it was left, None of it where there is none yet."""
+    """A journal as it was left; empty where there is none yet."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -30,21 +27,6 @@ class Recorded:
 
         with Journal(self._journal) as opened:
             return opened.summary()
-
-    def settled(self, names: Collection[str]) -> Iterator[RunOutcome[Any, Any]]:
-        """The outcomes of those of these requests that had settled when the job began."""
-        wanted = {name for name in names if self._states.get(name) == "settled"}
-        if not wanted:
-            return
-        from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
-        from kognitos_async.bulk.types import RunOutcome  # noqa: PLC0415
-
-        with Journal(self._journal) as opened:
-            for entry in opened.entries(state="settled"):
-                if entry.name in wanted:
-                    yield RunOutcome(
-                        request=entry.request, run=entry.run, attempts=entry.attempts, resumed=True
-                    )
 
     @cached_property
     def _states(self) -> dict[str, str]:

@@ -30,7 +30,7 @@ _LARGEST_CELL = 2**31 - 1
 
 
 class Row(NamedTuple):
-    """A request, without the id of the file that goes with it; `number` counts lines from 1."""
+    """A request, and the path of its file; `number` counts lines from 1."""
 
     number: int
     name: str
@@ -41,14 +41,6 @@ class Row(NamedTuple):
 
 class BadRow(NamedTuple):
     """A row that is no request, and why."""
-
-    number: int
-    name: str
-    problem: str
-
-
-class MissingFile(NamedTuple):
-    """A row whose file is not there; one that has its run needs it no more."""
 
     number: int
     name: str
@@ -87,7 +79,7 @@ class RequestsFile:
         self._exact = exact
         self._check = check or self._check_for_v2
 
-    def rows(self) -> Iterator[Row | BadRow | MissingFile]:
+    def rows(self) -> Iterator[Row | BadRow]:
         """Every row in turn, good or bad; of two with one name the second is bad.
 
         Raises `UnreadableFileError`, and `OSError` when the file cannot be read.
@@ -106,7 +98,9 @@ class RequestsFile:
         request = RunRequest(process_id=self._process_id, name=row.name, stage=row.stage, inputs=row.inputs)
         encode_start(request, "agent")
 
-    def _checked(self, row: Row, seen: sqlite3.Connection) -> Row | BadRow | MissingFile:
+    def _checked(self, row: Row, seen: sqlite3.Connection) -> Row | BadRow:
+        if row.file is not None and "\0" in str(row.file):
+            return BadRow(row.number, row.name, "the file's name holds a null character")
         try:
             self._check(row)
         except (TypeError, ValueError) as problem:
@@ -116,15 +110,7 @@ class RequestsFile:
         except sqlite3.IntegrityError:
             (first,) = seen.execute("SELECT row FROM names WHERE name = ?", (row.name,)).fetchone()
             return BadRow(row.number, row.name, f"the name is that of row {first}: names must be unique")
-        if row.file is None:
-            return row
-        try:
-            there = row.file.exists() and not row.file.is_dir()
-        except OSError as problem:  # a path too long, or in a folder that is closed to us
-            return BadRow(row.number, row.name, f"the file cannot be read: {problem.strerror}")
-        except ValueError:
-            return BadRow(row.number, row.name, "the file's name holds a null character")
-        return row if there else MissingFile(row.number, row.name, f"there is no file {row.file}")
+        return row
 
     def _parsed(self) -> Iterator[Row | BadRow]:
         kind = self.path.suffix.lower()

@@ -190,7 +190,6 @@ async def test_lines_of_json(server, bulk, tmp_path):
 
 BAD_CSV = [
     ("name,a\none,1\none,2\n", "row 3 (one): the name is that of row 2: names must be unique"),
-    ("name,file\none,there-is-none.pdf\n", "row 2 (one): there is no file "),
     ("name,a\none\n", "row 2: has 1 cells for 2 columns"),
     ("name,a\none,1,2\n", "row 2: has 3 cells for 2 columns"),
     ("name,amount\none,many\n", "row 2 (one): column amount must be a number, got 'many'"),
@@ -202,7 +201,6 @@ BAD_CSV = [
     ("name,a\n,1\n", "row 2: "),
     ("name,stage\none,Final\n", "row 2 (one): "),
     ("name,,a\none,1,2\n", "row 2 (one): an input's name must be a str of 1 to 100 characters"),
-    (f"name,file\none,{'f' * 5000}\n", "row 2 (one): the file cannot be read: "),
 ]
 
 
@@ -434,27 +432,3 @@ async def test_the_journal_of_the_other_api_is_refused_in_one_line(server, bulk,
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("kognitos: journal ")
     assert len(server.runs) == 1
-
-
-@pytest.mark.parametrize("content", ["{\n", "[1, 2]\n", '{"a": "b"}\n', "\xff\n"])
-async def test_a_damaged_record_of_uploads_is_one_line(server, bulk, tmp_path, capsys, content):
-    record = tmp_path / "job.journal.files"
-    record.write_bytes(content.encode("latin-1"))
-    assert await bulk("name\none\n") == 1
-    assert capsys.readouterr().err == f"kognitos: {record} is damaged: restore it from a copy\n"
-    assert server.count() == 0
-
-
-async def test_a_line_of_the_record_that_was_cut_off_is_written_anew(server, bulk, tmp_path):
-    """Its upload had not been used by any run; the lines before it are."""
-    for name in ("a.txt", "b.txt"):
-        (tmp_path / name).write_text(name)
-    rows = "name,file\none,a.txt\ntwo,b.txt\n"
-    assert await bulk("name,file\none,a.txt\n") == 0
-    record = tmp_path / "job.journal.files"
-    first = record.read_bytes()
-    record.write_bytes(first + b'["cut o')
-    assert await bulk(rows) == 0
-    lines = record.read_bytes().splitlines(keepends=True)
-    assert lines[0] == first
-    assert len(lines) == len(server.files) == 2

@@ -232,7 +232,7 @@ LAYERS = [
     "mirror.sync",
     "integrations",
     "bulk.admission bulk.slots bulk.ledger bulk.file_lock",
-    "bulk.types bulk.files bulk.journal_errors",
+    "bulk.types bulk.files bulk.journal_errors bulk.early_uploads",
     "bulk.journal_schema",
     "bulk.journal_file",
     "bulk.journal_steps",
