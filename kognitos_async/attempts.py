@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from kognitos_async import retry
 from kognitos_async.errors import APIStatusError, KognitosError, TransportError
+from kognitos_async.messages import run_id_of
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable
 
-    from kognitos_async.observers import Observer
+    from kognitos_async.observers import Observers
 
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
@@ -21,7 +22,7 @@ logger: logging.Logger = logging.getLogger("kognitos_async")
 class Retries:
     """What all requests of a client share: policy, quota, randomness, sleep, observer."""
 
-    __slots__ = ("chance", "observer", "policy", "quota", "sleep")
+    __slots__ = ("chance", "observers", "policy", "quota", "sleep")
 
     def __init__(
         self,
@@ -29,12 +30,13 @@ class Retries:
         quota: retry.RetryQuota,
         chance: random.Random,
         sleep: Callable[[float], Awaitable[None]],
+        observers: Observers,
     ) -> None:
         self.policy: retry.RetryPolicy = policy
         self.quota: retry.RetryQuota = quota
         self.chance: random.Random = chance
         self.sleep: Callable[[float], Awaitable[None]] = sleep
-        self.observer: Observer | None = None
+        self.observers: Observers = observers
 
 
 class Attempts:
@@ -59,9 +61,13 @@ class Attempts:
         self.number += 1
         self._began_at = at
 
+    def go_on(self) -> None:
+        """Time what follows within the attempt under way by itself, such as a file after its form."""
+        self._began_at = asyncio.get_running_loop().time()
+
     def record(self, what: object, result: int | str | KognitosError) -> None:
-        """Log the result of the current attempt at DEBUG, a status or an error, and notify the observer."""
-        observer = self._retries.observer
+        """Log the result of the current attempt, a status, an error or a word, and notify observers."""
+        observer = self._retries.observers.current
         if observer is None and not logger.isEnabledFor(logging.DEBUG):
             return
         elapsed = asyncio.get_running_loop().time() - self._began_at
@@ -74,11 +80,11 @@ class Attempts:
             shown,
             elapsed,
             self.number,
-            extra={"operation": str(what), "attempt": self.number},
+            extra=_fields(what, self.number),
         )
 
-    async def back_off(self, failure: KognitosError, *, retryable: bool) -> None:
-        """Sleep until the next attempt is due, or raise `failure`.
+    async def back_off(self, failure: KognitosError, *, retryable: bool, what: object) -> None:
+        """Sleep until the next attempt of `what` is due, or raise `failure`.
 
         It is raised when it is not `retryable`, after `max_attempts`, when Retry-After exceeds the policy's
         limit, and when the retry quota is spent.
@@ -90,15 +96,15 @@ class Attempts:
         if delay is None or not (charged := shared.quota.take(failure)):
             raise failure
         self._charged = charged
-        if shared.observer is not None:
-            shared.observer.retry_planned(failure, self.number, delay)
+        if (observer := shared.observers.current) is not None:
+            observer.retry_planned(failure, self.number, delay)
         logger.warning(
             "%s; sending again in %.2f s, attempt %d of %d",
             failure,
             delay,
             self.number + 1,
             shared.policy.max_attempts,
-            extra={"attempt": self.number},
+            extra=_fields(what, self.number),
         )
         await shared.sleep(delay)
 
@@ -111,3 +117,11 @@ class Attempts:
         """Record progress: refund the last retry, and count the current attempt as the first."""
         self.succeeded()
         self.number = 1
+
+
+def _fields(what: object, attempt: int) -> dict[str, object]:
+    """The fields of a log record beside its message."""
+    fields: dict[str, object] = {"operation": str(what), "attempt": attempt}
+    if (run_id := run_id_of(what)) is not None:
+        fields["run_id"] = run_id
+    return fields

@@ -17,12 +17,13 @@ from kognitos_async.transport import Transport
 from kognitos_async.waiting.policy import PollPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
 
     from kognitos_async.messages import QueryValue
+    from kognitos_async.observers import Observer
     from kognitos_async.secret import Secret
     from kognitos_async.waiting.waits import Waits
 
@@ -122,6 +123,20 @@ class BaseClient:
             await self._waits.close()
         finally:
             await self._sender.close()
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, version included."""
+        return self._base_url
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """A function that ends the observation which begins now.
+
+        `observer` (see `kognitos_async.observers.Observer`) is told what the client does: requests and
+        their attempts, starts in doubt, waits, uploads, jobs. `kognitos_async.telemetry` is one. Work under
+        way is not told of. One that raises is logged once and disturbs nothing.
+        """
+        return self._sender.observers.add(observer)
 
     async def __aenter__(self) -> Self:
         return await self.open()

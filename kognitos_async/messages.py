@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -40,6 +40,7 @@ _CAPACITY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ID = re.compile(r"[A-Za-z0-9_-]+")
+_RUN_IN_PATH = re.compile(r"/runs/([^/:]+)")
 _FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
 
 
@@ -77,6 +78,16 @@ class Request(msgspec.Struct, frozen=True):
         return [("method", self.method), ("path", self.path)]
 
 
+class StoreRequest(msgspec.Struct, frozen=True):
+    """What was sent to the file store: the URL is presigned, so only its origin is kept."""
+
+    method: str
+    origin: str
+
+    def __str__(self) -> str:
+        return "upload to the file store"
+
+
 class Upload(msgspec.Struct, frozen=True):
     """A body that is sent piece by piece: `pieces` begins anew with each try."""
 
@@ -97,6 +108,12 @@ class Response(msgspec.Struct, frozen=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("status", self.status), ("size", len(self.body))]
+
+
+def run_id_of(what: object) -> str | None:
+    """The id of the run that a request is about, None for all others."""
+    found = _RUN_IN_PATH.search(what.path) if isinstance(what, Request) else None
+    return None if found is None else unquote(found[1])
 
 
 def segment(identifier: str) -> str:

@@ -21,18 +21,45 @@ from kognitos_async.errors import (
 )
 from kognitos_async.lifetime import Lifetime
 from kognitos_async.messages import Response
+from kognitos_async.observers import Observers
 from kognitos_async.server_clock import ServerClock
 from kognitos_async.throttle import Gate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from types import TracebackType
 
     from kognitos_async.messages import Redactor, Request, Upload
-    from kognitos_async.observers import Observer
     from kognitos_async.retry import RetryPolicy
     from kognitos_async.transport import Streamed, Transport
 
 T = TypeVar("T")
+
+
+class _Told:
+    """One request that observers are told of, from before it waits for a slot to its answer."""
+
+    __slots__ = ("_began", "_observer", "_request")
+
+    def __init__(self, observers: Observers, request: Request) -> None:
+        self._observer = observers.current
+        self._request = request
+        self._began: object = None
+
+    def __enter__(self) -> None:
+        if self._observer is not None:
+            self._began = self._observer.request_began(self._request)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell that the request is answered, or failed; the first call counts."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.request_ended(self._began, error)
 
 
 class Sender:
@@ -56,9 +83,10 @@ class Sender:
         self.quota: retry.RetryQuota = retry.RetryQuota()
         self.chance: random.Random = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self.lifetime: Lifetime = Lifetime()
-        self._retries = Retries(policy, self.quota, self.chance, self.sleep)
+        self.observers: Observers = Observers()
+        self._retries = Retries(policy, self.quota, self.chance, self.sleep, self.observers)
         once = msgspec.structs.replace(policy, max_attempts=1)
-        self._once = Retries(once, self.quota, self.chance, self.sleep)
+        self._once = Retries(once, self.quota, self.chance, self.sleep, self.observers)
         self.clock: ServerClock = clock or ServerClock()
         self._max_concurrent = max_concurrent
         self._max_streams = max_streams or max_concurrent
@@ -96,15 +124,6 @@ class Sender:
         """Whether the API asked for a pause beyond the policy's limit."""
         return error.retry_after is not None and error.retry_after > self.policy.retry_after_limit
 
-    @property
-    def observer(self) -> Observer | None:
-        """The observer of requests, None for none; applies to requests that begin after it is set."""
-        return self._retries.observer
-
-    @observer.setter
-    def observer(self, observer: Observer | None) -> None:
-        self._retries.observer = self._once.observer = observer
-
     def attempts(self) -> Attempts:
         """The attempts of one piece of work, none made yet."""
         return Attempts(self._retries)
@@ -133,21 +152,11 @@ class Sender:
         Not a coroutine function: without an observer it costs no frame.
         """
         sending = self._send(request, decoder, before_send, attempts)
-        return sending if self._retries.observer is None else self._observed(request, sending)
+        return sending if self.observers.current is None else self._observed(request, sending)
 
     async def _observed(self, request: Request, sending: Coroutine[Any, Any, T]) -> T:
-        observer = self._retries.observer
-        began = None if observer is None else observer.request_began(request)
-        ended: BaseException | None = None
-        try:
+        with _Told(self.observers, request):
             return await sending
-        except BaseException as error:
-            ended = error
-            raise
-        finally:
-            if observer is not None:
-                observer.request_ended(began, ended)
-            del ended  # an error in a frame of its own traceback would keep both alive
 
     async def _send(
         self,
@@ -170,6 +179,9 @@ class Sender:
                 except TransportError as error:
                     failure: TransportError | APIStatusError | None = error
                     tries.record(request, error)
+                except asyncio.CancelledError:
+                    tries.record(request, "cancelled")
+                    raise
                 else:
                     failure = self._refusal(request, response, tries, sent_at)
             finally:
@@ -181,12 +193,16 @@ class Sender:
                     tries.succeeded()
                 return messages.decode(decoder, request, response, self.redactor)
 
-    async def send_upload(self, request: Request, upload: Upload) -> Response:
+    def send_upload(self, request: Request, upload: Upload) -> Coroutine[Any, Any, Response]:
         """The 2xx answer to `request`, whose body is sent piece by piece.
 
         It waits for the rate like any request, but keeps no slot of theirs: uploads have their own. Raises
         what `send` raises.
         """
+        sending = self._send_upload(request, upload)
+        return sending if self.observers.current is None else self._observed(request, sending)
+
+    async def _send_upload(self, request: Request, upload: Upload) -> Response:
         gate = self.gate
         tries = Attempts(self._retries)
         while True:
@@ -199,6 +215,9 @@ class Sender:
             except TransportError as error:
                 failure: TransportError | APIStatusError | None = error
                 tries.record(request, error)
+            except asyncio.CancelledError:
+                tries.record(request, "cancelled")
+                raise
             else:
                 failure = self._refusal(request, response, tries, sent_at)
             if failure is not None:
@@ -221,34 +240,37 @@ class Sender:
             raise ClientClosedError("the client is closed")
         tries = attempts or Attempts(self._retries)
         begun = False
-        while True:
-            await streams.enter(starts_run=False)
-            try:
-                sent_at = await gate.enter(starts_run=False)
-                gate.leave()  # for the rate and the pauses alone
-                tries.begin(sent_at)
-                async with self.transport.stream(request, accept=accept) as answer:
-                    body = b"" if 200 <= answer.status < 300 else await answer.read()
-                    response = Response(answer.status, answer.headers, body)
-                    failure: TransportError | APIStatusError | None = self._refusal(
-                        request, response, tries, sent_at
-                    )
-                    if failure is None:
-                        begun = True
-                        if attempts is None:
-                            tries.succeeded()
-                        yield answer
-                        return
-            except TransportError as error:
-                if begun:  # recorded as answered
-                    error.attempts = tries.number
-                    raise
-                failure = error
-                tries.record(request, error)
-            finally:
-                streams.leave()
-            if failure is not None:
-                await self._back_off(request, failure, tries)
+        told = _Told(self.observers, request)
+        with told:
+            while True:
+                await streams.enter(starts_run=False)
+                try:
+                    sent_at = await gate.enter(starts_run=False)
+                    gate.leave()  # for the rate and the pauses alone
+                    tries.begin(sent_at)
+                    async with self.transport.stream(request, accept=accept) as answer:
+                        body = b"" if 200 <= answer.status < 300 else await answer.read()
+                        response = Response(answer.status, answer.headers, body)
+                        failure: TransportError | APIStatusError | None = self._refusal(
+                            request, response, tries, sent_at
+                        )
+                        if failure is None:
+                            begun = True
+                            if attempts is None:
+                                tries.succeeded()
+                            told.end(None)
+                            yield answer
+                            return
+                except TransportError as error:
+                    if begun:  # recorded as answered
+                        error.attempts = tries.number
+                        raise
+                    failure = error
+                    tries.record(request, error)
+                finally:
+                    streams.leave()
+                if failure is not None:
+                    await self._back_off(request, failure, tries)
 
     def _refusal(
         self, request: Request, response: Response, attempts: Attempts, sent_at: float
@@ -265,7 +287,9 @@ class Sender:
         if isinstance(failure, RateLimitError):
             # A 429 concerns the key, so all requests; one that asks for too long concerns only its caller.
             # Paused before the slot is released: no request that waits for it may go out first.
-            self.gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
+            pause = self.gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
+            if pause is not None and (observer := self.observers.current) is not None:
+                observer.paused(request, pause)
         return failure
 
     async def _back_off(
@@ -276,7 +300,7 @@ class Sender:
             raise ClientClosedError("the client was closed during the call") from failure
         waits = request.waits_for_capacity or not isinstance(failure, CapacityError)
         retryable = waits and retry.is_retryable(failure, repeatable=request.repeatable)
-        await attempts.back_off(failure, retryable=retryable)
+        await attempts.back_off(failure, retryable=retryable, what=request)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""

@@ -125,14 +125,17 @@ class Gate:
         if self._pauses and now > self._resumes_at:
             self._pauses = 0
 
-    def throttled(self, sent_at: float, retry_after: float | None) -> None:
+    def throttled(self, sent_at: float, retry_after: float | None) -> float | None:
         """Record a 429 to a request admitted at `sent_at`: pause all requests, then recover in steps.
+
+        Returns the seconds of the pause that begins, None while one is under way.
 
         The pause lasts `retry_after` seconds; without it 0.25, 0.5, 1 and at most 2 for consecutive 429s.
         A 429 to a request sent before the pause began extends the pause and is not counted as another one.
         """
         now = self._loop.time()
-        if sent_at >= self._resumes_at:
+        begins = sent_at >= self._resumes_at
+        if begins:
             # A second 429 during recovery: the rate measured since the first is reliable however low.
             self._least_rate = _LOWEST_RATE if self._limited else _RATE_WHEN_IDLE
             self._limited = True
@@ -144,6 +147,7 @@ class Gate:
         self._resumes_at = max(self._resumes_at, now + pause)
         self._next = max(self._next, self._resumes_at)
         self._pump()
+        return pause if begins else None
 
     def close(self) -> None:
         """Fail every queued request with `ClientClosedError`."""

@@ -23,6 +23,7 @@ from kognitos_async.server_clock import MARGIN, StartWindow
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 
+    from kognitos_async.observed_work import Start
     from kognitos_async.server_clock import ServerClock, Span
 
     BeforeSend: TypeAlias = Callable[[], Awaitable[object]]
@@ -78,13 +79,13 @@ async def started(
     read: Callable[[A], T],
     *,
     what: str,
-    asked: Any,
+    start: Start,
     before_send: BeforeSend | None,
 ) -> Answered[T]:
     """Send a start and return its answer as read by `read`.
 
     `send` awaits the hook it is given right before each attempt. `read` raises `DecodeError` for an answer
-    that names no run. `what` names the start in messages, `asked` is the `request` of the error. Raises
+    that names no run. `what` names the start in messages, `start.asked` is the `request` of the error. Raises
     `StartUncertainError` when the run may have been started, and what `send` raises when it was not.
     """
     window: StartWindow | None = None
@@ -98,19 +99,23 @@ async def started(
         window = noted if isinstance(noted, StartWindow) else clock.window()
         sent = clock.monotonic()
 
-    try:
-        value = read(await send(about_to_send))
-    except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
-        if window is None or not _may_have_started(problem):
-            raise
-        raise StartUncertainError(
-            f"the start of {what} was sent, but whether it runs is not known ({problem}). "
-            "Start or find it with start_once(error.request, earlier=error.since), or list the runs that it "
-            "may have made with runs.find_started(error.request, since=error.since)",
-            request=asked,
-            since=window.since,
-            window=window,
-        ) from problem
+    with start:
+        try:
+            value = read(await send(about_to_send))
+        except (OutcomeUnknownError, APIStatusError, DecodeError) as problem:
+            if window is None or not _may_have_started(problem):
+                raise
+            uncertain = StartUncertainError(
+                f"the start of {what} was sent, but whether it runs is not known ({problem}). "
+                "Start or find it with start_once(error.request, earlier=error.since), or list the runs that "
+                "it may have made with runs.find_started(error.request, since=error.since)",
+                request=start.asked,
+                since=window.since,
+                window=window,
+            )
+            start.in_doubt(uncertain)
+            raise uncertain from problem
+        start.run = value
     return Answered(value, sent, clock.monotonic())
 
 

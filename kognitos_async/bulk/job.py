@@ -30,6 +30,8 @@ from kognitos_async.errors import (
     NotSentError,
     PermissionDeniedError,
 )
+from kognitos_async.observed_work import Job
+from kognitos_async.observers import Observers
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
@@ -62,12 +64,13 @@ class BulkJob(Generic[Q, R]):
         rerun: Collection[str] = (),
         recheck: bool = False,
         max_uploads: int = 8,
+        observers: Observers | None = None,
     ) -> None:
+        self.observed: Job = Job(observers or Observers(), journaled=journal is not None)
         self.jobs = jobs
         self.files: JobFiles[Q, R] = JobFiles(jobs, max_uploads=max_uploads)
         self._max_uploads = max_uploads
-        self.rerun = rerun
-        self.recheck = recheck
+        self.rerun, self.recheck = rerun, recheck
         self.admission: Admission = Admission(sender.chance)
         self.ledger: Ledger = NullLedger()
         self._sender = sender
@@ -77,9 +80,8 @@ class BulkJob(Generic[Q, R]):
         self.slots: Slots = Slots(max_in_flight)
         self.running: int = 0
         """Runs that were started, now or earlier, and have not settled."""
-        self._under_way = 0
         self._idle = asyncio.Event()
-        self._beginning = 0
+        self._under_way = self._beginning = 0
         self._all_begun = asyncio.Event()
         self._all_begun.set()
         self._reading = anyio.CancelScope()
@@ -381,10 +383,12 @@ def run_many(
         rerun=frozenset(str(word) for word in rerun),
         recheck=recheck,
         max_uploads=max_uploads,
+        observers=sender.observers,
     )
 
     async def work(emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
         sender.lifetime.check()
-        await job.work(emit)
+        with job.observed:
+            await job.work(emit)
 
     return BulkStream(work, job)

@@ -25,6 +25,7 @@ from kognitos_async.errors import (
     UploadError,
     WaitTimeoutError,
 )
+from kognitos_async.observed_work import JobRequest, LookUp
 from kognitos_async.retry import certainly_not_done
 from kognitos_async.server_clock import StartWindow
 from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain_error
@@ -52,6 +53,8 @@ class RequestRun(Generic[Q, R]):
         self._name = start.name
         self._start_with = start
         self._files = {} if isinstance(start, Entry) else start.files
+        self._observed = JobRequest(job.observed.observers, request)
+        self._state: str | None = None
         self._attempts = 0
         self._resumed = False
         self._run: R | None = None
@@ -66,39 +69,45 @@ class RequestRun(Generic[Q, R]):
 
         Raises `StartsEndedError` and `JournalError`, and those errors of a start that end the job.
         """
-        waiting = False
-        try:
-            entry = await self._begin()
-            if entry.state == SETTLED:
-                self._run = self._load(entry)
-                if not self._reads_again(entry):
-                    return self._with(run=self._run)
-                begun: R | str | None = entry.run_id or self._run
-            elif entry.state == STARTED:
-                begun = entry.run_id
-            else:
-                begun = await self._found_earlier(entry) if entry.state == STARTING else None
-                if begun is None and not isinstance(self._start_with, Entry):
-                    begun = await self._start(entry)
-            if begun is None:
-                # Certainly never started, and the input does not hold it any more.
-                await self.not_sent()
-                return None
-            waiting = True
-            run = await self._wait(begun)
-            await self._ledger.settled(self._name, run)
-        except (DuplicateNameError, ChangedRequestError) as error:
-            return self._with(run=None, error=error)
-        except JournalError:
-            raise
-        except KognitosError as error:
-            if not waiting and self._job.ends_with(error):
+        with self._observed:
+            waiting = False
+            try:
+                entry = await self._begin()
+                if entry.state == SETTLED:
+                    self._run = self._load(entry)
+                    if not self._reads_again(entry):
+                        return self._with(run=self._run)
+                    begun: R | str | None = entry.run_id or self._run
+                elif entry.state == STARTED:
+                    begun = entry.run_id
+                else:
+                    begun = await self._found_earlier(entry) if entry.state == STARTING else None
+                    if begun is None and not isinstance(self._start_with, Entry):
+                        begun = await self._start(entry)
+                if begun is None:
+                    # Certainly never started, and the input does not hold it any more.
+                    await self.not_sent()
+                    return None
+                waiting = True
+                run = await self._wait(begun)
+                await self._ledger.settled(self._name, run)
+                self._moved(SETTLED)
+            except (DuplicateNameError, ChangedRequestError) as error:
+                return self._with(run=None, error=error)
+            except JournalError:
                 raise
-            seen = error.run if isinstance(error, WaitTimeoutError) and error.run is not None else self._run
-            return self._with(run=seen, error=error)
-        return self._with(run=run)
+            except KognitosError as error:
+                if not waiting and self._job.ends_with(error):
+                    raise
+                seen = (
+                    error.run if isinstance(error, WaitTimeoutError) and error.run is not None else self._run
+                )
+                return self._with(run=seen, error=error)
+            return self._with(run=run)
 
     def _with(self, *, run: R | None, error: KognitosError | None = None) -> RunOutcome[Q, R]:
+        told = self._observed
+        told.run, told.error, told.attempts, told.resumed = run, error, self._attempts, self._resumed
         return RunOutcome(
             request=self._request, run=run, error=error, attempts=self._attempts, resumed=self._resumed
         )
@@ -114,6 +123,7 @@ class RequestRun(Generic[Q, R]):
                 self._job.begun()
             if entry.state == SETTLED and entry.status in self._job.rerun:
                 entry = await self._ledger.again(start.name)
+        self._moved(entry.state)
         self._attempts = entry.attempts
         self._resumed = entry.state in (STARTING, STARTED, SETTLED) or entry.attempts > 0
         return entry
@@ -206,6 +216,7 @@ class RequestRun(Generic[Q, R]):
             since=self._window.since,
             window=self._window,
         )
+        self._observed.in_doubt(lost)
         return await self._look_up(entry, lost, since_opening=True)
 
     async def about_to_send(self) -> StartWindow:
@@ -218,6 +229,7 @@ class RequestRun(Generic[Q, R]):
         else:
             await self._ledger.first_start(entry.name, entry.request, entry.content or b"", content)
             self._unrecorded = None
+        self._moved(STARTING)
         return window
 
     async def not_sent(self) -> None:
@@ -226,15 +238,23 @@ class RequestRun(Generic[Q, R]):
             await self._ledger.not_sent(self._name)
         else:
             await self._record_planned()
+        self._moved(PLANNED)
 
     def sent(self) -> None:
         """Note that the start goes out now, unless the job is ending: then `StartsEndedError`."""
         self._job.admission.check()
         self._attempts += 1
 
+    def _moved(self, state: str) -> None:
+        """Note the state that the ledger has the request in."""
+        before, self._state = self._state, state
+        if before != state:
+            self._job.observed.moved(before, state)
+
     def _adopt(self, run: R) -> R:
         """The run, which is recorded while it is first waited for."""
         self._run = run
+        self._moved(STARTED)
         self._recording = self._ledger.started_soon(self._name, run)
         if self._recording is not None:
             self._recording.add_done_callback(self._job.end_unless_recorded)
@@ -251,11 +271,13 @@ class RequestRun(Generic[Q, R]):
 
     async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> R | None:
         """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
-        await self._job.until_absence_shows(since_opening)
-        run_ids, in_doubt = await self._ledger.others(entry)
-        request = self._jobs.decode(self._name, await self._job.files.known(entry.request))
-        window = self._window or self._job.window_at(lost.since)
-        answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
+        with LookUp(self._observed.observers, self._request) as told:
+            await self._job.until_absence_shows(since_opening)
+            run_ids, in_doubt = await self._ledger.others(entry)
+            request = self._jobs.decode(self._name, await self._job.files.known(entry.request))
+            window = self._window or self._job.window_at(lost.since)
+            answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
+            told.answer = answer
         if isinstance(answer, Found):
             run: R = answer.run
             return self._adopt(run)

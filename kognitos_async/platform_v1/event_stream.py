@@ -109,7 +109,7 @@ class EventStream(WorkStream[Event]):
         lived = loop.time() - connected_at
         idle = isinstance(failure, OutcomeUnknownError) and failure.timed_out
         if idle or isinstance(failure, _HalfLineError) or lived < _LIVED:
-            await attempts.back_off(failure, retryable=True)
+            await attempts.back_off(failure, retryable=True, what=self._request)
             return False
         # Proxies cut what is silent: the API was there, so this is no failed attempt. Connections that are
         # cut again and again are made less and less often.

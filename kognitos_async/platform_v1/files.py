@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -17,13 +18,14 @@ import msgspec
 
 from kognitos_async import checks, messages
 from kognitos_async.errors import DecodeError, KognitosError, TransportError, UploadError
-from kognitos_async.messages import Request, Response, Upload, decoder_for
+from kognitos_async.messages import Request, Response, StoreRequest, decoder_for
+from kognitos_async.observed_work import Upload
 from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
 from kognitos_async.secret import Secret
-from kognitos_async.uploads.file_store import refused, unsafe_url
+from kognitos_async.uploads.file_store import origin_of, refused, unsafe_url
 from kognitos_async.uploads.multipart import Form, encode_form, framed
 from kognitos_async.uploads.reading import opened
 from kognitos_async.uploads.sources import name_of, opened_in_turn
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
 
     from kognitos_async.attempts import Attempts
     from kognitos_async.platform_v1.names import Name, Named
+    from kognitos_async.sender import Sender
     from kognitos_async.transport import Streamed
-    from kognitos_async.uploads.sources import UploadSource
+    from kognitos_async.uploads.sources import Source, UploadSource
 
 _FILE_NAME = re.compile(r"organizations/[^/]+/files/[^/:]+")
 _UPLOADED = decoder_for(models.UploadFileResponse, strict=False)
@@ -94,19 +97,21 @@ class Files(Resource):
         path = f"{self._scope.organization(organization_id).path}/files:upload"
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        async with opening as content:
-            form = encode_form({"filename": name}, name, part="content")
+        with Upload(self._sender.observers) as told:
+            async with opening as content:
+                told.size = content.size
+                form = encode_form({"filename": name}, name, part="content")
 
-            def pieces() -> AsyncGenerator[bytes | memoryview]:
-                if content.touched and not content.rewindable:
-                    raise UploadError(
-                        f"upload of {name!r}: the source was read already and cannot be rewound"
-                    )
-                return framed(content, form, on_progress)
+                def pieces() -> AsyncGenerator[bytes | memoryview]:
+                    if content.touched and not content.rewindable:
+                        raise UploadError(
+                            f"upload of {name!r}: the source was read already and cannot be rewound"
+                        )
+                    return framed(content, form, on_progress)
 
-            request = Request("POST", path, repeatable=False)
-            upload = Upload(str(form.content_type), form.size_with(content), pieces)
-            answer = await self._sender.send_upload(request, upload)
+                request = Request("POST", path, repeatable=False)
+                upload = messages.Upload(str(form.content_type), form.size_with(content), pieces)
+                answer = await self._sender.send_upload(request, upload)
         return await self._stored(request, answer)
 
     async def _stored(self, request: Request, answer: Response) -> models.FileMetadata:
@@ -171,7 +176,7 @@ class Files(Resource):
             try:
                 await self._download_once(request, target, on_progress, attempts)
             except TransportError as failure:
-                await attempts.back_off(failure, retryable=True)
+                await attempts.back_off(failure, retryable=True, what=request)
             else:
                 attempts.succeeded()
                 return target
@@ -273,11 +278,10 @@ class Files(Resource):
             raise ValueError(f"content_type must be printable, got {content_type!r}")
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        async with opening as content:
-            headers = {"Content-Type": content_type, "Content-Length": str(content.size)}
-            answer = await self._sender.transport.send_form(
-                target.reveal(), "PUT", headers, framed(content, Form(), on_progress)
-            )
+        with Upload(self._sender.observers) as told:
+            async with opening as content:
+                told.size = content.size
+                answer = await _put(self._sender, target, content, content_type, on_progress)
         if not 200 <= answer.status < 300:
             raise refused("upload to a presigned URL: the file store answered", answer, [target.reveal()])
 
@@ -337,6 +341,30 @@ def _checked(url: PresignedUrl | str) -> str:
     if (problem := unsafe_url(str(url))) is not None:
         raise ValueError(f"url must be https:// (or http:// on this machine), got {problem}")
     return str(url)
+
+
+async def _put(
+    sender: Sender,
+    target: Secret[str],
+    content: Source,
+    content_type: str,
+    on_progress: Callable[[int, int | None], object] | None,
+) -> Response:
+    headers = {"Content-Type": content_type, "Content-Length": str(content.size)}
+    body = framed(content, Form(), on_progress)
+    sent = StoreRequest("PUT", origin_of(target.reveal()))
+    attempts = sender.single_attempt()
+    attempts.begin(asyncio.get_running_loop().time())
+    try:
+        answer = await sender.transport.send_form(target.reveal(), "PUT", headers, body)
+    except TransportError as error:
+        attempts.record(sent, error)
+        raise
+    except asyncio.CancelledError:
+        attempts.record(sent, "cancelled")
+        raise
+    attempts.record(sent, answer.status)
+    return answer
 
 
 def _name_in(location: str) -> str | None:

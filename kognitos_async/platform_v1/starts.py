@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request
+from kognitos_async.observed_work import LookUp, Start, StartOnce
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation
 from kognitos_async.platform_v1.file_inputs import with_placeholders, with_uploads
@@ -70,7 +71,7 @@ class Starts:
                 lambda hook: self._sender.send(sent, _INVOKED, before_send=hook, attempts=attempts),
                 lambda invoked: self._reader.started(invoked.run_id, invocation.automation),
                 what=str(invocation.automation),
-                asked=request,
+                start=Start(self._sender.observers, request),
                 before_send=before_send,
             )
             self._look_ups.note(answer)
@@ -87,19 +88,24 @@ class Starts:
         """The one run of `request`; `earlier` is that of an attempt in doubt. Raises as `start_once`."""
         request, invocation = await self.encoded(request)
         lost: StartUncertainError | None = None
-        with self._look_ups.under_way(invocation):
+        observers = self._sender.observers
+        with StartOnce(observers, request) as once, self._look_ups.under_way(invocation):
             if earlier is not None:
                 window = self._look_ups.window_at(invocation, earlier)
             else:
                 try:
-                    return await self.send(request, invocation, before_send=before_send)
+                    once.run = run = await self.send(request, invocation, before_send=before_send)
                 except StartUncertainError as error:
                     if error.window is None:
                         raise
                     lost, window = error, error.window
-            await self._sender.sleep(absence_delay)
-            answer = await self._look_ups.look_up(request, window, own_under_way=1)
+                else:
+                    return run
+            with LookUp(observers, request) as look_up:
+                await self._sender.sleep(absence_delay)
+                look_up.answer = answer = await self._look_ups.look_up(request, window, own_under_way=1)
             if isinstance(answer, Found):
+                once.run = answer.run
                 return answer.run.handle
         reason = answer if isinstance(answer, Undecided) else Undecided("it is not listed")
         raise uncertain_error(reason, str(invocation.automation), request, window) from (reason.cause or lost)

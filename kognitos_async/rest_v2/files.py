@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,9 +10,10 @@ import msgspec
 
 from kognitos_async import checks, retry
 from kognitos_async.errors import NotSentError, OutcomeUnknownError, UploadError
-from kognitos_async.messages import Request, decoder_for
+from kognitos_async.messages import Request, StoreRequest, decoder_for
+from kognitos_async.observed_work import Upload
 from kognitos_async.rest_v2.models import FileUpload, UploadedFile
-from kognitos_async.uploads.file_store import allowed_headers, refused, unsafe_url
+from kognitos_async.uploads.file_store import allowed_headers, origin_of, refused, unsafe_url
 from kognitos_async.uploads.multipart import Form, encode_form, framed
 from kognitos_async.uploads.sources import Source, name_of, opened_in_turn
 
@@ -89,17 +91,26 @@ class Files:
         request = self._form_request(name, agent_id)
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        async with opening as content:
-            attempts = self._sender.attempts()
-            while True:
-                form = await self._sender.send(request, _FORM, attempts=attempts)
-                failure = await self._send(form, name, content, on_progress)
-                attempts.record("upload to the file store", failure or "stored")
-                if failure is None:
-                    attempts.succeeded()
-                    return UploadedFile(id=form.id, file_name=form.file_name, size=content.size)
-                readable = content.rewindable or not content.touched
-                await attempts.back_off(failure, retryable=readable and _is_transient(failure))
+        with Upload(self._sender.observers) as told:
+            async with opening as content:
+                told.size = content.size
+                attempts = self._sender.attempts()
+                while True:
+                    form = await self._sender.send(request, _FORM, attempts=attempts)
+                    sent = StoreRequest(form.upload_http_method.upper(), origin_of(form.upload_url))
+                    attempts.go_on()
+                    try:
+                        failure = await self._send(form, name, content, on_progress)
+                    except asyncio.CancelledError:
+                        attempts.record(sent, "cancelled")
+                        raise
+                    attempts.record(sent, failure or "stored")
+                    if failure is None:
+                        attempts.succeeded()
+                        return UploadedFile(id=form.id, file_name=form.file_name, size=content.size)
+                    readable = content.rewindable or not content.touched
+                    retryable = readable and _is_transient(failure)
+                    await attempts.back_off(failure, retryable=retryable, what=sent)
 
     async def _send(
         self,

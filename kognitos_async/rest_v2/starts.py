@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kognitos_async.errors import StartUncertainError
 from kognitos_async.messages import Request, decoder_for
+from kognitos_async.observed_work import LookUp, Start, StartOnce
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run
 from kognitos_async.uncertain_start import MOST_STARTS, Found, Undecided, started, uncertain_error
@@ -78,7 +79,7 @@ class Starts:
                 lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
                 lambda run: run,
                 what=repr(request.name),
-                asked=request,
+                start=Start(self._sender.observers, request),
                 before_send=before_send,
             )
             self._look_ups.note(request, answer)
@@ -96,23 +97,30 @@ class Starts:
         """The one run of `request`; `window` is that of an attempt in doubt. Raises as `runs.start_once`."""
         lost: StartUncertainError | None = None
         body: bytes | None = None
-        with self._look_ups.under_way(request):
+        observers = self._sender.observers
+        with StartOnce(observers, request) as once, self._look_ups.under_way(request):
             for _ in range(MOST_STARTS):
                 if window is not None:
-                    await self._sender.sleep(absence_delay)
-                    answer = await self._look_ups.look_up(request, window, own_under_way=1)
+                    with LookUp(observers, request) as look_up:
+                        await self._sender.sleep(absence_delay)
+                        answer = await self._look_ups.look_up(request, window, own_under_way=1)
+                        look_up.answer = answer
                     if isinstance(answer, Found):
+                        once.run = answer.run
                         return answer.run
                     if isinstance(answer, Undecided):
                         error = uncertain_error(answer, repr(request.name), request, window)
                         raise error from (answer.cause or lost)
                 try:
                     body = body or await self.encoded(request)
-                    return await self.send(request, body, before_send=before_send)
+                    run = await self.send(request, body, before_send=before_send)
                 except StartUncertainError as error:
                     if error.window is None:
                         raise
                     lost, window = error, error.window.joined(window)
+                else:
+                    once.run = run
+                    return run
             if lost is None:
                 raise AssertionError("nothing was started, and nothing lost")
             raise lost

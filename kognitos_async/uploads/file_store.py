@@ -46,6 +46,17 @@ def unsafe_url(url: str) -> str | None:
     return None
 
 
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, which hold nothing secret; empty for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{host}{port}"
+
+
 def refused(what: str, answer: Response, presigned: Iterable[str]) -> UploadError:
     """The error that an answer of the file store other than 2xx means; `what` begins its message."""
     code, message, body = refusal(answer.body, presigned)

@@ -61,6 +61,7 @@ class Waiter:
         An early reading, from a page read for others, postpones the next one; only after half an interval
         does it count as a poll of this wait's own schedule.
         """
+        self.watch.readings += 1
         early = now - self.read_at < 0.5 * self.interval
         self.read_at = now
         self.interval = self.watch.next_delay(random, problem, again=early)
@@ -73,6 +74,7 @@ class Pending:
     __slots__ = (
         "born",
         "due",
+        "found_settled",
         "group",
         "looks_again",
         "missed",
@@ -95,6 +97,7 @@ class Pending:
         self.reading: bool = False  # a single read is under way
         self.page: int | None = None  # where the last sweep met it, counted from the group's start
         self.missed: int = 0  # sweeps in a row that looked for it in vain
+        self.found_settled: bool = False  # by one of its waits
         self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
 
     def held_until(self) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kognitos_async.errors import BadRequestError, KognitosError
 from kognitos_async.event_loop import due_by
+from kognitos_async.observed_work import Poll
 from kognitos_async.waiting.policy import is_transient
 from kognitos_async.waiting.reader import Waitable
 from kognitos_async.waiting.sweep import Sweep
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from kognitos_async.observers import Observers
     from kognitos_async.paging import Page
     from kognitos_async.waiting.pending import Group, Pending, PendingRuns
     from kognitos_async.waiting.poll_plan import Plan
@@ -46,8 +48,16 @@ _LONGEST_BAN = 60.0
 class Poller(Generic[R]):
     """Reads the pending runs that are due, the cheaper way, and delivers what it finds."""
 
-    def __init__(self, reader: RunReader[R], random: Random, runs: PendingRuns, wake: asyncio.Event) -> None:
+    def __init__(
+        self,
+        reader: RunReader[R],
+        random: Random,
+        runs: PendingRuns,
+        wake: asyncio.Event,
+        observers: Observers,
+    ) -> None:
         self._reader = reader
+        self._observers = observers
         self._random = random
         self._runs = runs
         self._wake = wake
@@ -92,6 +102,7 @@ class Poller(Generic[R]):
         """Read the runs of the group that are due, the cheaper way."""
         plan = group.plan(others=0) if now >= group.banned_until else None
         held: list[Pending] = []
+        singly = 0
         while group.owed:
             pending = group.owed.popleft()
             if not pending.owed or not pending.waiters:
@@ -99,9 +110,12 @@ class Poller(Generic[R]):
             if plan is not None and not pending.missed and (pending.page or 0) < max(1, plan.depth):
                 held.append(pending)
             else:
+                singly += 1
                 self._read_soon(pending)
+        self._note_choice("single", singly)
         if plan is None or not held:
             return
+        self._note_choice("list", len(group.members))
         group.owed.extend(held)
         self._sweep_soon(group, plan)
         for pending in held:
@@ -127,13 +141,19 @@ class Poller(Generic[R]):
                     plan = group.plan(others=len(untried))
                     if plan is not None:
                         self._locating = True
+                        self._note_choice("list", len(untried))
                         self._sweep_soon(group, plan, untried)
                         return
             self._locating = True
             self._fruitless += 1
             owed = owed[:1]
+        self._note_choice("single", len(owed))
         for pending in owed:
             self._read_soon(pending)
+
+    def _note_choice(self, method: str, pending: int) -> None:
+        if pending and (observer := self._observers.current) is not None:
+            observer.poll_chosen(method, pending)
 
     # Single reads
 
@@ -145,7 +165,9 @@ class Poller(Generic[R]):
     async def _read(self, pending: Pending) -> None:
         bare = pending.group is None
         try:
-            run = await self._reader.read(pending.run_id)
+            with Poll(self._observers, "single", (pending,)) as poll:
+                run = await self._reader.read(pending.run_id)
+                poll.met = 1
         except KognitosError as error:
             self._pass_on(pending, error, error)
         else:
@@ -185,10 +207,12 @@ class Poller(Generic[R]):
         sweep = Sweep(self._reader, group, plan, others)
         failure: KognitosError | None = None
         try:
-            while (page := await sweep.next_page()) is not None:
-                sweep.turn(page, self._meet(page, sweep.index))
-                if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
-                    self._read_longest_held(group)
+            with Poll(self._observers, "list", sweep.sought) as poll:
+                while (page := await sweep.next_page()) is not None:
+                    sweep.turn(page, self._meet(page, sweep.index))
+                    poll.met = len(sweep.met)
+                    if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
+                        self._read_longest_held(group)
             sweep.remember_start()
         except KognitosError as error:
             failure = error

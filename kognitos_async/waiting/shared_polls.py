@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 from kognitos_async.errors import ClientClosedError, KognitosError
+from kognitos_async.observers import Observers
 from kognitos_async.waiting.pending import PendingRuns, Waiter
 from kognitos_async.waiting.poller import Poller
 from kognitos_async.waiting.reader import Waitable
@@ -32,10 +33,10 @@ class SharedPolls(Generic[R]):
     It runs in an empty context: what it reads serves many callers, so it belongs to none of them.
     """
 
-    def __init__(self, reader: RunReader[R], random: Random) -> None:
+    def __init__(self, reader: RunReader[R], random: Random, observers: Observers | None = None) -> None:
         self._runs = PendingRuns()
         self._wake = asyncio.Event()
-        self._poller: Poller[R] = Poller(reader, random, self._runs, self._wake)
+        self._poller: Poller[R] = Poller(reader, random, self._runs, self._wake, observers or Observers())
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._closed = False
@@ -70,6 +71,9 @@ class SharedPolls(Generic[R]):
                         raise RuntimeError("the shared polls failed") from reading  # noqa: TRY004 - a bug, not a wrong type
                     elif watch.found(reading):
                         settled = reading
+                        if watch.observed is not None:
+                            watch.observed.first = not pending.found_settled
+                            pending.found_settled = True
         except TimeoutError:
             if not deadline.expired():
                 raise

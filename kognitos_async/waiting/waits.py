@@ -11,6 +11,7 @@ import msgspec
 
 from kognitos_async import checks
 from kognitos_async.errors import KognitosError
+from kognitos_async.observed_work import Wait
 from kognitos_async.waiting.policy import NOT_FOUND_GRACE, PollPolicy
 from kognitos_async.waiting.reader import RunReader, Waitable, Waited
 from kognitos_async.waiting.shared_polls import SharedPolls
@@ -80,7 +81,7 @@ class Waits(Generic[R]):
         self._sender = sender
         self._ended = ended
         self._policy = policy
-        self._polls: SharedPolls[R] = SharedPolls(reader, sender.chance)
+        self._polls: SharedPolls[R] = SharedPolls(reader, sender.chance, sender.observers)
 
     async def close(self) -> None:
         """End all waits with `ClientClosedError`."""
@@ -100,30 +101,49 @@ class Waits(Generic[R]):
         `wait_for_run` raises.
         """
         self._sender.lifetime.check()
-        watch = Watch(
-            run_id=waited.key,
-            until=arguments.until,
-            ended=self._ended,
-            policy=arguments.poll or self._policy,
-            on_update=on_update,
-            grace_until=asyncio.get_running_loop().time() + NOT_FOUND_GRACE - waited.age,
-            run=waited.run,
-            after=None if after is None else self._reader.occurrence(after),
-            occurrence=self._reader.occurrence,
-        )
         known = waited.run
-        over = known is not None and watch.over(known)
-        if known is not None and over and not self._reader.incomplete(known):
-            return known
-        # A run that is over but lacks its outputs comes from a list: only a single read helps.
-        at_once = over or not waited.fresh
-        return await self._polls.wait(
-            watch,
-            None if over else waited.group,
-            delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
-            timeout=arguments.timeout,
-            born=waited.born,
-        )
+        with Wait(self._sender.observers, waited.key) as told:
+            watch = Watch(
+                run_id=waited.key,
+                until=arguments.until,
+                ended=self._ended,
+                policy=arguments.poll or self._policy,
+                on_update=told.heard(on_update),
+                grace_until=asyncio.get_running_loop().time() + NOT_FOUND_GRACE - waited.age,
+                run=known,
+                after=None if after is None else self._reader.occurrence(after),
+                occurrence=self._reader.occurrence,
+                observed=None if told.told is None else told,
+            )
+            over = known is not None and watch.over(known)
+            told.seen_unsettled = waited.fresh or (known is not None and not over)
+            if known is not None and over and not self._reader.incomplete(known):
+                self._note_end(told, watch, known)
+                return known
+            # A run that is over but lacks its outputs comes from a list: only a single read helps.
+            at_once = over or not waited.fresh
+            try:
+                found = await self._polls.wait(
+                    watch,
+                    None if over else waited.group,
+                    delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
+                    timeout=arguments.timeout,
+                    born=waited.born,
+                )
+            finally:
+                told.run, told.polls = watch.run, watch.readings
+            self._note_end(told, watch, found)
+            return found
+
+    def _note_end(self, told: Wait, watch: Watch, run: R) -> None:
+        """Tell observers of the run that a wait returns."""
+        if (observer := told.told) is None:
+            return
+        told.run = run
+        if told.first and told.seen_unsettled and getattr(run, "settled", False):
+            age = self._sender.clock.now() - self._reader.created(run)
+            told.settled_after = max(0.0, age.total_seconds())
+        observer.run_settled(run, watch.readings)
 
     def several(
         self, waited: Iterable[Waited[R]], arguments: WaitArguments

@@ -13,6 +13,7 @@ from kognitos_async.errors import (
     UnknownStatusError,
     WaitTimeoutError,
 )
+from kognitos_async.observed_work import Wait
 from kognitos_async.waiting.policy import PollPolicy, is_transient
 from kognitos_async.waiting.reader import Waitable
 
@@ -31,7 +32,8 @@ class Watch(msgspec.Struct):
     """One wait: what ends it and what it has seen so far. Pure: given each reading, it says what follows.
 
     `after` is the occurrence of a settled state that does not end the wait: a status, and the exception that
-    it is about if there is one. None if every settled state ends it.
+    it is about if there is one. None if every settled state ends it. `readings` counts the polls that looked
+    for the run; `observed` is what observers know the wait by.
     """
 
     run_id: str
@@ -46,6 +48,8 @@ class Watch(msgspec.Struct):
     problem: KognitosError | None = None
     polls: int = 0
     unknown_polls: int = 0
+    readings: int = 0
+    observed: Wait | None = None
 
     def over(self, run: Waitable) -> bool:
         """Whether the wait ends with `run`.

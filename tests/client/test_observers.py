@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 import pytest
 
-from kognitos_async import NotFoundError, RetryPolicy, ServerError
-from kognitos_async.testing import faults
+from kognitos_async import (
+    ClientClosedError,
+    InvokeRequest,
+    NotFoundError,
+    PollPolicy,
+    RetryPolicy,
+    RunRequest,
+    ServerError,
+    StartUncertainError,
+)
+from kognitos_async.observers import Observer
+from kognitos_async.testing import Schedule, faults
+from tests.support import eventually
 
 
 class Notes:
@@ -35,7 +47,8 @@ class Notes:
 @pytest.fixture
 async def observed(server):
     async with server.client(retry=RetryPolicy(max_attempts=2, base_delay=0)) as client:
-        client._sender.observer = Notes()
+        client.notes = Notes()
+        client.observe(client.notes)
         yield client
 
 
@@ -43,7 +56,7 @@ async def test_a_request_its_attempts_and_its_end_are_told(server, observed):
     """In the order in which they happen."""
     server.misbehave("get_health", faults.unavailable())
     await observed.health()
-    assert observed._sender.observer.told == [
+    assert observed.notes.told == [
         ("began", "GET /health"),
         ("attempt", "GET /health", 1, 503),
         ("retry", ServerError, 1, 0.0),
@@ -60,7 +73,7 @@ async def test_a_failure_and_a_cancellation_end_a_request_too(server, observed):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await observed.health()
-    told = observed._sender.observer.told
+    told = observed.notes.told
     assert [entry for entry in told if entry[0] == "ended"] == [
         ("ended", 1, NotFoundError),
         ("ended", 4, asyncio.CancelledError),
@@ -80,4 +93,222 @@ async def test_records_say_operation_and_attempt(server, client, caplog):
     assert [(record.operation, record.attempt) for record in debug] == [
         ("GET /health", 1),
         ("GET /health", 2),
+    ]
+
+
+class Everything(Observer):
+    """Writes down work, starts in doubt, runs, choices, pauses and states of journals."""
+
+    def __init__(self):
+        self.began = []
+        self.open = {}
+        self.ended = []
+        self.noted = []
+
+    def work_began(self, work):
+        self.open[work] = True
+        self.began.append(type(work).__name__)
+
+    def work_ended(self, work, error):
+        del self.open[work]
+        self.ended.append((type(work).__name__, type(error).__name__ if error else None))
+
+    def start_in_doubt(self, asked, error):
+        self.noted.append(("in doubt", getattr(asked, "name", None), type(error).__name__))
+
+    def run_changed(self, wait, run):
+        self.noted.append(("changed", wait.run_id, str(run.status)))
+
+    def run_settled(self, run, polls):
+        self.noted.append(("settled", str(run.status), polls))
+
+    def poll_chosen(self, method, pending):
+        self.noted.append(("chosen", method, pending))
+
+    def paused(self, request, seconds):
+        self.noted.append(("paused", str(request), seconds))
+
+    def journal_moved(self, job, before, after):
+        self.noted.append(("journal", before, after))
+
+    def of(self, kind):
+        return [entry[1:] for entry in self.noted if entry[0] == kind]
+
+
+@pytest.fixture(params=["rest_v2", "platform_v1"])
+async def api(request, server):
+    """A client of either API, a function that makes the n-th request, and what observes the client."""
+    options = {
+        "retry": RetryPolicy(base_delay=0.001),
+        "poll": PollPolicy(initial=0.01, maximum=0.02),
+    }
+    if request.param == "rest_v2":
+        client = server.client(**options)
+        process = server.process.id
+
+        def make(number):
+            return RunRequest(process_id=process, name=f"run {number}")
+    else:
+        client = server.platform_client(**options)
+        automation = server.platform.automation.id
+
+        def make(number):
+            return InvokeRequest(automation=automation, inputs={"n": number})
+
+    async with client:
+        notes = Everything()
+        client.observe(notes)
+        yield client, make, notes
+    assert not notes.open
+
+
+def start_of(client, request):
+    if isinstance(request, RunRequest):
+        return client.runs.start(request.process_id, name=request.name)
+    return client.automations.invoke(request.automation, request.inputs)
+
+
+async def test_starts_waits_and_polls_are_told(api):
+    """From the start to the settled run; the reading of shared polls names the wait that it serves."""
+    client, make, notes = api
+    run = await start_of(client, make(1))
+    settled = await client.wait_for_run(run)
+    assert notes.began[:2] == ["Start", "Wait"]
+    assert set(notes.began[2:]) == {"Poll"}
+    assert notes.ended[0] == ("Start", None)
+    assert ("Wait", None) in notes.ended
+    [(status, polls)] = notes.of("settled")
+    assert status == str(settled.status)
+    assert polls == notes.began.count("Poll")
+    assert notes.of("chosen") == [("single", 1)] * polls
+    assert notes.of("changed")[-1][1] == status
+
+
+async def test_a_lost_start_is_told(server, api):
+    """With what was asked, while the work that it is part of is under way."""
+    client, make, notes = api
+    server.misbehave("create_run", faults.reset(after_work=True))
+    server.misbehave("InvokeAutomation", faults.reset(after_work=True))
+    request = make(1)
+    with pytest.raises(StartUncertainError):
+        await start_of(client, request)
+    assert notes.of("in doubt") == [(getattr(request, "name", None), "StartUncertainError")]
+    assert notes.ended == [("Start", "StartUncertainError")]
+
+
+async def test_a_job_and_its_journal_are_told(api, tmp_path):
+    """Each request as one work, and each state of the journal with the one before."""
+    client, make, notes = api
+    async with client.run_many(map(make, range(3)), journal=tmp_path / "job") as outcomes:
+        async for outcome in outcomes:
+            assert outcome.error is None
+    assert [notes.began.count(kind) for kind in ("Job", "JobRequest", "Start", "Wait")] == [1, 3, 3, 3]
+    steps = [(None, "planned"), ("planned", "starting"), ("starting", "started"), ("started", "settled")]
+    assert Counter(notes.of("journal")) == dict.fromkeys(steps, 3)
+    async with client.run_many(map(make, range(3)), journal=tmp_path / "job") as outcomes:
+        assert [outcome.resumed async for outcome in outcomes] == [True] * 3
+    assert notes.of("journal")[-3:] == [(None, "settled")] * 3
+
+
+async def test_the_end_of_an_aborted_job_is_told(server, api):
+    """Its waits, its requests and the job itself end with the cancellation."""
+    client, make, notes = api
+    server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
+    async with client.run_many(map(make, range(3))) as outcomes:
+        await eventually(lambda: notes.began.count("Wait") == 3)
+        assert outcomes.running == 3
+    assert not notes.open
+    ends = Counter(notes.ended)
+    cancelled = ("JobRequest", "Wait", "Job")
+    assert {kind: ends[kind, "CancelledError"] for kind in cancelled} == {
+        "JobRequest": 3,
+        "Wait": 3,
+        "Job": 1,
+    }
+
+
+async def test_waits_end_when_the_client_closes(server, api):
+    """With the error that their callers get."""
+    client, make, notes = api
+    server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
+    run = await start_of(client, make(1))
+    wait = asyncio.create_task(client.wait_for_run(run))
+    await eventually(lambda: "Wait" in notes.began)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await wait
+    assert ("Wait", "ClientClosedError") in notes.ended
+
+
+async def test_a_429_is_told_once_a_pause(server, client):
+    """With the seconds for which nothing is sent."""
+    notes = Everything()
+    client.observe(notes)
+    server.misbehave("get_health", faults.rate_limited(retry_after=0))
+    await client.health()
+    assert notes.of("paused") == [("GET /health", 0.0)]
+
+
+async def test_uploads_are_told_with_their_size(server, api):
+    client, _, notes = api
+    sizes = []
+    notes.work_ended = lambda work, error: (
+        sizes.append((type(work).__name__, work.size)),
+        notes.open.clear(),
+    )
+    await client.files.upload(b"12345", file_name="five")
+    assert sizes == [("Upload", 5)]
+
+
+async def test_an_observer_that_raises_harms_nothing_and_is_named_once(server, client, caplog):
+    """The others are told all the same."""
+
+    class Broken(Observer):
+        def request_began(self, request):
+            raise LookupError("no such thing")
+
+        def attempt_ended(self, what, number, seconds, result):
+            raise LookupError("nor this")
+
+    notes = Notes()
+    client.observe(Broken())
+    client.observe(notes)
+    await client.health()
+    await client.health()
+    assert [entry[0] for entry in notes.told] == ["began", "attempt", "ended"] * 2
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "Broken failed in request_began" in warning.getMessage()
+
+
+async def test_an_observation_ends_when_it_is_told_to(server, client):
+    """Work under way is told of to its end, later work is not."""
+    notes = Notes()
+    end = client.observe(notes)
+    server.misbehave("get_health", faults.hang())
+    hanging = asyncio.create_task(client.health())
+    await eventually(lambda: server.count("get_health"))
+    end()
+    end()
+    assert client._sender.observers.current is None
+    await client.health()
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    assert [entry[0] for entry in notes.told] == ["began", "ended"]  # attempts ask who listens now
+
+
+async def test_records_name_the_run(server, client, caplog):
+    """Of a retry too."""
+    caplog.set_level(logging.DEBUG, "kognitos_async")
+    run = server.add_run()
+    server.misbehave("get_run", faults.unavailable())
+    await client.runs.get(run.id)
+    fields = [
+        (record.levelname, record.run_id, record.operation, record.attempt) for record in caplog.records
+    ]
+    operation = f"GET /runs/{run.id}"
+    assert fields == [
+        ("DEBUG", run.id, operation, 1),
+        ("WARNING", run.id, operation, 1),
+        ("DEBUG", run.id, operation, 2),
     ]

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from kognitos_async.observers import Observers
 from kognitos_async.platform_v1.names import Scope
 from kognitos_async.server_clock import ServerClock
 from tests.platform import spec
@@ -21,6 +22,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.clock = ServerClock()
+        self.observers = Observers()
         self.requests: list[Any] = []
         self.answers: list[Any] = []
 

@@ -210,7 +210,7 @@ LAYERS = [
     "errors lifetime open_enum event_loop secret",
     "checks settings retry web_models notebook",
     "messages paging page_decoder work_stream",
-    "observers loop_thread",
+    "observers observed_work loop_thread",
     "attempts throttle upload_body server_clock",
     "transport",
     "sender uncertain_start",
