@@ -61,7 +61,7 @@ def _serve(
     async def main() -> None:
         low, high = durations
         schedule = Schedule.random(low, high, seed=1) if low < high else Schedule.fixed(low)
-        async with KognitosServer(capacity=None, schedule=schedule, **options) as server:
+        async with KognitosServer(schedule=schedule, **{"capacity": None, **options}) as server:
             long_ago = datetime.now(UTC) - timedelta(days=2)
             for n in range(history):
                 server.add_run(

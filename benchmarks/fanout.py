@@ -43,6 +43,18 @@ def measure_rate_limit(*, runs: int, rate: float) -> dict[str, float]:
         }
 
 
+def measure_full(*, runs: int, capacity: int) -> dict[str, float]:
+    """What it costs to start runs in an organization that has no more capacity most of the time."""
+    with emulator(durations=(1.0, 3.0), capacity=capacity) as emulated:
+        took, _ = run(_run_all(emulated, runs, None))
+        report = emulated.finish()
+        return {
+            "starts sent a run": report["starts"] / runs,
+            "share of the capacity used": runs * 2.0 / took / capacity,
+            "duplicates": report["duplicates"],
+        }
+
+
 async def _run_all(emulated: Emulated, runs: int, journal: Path | None) -> tuple[float, float]:
     requests = (RunRequest(process_id=emulated.process_id, name=f"run {n}") for n in range(runs))
     poll = PollPolicy(initial=0.1, maximum=0.5)

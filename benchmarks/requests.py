@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import PAGES
-from benchmarks.measuring import forget_peak, memory_now, peak_memory, run, spent
+from benchmarks.faces.jobs import JOBS, duration
+from benchmarks.measuring import forget_peak, memory_now, peak_memory, percentile, run, spent
 from benchmarks.static_server import ITEMS, RUN_ID
 
 
@@ -66,6 +70,32 @@ def consume(*, consumer: float) -> dict[str, float]:
             for _ in range(PAGES):
                 await asyncio.sleep(consumer)
         return {"seconds": it.seconds}
+
+    return run(main())
+
+
+def wait(*, contender: str, base_url: str, root: str) -> dict[str, float]:
+    """Waiting for 200 runs at once: requests, and how long after its end each wait returns."""
+
+    async def main() -> dict[str, float]:
+        returned: dict[str, float] = {}
+        async with _opened(contender, base_url) as client:
+
+            async def one(job: str) -> None:
+                await client.wait(job)
+                returned[job] = time.time()
+
+            with spent() as it:
+                await asyncio.gather(*(one(job) for job in JOBS))
+        with urllib.request.urlopen(f"{root}/counted") as answer:  # noqa: ASYNC210 - all is over
+            counted = json.load(answer)
+        delays = [returned[job] - counted["began"] - duration(job) for job in JOBS]
+        return {
+            "requests a run": counted["requests"] / len(JOBS),
+            "mean delay s": sum(delays) / len(delays),
+            "p95 delay s": percentile(delays, 95),
+            "CPU s": it.cpu,
+        }
 
     return run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
+
+
+ENDED = frozenset({"Succeeded", "Exception", "Stopped"})
 
 
 class Output(msgspec.Struct):
@@ -75,6 +79,15 @@ class Contender:
             if not page.continuation_token:
                 return count
             query["continuation_token"] = page.continuation_token
+
+    async def wait(self, run_id: str) -> None:
+        while (await self._status(run_id)) not in ENDED:
+            await asyncio.sleep(1.0)
+
+    async def _status(self, run_id: str) -> str:
+        async with self._session.get(f"{self._base_url}/runs/{run_id}") as answer:
+            answer.raise_for_status()
+            return _run.decode(await answer.read()).status
 
     async def upload(self, path: Path) -> None:
         async with self._session.post(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import datetime  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
+
+
+ENDED = frozenset({"Succeeded", "Exception", "Stopped"})
 
 
 class Output(BaseModel):
@@ -64,6 +68,14 @@ class Contender:
             if not page.continuation_token:
                 return count
             query["continuation_token"] = page.continuation_token
+
+    async def wait(self, run_id: str) -> None:
+        while True:
+            answer = await self._client.get(f"/runs/{run_id}")
+            answer.raise_for_status()
+            if Run.model_validate_json(answer.content).status in ENDED:
+                return
+            await asyncio.sleep(1.0)
 
     async def upload(self, path: Path) -> None:
         answer = await self._client.post("/files", json={"file_name": path.name, "agent_id": self._agent_id})

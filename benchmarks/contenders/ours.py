@@ -33,6 +33,9 @@ class Contender:
             await after_page()
         return count
 
+    async def wait(self, run_id: str) -> None:
+        await self._client.wait_for_run(run_id)
+
     async def upload(self, path: Path) -> None:
         await self._client.files.upload(path)
 
