@@ -10,8 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import PAGES
 from benchmarks.faces.jobs import JOBS, duration
+from benchmarks.figures import PAGES
 from benchmarks.measuring import forget_peak, memory_now, peak_memory, percentile, run, spent
 from benchmarks.static_server import ITEMS, RUN_ID
 

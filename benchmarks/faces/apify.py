@@ -19,9 +19,7 @@ class Face:
 
     def __init__(self, clock: Clock, base_url: str) -> None:  # noqa: ARG002 - as every face
         self._clock = clock
-        self._pages = pages(
-            lambda n: _listed(f"{n:010d}"), lambda page, items: {"data": _page(page, items)}
-        )
+        self._pages = pages(lambda n: _listed(f"{n:010d}"), lambda page, items: {"data": _page(page, items)})
         self._end = msgspec.json.encode({"data": _page(PAGES, [])})
 
     def answer(self, ask: Ask) -> bytes | Late:

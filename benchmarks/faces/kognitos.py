@@ -71,5 +71,8 @@ def _run(run_id: str, status: str) -> dict[str, Any]:
         "status": status,
         "created_at": "2021-01-01T12:00:00",
         "file_ids": ["s3://bucket/path/to/file.pdf"],
-        "outputs": [{"name": "the output total", "value": 42}, {"name": "the output customer", "value": "A 7"}],
+        "outputs": [
+            {"name": "the output total", "value": 42},
+            {"name": "the output customer", "value": "A 7"},
+        ],
     }

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from benchmarks.faces.jobs import Ask, Clock
 
 ITEMS = 100
+HOUR = 3500.0
+"""Seconds over which the runs were created."""
 RUN = (
-    '{"id":"%s","name":"Process invoice 42","process_id":"process-1","agent_id":"agent-1","stage":"Published",'
+    '{"id":"%s","name":"Process invoice 42","process_id":"process-1","agent_id":"agent-1",'
+    '"stage":"Published",'
     '"status":"%s","created_at":"%s","file_ids":["s3://bucket/path/to/file.pdf"],'
     '"outputs":[{"name":"the output total","value":42},{"name":"the output customer","value":"A 7"}]}'
 )
@@ -23,21 +26,24 @@ class Face:
     def __init__(self, clock: Clock, base_url: str, *, runs: int) -> None:  # noqa: ARG002 - as every face
         self._runs = runs
         self._listed = False
+        self._items = {
+            status: ",".join(RUN % (f"@page@-{n:03d}", status, "@time@") for n in range(ITEMS))
+            for status in ("Running", "Succeeded")
+        }
         self._began = time.time()
-        self._body = self._page_of("Succeeded", "%06d")
 
     def answer(self, ask: Ask) -> bytes:
         """A page of the list."""
         page = int(ask.query("continuation_token") or 0)
         status = "Succeeded" if page or self._listed else "Running"
         self._listed = True
-        items = self._body if status == "Succeeded" else self._page_of(status, "%06d")
-        more = (page + 1) * ITEMS < self._runs
-        token = f'"{page + 1}"' if more else "null"
-        return f'{{"items":[{items.replace("%06d", f"{page:06d}")}],"continuation_token":{token}}}'.encode()
+        pages = -(-self._runs // ITEMS)
+        token = f'"{page + 1}"' if page + 1 < pages else "null"
+        items = (
+            self._items[status].replace("@page@", f"{page:06d}").replace("@time@", self._stamp(page / pages))
+        )
+        return f'{{"items":[{items}],"continuation_token":{token}}}'.encode()
 
-    def _page_of(self, status: str, page: str) -> str:
-        return ",".join(RUN % (f"{page}-{n:03d}", status, self._stamp()) for n in range(ITEMS))
-
-    def _stamp(self) -> str:
-        return datetime.fromtimestamp(self._began - 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _stamp(self, share: float) -> str:
+        created = datetime.fromtimestamp(self._began - HOUR * share, UTC)
+        return created.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,7 +23,8 @@ KEPT = 64 * 1024
 def face_server(name: str, **options: Any) -> Iterator[str]:
     """The root URL of the face `name`, a module of this package, made with `options`."""
     port = free_port()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(name, port, options), daemon=True)
+    spawning = multiprocessing.get_context("spawn")
+    process = spawning.Process(target=_serve, args=(name, port, options), daemon=True)
     process.start()
     try:
         until_listening(port)

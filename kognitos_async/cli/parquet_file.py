@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -42,22 +43,33 @@ class _Kinds:
         self._seen: set[str] = set()
         self._before = self._behind = 0
         """Digits before and behind the decimal point, at most."""
+        self._largest = 0
 
     def see(self, value: Any) -> None:
         if value is None:
             return
+        if type(value) is str:
+            self._seen.add("text")
+            return
         self._seen.add(_kind(value))
-        if isinstance(value, Decimal | int) and not isinstance(value, bool):
-            _, digits, exponent = Decimal(value).as_tuple()
-            behind = max(0, -exponent) if isinstance(exponent, int) else _DIGITS
-            self._behind = max(self._behind, behind)
-            self._before = max(
-                self._before, len(digits) + max(0, exponent if isinstance(exponent, int) else 0) - behind
-            )
+        if isinstance(value, int):
+            self._largest = max(self._largest, abs(value))
+        elif isinstance(value, Decimal):
+            self._see_digits(value)
+
+    def _see_digits(self, value: Decimal) -> None:
+        _, digits, exponent = value.as_tuple()
+        behind = max(0, -exponent) if isinstance(exponent, int) else _DIGITS
+        self._behind = max(self._behind, behind)
+        self._before = max(
+            self._before, len(digits) + max(0, exponent if isinstance(exponent, int) else 0) - behind
+        )
 
     def column(self, arrow: Any) -> tuple[Any, Callable[[Any], Any]]:
         """The type, and what makes a value fit into it."""
         seen = self._seen
+        if self._seen & {"int", "large int"}:
+            self._see_digits(Decimal(self._largest))
         if seen == {"int"}:
             return arrow.int64(), _same
         if seen <= {"int", "large int", "decimal"} and seen and self._before + self._behind <= _DIGITS:
@@ -119,17 +131,17 @@ class ParquetFile:
         """How many records were written: all, in groups of 10,000 rows, so that memory stays flat."""
         self._infer()
         schema = self._arrow.schema(list(self._schema()))
+        records = self._records()
+        count = 0
         with self._parquet.ParquetWriter(file, schema) as writer:
-            rows: list[dict[str, Any]] = []
-            count = 0
-            for record in self._records():
-                count += 1
-                rows.append(self._row(record))
-                if len(rows) >= ROW_GROUP:
-                    writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
-                    rows = []
-            if rows:
-                writer.write_table(self._arrow.Table.from_pylist(rows, schema=schema))
+            while rows := list(islice(records, ROW_GROUP)):
+                count += len(rows)
+                columns = [values for column in self._columns for values in self._values(column, rows)]
+                arrays = [
+                    values if isinstance(values, self._arrow.Array) else self._arrow.array(values, field.type)
+                    for field, values in zip(schema, columns, strict=True)
+                ]
+                writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))
         return count
 
     def _infer(self) -> None:
@@ -162,22 +174,32 @@ class ParquetFile:
             else:
                 yield column, self._arrow.string()  # Parquet has no struct without members
 
-    def _row(self, record: dict[str, Any]) -> dict[str, Any]:
-        row: dict[str, Any] = {}
-        for column in self._columns:
-            value = record.get(column)
-            if column in _TIMES:
-                row[column] = value.astimezone(UTC) if isinstance(value, datetime) else None
-            elif column not in NESTED:
-                row[column] = value
-            else:
-                found = value or {}
-                members = {
-                    name: None if found.get(name) is None else fit(found[name])
-                    for name, (_, fit) in self._fields[column].items()
-                }
-                if self._as_columns:
-                    row.update({f"{column}.{name}": member for name, member in members.items()})
-                else:
-                    row[column] = members if value else None
-        return row
+    def _values(self, column: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
+        """The values of a column, or of the columns that it becomes, row by row."""
+        values = [row.get(column) for row in rows]
+        if column in _TIMES:
+            yield [value if isinstance(value, datetime) else None for value in values]
+        elif column not in NESTED:
+            yield values
+        elif self._as_columns:
+            for name, (_, fit) in self._fields[column].items():
+                yield _members(values, name, fit)
+        elif self._fields[column]:
+            yield self._arrow.StructArray.from_arrays(
+                [
+                    self._arrow.array(_members(values, name, fit), kind)
+                    for name, (kind, fit) in self._fields[column].items()
+                ],
+                fields=[self._arrow.field(name, kind) for name, (kind, _) in self._fields[column].items()],
+                mask=self._arrow.array([not value for value in values]),
+            )
+        else:
+            yield [None] * len(rows)
+
+
+def _members(values: list[Any], name: str, fit: Callable[[Any], Any]) -> list[Any]:
+    """The member `name` of each value, made to fit."""
+    members = [value.get(name) if value else None for value in values]
+    if fit is _same:
+        return members
+    return [None if member is None else fit(member) for member in members]

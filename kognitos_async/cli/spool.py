@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from kognitos_async.cli.text import json_line
 
@@ -14,7 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-_VERSION = 1
+_VERSION = 2
+_PLAIN = frozenset({str, int, bool, type(None)})
+_NESTED = frozenset({dict, list})
+_READ: dict[str, Any] = {
+    "$time": datetime.fromisoformat,
+    "$date": date.fromisoformat,
+    "$decimal": Decimal,
+    "$float": float,
+}
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 class Spool:
@@ -71,8 +84,7 @@ class Spool:
 
     def add(self, records: list[dict[str, Any]], token: str | None) -> None:
         """Write a page's records and the token behind it, None behind the last page."""
-        for record in records:
-            self._line([_tagged(record)])
+        self._write(b"".join(_record_line(record) for record in records))
         self.count += len(records)
         self._line({"complete": True} if token is None else {"token": token})
         self.token, self.complete = token, token is None
@@ -84,7 +96,7 @@ class Spool:
         with self.path.open("rb") as file:
             for line in file:
                 if line.startswith(b"["):
-                    yield json.loads(line, object_hook=_untagged)[0]
+                    yield _record(line)
 
     def close(self) -> None:
         """Close the file, which stays."""
@@ -92,12 +104,33 @@ class Spool:
             self._file.close()
 
     def _line(self, content: object) -> None:
+        self._write(json_line(content).encode() + b"\n")
+
+    def _write(self, lines: bytes) -> None:
         if self._file is not None:
-            self._file.write(json_line(content).encode() + b"\n")
+            self._file.write(lines)
+
+
+def _record_line(record: dict[str, Any]) -> bytes:
+    tagged = {name: value if type(value) in _PLAIN else _tagged(value) for name, value in record.items()}
+    try:
+        return _encode([tagged]) + b"\n"
+    except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, say
+        return json_line([tagged]).encode() + b"\n"
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = _decode(line)[0]
+    except msgspec.DecodeError:  # what Python's own encoder has written
+        record = json.loads(line)[0]
+    return {name: _untagged(value) if type(value) in _NESTED else value for name, value in record.items()}
 
 
 def _tagged(value: Any) -> Any:
     """`value` with the types that JSON has no word for written out."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
         return {name: _tagged(member) for name, member in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -108,17 +141,17 @@ def _tagged(value: Any) -> Any:
         return {"$date": value.isoformat()}
     if isinstance(value, Decimal):
         return {"$decimal": str(value)}
+    if isinstance(value, float):
+        return {"$float": repr(value)} if not math.isfinite(value) else value
     return value
 
 
-def _untagged(members: dict[str, Any]) -> Any:
-    if len(members) == 1:
-        [(tag, value)] = members.items()
-        if isinstance(value, str):
-            if tag == "$time":
-                return datetime.fromisoformat(value)
-            if tag == "$date":
-                return date.fromisoformat(value)
-            if tag == "$decimal":
-                return Decimal(value)
-    return members
+def _untagged(value: Any) -> Any:
+    if type(value) is list:
+        return [_untagged(member) if type(member) in _NESTED else member for member in value]
+    if len(value) == 1:
+        [(tag, content)] = value.items()
+        read = _READ.get(tag)
+        if read is not None and isinstance(content, str):
+            return read(content)
+    return {name: _untagged(member) if type(member) in _NESTED else member for name, member in value.items()}
