@@ -1,9 +1,10 @@
 """Run every measurement, print the table, and write `benchmarks/RESULTS.md`.
 
-    python -m benchmarks [--quick] [--json FILE] [--only NAME …]
+    python -m benchmarks [--quick] [--growth] [--json FILE] [--only NAME …]
 
 The opponents come with the `bench` extra. `--quick` measures less, leaves RESULTS.md alone, and fails when a
-ratio is worse than 1.5 times its figure.
+ratio is worse than 1.5 times its figure, a cost grows faster than n log n, or memory that should be flat is
+not. `--growth` measures growth alone, and draws it beside RESULTS.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from benchmarks import surroundings
 from benchmarks.figures import GENERATED, SLACK, ratios
 from benchmarks.generated import generated_client
+from benchmarks.growing import draw, growths
 from benchmarks.plan import GROUPS, Plan
 from benchmarks.recorder import Recorder
 from benchmarks.report import report
@@ -28,6 +30,7 @@ WITHOUT_SNIFFIO = (
     "and the generated client cost more than they would with it."
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
+CHART = RESULTS.with_name("growth.svg")
 
 
 def main() -> int:
@@ -36,9 +39,12 @@ def main() -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="about two minutes, for CI")
+    parser.add_argument("--growth", action="store_true", help="the same as --only growth")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
     options = parser.parse_args()
+    if options.growth:
+        options.only = ["growth"]
     missing = [name for name in ("httpx", "pydantic", "jsonschema") if importlib.util.find_spec(name) is None]
     if missing:
         print(f"{', '.join(missing)} missing: pip install 'kognitos-async[bench]'", file=sys.stderr)
@@ -59,7 +65,12 @@ def main() -> int:
         f"{ran_on}.",
         *recorder.notes,
     ]
-    text = "\n".join(f"- {line}" for line in lines) + "\n\n" + report(found, recorder.raw, recorder.samples)
+    grown = growths(recorder.raw)
+    chart = None if options.quick or not grown else CHART
+    if chart is not None:
+        draw(grown, chart)
+    text = "\n".join(f"- {line}" for line in lines) + "\n\n"
+    text += report(found, recorder.raw, recorder.samples, grown, chart and chart.name)
     print(text)
     if options.json:
         written = {
@@ -80,9 +91,12 @@ def main() -> int:
         options.json.write_text(json.dumps(written, indent=1))
     if not options.quick and options.only == list(GROUPS):
         RESULTS.write_text(f"# What the library costs\n\nWritten by `python -m benchmarks`.\n\n{text}\n")
-    failed = [ratio.figure.title for ratio in found if ratio.failed]
+    failed = [
+        f"{ratio.figure.title} is worse than {SLACK:g} times the figure" for ratio in found if ratio.failed
+    ]
+    failed += [f"{one.job.title}: {one.verdict}" for one in grown if one.too_fast or one.swells]
     if failed:
-        print(f"worse than {SLACK:g} times the figure: " + "; ".join(failed), file=sys.stderr)
+        print("; ".join(failed), file=sys.stderr)
     return 1 if failed and options.quick else 0
 
 

@@ -55,6 +55,16 @@ def emulator(
             process.join()
 
 
+def _first_pages(server: KognitosServer) -> int:
+    """How often the list was read from its beginning before anything was started."""
+    seen = [request.operation for request in server.log if not request.query.get("continuation_token")]
+    return (
+        seen[: seen.index("create_run")].count("list_runs")
+        if "create_run" in seen
+        else seen.count("list_runs")
+    )
+
+
 def _serve(
     connection: Connection, runs: int, history: int, durations: tuple[float, float], options: dict[str, Any]
 ) -> None:
@@ -97,6 +107,7 @@ def _serve(
                     "gets": server.count("get_run"),
                     "lists": server.count("list_runs"),
                     "starts": server.count("create_run"),
+                    "first pages before a start": _first_pages(server),
                     "throttled": server.count(status=429),
                     "duplicates": len(server.duplicates()),
                     "settled": settled,

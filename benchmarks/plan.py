@@ -7,10 +7,26 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks import imports as imports_module
+from benchmarks.faces.server import face_server
 from benchmarks.figures import (
+    APIFY,
     BARE,
+    BOTOCORE,
+    COMMAND,
     CONSUMER,
+    DATABRICKS,
+    DOUBTS,
+    EXPORT,
+    EXPORTED,
+    FACE_GET,
+    FACE_HISTORY,
+    FACE_UPLOAD,
+    FACE_WAIT,
     FANOUT,
+    FIRST_CLIENT,
+    FIRST_SESSION,
+    FULL,
     GENERATED,
     GET_MANY,
     GET_ONE,
@@ -19,18 +35,28 @@ from benchmarks.figures import (
     HISTORY_LATE,
     HTTPX,
     IDLE,
-    IMPORT,
     JOURNAL,
     LATENCY,
     NO_JOURNAL,
+    NO_PLUGIN,
+    OPENAI,
     OURS,
     PLAIN,
+    PLUGIN,
+    QUICK_EXPORT,
     RATE_LIMIT,
+    RESUMED,
     SHARED,
+    SHOWN,
+    START_UP,
     UPLOAD,
+    UPLOADING,
     UVLOOP,
     WAITS,
+    WALKED,
+    WHOLE,
 )
+from benchmarks.growing import JOBS, growing
 from benchmarks.recorder import Call
 from benchmarks.static_server import static_server
 from benchmarks.upload_sink import SINK, upload_sink
@@ -41,6 +67,16 @@ if TYPE_CHECKING:
     from benchmarks.recorder import Recorder
 
 MODULES = {OURS: "ours", BARE: "bare", HTTPX: "httpx_pydantic", GENERATED: "generated"}
+FACES = {
+    OURS: ("kognitos", "ours", "/v2"),
+    BARE: ("kognitos", "bare", "/v2"),
+    HTTPX: ("kognitos", "httpx_pydantic", "/v2"),
+    OPENAI: ("openai", "openai", ""),
+    APIFY: ("apify", "apify", ""),
+    DATABRICKS: ("databricks", "databricks", ""),
+    BOTOCORE: ("aws", "aiobotocore", ""),
+}
+"""The face that answers each client, its module among the contenders, and the path of its API."""
 SLOW = (HTTPX, GENERATED)
 WAITERS: dict[str, dict[str, Any]] = {
     "20 waiters": {"waiters": 20},
@@ -134,7 +170,7 @@ def waiting(plan: Plan) -> None:
         }
         if subject == QUICK_WAITS[0]:
             ways = plan.on_uvloop(ways, SHARED)
-        plan.recorder.take(subject, ways, 1 if plan.quick else 3)
+        plan.recorder.take(subject, ways, 1)
 
 
 def fanout(plan: Plan) -> None:
@@ -145,6 +181,8 @@ def fanout(plan: Plan) -> None:
         for label, journal in ((NO_JOURNAL, False), (JOURNAL, True))
     }
     plan.recorder.take(FANOUT, plan.on_uvloop(calls, NO_JOURNAL), 3 if plan.quick else 7)
+    full = Call("fanout.measure_full", {"runs": 60 if plan.quick else 300, "capacity": 20})
+    plan.recorder.take(FULL, {NO_JOURNAL: full}, 1)
     if not plan.quick:
         limited = Call("fanout.measure_rate_limit", {"runs": 1000, "rate": 50})
         plan.recorder.take(RATE_LIMIT, {NO_JOURNAL: limited}, 1)
@@ -170,13 +208,94 @@ def upload(plan: Plan) -> None:
         plan.recorder.take(UPLOAD, plan.on_uvloop(calls, OURS, BARE), 5 if plan.quick else 7)
 
 
+def journals(plan: Plan) -> None:
+    """Journals of finished and interrupted jobs."""
+    entries = 20_000 if plan.quick else 100_000
+    plan.recorder.notes.append(f"The journals resumed and shown have {entries:,} entries.")
+    plan.recorder.take(RESUMED, {JOURNAL: Call("journals.resume", {"entries": entries})}, 1)
+    plan.recorder.take(SHOWN, {COMMAND: Call("journals.show", {"entries": entries})}, 1 if plan.quick else 3)
+    doubts = 200 if plan.quick else 1000
+    plan.recorder.take(DOUBTS, {JOURNAL: Call("journals.doubts", {"doubts": doubts})}, 1)
+
+
+def export(plan: Plan) -> None:
+    """A long history as a file, beside walking it."""
+    subject, size = (QUICK_EXPORT, 100_000) if plan.quick else (EXPORT, 1_000_000)
+    calls = {
+        name: Call(f"growth.{job}", {"size": size}) for name, job in ((EXPORTED, "export"), (WALKED, "walk"))
+    }
+    plan.recorder.take(subject, calls, 1 if plan.quick else 2)
+
+
+def opponents(plan: Plan) -> None:
+    """The clients of other APIs, each against its own, and the library against its own, on one server."""
+    plan.recorder.notes.append(
+        "Each client's own API is answered by a small asyncio server (benchmarks/faces). databricks-sdk is "
+        "synchronous and runs in 200 threads; apify-client's waits are long polls, which its API offers."
+    )
+    installed = [name for name, (_, module, _) in FACES.items() if _is_installed(module)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.bin"
+        path.write_bytes(bytes(100_000_000))
+        path.with_name("small.bin").write_bytes(b"small")
+        jobs: list[tuple[str, str, dict[str, Any], int]] = [
+            (FACE_GET, "get", {"concurrency": 20, "count": 400}, 1 if plan.quick else 3),
+            (FACE_HISTORY, "history", {"rounds": 1 if plan.quick else 3}, 1 if plan.quick else 3),
+        ]
+        if not plan.quick:
+            jobs.append((FACE_WAIT, "wait", {}, 1))
+            jobs.append((FACE_UPLOAD, "upload", {"path": str(path), "size": 100_000_000}, 3))
+        for subject, job, arguments, repetitions in jobs:
+            names = [
+                name
+                for name in installed
+                if job != "upload" or name in (OURS, BARE, HTTPX) or name in UPLOADING
+            ]
+            for _ in range(repetitions):
+                for name in names:
+                    _on_its_face(plan, subject, name, job, arguments)
+
+
+def _on_its_face(plan: Plan, subject: str, name: str, job: str, arguments: dict[str, Any]) -> None:
+    face, contender, prefix = FACES[name]
+    with face_server(face) as root:
+        more = {"root": root} if job == "wait" else {}
+        call = {"contender": contender, "base_url": root + prefix, **arguments, **more}
+        plan.recorder.take(subject, {name: Call(f"requests.{job}", call)}, 1, explain=False)
+
+
+def _is_installed(contender: str) -> bool:
+    packages = {
+        "openai": "openai",
+        "apify": "apify_client",
+        "databricks": "databricks",
+        "aiobotocore": "aiobotocore",
+    }
+    return contender not in packages or importlib.util.find_spec(packages[contender]) is not None
+
+
+def growth(plan: Plan) -> None:
+    """Each job at sizes a factor of ten apart."""
+    for job in JOBS:
+        for size in job.quick if plan.quick else job.sizes:
+            call = Call(f"growth.{job.function}", {"size": size})
+            plan.recorder.take(growing(job, size), {OURS: call}, 1, explain=False)
+
+
 def imports(plan: Plan) -> None:
-    """Importing, and clients that do nothing."""
-    modules = {OURS: ["kognitos_async"], "aiohttp": ["aiohttp"]}
-    if not plan.quick:
-        modules |= {BARE: ["aiohttp", "msgspec"], HTTPX: ["httpx", "pydantic"]}
-    calls = {name: Call("imports.measure", {"modules": names}) for name, names in modules.items()}
-    plan.recorder.take(IMPORT, calls, 9 if plan.quick else 25)
+    """Starting: imports, the command, pytest; and clients that do nothing."""
+    programs = {
+        OURS: "import kognitos_async",
+        "aiohttp": "import aiohttp",
+        FIRST_CLIENT: imports_module.FIRST_CLIENT,
+        FIRST_SESSION: imports_module.FIRST_SESSION,
+        COMMAND: imports_module.HELP,
+        WHOLE: imports_module.WHOLE,
+        PLUGIN: imports_module.PLUGIN,
+        NO_PLUGIN: imports_module.NO_PLUGIN,
+    }
+    calls = {name: Call("imports.measure", {"program": program}) for name, program in programs.items()}
+    plan.recorder.take(START_UP, calls, 5 if plan.quick else 15)
     if not plan.quick:
         idle = {name: Call("imports.idle", {"contender": MODULES[name]}) for name in plan.contenders}
         plan.recorder.take(IDLE, idle, 3)
@@ -186,6 +305,10 @@ GROUPS: dict[str, Callable[[Plan], None]] = {
     "requests": requests,
     "waiting": waiting,
     "fanout": fanout,
+    "journals": journals,
+    "export": export,
+    "opponents": opponents,
     "upload": upload,
     "import": imports,
+    "growth": growth,
 }

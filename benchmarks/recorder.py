@@ -37,7 +37,7 @@ class Recorder:
         self._generated = generated
         self._explaining = explaining
 
-    def take(self, subject: str, calls: dict[str, Call], repetitions: int) -> None:
+    def take(self, subject: str, calls: dict[str, Call], repetitions: int, *, explain: bool = True) -> None:
         """Measure the contenders in turn, again and again, every other time in the opposite order."""
         self.calls.setdefault(subject, {}).update(calls)
         contenders = self.raw.setdefault(subject, {})
@@ -47,7 +47,7 @@ class Recorder:
                 print(f"{subject}: {contender}, {repetition + 1} of {repetitions}", file=sys.stderr)
                 for measure, value in self._measured(call).items():
                     contenders.setdefault(contender, {}).setdefault(measure, []).append(value)
-        if self._explaining:
+        if self._explaining and explain:
             self._explain(subject)
 
     def _explain(self, subject: str) -> None:

@@ -6,14 +6,20 @@ import statistics
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import UVLOOP
+from benchmarks.growing import GROWING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.figures import Ratio, Raw
+    from benchmarks.growing import Growth
 
     Samples = Mapping[str, Mapping[str, Mapping[str, float]]]
 
+GROWTH = (
+    "Each size in a process of its own. The exponent is that of the whole cost as a power of the number of "
+    "items, fitted to the sizes; n log n comes to 1.11. Memory is what the process took beyond what it had."
+)
 PACKAGES_SHOWN = 12
 LEGEND = (
     "The median of the repetitions' ratios, each of two measurements one right after the other; the ratio of "
@@ -25,9 +31,18 @@ SAMPLED = (
 )
 
 
-def report(ratios: Sequence[Ratio], raw: Raw, samples: Samples) -> str:
-    """Everything that one run found, without the surroundings."""
+def report(
+    ratios: Sequence[Ratio],
+    raw: Raw,
+    samples: Samples,
+    grown: Sequence[Growth] = (),
+    chart: str | None = None,
+) -> str:
+    """Everything that one run found, without the surroundings; `chart` is an image of the growth."""
     parts = ["## Ratios", LEGEND, ratio_table(ratios)]
+    if grown:
+        parts += ["## How it grows", GROWTH, growth_table(grown)]
+        parts += [f"![Cost of an item and memory by the number of items]({chart})"] if chart else []
     missed = [ratio for ratio in ratios if not ratio.reached]
     if missed:
         parts += ["## Where the time goes in what was missed", *_explained(missed, raw, samples)]
@@ -35,6 +50,8 @@ def report(ratios: Sequence[Ratio], raw: Raw, samples: Samples) -> str:
         parts += ["## What uvloop changes", uvloop]
     parts.append("## What the ratios are made of: the median (least to most)")
     for subject, contenders in raw.items():
+        if subject.startswith(GROWING):
+            continue
         parts += [f"### {subject}", _subject_table(contenders)]
     return "\n\n".join(parts)
 
@@ -55,6 +72,22 @@ def ratio_table(ratios: Sequence[Ratio]) -> str:
             ]
         )
     return table(["ratio", "median", "of the best", "least to most", "figure", "verdict"], rows)
+
+
+def growth_table(grown: Sequence[Growth]) -> str:
+    """The cost of an item and the memory at each size, the fitted exponent and the verdict."""
+    rows = [
+        [
+            growth.job.title,
+            " / ".join(f"{size:,}" for size in growth.sizes),
+            " / ".join(f"{cost:.3g}" for cost in growth.cost),
+            f"{growth.exponent:.2f}",
+            " / ".join(f"{memory:.3g}" for memory in growth.memory),
+            growth.verdict,
+        ]
+        for growth in grown
+    ]
+    return table(["job", "items", "CPU µs an item", "exponent", "memory MB", "verdict"], rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,6 +17,12 @@ PACKAGES = (
     "pydantic",
     "openapi-python-client",
     "uvloop",
+    "openai",
+    "apify-client",
+    "databricks-sdk",
+    "aiobotocore",
+    "botocore",
+    "pyarrow",
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+if TYPE_CHECKING:
+    import msgspec
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
@@ -28,7 +30,7 @@ def one_line(text: object) -> str:
 def json_line(record: object) -> str:
     """`record` as JSON in one line of ASCII; decimals keep all digits."""
     try:
-        encoded = _ENCODER.encode(record).decode()
+        encoded = _encoder().encode(record).decode()
     except UnicodeEncodeError:  # half a character, which msgspec does not write
         return json.dumps(record, default=str)
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], encoded)
@@ -56,4 +58,8 @@ def _plain(value: Any) -> Any:
     return columns() if callable(columns) else str(value)
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+@cache
+def _encoder() -> msgspec.json.Encoder:
+    import msgspec  # noqa: PLC0415 - --help needs none of it
+
+    return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
