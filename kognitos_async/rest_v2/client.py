@@ -54,6 +54,7 @@ _HEALTH = decoder_for(Health)
 class KognitosClient(BaseClient):
     """A client for REST API v2, usable inside `async with`, or between `await open()` and `await aclose()`.
 
+    `client.runs`, `client.processes` and `client.files` hold the operations: `help(client.runs)`.
     Settings left out come from KOGNITOS_API_KEY, KOGNITOS_REGION (us, eu or uk; else us),
     KOGNITOS_BASE_URL and KOGNITOS_AGENT_ID. Times are in seconds: `request_timeout` bounds one attempt.
     At most `max_connections` requests are under way at once, and `requests_per_second` of them begin if it
