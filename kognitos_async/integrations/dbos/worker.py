@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from kognitos_async.integrations.dbos.database import Database
 
-VERSION = "kognitos-1"
-"""The version of the workflow below: the same over deployments, so that none strands what runs."""
 WORKFLOW = "kognitos_run"
 START_STEP = "kognitos_start"
 _DRAINING = 45.0
@@ -143,7 +141,7 @@ class Worker:
             config=DBOSConfig(
                 name=self._scope,
                 system_database_url=self._database.url,
-                application_version=VERSION,
+                application_version=version_name(self._scope),
                 executor_id=self._executor_id,
                 log_level=self._log_level,
             )
@@ -204,6 +202,14 @@ class Worker:
             await self.on_settled(loaded)
         else:
             await asyncio.to_thread(self.on_settled, loaded)
+
+
+def version_name(scope: str) -> str:
+    """The version of the workflow: the same over deployments, so that none strands what runs.
+
+    DBOS wants those of all applications in one database to differ.
+    """
+    return f"{scope}-1"
 
 
 def queue_name(scope: str) -> str:

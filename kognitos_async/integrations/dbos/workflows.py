@@ -20,7 +20,7 @@ from kognitos_async.integrations.dbos.apis import Api, Plan, PlatformV1, RestV2
 from kognitos_async.integrations.dbos.database import Database, database_url
 from kognitos_async.integrations.dbos.handles import ChangedWorkflowError, WorkflowHandle
 from kognitos_async.integrations.dbos.status import EngineStatus, read_status
-from kognitos_async.integrations.dbos.worker import START_STEP, VERSION, WORKFLOW, Worker, queue_name
+from kognitos_async.integrations.dbos.worker import START_STEP, WORKFLOW, Worker, queue_name, version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ class KognitosWorkflows:
             queue_name=queue_name(self._name),
             workflow_id=plan.workflow_id,
             workflow_id_reuse_policy="reject",
-            app_version=VERSION,
+            app_version=version_name(self._name),
         )
         try:
             await client.enqueue_async(options, msgspec.to_builtins(plan, builtin_types=(bytes,)))
