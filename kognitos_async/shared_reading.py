@@ -43,6 +43,8 @@ class Reading(Generic[R]):
         """The latest `created_at` in the list."""
         self.undecoded: DecodeError | None = None
         """The error that holds the listed items which could not be decoded."""
+        self.worked_out: dict[str, Any] = {}
+        """What one look-up has computed from a run, by its key, for all that share the reading."""
         self._found: dict[Hashable, dict[str, R]] = {}
         self._earliest: datetime | None = None
         self._lacking: set[str] | None = None

@@ -24,7 +24,7 @@ from kognitos_async.platform_v1.value_types import UnknownValue
 from kognitos_async.platform_v1.values import from_values, to_values
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _NOT_OURS = (InvocationSource.TRIGGER, InvocationSource.SCHEDULE)
@@ -56,15 +56,27 @@ class Invocation(msgspec.Struct, frozen=True):
         return _encode({"automation": str(self.automation), "stage": self.stage, "inputs": self.inputs})
 
     @property
+    def values(self) -> dict[str, object]:
+        """The inputs as the Python values that a run of it has: converted anew each time it is read."""
+        return from_values(self.inputs)
+
+    @property
     def mark(self) -> str:
         """A name for it where the user gives none."""
         return f"invocation {hashlib.sha256(self.record).hexdigest()[:32]}"
 
-    def likeness(self, run: PlatformRun, users: Collection[str]) -> Likeness:
+    def likeness(
+        self,
+        run: PlatformRun,
+        users: Collection[str],
+        given: Mapping[str, object],
+        inputs: Callable[[PlatformRun], Mapping[str, object]],
+    ) -> Likeness:
         """Whether the run may be what this invocation made, its time apart.
 
-        `users` are the users that runs known to be ours were started by. Inputs beyond those given may be
-        defaults that the API has added, or somebody else's.
+        `users` are the users that runs known to be ours were started by, `given` the values of this
+        invocation, `inputs` reads those of a run. Inputs beyond those given may be defaults that the API has
+        added, or somebody else's.
         """
         if run.stage != self.stage:
             return Likeness.OTHER
@@ -72,11 +84,8 @@ class Invocation(msgspec.Struct, frozen=True):
         source, user = details.invocation_source, details.user_id
         if details.trigger_id or source in _NOT_OURS or (user and users and user not in users):
             return Likeness.OTHER
-        theirs = run.user_inputs
-        if not all(
-            name in theirs and same_value(theirs[name], value)
-            for name, value in from_values(self.inputs).items()
-        ):
+        theirs = inputs(run)
+        if not all(name in theirs and same_value(theirs[name], value) for name, value in given.items()):
             return Likeness.OTHER
         ours = user in users if user else source == InvocationSource.MANUAL
         return Likeness.ALIKE if ours and len(theirs) == len(self.inputs) else Likeness.UNCLEAR

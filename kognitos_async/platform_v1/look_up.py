@@ -16,16 +16,16 @@ from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Candidate, Found, OwnStart, Undecided, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
 
-    from kognitos_async.errors import DecodeError
     from kognitos_async.platform_v1.encoding import Invocation
     from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
     from kognitos_async.platform_v1.names import Scope
     from kognitos_async.platform_v1.run_reader import RunReader
     from kognitos_async.sender import Sender
     from kognitos_async.server_clock import StartWindow
+    from kognitos_async.shared_reading import Reading
     from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
 
 _ABSENCE = "nothing marks an invocation, so it may exist all the same"
@@ -51,13 +51,10 @@ class LookUps:
         """The runs that an invocation at `since` may have made, oldest first."""
         invocation = encode_invocation(request, self._scope)
         earliest = self._sender.clock.earliest(since)
-        runs, undecoded = await self._runs(invocation, earliest)
-        users = self._reader.users
-        found = [
-            run
-            for run in runs
-            if run.create_time >= earliest and invocation.likeness(run, users) is not Likeness.OTHER
-        ]
+        reading = await self._reading(invocation, earliest)
+        runs, undecoded = reading.found(invocation.stage), reading.undecoded
+        likeness = self._likeness_to(invocation, reading)
+        found = [run for run in runs if run.create_time >= earliest and likeness(run) is not Likeness.OTHER]
         if not found and undecoded is not None:
             raise twin(undecoded)
         return sorted(found, key=lambda run: run.create_time)
@@ -81,7 +78,8 @@ class LookUps:
         clock, own = self._sender.clock, self._own
         try:
             earliest = datetime.fromtimestamp(clock.span(window).possible_from, UTC)
-            runs, undecoded = await self._runs(invocation, earliest)
+            reading = await self._reading(invocation, earliest)
+            runs, undecoded = reading.found(invocation.stage), reading.undecoded
             others = [run for run in runs if run.name in known_ids or own.get(run.name) is not None]
             self._reader.note_users(others)
             if not self._reader.users and any(_user_of(run) for run in runs):
@@ -93,8 +91,9 @@ class LookUps:
         if undecoded is not None:
             return Undecided("a listed run that cannot be decoded may be it", undecoded)
         span = clock.span(window)
+        likeness_to = self._likeness_to(invocation, reading)
         likeness = {
-            run.name: invocation.likeness(run, self._reader.users)
+            run.name: likeness_to(run)
             for run in runs
             if run.name not in known_ids and own.get(run.name) is None
         }
@@ -128,12 +127,22 @@ class LookUps:
         run = answer.value
         self._own.note(run.name, OwnStart(run.automation, None, answer.sent, answer.received))
 
-    async def _runs(
-        self, invocation: Invocation, earliest: datetime
-    ) -> tuple[list[PlatformRun], DecodeError | None]:
-        """The runs of the invocation's stage, from a shared reading, and what could not be decoded."""
-        reading = await self._readings.through(str(invocation.automation), invocation.stage, earliest)
-        return reading.found(invocation.stage), reading.undecoded
+    async def _reading(self, invocation: Invocation, earliest: datetime) -> Reading[PlatformRun]:
+        """A shared reading of the runs of the invocation's stage."""
+        return await self._readings.through(str(invocation.automation), invocation.stage, earliest)
+
+    def _likeness_to(
+        self, invocation: Invocation, reading: Reading[PlatformRun]
+    ) -> Callable[[PlatformRun], Likeness]:
+        """What compares runs of the reading: each is converted once for all look-ups that share it."""
+        users, given, known = self._reader.users, invocation.values, reading.worked_out
+
+        def inputs(run: PlatformRun) -> dict[str, object]:
+            if (found := known.get(run.name)) is None:
+                found = known[run.name] = run.user_inputs
+            return found
+
+        return lambda run: invocation.likeness(run, users, given, inputs)
 
     async def _ask_who_we_are(self, known: Iterable[str]) -> None:
         """Read runs known to be ours until one tells who started it."""

@@ -273,6 +273,24 @@ async def test_many_are_found_in_one_reading(serve, connect, order):
     assert server.count("list_runs") <= 51
 
 
+@pytest.mark.parametrize("order", ORDERS)
+async def test_many_lost_starts_at_once_read_the_list_once(serve, connect, order):
+    """As after a crash: fifty starts in doubt, five thousand runs, each found by its own `start_once`."""
+    server = await serve(order=order, capacity=None)
+    client = await connect(server)
+    for number in range(4950):
+        server.add_run(name=f"old {number}", created_at=ago(600 + number))
+    earlier = ago(10)
+    requests = [request_of(server, f"n {number}") for number in range(50)]
+    made = [server.add_run(name=request.name).id for request in requests]
+    found = await asyncio.gather(
+        *(client.runs.start_once(request, earlier=earlier, absence_delay=0.0) for request in requests)
+    )
+    assert [run.id for run in found] == made
+    assert server.count("create_run") == 0
+    assert server.count("list_runs") <= 50
+
+
 async def test_look_ups_under_way_at_once_join(serve, connect):
     """And those that come during a reading share the next one."""
     server = await serve(order="shuffled", capacity=None)

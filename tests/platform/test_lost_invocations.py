@@ -362,6 +362,25 @@ async def test_many_are_found_in_one_reading(client, server):
         await client.runs.find_many(twice, since=since)
 
 
+async def test_many_lost_invocations_at_once_read_the_list_once(client, server):
+    """As after a crash: fifty in doubt, five thousand runs, each found by its own `start_once`."""
+    automation = server.platform.automation.id
+    own = await client.automations.invoke(automation, {"n": -1})
+    since = datetime.now(UTC)
+    user = server.platform.runs[own.id].user
+    for number in range(5000):
+        server.platform.add_run(inputs={"n": number}, user=user)
+    requests = [InvokeRequest(automation=automation, inputs={"n": n}, name=f"n {n}") for n in range(50)]
+    before = server.count("ListRuns")
+    found = await asyncio.gather(
+        *(client.automations.start_once(one, earlier=since, absence_delay=0.0) for one in requests)
+    )
+    assert len({run.name for run in found}) == 50
+    assert server.count("InvokeAutomation") == 1
+    pages = 6  # of a thousand
+    assert server.count("ListRuns") - before <= pages
+
+
 async def test_runs_of_others_are_not_found_once_we_are_known(client, server):
     """A stranger's run with the same inputs is listed only while nothing tells who we are."""
     automation = server.platform.automation.id
