@@ -56,8 +56,11 @@ def main() -> int:
             recorder.notes.append(f"{GENERATED} is not installed: its client was left out.")
         if importlib.util.find_spec("sniffio") is None:
             recorder.notes.append(WITHOUT_SNIFFIO)
-        for name in options.only:
-            GROUPS[name](Plan(recorder, options.quick, folder is not None))
+        try:
+            for name in options.only:
+                GROUPS[name](Plan(recorder, options.quick, folder is not None))
+        except KeyboardInterrupt:
+            recorder.notes.append(f"Interrupted while it measured {name}: what follows was not measured.")
     found = ratios(recorder.raw)
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, in {(time.monotonic() - began) / 60:.1f} minutes.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import os
 import sys
 from collections import Counter
 
@@ -22,7 +23,8 @@ def main() -> None:
     module, _, function = name.partition(".")
     logging.getLogger("kognitos_async").setLevel(logging.ERROR)
     numbers = getattr(importlib.import_module(f"benchmarks.{module}"), function)(**json.loads(arguments))
-    print(json.dumps(numbers if Settings.samples is None else Settings.samples))
+    print(json.dumps(numbers if Settings.samples is None else Settings.samples), flush=True)
+    os._exit(0)  # threads of a client's extension may abort the process as the interpreter ends
 
 
 if __name__ == "__main__":

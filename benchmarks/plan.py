@@ -129,11 +129,11 @@ def requests(plan: Plan) -> None:
                 )
                 for name in plan.contenders
             }
-            _take(plan, subject, calls, 3 if quick else 7)
+            _take(plan, subject, calls, 3 if quick else 5)
         calls = {
             name: _history(name, url, rounds // 4 if name in SLOW else rounds) for name in plan.contenders
         }
-        _take(plan, HISTORY, calls, 5 if quick else 9)
+        _take(plan, HISTORY, calls, 5 if quick else 7)
     with static_server(latency=LATENCY) as (url, kind):
         recorder.notes.append(f"Histories with latency are answered by {kind}.")
         if not quick:
@@ -175,7 +175,7 @@ def waiting(plan: Plan) -> None:
 
 def fanout(plan: Plan) -> None:
     """run_many, its journal, and a rate limit."""
-    runs = 1000 if plan.quick else 5000
+    runs = 1000 if plan.quick else 4000
     calls = {
         label: Call("fanout.measure", {"runs": runs, "journal": journal})
         for label, journal in ((NO_JOURNAL, False), (JOURNAL, True))
@@ -205,7 +205,7 @@ def upload(plan: Plan) -> None:
             )
             for name in ((OURS, BARE) if plan.quick else (OURS, BARE, HTTPX))
         }
-        plan.recorder.take(UPLOAD, plan.on_uvloop(calls, OURS, BARE), 5 if plan.quick else 7)
+        plan.recorder.take(UPLOAD, plan.on_uvloop(calls, OURS, BARE), 5)
 
 
 def journals(plan: Plan) -> None:
