@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
 
-class Observer(Protocol):
+class Observer:
     """Is called by a client at the moments below, in the context (contextvars) of the work.
 
     `client.observe(observer)` registers one; a subclass overrides what it needs. Calls are synchronous and on

@@ -1,0 +1,57 @@
+"""Switching telemetry of a client on and off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from opentelemetry import metrics, trace
+
+from kognitos_async.base_client import BaseClient
+from kognitos_async.settings import VERSION
+from kognitos_async.telemetry.attributes import Server
+from kognitos_async.telemetry.metering import Metrics
+from kognitos_async.telemetry.tracing import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+_SCOPE = "kognitos_async"
+_SCHEMA = "https://opentelemetry.io/schemas/1.27.0"
+_instrumented: WeakKeyDictionary[BaseClient, tuple[Callable[[], None], ...]] = WeakKeyDictionary()
+
+
+def instrument(
+    client: BaseClient,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> None:
+    """Trace and measure what a client does from now on, until `uninstrument(client)`.
+
+    `client` is a `KognitosClient` or a `PlatformClient`, open or not. Providers left out are the global ones,
+    also when those are set later. A client that is instrumented already stays as it is. Names of runs,
+    inputs, outputs, files, keys and presigned URLs are never recorded; requests carry no trace headers.
+
+    Raises `TypeError` when `client` is not a client.
+    """
+    if not isinstance(client, BaseClient):
+        raise TypeError(f"client must be a KognitosClient or PlatformClient, got {type(client).__name__}")
+    if client in _instrumented:
+        return
+    server = Server.of(client.base_url)
+    tracer = trace.get_tracer(_SCOPE, VERSION, tracer_provider, _SCHEMA)
+    meter = metrics.get_meter(_SCOPE, VERSION, meter_provider, _SCHEMA)
+    _instrumented[client] = (
+        client.observe(Spans(tracer, server)),
+        client.observe(Metrics(meter, server)),
+    )
+
+
+def uninstrument(client: BaseClient) -> None:
+    """End what `instrument` began. Spans of work under way end with that work; without effect on others."""
+    for end in _instrumented.pop(client, ()):
+        end()
