@@ -87,7 +87,9 @@ class Invocation(msgspec.Struct, frozen=True):
         theirs = inputs(run)
         if not all(name in theirs and same_value(theirs[name], value) for name, value in given.items()):
             return Likeness.OTHER
-        ours = user in users if user else source == InvocationSource.MANUAL
+        # What this version does not know may be a trigger of a new kind.
+        known = source is None or source.known
+        ours = known and (user in users if user or users else source == InvocationSource.MANUAL)
         return Likeness.ALIKE if ours and len(theirs) == len(self.inputs) else Likeness.UNCLEAR
 
 

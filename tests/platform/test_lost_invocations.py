@@ -125,6 +125,8 @@ OTHERS = {
     "a trigger's": {"user": None, "trigger": "t", "source": None},
     "a schedule's": {"user": None, "source": "INVOCATION_SOURCE_SCHEDULE"},
     "from a source unknown": {"user": None, "source": "INVOCATION_SOURCE_AGENT"},
+    "from a source unknown, in our name": {"source": "INVOCATION_SOURCE_AGENT"},
+    "without a user, where ours have one": {"user": None},
     "nobody's that is told": {"details": False},
     "with more inputs": {"inputs": {"n": 5, "iban": "DE89"}},
     "with another input": {"inputs": {"n": 6}},
