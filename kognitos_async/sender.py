@@ -249,8 +249,11 @@ class Sender:
                     gate.leave()  # for the rate and the pauses alone
                     tries.begin(sent_at)
                     async with self.transport.stream(request, accept=accept) as answer:
-                        body = b"" if 200 <= answer.status < 300 else await answer.read()
-                        response = Response(answer.status, answer.headers, body)
+                        # No variable for the body: what shows the locals of frames would show it.
+                        refused = not 200 <= answer.status < 300
+                        response = Response(
+                            answer.status, answer.headers, await answer.read() if refused else b""
+                        )
                         failure: TransportError | APIStatusError | None = self._refusal(
                             request, response, tries, sent_at
                         )

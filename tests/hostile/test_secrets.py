@@ -20,7 +20,7 @@ from kognitos_async import (
     PlatformClient,
     RetryPolicy,
 )
-from kognitos_async.testing import faults
+from kognitos_async.testing import KognitosServer, faults
 
 TESTS = str(Path(__file__).parents[1])
 KEY = "sk-very-secret-key-0123456789"
@@ -110,6 +110,24 @@ async def test_lost_answers(server, client, fault):
         with pytest.raises(KognitosError) as caught:
             await call
         assert KEY not in _everything(caught.value)
+
+
+async def test_a_stream_or_download_refused_with_the_key():
+    """Neither the error nor the locals of its frames show what the answer quotes."""
+    async with (
+        KognitosServer() as server,
+        server.platform_client(retry=RetryPolicy(max_attempts=2, base_delay=0.001)) as client,
+    ):
+        token = server.platform.environ["KOGNITOS_TOKEN"]
+        run = server.platform.add_run(state="awaiting_guidance").name
+        for status in (401, 503):
+            body = f'{{"code": 16, "message": "bad key {token}"}}'.encode()
+            server.misbehave("*", faults.answer(status, body), times=None)
+            for opened in (client.exceptions.stream(run), client.files.download("f")):
+                with pytest.raises(KognitosError) as caught:
+                    async with opened as items:
+                        await anext(aiter(items))
+                assert token not in _everything(caught.value) + _frames(caught.value)
 
 
 async def test_nobody_listens(server, client):
