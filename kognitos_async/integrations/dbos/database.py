@@ -84,7 +84,7 @@ class Database:
             if self.is_postgres:
                 self._engine = sa.create_engine(
                     url.set(drivername="postgresql+psycopg"),
-                    pool_size=5,
+                    pool_size=3,
                     max_overflow=0,
                     pool_pre_ping=True,
                     connect_args={"connect_timeout": 10, "application_name": "kognitos"},

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kognitos_async.integrations.dbos.apis import Api
 
 
+_LOOK = 0.5
+"""Seconds between two looks for an outcome."""
+
+
 class ChangedWorkflowError(KognitosError):
     """Another request was enqueued under this name before; that one runs, the new one does not."""
 
@@ -52,7 +56,7 @@ class WorkflowHandle:
         """
         handle: Any = await self._client.retrieve_workflow_async(self.workflow_id)
         try:
-            run = await handle.get_result()
+            run = await handle.get_result(polling_interval_sec=_LOOK)
         except DBOSAwaitedWorkflowCancelledError:
             raise WorkflowCancelledError(f"the workflow of {self.name!r} was cancelled") from None
         return self._api.load_run(msgspec.json.encode(run))

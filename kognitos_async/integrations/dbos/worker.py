@@ -36,6 +36,8 @@ WORKFLOW = "kognitos_run"
 START_STEP = "kognitos_start"
 _DRAINING = 45.0
 """Seconds for which a worker that ends waits for the answers to its starts."""
+_CONNECTIONS = 8
+"""Connections of DBOS to the database; with ours and its listener a worker has at most 13."""
 _QUEUE_LOOK = 0.5
 """Seconds between two looks into the queue."""
 
@@ -87,7 +89,11 @@ class Worker:
         self._database = database
         self._scope = scope
         self._role = role
-        self._executor_id = executor_id or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        # There is one worker of a SQLite file: whoever it is goes on with what the last one held.
+        local = None if database.is_postgres else "local"
+        self._executor_id = (
+            executor_id or local or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        )
         self._capacity = capacity
         self._starts_per_second = starts_per_second
         self._absence_delay = absence_delay
@@ -144,6 +150,7 @@ class Worker:
                 application_version=version_name(self._scope),
                 executor_id=self._executor_id,
                 log_level=self._log_level,
+                sys_db_pool_size=_CONNECTIONS,
             )
         )
         if self._role == "wait":

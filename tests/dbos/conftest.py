@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kognitos_async import PollPolicy
+from kognitos_async.integrations.dbos import KognitosPlatformWorkflows, KognitosWorkflows
+from kognitos_async.testing import KognitosServer
+from tests import unmeasured
+from tests.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
+
+FAST = PollPolicy(initial=0.05, maximum=0.2)
+
+
+@pytest.fixture
+def server():
+    with KognitosServer() as running:
+        yield running
+
+
+@pytest.fixture
+def database_url(tmp_path):
+    return f"sqlite:///{tmp_path}/engine.sqlite"
+
+
+@pytest.fixture
+def make(server, database_url):
+    """Makes the workflows of `server`, closed after the test."""
+    made = []
+
+    def workflows(**options):
+        settings = {
+            "api_key": server.api_key,
+            "base_url": server.base_url,
+            "agent_id": server.agent_id,
+            "poll": FAST,
+            **options.pop("client", {}),
+        }
+        given = {"database_url": database_url, "starts_per_second": None, "absence_delay": 0.3, **options}
+        made.append(KognitosWorkflows(settings, **given))
+        return made[-1]
+
+    yield workflows
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def make_platform(server, database_url):
+    """Makes the workflows of the platform API of `server`, closed after the test."""
+    made = []
+
+    def workflows(**options):
+        platform = server.platform
+        settings = {
+            "token": platform.token,
+            "base_url": platform.base_url,
+            "organization_id": platform.organization_id,
+            "workspace_id": platform.workspace_id,
+            "poll": FAST,
+        }
+        given = {"database_url": database_url, "starts_per_second": None, "absence_delay": 0.2, **options}
+        made.append(KognitosPlatformWorkflows(settings, **given))
+        return made[-1]
+
+    yield workflows
+    for one in made:
+        one.close()
+
+
+class Fleet:
+    """Workers that are processes: `kognitos engine worker`."""
+
+    def __init__(self, server, url):
+        self.environ = {**unmeasured.environ(server.environ), "KOGNITOS_DATABASE_URL": url}
+        self.processes = []
+
+    def worker(self, *options):
+        """A worker that works."""
+        process = subprocess.Popen(
+            (
+                *(sys.executable, "-m", "kognitos_async.cli", "engine", "worker", "--api", "v2"),
+                *("--absence-delay", "1", "--starts-per-second", "50", *options),
+            ),
+            env=self.environ,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.processes.append(process)
+        for line in process.stderr:
+            if line.startswith("working"):
+                return process
+        raise AssertionError(f"the worker has ended with {process.wait()}")
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            process.stderr.close()
+
+
+@pytest.fixture
+def fleet(server, postgres_url):
+    running = Fleet(server, postgres_url)
+    yield running
+    running.close()
+
+
+def wait_until(condition, *, within=60.0):
+    """Wait for what another process does: there is nothing to be told by."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.05)

@@ -1,0 +1,234 @@
+"""One worker on SQLite: what users of `KognitosWorkflows` see."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from kognitos_async import (
+    BadRequestError,
+    ConfigurationError,
+    FileSource,
+    InvokeRequest,
+    KognitosError,
+    RunRequest,
+    StartUncertainError,
+)
+from kognitos_async.integrations.dbos import ChangedWorkflowError, WorkflowCancelledError
+from kognitos_async.testing import Schedule, faults
+from tests.support import eventually
+
+
+def request_of(server, name="invoice 1", **changes):
+    return RunRequest(**{"process_id": server.process.id, "name": name, **changes})
+
+
+async def test_each_request_becomes_one_run(make, server):
+    """Enqueued before anybody works, by another client of the database, and waited for."""
+    anybody = make()
+    handles = [await anybody.enqueue(request_of(server, f"invoice {n}", inputs={"n": n})) for n in range(5)]
+    assert [await handle.status() for handle in handles] == ["ENQUEUED"] * 5
+    make().launch()
+    runs = [await handle.result() for handle in handles]
+    assert [run.name for run in runs] == [f"invoice {n}" for n in range(5)]
+    assert all(run.succeeded for run in runs)
+    assert server.count("create_run") == 5
+    status = await anybody.status()
+    assert (status.settled, status.open, status.done) == ({"Succeeded": 5}, 0, 5)
+
+
+async def test_enqueueing_again_is_the_same_workflow(make, server):
+    """From anywhere and at any time, its inputs in any order; with other inputs it is an error."""
+    kognitos = make()
+    kognitos.launch()
+    first = await kognitos.enqueue(request_of(server, inputs={"a": 1, "b": 2}))
+    second = await make().enqueue(request_of(server, inputs={"b": 2, "a": 1}))
+    assert first.workflow_id == second.workflow_id
+    run = await second.result()
+    with pytest.raises(ChangedWorkflowError, match="'invoice 1'"):
+        await kognitos.enqueue(request_of(server, inputs={"a": 2}))
+    third = await kognitos.enqueue(request_of(server, inputs={"a": 1, "b": 2}))
+    assert await third.result() == run
+    assert list(server.runs) == [run.id]
+
+
+async def test_a_lost_answer_is_looked_up(make, server):
+    """The run was made, so it is found; it was not, so it is started again: one run each."""
+    server.misbehave("create_run", faults.reset(after_work=True), times=1)
+    server.misbehave("create_run", faults.reset(after_work=False), times=1)
+    kognitos = make()
+    kognitos.launch()
+    handles = [await kognitos.enqueue(request_of(server, name)) for name in ("made", "not made")]
+    assert [(await handle.result()).name for handle in handles] == ["made", "not made"]
+    assert server.duplicates() == {}
+    assert len(server.runs) == 2
+
+
+async def test_full_organizations_and_rates_are_waited_for(make, server):
+    """As long as it takes: the workflow has no other outcome than its run."""
+    server.misbehave("create_run", faults.capacity_reached(), times=6)
+    server.misbehave("create_run", faults.rate_limited(0), times=1)
+    kognitos = make()
+    kognitos.launch()
+    assert (await (await kognitos.enqueue(request_of(server))).result()).succeeded
+    assert len(server.runs) == 1
+
+
+async def test_what_the_api_refuses_is_the_outcome(make, server):
+    """As the error it is, until somebody lets the workflow go on."""
+    fault = server.misbehave("create_run", faults.refused(400, "no such input"))
+    kognitos = make()
+    kognitos.launch()
+    handle = await kognitos.enqueue(request_of(server))
+    with pytest.raises(BadRequestError, match="no such input"):
+        await handle.result()
+    assert (await kognitos.status()).refused == 1
+    fault.cancel()
+    assert (await (await kognitos.resolve("invoice 1", not_started=True)).result()).succeeded
+
+
+async def test_files_are_uploaded_once(make, server, tmp_path):
+    """Also where the start behind them has to be done again by somebody else."""
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(b"content")
+    fault = server.misbehave("create_run", faults.refused(400, "no"))
+    files = [path, FileSource(b"more", "more.txt")]
+    kognitos = make()
+    kognitos.launch()
+    handle = await kognitos.enqueue(request_of(server, files=files))
+    with pytest.raises(BadRequestError):
+        await handle.result()
+    path.unlink()
+    fault.cancel()
+    run = await (await kognitos.resolve("invoice 1", not_started=True)).result()
+    assert len(run.file_ids) == 2
+    assert server.count("create_file") == 2
+
+
+async def test_cancelling_stops_waiting_and_nothing_else(make, server):
+    """The run goes on, nobody asks for it any more, and others are not touched."""
+    server.schedule = Schedule.fixed(3600)
+    kognitos = make()
+    kognitos.launch()
+    handle = await kognitos.enqueue(request_of(server))
+    await eventually(lambda: len(server.runs) == 1)
+    await handle.cancel()
+    with pytest.raises(WorkflowCancelledError, match="'invoice 1'"):
+        await handle.result()
+    assert [str(run.status) for run in server.runs.values()] == ["Running"]
+    assert (await kognitos.status()).cancelled == 1
+
+
+async def test_on_settled_is_called_with_each_run(make, server):
+    """A function or a coroutine function, a step of its own."""
+    seen = []
+
+    async def note(run):
+        seen.append((run.name, run.succeeded))
+
+    kognitos = make(on_settled=note)
+    kognitos.launch()
+    await (await kognitos.enqueue(request_of(server))).result()
+    assert seen == [("invoice 1", True)]
+
+
+async def test_the_next_worker_goes_on(make, server):
+    """A run that was started is waited for, not started again, by a process that comes later."""
+    first = make()
+    first.launch()
+    server.misbehave("get_run", faults.unavailable(0))
+    server.misbehave("list_runs", faults.unavailable(0))
+    handle = await first.enqueue(request_of(server))
+    await eventually(lambda: len(server.runs) == 1)
+    await asyncio.to_thread(first.close)
+    server.behave()
+    second = make()
+    second.launch()
+    run = await (await second.enqueue(request_of(server))).result()
+    assert list(server.runs) == [run.id]
+    assert handle.workflow_id == (await second.handle(request_of(server))).workflow_id
+
+
+async def test_the_capacity_is_kept(make, server):
+    """An organization that has no more room than the queue allows refuses nothing."""
+    server._world.capacity = 2
+    kognitos = make(capacity=2)
+    kognitos.launch()
+    handles = [await kognitos.enqueue(request_of(server, f"invoice {n}")) for n in range(5)]
+    await asyncio.gather(*(handle.result() for handle in handles))
+    assert server.count("create_run") == 5
+
+
+async def test_invocations_of_the_platform(make_platform, server):
+    """The same; a lost invocation that is not found is never sent again."""
+    kognitos = make_platform()
+    kognitos.launch()
+    automation = server.platform.automation.id
+    handle = await kognitos.enqueue(InvokeRequest(automation=automation, inputs={"n": 1}, name="good"))
+    run = await handle.result()
+    assert run.succeeded
+    with pytest.raises(ChangedWorkflowError):
+        await kognitos.enqueue(InvokeRequest(automation=automation, inputs={"n": 2}, name="good"))
+    server.misbehave("InvokeAutomation", faults.reset(after_work=False), times=1)
+    lost = await kognitos.enqueue(InvokeRequest(automation=automation, inputs={"n": 3}, name="lost"))
+    with pytest.raises(StartUncertainError):
+        await lost.result()
+    assert (await kognitos.status()).undecided == ["lost"]
+    with pytest.raises(ValueError, match="exactly one of run and not_started"):
+        await kognitos.resolve("lost")
+    assert (await (await kognitos.resolve("lost", run=run.id)).result()).id == run.id
+    assert server.count("InvokeAutomation") == 2
+
+
+async def test_a_database_file_is_for_one_worker(make, server):
+    """A second one is refused and the first works on; one process is one worker."""
+    kognitos = make()
+    kognitos.launch()
+    with pytest.raises(RuntimeError, match="worker already"):
+        make().launch()
+    code = (
+        "import sys; from kognitos_async.integrations.dbos import KognitosWorkflows\n"
+        "KognitosWorkflows({'api_key': 'k', 'agent_id': 'a'}, database_url=sys.argv[1]).launch()"
+    )
+    url = kognitos._database.url
+    command = (sys.executable, "-c", code, url)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert "another worker uses" in done.stderr
+    assert (await (await kognitos.enqueue(request_of(server))).result()).succeeded
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"capacity": 0}, ValueError, "capacity must be at least 1, got 0"),
+        ({"capacity": True}, TypeError, "capacity must be an int, got bool"),
+        ({"starts_per_second": 0}, ValueError, "starts_per_second must be above 0 and finite, got 0"),
+        ({"starts_per_second": "5"}, TypeError, "starts_per_second must be a number, got str"),
+        ({"name": "K"}, ValueError, "name must be 3 to 64 of a-z, 0-9, - and _, got 'K'"),
+        ({"on_settled": 5}, TypeError, "on_settled must be a callable, got int"),
+        ({"database_url": "mysql://h/d"}, ConfigurationError, "sqlite or postgresql, got mysql"),
+        ({"database_url": "sqlite://"}, ConfigurationError, "a database in memory survives nothing"),
+    ],
+)
+def test_wrong_arguments_are_refused(make, options, kind, message):
+    """At once, naming the argument."""
+    with pytest.raises(kind, match=message):
+        make(**options)
+
+
+async def test_wrong_requests_are_refused(make, server):
+    """Before anything is stored."""
+    kognitos = make()
+    with pytest.raises(TypeError, match="request must be a RunRequest, got InvokeRequest"):
+        await kognitos.enqueue(InvokeRequest(automation="a"))
+    with pytest.raises(ValueError, match="name must be"):
+        await kognitos.enqueue(request_of(server, "x" * 101))
+    with pytest.raises(ValueError, match="role must be start, wait or both, got 'sleep'"):
+        kognitos.launch("sleep")
+    with pytest.raises(ConfigurationError, match="role must be both on SQLite"):
+        kognitos.launch("start")
+    with pytest.raises(KognitosError, match="no workflow of that name"):
+        await kognitos.resolve("nobody", not_started=True)
