@@ -1,10 +1,11 @@
 """Run every measurement, print the table, and write `benchmarks/RESULTS.md`.
 
-    python -m benchmarks [--quick] [--growth] [--json FILE] [--only NAME …]
+    python -m benchmarks [--quick] [--growth] [--json FILE] [--resume FILE] [--only NAME …]
 
 The opponents come with the `bench` extra. `--quick` measures less, leaves RESULTS.md alone, and fails when a
 ratio is worse than 1.5 times its figure, a cost grows faster than n log n, or memory that should be flat is
-not. `--growth` measures growth alone, and draws it beside RESULTS.md.
+not. Ctrl-C ends a run with what it has; `--resume` takes its `--json` and measures the groups that are
+missing. `--growth` measures growth alone, and draws it beside RESULTS.md.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="about two minutes, for CI")
     parser.add_argument("--growth", action="store_true", help="the same as --only growth")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on behind a run that was ended")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
     options = parser.parse_args()
     if options.growth:
@@ -56,11 +58,15 @@ def main() -> int:
             recorder.notes.append(f"{GENERATED} is not installed: its client was left out.")
         if importlib.util.find_spec("sniffio") is None:
             recorder.notes.append(WITHOUT_SNIFFIO)
+        done = recorder.take_up(options.resume) if options.resume else []
         try:
             for name in options.only:
-                GROUPS[name](Plan(recorder, options.quick, folder is not None))
+                if name not in done:
+                    GROUPS[name](Plan(recorder, options.quick, folder is not None))
+                    done.append(name)
         except KeyboardInterrupt:
-            recorder.notes.append(f"Interrupted while it measured {name}: what follows was not measured.")
+            missing = ", ".join(one for one in options.only if one not in done)
+            recorder.notes.append(f"Interrupted before these were measured whole: {missing}.")
     found = ratios(recorder.raw)
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, in {(time.monotonic() - began) / 60:.1f} minutes.",
@@ -88,6 +94,8 @@ def main() -> int:
                 }
                 for ratio in found
             ],
+            "done": done,
+            "notes": recorder.notes,
             "raw": recorder.raw,
             "samples": recorder.samples,
         }

@@ -142,7 +142,7 @@ def requests(plan: Plan) -> None:
             name: _history(name, url, 1, consumer=LATENCY) for name in ([OURS] if quick else plan.contenders)
         }
         hidden[CONSUMER] = Call("requests.consume", {"consumer": LATENCY})
-        recorder.take(HISTORY_HIDDEN, plan.on_uvloop(hidden, OURS), 3 if quick else 5)
+        recorder.take(HISTORY_HIDDEN, plan.on_uvloop(hidden, OURS), 3)
 
 
 def _take(plan: Plan, subject: str, calls: dict[str, Call], repetitions: int) -> None:
@@ -180,7 +180,7 @@ def fanout(plan: Plan) -> None:
         label: Call("fanout.measure", {"runs": runs, "journal": journal})
         for label, journal in ((NO_JOURNAL, False), (JOURNAL, True))
     }
-    plan.recorder.take(FANOUT, plan.on_uvloop(calls, NO_JOURNAL), 3 if plan.quick else 7)
+    plan.recorder.take(FANOUT, plan.on_uvloop(calls, NO_JOURNAL), 3 if plan.quick else 5)
     full = Call("fanout.measure_full", {"runs": 60 if plan.quick else 300, "capacity": 20})
     plan.recorder.take(FULL, {NO_JOURNAL: full}, 1)
     if not plan.quick:
@@ -295,7 +295,7 @@ def imports(plan: Plan) -> None:
         NO_PLUGIN: imports_module.NO_PLUGIN,
     }
     calls = {name: Call("imports.measure", {"program": program}) for name, program in programs.items()}
-    plan.recorder.take(START_UP, calls, 5 if plan.quick else 15)
+    plan.recorder.take(START_UP, calls, 5 if plan.quick else 9)
     if not plan.quick:
         idle = {name: Call("imports.idle", {"contender": MODULES[name]}) for name in plan.contenders}
         plan.recorder.take(IDLE, idle, 3)
@@ -303,12 +303,12 @@ def imports(plan: Plan) -> None:
 
 GROUPS: dict[str, Callable[[Plan], None]] = {
     "requests": requests,
-    "waiting": waiting,
     "fanout": fanout,
     "journals": journals,
     "export": export,
     "opponents": opponents,
-    "upload": upload,
     "import": imports,
+    "upload": upload,
+    "waiting": waiting,
     "growth": growth,
 }

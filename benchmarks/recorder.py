@@ -50,6 +50,16 @@ class Recorder:
         if self._explaining and explain:
             self._explain(subject)
 
+    def take_up(self, file: Path) -> list[str]:
+        """Take in what an earlier run has written, and return the groups that it has measured whole."""
+        earlier = json.loads(file.read_text())
+        self.raw |= earlier["raw"]
+        self.samples |= earlier["samples"]
+        self.notes += [note for note in earlier["notes"] if note not in self.notes]
+        self.notes.append("Measured in two parts, each group of measurements in one of them.")
+        done: list[str] = earlier["done"]
+        return done
+
     def _explain(self, subject: str) -> None:
         """Sample where the CPU goes in the contenders of the subject's figures that were missed."""
         calls = self.calls[subject]
