@@ -129,11 +129,11 @@ def requests(plan: Plan) -> None:
                 )
                 for name in plan.contenders
             }
-            _take(plan, subject, calls, 3 if quick else 5)
+            _take(plan, subject, calls, 3)
         calls = {
             name: _history(name, url, rounds // 4 if name in SLOW else rounds) for name in plan.contenders
         }
-        _take(plan, HISTORY, calls, 5 if quick else 7)
+        _take(plan, HISTORY, calls, 5)
     with static_server(latency=LATENCY) as (url, kind):
         recorder.notes.append(f"Histories with latency are answered by {kind}.")
         if not quick:
@@ -302,13 +302,13 @@ def imports(plan: Plan) -> None:
 
 
 GROUPS: dict[str, Callable[[Plan], None]] = {
-    "requests": requests,
     "fanout": fanout,
     "journals": journals,
     "export": export,
     "opponents": opponents,
     "import": imports,
     "upload": upload,
-    "waiting": waiting,
     "growth": growth,
+    "requests": requests,
+    "waiting": waiting,
 }

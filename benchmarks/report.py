@@ -156,7 +156,9 @@ def _samples_table(
         for contender, counts in taken.items()
     }
     cpu = {
-        contender: statistics.median(contenders[contender][measure]) if measure else 100.0
+        contender: statistics.median(contenders[contender][measure])
+        if measure in contenders[contender]
+        else 100.0
         for contender in taken
     }
     packages = {package for share in shares.values() for package in share}
