@@ -144,7 +144,7 @@ def _waiting() -> list[Figure]:
         Figure(subject, measure, SHARED, PLAIN, limit)
         for subject, share in WAITS.items()
         for measure, limit in (
-            ("requests a run", share if subject == "20 waiters" else None),
+            ("requests a run", share),
             ("mean delay s", 1.0),
             ("CPU s", 1.0),
             ("memory MB", None),
