@@ -123,26 +123,29 @@ class _Registered:
 
 
 class Notifier(Observer):
-    """Tells several observers as if they were one."""
+    """Tells several observers as if they were one, each only of the moments for which it has a method."""
 
-    __slots__ = ("_observers",)
+    __slots__ = ("_hearing",)
 
     def __init__(self, observers: tuple[_Registered, ...]) -> None:
-        self._observers = observers
+        self._hearing: dict[str, tuple[_Registered, ...]] = {
+            moment: tuple(one for one in observers if _hears(one.observer, moment)) for moment in _MOMENTS
+        }
 
     def _tell(self, moment: str, *facts: object) -> None:
-        for observer in self._observers:
+        for observer in self._hearing[moment]:
             observer.tell(moment, *facts)
 
     def request_began(self, request: Request) -> object:
         """Tell all; what they returned."""
-        return [observer.tell("request_began", request) for observer in self._observers]
+        hearing = self._hearing["request_began"]
+        return {observer: observer.tell("request_began", request) for observer in hearing}
 
     def request_ended(self, began: object, error: BaseException | None) -> None:
         """Tell each with what it returned."""
-        if isinstance(began, list):
-            for observer, own in zip(self._observers, began, strict=True):
-                observer.tell("request_ended", own, error)
+        if isinstance(began, dict):
+            for observer in self._hearing["request_ended"]:
+                observer.tell("request_ended", began.get(observer), error)
 
     def attempt_ended(
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
@@ -185,3 +188,12 @@ class Notifier(Observer):
     def journal_moved(self, job: Job, before: str | None, after: str) -> None:
         """Tell all."""
         self._tell("journal_moved", job, before, after)
+
+
+_MOMENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+
+
+def _hears(observer: Observer, moment: str) -> bool:
+    """Whether an observer does anything at a moment."""
+    method = getattr(observer, moment, None)
+    return method is not None and getattr(method, "__func__", method) is not vars(Observer)[moment]

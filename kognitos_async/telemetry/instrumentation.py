@@ -46,8 +46,8 @@ def instrument(
     tracer = trace.get_tracer(_SCOPE, VERSION, tracer_provider, _SCHEMA)
     meter = metrics.get_meter(_SCOPE, VERSION, meter_provider, _SCHEMA)
     _instrumented[client] = (
-        client.observe(Spans(tracer, server)),
-        client.observe(Metrics(meter, server)),
+        client.observe(Spans(tracer, server, _always if tracer_provider else _are_spans_wanted)),
+        client.observe(Metrics(meter, server, _always if meter_provider else _are_metrics_wanted)),
     )
 
 
@@ -55,3 +55,21 @@ def uninstrument(client: BaseClient) -> None:
     """End what `instrument` began. Spans of work under way end with that work; without effect on others."""
     for end in _instrumented.pop(client, ()):
         end()
+
+
+def _always() -> bool:
+    return True
+
+
+def _are_spans_wanted() -> bool:
+    """Whether a global provider has been set that records."""
+    idle = trace.ProxyTracerProvider | trace.NoOpTracerProvider
+    return not isinstance(trace.get_tracer_provider(), idle)
+
+
+def _are_metrics_wanted() -> bool:
+    provider = metrics.get_meter_provider()
+    # The class of the provider that stands in for one set later is not public.
+    return not (
+        isinstance(provider, metrics.NoOpMeterProvider) or type(provider).__name__.startswith("_Proxy")
+    )

@@ -12,6 +12,8 @@ from kognitos_async.telemetry import attributes as names
 from kognitos_async.telemetry.attributes import error_type, request_attributes, result_attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.metrics import Meter
 
     from kognitos_async.errors import KognitosError
@@ -26,8 +28,9 @@ _RUN_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 36
 class Metrics(Observer):
     """Counts and times attempts, starts, runs, polls, pauses and the states of journals."""
 
-    def __init__(self, meter: Meter, server: Server) -> None:
+    def __init__(self, meter: Meter, server: Server, wanted: Callable[[], bool]) -> None:
         self._server = server
+        self._wanted = wanted
         self._waits: Counter[str] = Counter()
         self._states: dict[Job, Counter[str]] = {}
         self._requests = meter.create_histogram(
@@ -56,7 +59,7 @@ class Metrics(Observer):
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
         """Its duration, by operation and status."""
-        if isinstance(what, Request | StoreRequest):
+        if self._wanted() and isinstance(what, Request | StoreRequest):
             found = {**request_attributes(what, self._server), **result_attributes(result)}
             self._requests.record(seconds, found)
 

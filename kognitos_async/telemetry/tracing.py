@@ -26,6 +26,8 @@ from kognitos_async.telemetry.attributes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
@@ -71,18 +73,21 @@ class Spans(Observer):
 
     Work is the parent of what happens within it, through OpenTelemetry's context. Polls, which serve many
     waits in a context that belongs to none, are roots with a link to each wait. Attempts become spans when
-    they end.
+    they end. As long as they are not `wanted`, because no provider is set, next to nothing is done.
     """
 
-    def __init__(self, tracer: Tracer, server: Server) -> None:
+    def __init__(self, tracer: Tracer, server: Server, wanted: Callable[[], bool]) -> None:
         self._tracer = tracer
         self._server = server
+        self._wanted = wanted
         self._open: dict[Work, _Open] = {}
 
     # Requests
 
     def request_began(self, request: Request) -> object:
         """What `request_ended` resets."""
+        if not self._wanted():
+            return None
         began = _Request()
         began.token = _REQUEST.set(began)
         return began
@@ -97,7 +102,7 @@ class Spans(Observer):
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
         """A span for the attempt that just ended."""
-        if not isinstance(what, Request | StoreRequest):
+        if not self._wanted() or not isinstance(what, Request | StoreRequest):
             return
         now = time.perf_counter()
         described: Attributes = request_attributes(what, self._server)
@@ -147,6 +152,8 @@ class Spans(Observer):
 
     def work_began(self, work: Work) -> None:
         """A span for the work, the parent of what happens until it ends."""
+        if not self._wanted():
+            return
         own: Context = context.Context() if isinstance(work, Poll) else context.get_current()
         span = self._tracer.start_span(
             _name(work),

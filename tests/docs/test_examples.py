@@ -186,6 +186,16 @@ async def test_example_invoke_and_answer(kognitos_server, tmp_path):
     assert " completed\n" in ran.out
 
 
+async def test_example_telemetry_console(kognitos_server, tmp_path):
+    ran = await python(EXAMPLES["telemetry_console.py"], server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    for name, least in (("run_many", 1), ("run", 5), ("start", 5), ("wait", 5)):
+        assert ran.out.count(f" ms  kognitos {name}  {{") >= least
+    assert ran.out.count(" ms  POST /runs  ") == 5
+    assert '"name": "kognitos.runs.settled"' in ran.out
+    assert '"kognitos.run.status": "Succeeded"' in ran.out
+
+
 TEMPORAL = "TEMPORAL_ADDRESS"
 
 

@@ -308,6 +308,13 @@ async def test_snippet_progress(kognitos_server, kognitos_client, capsys):
     assert capsys.readouterr().out.split()[-1] == "Succeeded"
 
 
+async def test_snippet_traced(kognitos_server, monkeypatch):
+    for name, value in kognitos_server.environ.items():
+        monkeypatch.setenv(name, value)
+    await SNIPPETS["traced"].namespace()["traced"](kognitos_server.process.id)
+    assert [run.status for run in kognitos_server.runs.values()] == ["Succeeded"]
+
+
 async def test_snippet_announce(kognitos_server, kognitos_client, monkeypatch):
     snippet = SNIPPETS["announce"].namespace()
     told = asyncio.Queue()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from opentelemetry.semconv.attributes import (
 )
 from opentelemetry.trace import SpanKind, StatusCode
 
+import kognitos_async
 from kognitos_async import ClientClosedError, RunRequest, StartUncertainError
 from kognitos_async.telemetry import attributes, instrument, uninstrument
 from kognitos_async.testing import KognitosServer, Schedule, faults
@@ -264,11 +266,61 @@ async def test_instrumenting_is_idempotent_and_can_be_undone(server, exported):
         instrument("no client")
 
 
-async def test_without_a_provider_it_does_nothing(server):
-    async with server.client(**FAST) as client:
+async def test_without_a_provider_a_request_costs_next_to_nothing(server, exported):
+    """Counted in calls of the library's own functions: none more without, and none as deep as, with one."""
+
+    async def calls_of(client):
+        package = f"{Path(kognitos_async.__file__).parent}/"
+        seen = 0
+
+        def count(frame, event, argument):
+            nonlocal seen
+            file = frame.f_code.co_filename
+            seen += event == "call" and file.startswith(package) and "/testing/" not in file
+
+        await client.runs.get(run.id)
+        sys.setprofile(count)
+        try:
+            await client.runs.get(run.id)
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    run = server.add_run()
+    async with server.client() as bare, server.client() as idle, server.client() as traced:
+        instrument(idle)
+        exported.instrument(traced)
+        without, asleep, awake = [await calls_of(client) for client in (bare, idle, traced)]
+        assert without < asleep < without + 30 < awake
+        uninstrument(idle)
+        assert await calls_of(idle) == without
+        assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_providers_that_are_set_after_instrumenting_are_used():
+    """In a process of its own: global providers are set once."""
+    program = """
+import asyncio
+from opentelemetry import metrics, trace
+from kognitos_async.telemetry import instrument
+from kognitos_async.testing import KognitosServer
+from tests.telemetry.conftest import Exported
+
+async def main():
+    async with KognitosServer() as server, server.client() as client:
         instrument(client)
         await client.health()
-        assert not trace.get_current_span().get_span_context().is_valid
+        exported = Exported()
+        trace.set_tracer_provider(exported.tracing)
+        metrics.set_meter_provider(exported.metering)
+        await client.health()
+        counts = exported.metric("http.client.request.duration").values()
+        print([span.name for span in exported.spans], list(counts))
+
+asyncio.run(main())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "['GET /health'] [1]\n"
 
 
 def test_on_uvloop():
