@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kognitos_async import ClientClosedError
-from kognitos_async.throttle import Gate, recovering_rate
+from kognitos_async import ClientClosedError, ConfigurationError
+from kognitos_async.throttle import Gate, recovering_rate, recovery_step
 from tests.virtual_time import run_virtually
 
 
@@ -47,6 +47,38 @@ def test_no_more_than_max_concurrent_are_inside():
         assert log == [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
 
     run_virtually(main())
+
+
+def test_every_slot_that_is_left_can_be_taken_again():
+    """As many as were taken, and no more."""
+
+    async def main():
+        entrance = gate(max_concurrent=3)
+        for _ in range(3):
+            await entrance.enter(starts_run=False)
+        for _ in range(3):
+            entrance.leave()
+        async with asyncio.timeout(1):
+            for _ in range(3):
+                await entrance.enter(starts_run=False)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await entrance.enter(starts_run=False)
+
+    run_virtually(main())
+
+
+def test_another_event_loop_is_refused():
+    """With the remedy."""
+
+    async def made():
+        return gate()
+
+    async def used(entrance):
+        with pytest.raises(ConfigurationError, match=r"^the client was opened in another event loop: open"):
+            await entrance.enter(starts_run=False)
+
+    run_virtually(used(run_virtually(made())))
 
 
 @given(st.floats(0.5, 50), st.integers(2, 30))
@@ -164,8 +196,11 @@ def test_429s_to_one_burst_count_as_one():
             entrance.throttled(moment, None)
             entrance.leave()
         began = loop.time()
-        await entrance.enter(starts_run=False)
+        later = await entrance.enter(starts_run=False)
         assert loop.time() - began <= 0.3
+        assert entrance.cuts == 1
+        entrance.throttled(later, None)
+        assert entrance.cuts == 2
 
     run_virtually(main())
 
@@ -210,6 +245,8 @@ def test_the_formula_of_the_recovery():
     assert recovering_rate(100, 40) > 200
     rates = [recovering_rate(100, t) for t in range(61)]
     assert rates == sorted(rates)
+    # The steps are 2 s to 10 s long.
+    assert [recovery_step(rate) for rate in (1, 10, 12.5, 40, 50, 500)] == [2, 2, 2.5, 8, 10, 10]
 
 
 @pytest.mark.parametrize("when", ["waiting", "admitted"])
@@ -249,8 +286,10 @@ def test_closing_wakes_everybody_who_waits():
         entrance.close()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
-        assert all(isinstance(result, ClientClosedError) for result in results[1:])
-        with pytest.raises(ClientClosedError):
+        assert [repr(result) for result in results[1:]] == [
+            "ClientClosedError('the client was closed while a request waited')"
+        ] * 3
+        with pytest.raises(ClientClosedError, match=r"^the client is closed$"):
             await entrance.enter(starts_run=True)
         assert all(task.done() for task in waiting)
 
@@ -300,6 +339,21 @@ def test_a_long_wait_for_a_slot_is_logged_once_a_minute(caplog):
         await asyncio.gather(*waiting, return_exceptions=True)
         await asyncio.sleep(200)
         assert len(caplog.records) == 2
+
+    run_virtually(main())
+
+
+def test_a_long_wait_for_the_rate_is_logged(caplog):
+    """And says so, where slots are free."""
+    caplog.set_level(logging.WARNING, "kognitos_async")
+
+    async def main():
+        gate = Gate(max_concurrent=9, requests_per_second=0.05)
+        await gate.enter(starts_run=False)
+        await gate.enter(starts_run=False)
+        assert [record.getMessage() for record in caplog.records] == [
+            "1 requests wait to be sent, the longest for 10 s: the rate allows no more"
+        ]
 
     run_virtually(main())
 
