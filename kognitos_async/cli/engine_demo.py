@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kognitos_async.testing import KognitosServer
 
 _COMMAND = (sys.executable, "-m", "kognitos_async.cli", "engine")
-_LONGEST = 180.0
+_LONGEST = 90.0
 _ANSWERS_LOST = 0.05
 
 

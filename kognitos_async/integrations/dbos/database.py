@@ -61,8 +61,11 @@ class Database:
         self.is_postgres = url.startswith("postgresql")
         prefix = f"{_SCHEMA}." if self.is_postgres else ""
         self._tables = {"starts": f"{prefix}kognitos_starts", "workflows": f"{prefix}workflow_status"}
+        # On SQLite not unixepoch('subsec'): before 3.42 it is NULL, and a start in doubt would look unsent.
         self._tables["now"] = (
-            "extract(epoch FROM clock_timestamp())" if self.is_postgres else "unixepoch('subsec')"
+            "extract(epoch FROM clock_timestamp())"
+            if self.is_postgres
+            else "((julianday('now') - 2440587.5) * 86400.0)"
         )
         self._tables["share"] = "FOR NO KEY UPDATE" if self.is_postgres else ""
         self._engine: sa.Engine | None = None
