@@ -186,6 +186,13 @@ class AdvisoryLock:
         return True
 
     def _watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
+        try:
+            self._give_signs(take_over)
+        finally:
+            if not self._stopped.is_set():
+                self.end()  # a worker that nobody watches must not go on
+
+    def _give_signs(self, take_over: Callable[[Sequence[str]], object]) -> None:
         while not self._stopped.wait(TICK):
             try:
                 lost = self._tick()

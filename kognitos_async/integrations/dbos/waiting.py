@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async.errors import KognitosError
 from kognitos_async.integrations.dbos.ledger import record_settled
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from kognitos_async.integrations.dbos.apis import Api
     from kognitos_async.integrations.dbos.database import Database
     from kognitos_async.integrations.dbos.executor_lock import Presence
@@ -70,8 +71,7 @@ class Poller:
         while True:
             try:
                 settled = await self._client.wait_for_run(run)
-            except KognitosError as problem:
-                # A key can be mended, a run that is not shown may be shown again: the workflow stays.
+            except Exception as problem:  # noqa: BLE001 - a key can be mended, a run shown again: it stays
                 _logger.warning("waiting for run %s failed, and is tried again: %s", run.id, problem)
                 await asyncio.sleep(_AGAIN)
             else:
@@ -84,14 +84,21 @@ class Arrivals:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._expected: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._expected: dict[str, set[asyncio.Future[dict[str, Any]]]] = {}
 
     async def settled(self, workflow_id: str) -> dict[str, Any]:
         """The settled run of a workflow, JSON-ready."""
-        expected = self._expected.get(workflow_id)
-        if expected is None:
-            expected = self._expected[workflow_id] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(expected)  # an execution that was replaced may wait for it too
+        expected = self._expected.setdefault(
+            workflow_id, set()
+        )  # an execution that was replaced may wait too
+        arrival: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        expected.add(arrival)
+        try:
+            return await arrival
+        finally:
+            expected.discard(arrival)
+            if not expected and self._expected.get(workflow_id) is expected:
+                del self._expected[workflow_id]
 
     async def run(self) -> None:
         """Look for what has settled, until cancelled."""
@@ -103,7 +110,17 @@ class Arrivals:
                     _SETTLED.replace("{ids}", names), {f"id{number}": one for number, one in ids.items()}
                 )
                 for workflow_id, run in rows:
-                    expected = self._expected.pop(workflow_id)
-                    if not expected.done():
-                        expected.set_result(msgspec.json.decode(run))
+                    for arrival in self._expected.pop(workflow_id, ()):
+                        if not arrival.done():
+                            arrival.set_result(msgspec.json.decode(run))
             await asyncio.sleep(_LOOK)
+
+
+async def kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Do endless work again when it fails: a worker that stopped looking would hold its runs for ever."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _logger.exception("looking for runs failed, and is tried again")
+        await asyncio.sleep(_AGAIN)

@@ -22,7 +22,7 @@ from kognitos_async.errors import ConfigurationError
 from kognitos_async.integrations.dbos.apis import Api, Plan
 from kognitos_async.integrations.dbos.executor_lock import AdvisoryLock, FilePresence, Presence
 from kognitos_async.integrations.dbos.starting import Starter
-from kognitos_async.integrations.dbos.waiting import Arrivals, Poller
+from kognitos_async.integrations.dbos.waiting import Arrivals, Poller, kept_up
 from kognitos_async.loop_thread import LoopThread
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Worker:
         self._log_level = log_level
         self._presence = self._make_presence()
         self._loop = LoopThread("kognitos-client")
+        self._has_loop = False
         self._stack = AsyncExitStack()
         self._starter: Starter | None = None
         self._arrivals: Arrivals | None = None
@@ -123,6 +124,7 @@ class Worker:
             self._database.prepare()
             self._presence.acquire()
             self._loop.start()
+            self._has_loop = True
             self._loop.call(self._open())
             # In a thread without an event loop, so that DBOS makes its own and never uses the caller's.
             _in_thread(self._launch_dbos)
@@ -139,8 +141,8 @@ class Worker:
         )
         self._arrivals = Arrivals(self._database)
         poller = Poller(self._api, client, self._database, self._presence, self._scope)
-        for work in (poller.run(), self._arrivals.run()):
-            self._stack.push_async_callback(_ended, asyncio.create_task(work))
+        for work in (poller.run, self._arrivals.run):
+            self._stack.push_async_callback(_ended, asyncio.create_task(kept_up(work)))
 
     def _launch_dbos(self) -> None:
         DBOS(
@@ -171,7 +173,7 @@ class Worker:
             with suppress(TimeoutError):
                 self._loop.call(asyncio.wait_for(self._starter.drain(), _DRAINING))
         _in_thread(DBOS.destroy)
-        if self._starter is not None:
+        if self._has_loop:
             self._loop.call(self._stack.aclose())
             self._loop.close()
         self._presence.release()

@@ -1,0 +1,82 @@
+"""`kognitos engine`: submit, status and resolve, beside a worker of this process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kognitos_async.integrations.dbos import KognitosWorkflows
+from kognitos_async.testing import KognitosServer, faults
+from tests import unmeasured
+
+
+@pytest.fixture
+def server():
+    with KognitosServer() as running:
+        yield running
+
+
+@pytest.fixture
+def engine(server, tmp_path):
+    """Runs `kognitos engine …` on a database file."""
+    environ = {
+        **unmeasured.environ(server.environ),
+        "KOGNITOS_DATABASE_URL": f"sqlite:///{tmp_path}/engine.sqlite",
+    }
+
+    def run(*arguments, python=()):
+        start = python or ("-m", "kognitos_async.cli")
+        command = (sys.executable, *start, "engine", *arguments, "--api", "v2")
+        return subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def worker(server, tmp_path):
+    settings = {"api_key": server.api_key, "base_url": server.base_url, "agent_id": server.agent_id}
+    workflows = KognitosWorkflows(settings, database_url=f"sqlite:///{tmp_path}/engine.sqlite")
+    workflows.launch()
+    yield workflows
+    workflows.close()
+
+
+def test_a_file_is_submitted_watched_and_decided_about(engine, worker, server, tmp_path):
+    """Twice is once; the outcome of each row, in JSON; one that was refused goes on when it is resolved."""
+    (tmp_path / "requests.csv").write_text("name,amount\nbad,0\ngood,5\n")
+    refusing = server.misbehave("create_run", faults.refused(400, "not that amount"), times=1)
+    done = engine("submit", "requests.csv", "--number", "amount", "--wait", "--json")
+    assert done.returncode == 3, done.stderr
+    outcomes = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert sorted(outcomes) == ["bad", "good"]
+    (failed,) = [line for line in outcomes.values() if line["error"]]
+    assert "not that amount" in failed["error"]
+    assert refusing.hits == 1
+    status = json.loads(engine("status", "--json").stdout)
+    assert (status["settled"], status["refused"], status["queued"]) == ({"Succeeded": 1}, 1, 0)
+    assert engine("resolve", failed["name"], "--not-started").returncode == 0
+    done = engine("submit", "requests.csv", "--number", "amount", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert server.duplicates() == {}
+    assert len(server.runs) == 2
+
+
+def test_wrong_use_is_said_in_one_line(engine, tmp_path):
+    """Without a traceback, and without a database made by accident where the file is bad."""
+    (tmp_path / "requests.csv").write_text("name\nx\nx\n")
+    done = engine("submit", "requests.csv")
+    assert done.returncode == 2
+    assert "nothing was enqueued" in done.stderr
+    assert not (tmp_path / "engine.sqlite").exists()
+    done = engine("resolve", "x")
+    assert done.returncode == 2
+    assert "exactly one of --run and --not-started" in done.stderr
+    hidden = "import sys; sys.modules['dbos'] = None; from kognitos_async.cli import main; sys.exit(main())"
+    done = engine("status", python=("-c", hidden))
+    assert (done.returncode, done.stderr) == (
+        2,
+        "kognitos: dbos is missing: pip install 'kognitos-async[cli,dbos]'\n",
+    )
