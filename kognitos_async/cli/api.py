@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from kognitos_async.errors import DecodeError
+
+    Skipped = Callable[[DecodeError], object]
 
 Record = dict[str, Any]
 
@@ -53,9 +57,12 @@ class Api(Protocol):
         ...
 
     def history(
-        self, source: str, stage: str | None, since: Any, token: str | None
+        self, source: str, stage: str | None, since: Any, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[dict[str, Any]], str | None]]:
-        """The records of a process or automation by page, from `token` on, each with the token behind it."""
+        """The records of a process or automation by page, from `token` on, each with the token behind it.
+
+        `skipped` is called for items that cannot be decoded.
+        """
         ...
 
     async def find_source(self, source: str) -> None:

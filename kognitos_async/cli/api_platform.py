@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kognitos_async.cli.whole_pages import whole_pages
 from kognitos_async.platform_v1.encoding import stage_word
 from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.filters import F
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from kognitos_async.cli.api import Record, Start
+    from kognitos_async.cli.api import Record, Skipped, Start
     from kognitos_async.cli.target import Target
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.models.generated.automations import Automation
@@ -71,13 +72,16 @@ class PlatformApi:
                 yield run
 
     async def history(
-        self, source: str, stage: str | None, since: datetime | None, token: str | None
+        self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Record], str | None]]:
-        """The records of an automation page by page, from `token` on, each with the token behind it."""
+        """The records of an automation page by page, from `token` on, each with the token behind it.
+
+        `skipped` is called for items that cannot be decoded.
+        """
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
         pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
-        async for page in pager.pages():
+        async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if wanted is None or str(run.stage) == wanted]
             yield [self.record(run) for run in runs], page.continuation_token
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kognitos_async.cli.whole_pages import whole_pages
 from kognitos_async.rest_v2.models import RunStatus
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from kognitos_async.cli.api import Record, Start
+    from kognitos_async.cli.api import Record, Skipped, Start
     from kognitos_async.cli.target import Target
     from kognitos_async.rest_v2.client import KognitosClient
     from kognitos_async.rest_v2.models import Process, Run
@@ -50,11 +51,14 @@ class RestV2Api:
                 yield run
 
     async def history(
-        self, source: str, stage: str | None, since: datetime | None, token: str | None
+        self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Record], str | None]]:
-        """The records of a process page by page, from `token` on, each with the token behind it."""
+        """The records of a process page by page, from `token` on, each with the token behind it.
+
+        `skipped` is called for items that cannot be decoded.
+        """
         pager = self.client.runs.list(source, stage=_stage(stage), continuation_token=token)
-        async for page in pager.pages():
+        async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if since is None or run.created_at >= since]
             yield [self.record(run) for run in runs], page.continuation_token
 

@@ -21,6 +21,8 @@ from kognitos_async.cli.times import moment
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from kognitos_async.errors import DecodeError
+
 
 class Outputs(StrEnum):
     """Where outputs go."""
@@ -90,9 +92,10 @@ class _Export:
         self._kind = kind
         self._as_columns = outputs is Outputs.COLUMNS
         self._destination = destination
+        self._skipped = 0
 
     async def run(self) -> int:
-        """0 once every run is written."""
+        """0 once every run is written, 1 where some could not be decoded and were left out."""
         streams = not (self._destination.is_file or self._kind is Format.PARQUET or self._as_columns)
         async with connect(self._call.target) as api:
             try:
@@ -101,14 +104,19 @@ class _Export:
             except BrokenPipeError:
                 raise self._destination.lost() from None
         self._call.output.note(f"kognitos: {count} runs written")
-        return 0
+        return 1 if self._skipped else 0
+
+    def _skip(self, error: DecodeError) -> None:
+        """Leave out items that cannot be decoded: they must not keep the rest of the history away."""
+        self._skipped += len(error.undecoded)
+        self._call.output.note(f"kognitos: runs left out: {len(error.undecoded)}. {error}")
 
     async def _stream(self, api: Any) -> int:
         """Write runs as pages come, into what cannot be taken up again."""
         count = 0
         with self._destination.open() as file:
             write = text_writer(self._kind, api.record_columns, file, {})
-            async for records, _ in api.history(self._source, self._stage, self._since, None):
+            async for records, _ in api.history(self._source, self._stage, self._since, None, self._skip):
                 for record in records:
                     write(record)
                 count += len(records)
@@ -135,7 +143,7 @@ class _Export:
             if spool.resumed:
                 self._call.output.note(f"kognitos: going on behind {spool.count} runs of an earlier call")
             if not spool.complete:
-                history = api.history(self._source, self._stage, self._since, spool.token)
+                history = api.history(self._source, self._stage, self._since, spool.token, self._skip)
                 async for records, token in history:
                     spool.add(records, token)
         finally:

@@ -92,6 +92,25 @@ async def test_every_run_is_printed(server, history, capfd, kind):
     assert err == "kognitos: 250 runs written\n"
 
 
+@pytest.mark.parametrize("to_file", [False, True])
+async def test_a_run_that_cannot_be_decoded_is_left_out_alone(server, history, tmp_path, capfd, to_file):
+    """With a word and exit code 1; it does not keep the rest of the history away."""
+
+    def spoil(page):
+        page["items"][1]["id"] = 7
+        return page
+
+    server.misbehave("list_runs", faults.rewritten(spoil))
+    target = tmp_path / "runs.csv"
+    options = ["--output", str(target)] if to_file else []
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    out, err = capfd.readouterr()
+    rows = of_csv(target.read_text() if to_file else out)
+    assert len(rows) == RUNS - 1
+    assert "runs left out: 1." in err
+    assert "249 runs written" in err
+
+
 async def test_a_dash_is_standard_output(server, history, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert await kognitos("runs", "export", "--process", server.process.id, "--output", "-") == 0
