@@ -243,3 +243,26 @@ def test_a_time_at_the_edge_of_the_calendar_is_taken_as_it_is():
 def again(window: StartWindow) -> StartWindow:
     """What another process reads of it."""
     return msgspec.json.decode(msgspec.json.encode(window), type=StartWindow)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "possible"), [(5.0, 3.0, 3.0), (3.0, 5.0, 3.0), (None, 5.0, 5.0), (5.0, None, 5.0)]
+)
+def test_joined_windows_keep_the_earliest_of_what_they_know(one, other, possible):
+    """Of one process also its own clock; of two that clock means nothing."""
+    later = StartWindow(sent_at=20.0, until=30.0, possible_from=one, clock="a", moment=9.0, attempts=("a-2",))
+    earlier = StartWindow(
+        sent_at=10.0, until=20.0, possible_from=other, clock="a", moment=7.0, attempts=("a-1",)
+    )
+    joined = later.joined(earlier)
+    assert joined.possible_from == possible
+    assert (joined.clock, joined.moment, joined.attempts) == ("a", 7.0, ("a-1", "a-2"))
+    elsewhere = later.joined(msgspec.structs.replace(earlier, clock="b"))
+    assert (elsewhere.clock, elsewhere.moment) == ("", 0.0)
+
+
+def test_a_window_known_by_its_time_alone_lasts_as_long_as_any():
+    """From its sending until no answer can come any more."""
+    times = Times()
+    window = times.clock.window_at(datetime.fromtimestamp(NOW, UTC))
+    assert window == StartWindow(sent_at=NOW, until=NOW + times.clock.request_timeout + PROCESSING)
