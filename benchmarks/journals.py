@@ -62,7 +62,9 @@ def doubts(*, doubts: int) -> dict[str, float]:
     """`run_many` with a journal all of whose starts are in doubt, none of which was carried out."""
     with _job(doubts) as (emulated, journal):
         _rewrite(journal, "state = 'starting', attempts = 1, since = 1767225600")
-        took, cpu, outcomes = run(_run_all(emulated, journal, doubts, max_in_flight=doubts))
+        took, cpu, outcomes = run(
+            _run_all(emulated, journal, doubts, max_in_flight=doubts, absence_delay=5.0)
+        )
         report = emulated.finish()
         return {
             "readings of the list": report["first pages before a start"],
@@ -110,7 +112,7 @@ def _rewrite(journal: Path, assignments: str) -> None:
 
 
 async def _run_all(
-    emulated: Emulated, journal: Path, entries: int, max_in_flight: int = 100
+    emulated: Emulated, journal: Path, entries: int, max_in_flight: int = 100, absence_delay: float = 0.5
 ) -> tuple[float, float, int]:
     requests = _requests(emulated, entries)
     poll = PollPolicy(initial=0.1, maximum=0.5)
@@ -119,7 +121,9 @@ async def _run_all(
     ) as client:
         count = 0
         with spent() as it:
-            job = client.run_many(requests, journal=journal, max_in_flight=max_in_flight, absence_delay=0.5)
+            job = client.run_many(
+                requests, journal=journal, max_in_flight=max_in_flight, absence_delay=absence_delay
+            )
             async with job as outcomes:
                 async for outcome in outcomes:
                     if outcome.error is not None:

@@ -47,6 +47,7 @@ from benchmarks.figures import (
     RATE_LIMIT,
     RESUMED,
     SHARED,
+    SHOW,
     SHOWN,
     START_UP,
     UPLOAD,
@@ -213,7 +214,7 @@ def journals(plan: Plan) -> None:
     entries = 20_000 if plan.quick else 100_000
     plan.recorder.notes.append(f"The journals resumed and shown have {entries:,} entries.")
     plan.recorder.take(RESUMED, {JOURNAL: Call("journals.resume", {"entries": entries})}, 1)
-    plan.recorder.take(SHOWN, {COMMAND: Call("journals.show", {"entries": entries})}, 1 if plan.quick else 3)
+    plan.recorder.take(SHOWN, {SHOW: Call("journals.show", {"entries": entries})}, 1 if plan.quick else 3)
     doubts = 200 if plan.quick else 1000
     plan.recorder.take(DOUBTS, {JOURNAL: Call("journals.doubts", {"doubts": doubts})}, 1)
 
