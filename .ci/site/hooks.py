@@ -30,7 +30,7 @@ GUIDES = (
     ".github/*.md",
 )
 MODELS = "kognitos_async.platform_v1.models"
-_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)\.py\)")
+_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)#\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -71,7 +71,16 @@ def models() -> dict[str, list[str]]:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
-    """The page with links to examples leading to their pages."""
+    """The page with links to examples leading to their pages, and none to folders."""
     if page.file.src_uri == "README.md":
         page.meta["hide"] = ["navigation"]  # it has none of its own
-    return _LINK.sub(r"](\1.md)", markdown)
+    folder = ROOT / Path(page.file.src_uri).parent
+
+    def led(link: re.Match[str]) -> str:
+        text, target = link.groups()
+        if target.endswith(".py") and (folder / target).parent.name == "examples":
+            return f"[{text}]({target.removesuffix('.py')}.md)"
+        # What the site has no page of, such as a folder, is named only.
+        return link[0] if target.endswith(".md") or not (folder / target).exists() else text
+
+    return _LINK.sub(led, markdown)
