@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,3 +26,50 @@ def test_an_order_is_claimed_only_when_every_neighbour_agrees(pages):
     assert order.oldest_first == (differ and seconds == sorted(seconds))
     assert order.read == len(seconds)
     assert order.last == (NOW + timedelta(seconds=seconds[-1]) if seconds else None)
+
+
+SECOND = timedelta(seconds=1)
+
+
+def order_of(*seconds):
+    order = Order()
+    order.go_on(NOW + timedelta(seconds=second) for second in seconds)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("seconds", "than", "certain"),
+    [
+        ((), 9, False),
+        ((5, 5), 9, False),
+        ((9, 6, 3), 5, True),
+        ((9, 6, 3), 4, False),
+        ((9, 6, 7, 3), 5, True),
+        ((9, 6, 8, 3), 5, False),
+        ((9, 8), 99, False),
+        ((3, 6, 9), 99, False),
+    ],
+)
+def test_what_follows_in_a_falling_list_is_older(seconds, than, certain):
+    """Than whatever is more than the inversions above the lowest, if it fell by more than them."""
+    time = NOW + timedelta(seconds=than)
+    assert order_of(*seconds).only_older_than(time, inversions=SECOND) == certain
+
+
+@pytest.mark.parametrize(
+    ("seconds", "than", "certain"),
+    [
+        ((), 9, False),
+        ((5, 5), 9, False),
+        ((3, 6, 9), 11, True),
+        ((3, 6, 9), 10, False),
+        ((3, 7, 6, 9), 11, True),
+        ((3, 8, 6, 9), 11, False),
+        ((8, 9), 99, False),
+        ((9, 6, 3), 99, False),
+    ],
+)
+def test_nothing_read_of_a_rising_list_is_newer(seconds, than, certain):
+    """Than whatever is more than the inversions above the highest, if it rose by more than them."""
+    time = NOW + timedelta(seconds=than)
+    assert order_of(*seconds).nothing_newer_than(time, inversions=SECOND) == certain

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kognitos_async import SETTLED, NotFoundError, PollPolicy, RateLimitError, ServerError
 from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting.pending import Waiter
-from kognitos_async.waiting.poll_plan import plan_sweep
+from kognitos_async.waiting.poll_plan import Plan, plan_sweep
 from kognitos_async.waiting.watch import Watch
 from tests.waiting.fakes import run_of
 
@@ -65,6 +65,27 @@ def test_exploring_is_bounded_by_what_it_may_find(located, unlocated):
 def test_what_one_read_each_answers_cheaper_is_not_swept(located, unlocated):
     """A single run is read by itself, and so are a few that lie far apart."""
     assert plan_sweep(located, unlocated) is None
+
+
+@pytest.mark.parametrize(
+    ("located", "unlocated", "plan"),
+    [
+        ([], 1, None),
+        ([], 1.5, None),
+        ([], 2, Plan(0, 1)),
+        ([0, 0], 0, Plan(1, 0)),
+        ([0, 0], 0.5, Plan(1, 0)),
+        ([0, 0], 1, Plan(1, 1)),
+        ([0, 0, 1], 0, Plan(1, 0)),
+        ([0, 0, 1, 1, 1], 0, Plan(2, 0)),
+        ([0, 0, 0, 2, 2, 2], 0, Plan(3, 0)),
+        ([], 50, Plan(0, 1)),
+        ([], 60, Plan(0, 7)),
+    ],
+)
+def test_plans_by_example(located, unlocated, plan):
+    """A page pays for itself with two runs; looking costs one page, and 0.6 for each beyond 50."""
+    assert plan_sweep(located, unlocated) == plan
 
 
 @given(st.integers(0, 60))
