@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kognitos_async.testing import pytest_plugin
+from tests.browser import browser, pytest_terminal_summary  # noqa: F401 - a fixture and a hook of pytest
 
 settings.register_profile(
     "suite",

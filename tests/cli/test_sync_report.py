@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -11,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kognitos_async.testing import KognitosServer
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture
@@ -97,10 +94,8 @@ def test_there_is_no_report_of_nothing(command, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_the_page_in_a_browser(command, server, tmp_path):
+def test_the_page_in_a_browser(command, server, tmp_path, browser):
     """It shows the figures, in light and dark, on a phone too, and asks for nothing over the network."""
-    playwright = pytest.importorskip("playwright.sync_api")
     into, page_file = str(tmp_path / "runs.sqlite"), tmp_path / "report.html"
     history(server, 40)
     history(server, 2, "Failed")
@@ -109,23 +104,18 @@ def test_the_page_in_a_browser(command, server, tmp_path):
     assert command.run("runs", "report", "--from", into, "--output", str(page_file))[0] == 0
     asked: list[str] = []
     problems: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        for scheme, width in (("light", 1000), ("dark", 390)):
-            page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("console", lambda message: problems.append(message.text))
-            page.goto(page_file.as_uri())
-            assert page.locator("dd").first.inner_text() == "43"
-            assert page.locator("svg").count() == 1
-            assert page.get_by_text("<script>alert(1)</script>").count() == 1
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-            page.close()
-        browser.close()
+    for scheme, width in (("light", 1000), ("dark", 390)):
+        page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text))
+        page.goto(page_file.as_uri())
+        assert page.locator("dd").first.inner_text() == "43"
+        assert page.locator("svg").count() == 1
+        assert page.get_by_text("<script>alert(1)</script>").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+        page.close()
     assert {url.partition(":")[0] for url in asked} == {"file"}
     assert not problems

@@ -1,20 +1,12 @@
 "use strict";
 
-// The address names what the page shows: ?invoice=<id> until its run is known, then ?run=<id>.
+// The address names what the page shows: ?invoice=<id> until its run is known, then ?run=<id>. Whatever is shown
+// comes from there, so that a reload or another browser shows the same.
 
 const $ = (id) => document.getElementById(id);
-const LABELS = {
-  pending: "Pending", executing: "Running", stopping: "Stopping", stopped: "Stopped",
-  awaiting_guidance: "Needs a person", completed: "Completed", failed: "Failed",
-};
-const SENTENCES = {
-  pending: "The run is about to begin.", executing: "Kognitos is working on it.",
-  stopping: "The run is being stopped.", stopped: "The run was stopped.",
-  awaiting_guidance: "The run waits for your answer.", completed: "The run has completed.",
-  failed: "The run has failed.",
-};
-const RETRY = 1000;
-let shown = 0; // counts what the page shows: what belongs to an earlier invoice is dropped
+const LARGEST = Number($("drop").dataset.largest);
+const RETRY = 1000; // milliseconds
+let shown = 0; // counts what the page has shown: answers that belong to an earlier invoice are dropped
 let stream = null;
 let next = null;
 
@@ -22,118 +14,142 @@ async function call(path, options) {
   const answer = await fetch(path, options);
   if (answer.status === 204) return null;
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const error = new Error(typeof body.detail === "string" ? body.detail : `The server answered ${answer.status}.`);
-    error.status = answer.status;
-    throw error;
-  }
+  if (!answer.ok) throw refusal(answer.status, body);
   return body;
 }
 
-function element(name, text, attributes = {}) {
+function refusal(status, body) {
+  const error = new Error(typeof body.detail === "string" ? body.detail : `The server answered ${status}.`);
+  error.status = status;
+  return error;
+}
+
+function element(name, text, attributes = {}) { // text is never markup
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }
 
-const time = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+function when(text) {
+  const shownTime = new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return element("time", shownTime, { datetime: text, class: "when" });
+}
 
-function say(text) {
+const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+
+function say(text) { // a live region: the same words are not announced twice
   if ($("status").textContent !== text) $("status").textContent = text;
 }
 
-function badge(target, state) {
-  target.textContent = LABELS[state] ?? state;
-  target.className = `badge ${state}`;
+function title(text, label) {
+  $("current-title").textContent = text;
+  document.title = label ? `${label}: ${text}` : `${text} – Invoices`;
 }
 
-function showStep(step) {
+function badge(target, label, tone) {
+  target.hidden = false;
+  target.textContent = label;
+  target.className = `badge ${tone}`;
+}
+
+function showStep(step, tone = "working") {
   const items = [...$("steps").children];
   const now = items.findIndex((item) => item.dataset.step === step);
   items.forEach((item, index) => {
-    item.className = index < now || step === "ended" ? "done" : index === now ? "now" : "";
+    const current = index === now && step !== "ended";
+    item.className = current ? `now ${tone}` : index <= now ? "done" : "";
     if (index === now) item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current");
   });
 }
 
-// What the page is about
+// An invoice on its way in
 
-function begin(title) {
+function begin(name) {
   shown += 1;
   if (stream) stream.close();
   stream = null;
   $("current").hidden = false;
-  $("current-title").textContent = title;
-  for (const id of ["progress", "answer", "connection", "badge"]) $(id).hidden = true;
+  for (const id of ["progress", "answer", "connection", "badge", "again"]) $(id).hidden = true;
   $("outputs").replaceChildren();
+  say("");
+  title(name);
   return shown;
 }
 
-function failed(text) {
+function failed(text, step, again) {
   $("progress").hidden = true;
-  $("badge").hidden = false;
-  badge($("badge"), "failed");
+  badge($("badge"), "Failed", "bad");
+  if (step) showStep(step, "bad");
   say(text);
+  $("again").hidden = !again;
+  $("again").onclick = again ?? null;
 }
 
-function send(file) {
+function accept(file) {
   const id = crypto.randomUUID();
-  const turn = begin(file.name);
   history.pushState(null, "", `?invoice=${id}`);
+  send(file, id);
+}
+
+function send(file, id) { // with the same id again it is never a second invoice
+  const turn = begin(file.name);
+  const again = () => send(file, id);
   showStep("uploading");
-  say(`Uploading ${file.name}…`);
+  $("current-title").focus();
+  if (file.size === 0 || file.size > LARGEST) {
+    failed(file.size ? "The file is larger than 50 MB." : "The file is empty.", "uploading");
+    return;
+  }
+  say("Uploading…");
   $("progress").hidden = false;
   $("progress").value = 0;
   const form = new FormData();
   form.append("file", file);
-  const request = new XMLHttpRequest();
+  const request = new XMLHttpRequest(); // fetch tells nothing of the progress of an upload
   request.upload.onprogress = (event) => {
     if (turn === shown && event.lengthComputable) $("progress").value = (100 * event.loaded) / event.total;
   };
   request.upload.onload = () => {
-    if (turn !== shown) return;
-    $("progress").hidden = true;
-    showStep("starting");
-    say("Starting the run…");
+    if (turn === shown) arriving("starting");
   };
   request.onload = () => {
     if (turn !== shown) return;
     let body = {};
-    try { body = JSON.parse(request.responseText); } catch { /* an answer of something in between */ }
-    if (request.status === 200) arrived(body, turn);
-    else failed(typeof body.detail === "string" ? body.detail : `The server answered ${request.status}.`);
+    try { body = JSON.parse(request.responseText); } catch { /* the answer of something in between */ }
+    if (request.status !== 200) failed(refusal(request.status, body).message, "uploading", again);
+    else if (!arrived(body, turn, again)) find(id, turn, again);
   };
-  // The connection is lost, the invoice perhaps not: its id is ours, so the server can be asked.
-  request.onerror = () => { if (turn === shown) find(id, turn); };
+  request.onerror = () => { if (turn === shown) find(id, turn, again); };
   request.open("POST", `/api/invoices/${id}`);
   request.send(form);
-  $("current-title").focus();
 }
 
-async function find(id, turn) {
+// After a lost connection or a reload: the id is ours, so the server can be asked how far the invoice has come.
+async function find(id, turn, again) {
   while (turn === shown) {
     try {
       const invoice = await call(`/api/invoices/${id}`);
+      if (turn !== shown) return;
       $("connection").hidden = true;
-      $("current-title").textContent = invoice.file_name;
-      if (arrived(invoice, turn)) return;
+      title(invoice.file_name);
+      if (arrived(invoice, turn, again)) return;
     } catch (error) {
-      if (error.status !== undefined) {
+      if (turn !== shown) return;
+      if (error.status !== undefined && error.status < 500) {
         $("connection").hidden = true;
-        failed(error.message);
+        failed(error.message, "uploading", again);
         return;
       }
       $("connection").hidden = false;
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY));
+    await wait(RETRY);
   }
 }
 
-function arrived(invoice, turn) {
-  if (turn !== shown) return true;
+function arrived(invoice, turn, again) {
   if (invoice.step === "failed") {
-    failed(invoice.problem);
+    failed(invoice.problem, "starting", invoice.can_retry ? again : undefined);
     return true;
   }
   if (invoice.run_id) {
@@ -141,10 +157,14 @@ function arrived(invoice, turn) {
     watch(invoice.run_id, turn);
     return true;
   }
-  $("progress").hidden = true;
-  showStep(invoice.step);
-  say(invoice.step === "starting" ? "Starting the run…" : "Uploading…");
+  arriving(invoice.step);
   return false;
+}
+
+function arriving(step) {
+  $("progress").hidden = true;
+  showStep(step);
+  say(step === "starting" ? "The run is being started…" : "The file is being stored…");
 }
 
 // A run, live
@@ -154,27 +174,29 @@ function watch(id, turn) {
   showStep("running");
   const source = new EventSource(`/api/runs/${encodeURIComponent(id)}/events`);
   stream = source;
-  source.onopen = () => { $("connection").hidden = true; };
+  source.onopen = () => { if (turn === shown) $("connection").hidden = true; };
   source.onmessage = (event) => { if (turn === shown) showRun(JSON.parse(event.data)); };
   source.addEventListener("end", () => source.close());
   source.addEventListener("problem", (event) => {
     source.close();
-    if (turn === shown) failed(JSON.parse(event.data));
+    if (turn === shown) failed(JSON.parse(event.data), "running");
   });
   source.onerror = () => {
     if (turn !== shown) return;
     $("connection").hidden = false;
-    // A browser tries again by itself, except after an answer that is no stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(id, turn), RETRY);
+    // The browser opens it again by itself, except after an answer that is no stream.
+    if (source.readyState === EventSource.CLOSED) wait(RETRY).then(() => watch(id, turn));
   };
 }
 
 function showRun(run) {
-  $("badge").hidden = false;
-  badge($("badge"), run.state);
-  showStep(run.ended ? "ended" : "running");
-  say([SENTENCES[run.state] ?? `The run is ${run.state}.`, run.reason].filter(Boolean).join(" "));
-  $("answer").hidden = run.state !== "awaiting_guidance";
+  badge($("badge"), run.label, run.tone);
+  title(run.title, run.label);
+  showStep(run.tone === "good" ? "ended" : "running", run.ended ? "bad" : run.tone);
+  say([run.sentence, run.reason].filter(Boolean).join(" "));
+  const asks = run.tone === "asking" && run.can_answer;
+  if (asks && $("answer").dataset.run !== run.id) $("answer-text").value = "";
+  $("answer").hidden = !asks;
   $("answer").dataset.run = run.id;
   $("answer-label").textContent = run.question || "What should the run do?";
   $("outputs").replaceChildren(
@@ -191,6 +213,8 @@ async function submit(event) {
   const form = event.currentTarget;
   const text = form.querySelector("textarea");
   const button = form.querySelector("button");
+  const problem = form.querySelector(".error");
+  problem.textContent = "";
   button.disabled = true;
   try {
     await call(`/api/runs/${encodeURIComponent(form.dataset.run)}/answer`, {
@@ -203,11 +227,13 @@ async function submit(event) {
       form.hidden = true;
       say("Your answer is sent. The run goes on.");
       $("current-title").focus();
+    } else {
+      $("questions-title").setAttribute("tabindex", "-1");
+      $("questions-title").focus();
     }
     refresh();
   } catch (error) {
-    const problem = form.querySelector("[role=alert]") ?? form.appendChild(element("p", "", { role: "alert", class: "notice" }));
-    problem.textContent = `The answer was not accepted: ${error.message}`;
+    problem.textContent = `The answer was not accepted. ${error.message}`;
   } finally {
     button.disabled = false;
   }
@@ -215,65 +241,77 @@ async function submit(event) {
 
 // What needs a person, and the history
 
-function questionForm(question) {
-  const id = `question-${question.run_id}`;
-  const form = element("form", undefined, { class: "answer", "data-run": question.run_id });
+function question(asked) {
+  const id = `question-${asked.run_id}`;
+  const item = element("li", undefined, { "data-run": asked.run_id });
+  if (asked.created) item.append(when(asked.created));
+  const link = element("a", "Look at the run", { href: `?run=${encodeURIComponent(asked.run_id)}` });
+  if (!asked.can_answer) {
+    item.append(element("p", asked.text), link);
+    return item;
+  }
+  const form = element("form", undefined, { class: "answer", "data-run": asked.run_id });
   form.append(
-    element("label", question.asked || "What should the run do?", { for: id }),
-    element("textarea", undefined, { id, rows: "2", required: "" }),
+    element("label", asked.text || "What should the run do?", { for: id }),
+    element("textarea", undefined, { id, rows: "2", maxlength: "10000", required: "" }),
+    element("p", "", { class: "error", role: "alert" }),
     element("button", "Send the answer", { type: "submit" }),
   );
   form.addEventListener("submit", submit);
-  const item = element("li", undefined, { "data-run": question.run_id });
-  item.append(element("span", question.created ? time(question.created) : "", { class: "when" }), form);
+  item.append(form);
   return item;
 }
 
 async function showQuestions() {
-  const current = $("answer").hidden ? null : $("answer").dataset.run; // asked above already
-  const questions = (await call("/api/questions")).filter((question) => question.run_id !== current);
+  const asked = await call("/api/questions");
+  const above = $("answer").hidden ? null : $("answer").dataset.run; // is asked there already
+  const others = asked.filter((one) => one.run_id !== above);
   const list = $("question-list");
-  const kept = new Map([...list.children].map((item) => [item.dataset.run, item]));
-  list.replaceChildren(...questions.map((question) => kept.get(question.run_id) ?? questionForm(question)));
-  $("no-questions").hidden = questions.length > 0;
+  const kept = new Map([...list.children].map((item) => [item.dataset.run, item])); // somebody may be writing there
+  for (const item of kept.values()) if (!others.some((one) => one.run_id === item.dataset.run)) item.remove();
+  for (const one of others) if (!kept.has(one.run_id)) list.append(question(one));
+  $("no-questions").hidden = others.length > 0;
 }
 
 function row(run) {
   const made = element("tr", undefined, { "data-run": run.id });
+  const name = element("td");
+  name.append(element("a", run.title, { href: `?run=${encodeURIComponent(run.id)}` }), when(run.created));
   const state = element("td");
-  const mark = element("span");
-  badge(mark, run.state);
-  state.append(mark);
-  const link = element("td");
-  link.append(element("a", run.id.slice(0, 8), { title: run.id, href: `?run=${encodeURIComponent(run.id)}` }));
-  made.append(element("td", time(run.created)), state, link);
+  badge(state.appendChild(element("span")), run.label, run.tone);
+  made.append(name, state);
   return made;
 }
 
 async function showHistory(after) {
   const page = await call(`/api/runs${after ? `?after=${encodeURIComponent(after)}` : ""}`);
   const rows = $("rows");
-  const empty = rows.children.length === 0 && page.runs.length === 0;
   if (after || rows.children.length === 0) {
     next = page.next;
     $("more").hidden = !next;
   }
   const kept = new Map([...rows.children].map((item) => [item.dataset.run, item]));
   const added = [];
-  for (const run of page.runs) { // the newest again, with what other pages have shown below them
-    if (kept.has(run.id)) kept.get(run.id).replaceWith(row(run)); else added.push(row(run));
+  for (const run of page.runs) { // the newest page again: what later pages have shown stays below it
+    const before = kept.get(run.id);
+    if (!before) added.push(row(run));
+    else if (before.querySelector(".badge").textContent !== run.label) before.replaceWith(row(run));
   }
   if (after) rows.append(...added); else rows.prepend(...added);
-  $("no-history").hidden = !empty;
-  $("history-table").hidden = empty;
+  if (after && added.length) added[0].querySelector("a").focus();
+  $("no-history").hidden = rows.children.length > 0;
+  $("history-table").hidden = rows.children.length === 0;
+  $("history-problem").textContent = "";
 }
 
 let busy = null;
-function refresh() { // one at a time, and one more if something changed meanwhile
+function refresh() { // one at a time, and once more if something changed meanwhile
   if (busy) { busy.again = true; return; }
   busy = { again: false };
-  Promise.allSettled([showQuestions(), showHistory()]).then(() => {
-    const again = busy.again;
+  Promise.allSettled([showQuestions(), showHistory()]).then((done) => {
+    const broken = done.find((one) => one.status === "rejected" && one.reason.status !== undefined);
+    $("history-problem").textContent = broken ? broken.reason.message : "";
+    const { again } = busy;
     busy = null;
     if (again) refresh();
   });
@@ -292,6 +330,7 @@ function open() {
     find(asked.get("invoice"), turn);
   } else {
     begin("Run");
+    document.title = "Invoices";
     $("current").hidden = true;
   }
   refresh();
@@ -299,20 +338,30 @@ function open() {
 
 const drop = $("drop");
 $("file").addEventListener("change", () => {
-  if ($("file").files.length) send($("file").files[0]);
+  const [file] = $("file").files;
+  if (file) accept(file);
   $("file").value = "";
 });
 for (const kind of ["dragenter", "dragover"]) {
   drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
 }
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+drop.addEventListener("dragleave", (event) => {
+  if (!drop.contains(event.relatedTarget)) drop.classList.remove("over");
+});
 drop.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+  const [file] = event.dataTransfer.files;
+  if (file) accept(file);
 });
+for (const kind of ["dragover", "drop"]) { // beside the target a dropped file would replace the page
+  addEventListener(kind, (event) => event.preventDefault());
+}
+if (matchMedia("(hover: none)").matches) $("drop-text").textContent = "Send an invoice";
 $("answer").addEventListener("submit", submit);
-$("more").addEventListener("click", () => showHistory(next).catch(() => {}));
+$("more").addEventListener("click", () => {
+  showHistory(next).catch((error) => { $("history-problem").textContent = error.message; });
+});
 addEventListener("popstate", open);
-setInterval(() => { if (!document.hidden) showQuestions().catch(() => {}); }, 10000);
+setInterval(() => { if (!document.hidden) refresh(); }, 10000);
 open();
