@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = "browser test, and there is no Chromium: apt-get install chromium"
+MISSING = "there is no Chromium; apt-get install chromium"
 if PROGRAM and importlib.util.find_spec("playwright") is None:
-    MISSING, PROGRAM = "browser test, and there is no Playwright: pip install playwright", None
+    MISSING, PROGRAM = "there is no Playwright; pip install playwright", None
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -43,10 +43,7 @@ def browser() -> Iterator[object]:
         opened.close()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """In the last lines of a test run: what was left out for want of a browser."""
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", ()) if MISSING in str(report.longrepr)
-    ]
-    if skipped:
-        terminalreporter.write_line(f"{len(skipped)} browser tests were skipped. {MISSING}", yellow=True)
+def skipped_lines(skipped: Sequence[pytest.TestReport]) -> list[str]:
+    """What the end of a test run says of tests that were left out for want of a browser."""
+    count = sum(MISSING in str(report.longrepr) for report in skipped)
+    return [f"{count} browser tests were skipped: {MISSING}"] if count else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import linecache
 import os
 import sys
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kognitos_async.testing import pytest_plugin
-from tests.browser import browser, pytest_terminal_summary  # noqa: F401 - a fixture and a hook of pytest
+from tests import browser as in_a_browser
+from tests.browser import browser  # noqa: F401 - a fixture
 
 settings.register_profile(
     "suite",
@@ -38,9 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    from tests.postgres import skipped_lines  # noqa: PLC0415 - psycopg is not in every environment
+    skipped = terminalreporter.stats.get("skipped", [])
+    lines = in_a_browser.skipped_lines(skipped)
+    if importlib.util.find_spec("psycopg"):  # which is not in every environment
+        from tests import postgres  # noqa: PLC0415 - as above
 
-    for line in skipped_lines(terminalreporter.stats.get("skipped", [])):
+        lines += postgres.skipped_lines(skipped)
+    for line in lines:
         terminalreporter.write_line(line)
 
 
