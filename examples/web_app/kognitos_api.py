@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -70,6 +70,7 @@ class KognitosApi(Protocol):
 
     async def upload(self, content: UploadSource, *, file_name: str, size: int) -> str:
         """What a start has to name of the stored file."""
+        ...
 
     async def start_once(
         self,
@@ -81,9 +82,11 @@ class KognitosApi(Protocol):
         before_send: Callable[[], Any],
     ) -> str:
         """The id of the one run of an upload, started now or found; arguments as those of the library."""
+        ...
 
     def watch(self, run_id: str) -> AbstractAsyncContextManager[AsyncIterator[RunCard]]:
         """The run now, then at each change, until it has ended."""
+        ...
 
     async def history(self, *, size: int, after: str | None) -> History: ...
     async def questions(self) -> list[Question]: ...
@@ -91,7 +94,7 @@ class KognitosApi(Protocol):
 
 
 @asynccontextmanager
-async def open_api() -> AsyncIterator[KognitosApi]:
+async def open_api() -> AsyncGenerator[KognitosApi]:
     """The API named by WEB_APP_API; without it, the platform API if there is a token for it."""
     chosen = os.environ.get("WEB_APP_API") or ("platform" if "KOGNITOS_TOKEN" in os.environ else "v2")
     if chosen == "platform":
@@ -173,7 +176,7 @@ class PlatformApi:
         return started.id
 
     @asynccontextmanager
-    async def watch(self, run_id: str) -> AsyncIterator[AsyncIterator[RunCard]]:
+    async def watch(self, run_id: str) -> AsyncGenerator[AsyncIterator[RunCard]]:
         async with self._client.watch_run(run_id, automation=self._automation, until=self._ENDED) as runs:
             yield Cards(runs, self._card)
 
@@ -253,7 +256,7 @@ class RestApi:
         return run.id
 
     @asynccontextmanager
-    async def watch(self, run_id: str) -> AsyncIterator[AsyncIterator[RunCard]]:
+    async def watch(self, run_id: str) -> AsyncGenerator[AsyncIterator[RunCard]]:
         async with self._client.watch_run(run_id, until=self._ENDED) as runs:
             yield Cards(runs, self._card)
 
