@@ -26,6 +26,7 @@ GUIDES = (
     "kognitos_async/testing/README.md",
     "kognitos_async/integrations/*.md",
     "examples/README.md",
+    "examples/*/README.md",
     "benchmarks/*.md",
     ".github/*.md",
 )

@@ -57,6 +57,35 @@ async def test_example_start_and_wait(kognitos_server, tmp_path):
     assert ran.err.startswith("needs attention: run ")
 
 
+async def test_example_sync_portal(kognitos_server, tmp_path):
+    invoices = ["INV-0001", "INV-0002"]
+    ran = await python(EXAMPLES["sync_portal.py"], *invoices, server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err) == (0, "INV-0001: Succeeded\nINV-0002: Succeeded\n", "")
+    assert sorted(run.name for run in kognitos_server.runs.values()) == [f"book {name}" for name in invoices]
+
+    kognitos_server._world.schedule = Schedule.fixed(0.0, "Exception")
+    ran = await python(EXAMPLES["sync_portal.py"], "INV-0003", server=kognitos_server, cwd=tmp_path)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("INV-0003: run ")
+
+
+async def test_the_notebook_runs(kognitos_server, monkeypatch):
+    """Cell by cell with top-level await, as Jupyter does; it is kept without outputs."""
+    for name, value in environ(kognitos_server).items():
+        monkeypatch.setenv(name, value)
+    notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    names = {}
+    for cell in cells:
+        code = compile("".join(cell["source"]), cell["id"], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        running = eval(code, names)
+        if asyncio.iscoroutine(running):
+            await running
+    assert sorted(run.name for run in kognitos_server.runs.values()) == [f"notebook {n}" for n in range(3)]
+    assert all(outcome.run.succeeded for outcome in names["settled"])
+
+
 async def test_example_many_runs(kognitos_server, tmp_path):
     call = EXAMPLES["many_runs.py"], "the.journal"
     ran = await python(*call, server=kognitos_server, cwd=tmp_path)
