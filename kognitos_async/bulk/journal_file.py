@@ -117,8 +117,8 @@ class JournalFile:
                 f"journal {self.path} was deleted, moved or replaced while the job was running. Nothing was "
                 "started that it does not record; put it back and call again, or look up what was started"
             )
-        if state.st_size < self._size:
-            # SQLite never shortens it; its cache would go on as if nothing had happened.
+        if self._writing and state.st_size < self._size:
+            # Only rolling back shortens it; SQLite's cache would go on as if nothing had happened.
             raise damaged(self.path, f"it was cut from {self._size} to {state.st_size} bytes")
         self._size = state.st_size
 
@@ -221,6 +221,8 @@ class JournalFile:
                 else:
                     database.execute("PRAGMA query_only = ON")
                 database.execute("SELECT generation FROM job").fetchone()
+                # A commit that was cut short has been rolled back by now, which may shorten the file.
+                self._size = os.fstat(self._hold.descriptor).st_size
             except BaseException:
                 database.close()
                 raise

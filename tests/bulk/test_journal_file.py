@@ -170,6 +170,16 @@ async def test_a_companion_is_replayed_into_its_own_file_only(tmp_path):
     assert companion.read_bytes()[:8] != bytes.fromhex("d9d505f920a163d7") if companion.exists() else True
 
 
+async def test_a_job_goes_on_after_a_commit_that_was_cut_short(tmp_path):
+    """Rolling it back shortens the file, which is no damage."""
+    await record(tmp_path / "job", "a")
+    cut_short = within_commit(tmp_path / "job", tmp_path / "cut")
+    size = cut_short.stat().st_size
+    await record(cut_short, "b", run_id="r2")
+    assert cut_short.stat().st_size < size
+    assert summary(cut_short)["settled"] == 2
+
+
 @pytest.mark.parametrize("how", ["deleted", "replaced", "moved"])
 async def test_a_file_that_goes_away_ends_the_job_before_the_next_start(tmp_path, how):
     """JournalError at the next step, and at every later one even if the file comes back."""
