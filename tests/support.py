@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from kognitos_async import PollPolicy, RetryPolicy
 from kognitos_async.testing import KognitosServer, Schedule
@@ -18,6 +22,12 @@ RETRY = RetryPolicy(base_delay=0.001, max_delay=0.02)
 POLL = PollPolicy(initial=0.01, factor=1.5, maximum=0.03)
 FAST: dict[str, Any] = {"retry": RETRY, "poll": POLL}
 """Arguments of a client that retries and polls fast."""
+
+
+dbos_on_sqlite = pytest.mark.skipif(
+    sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42),
+    reason="on Python 3.12 and newer DBOS needs SQLite 3.42",
+)
 
 
 @contextlib.asynccontextmanager

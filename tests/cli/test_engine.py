@@ -11,6 +11,9 @@ import pytest
 from kognitos_async.integrations.dbos import KognitosWorkflows
 from kognitos_async.testing import KognitosServer, faults
 from tests import unmeasured
+from tests.support import dbos_on_sqlite
+
+pytestmark = dbos_on_sqlite
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ from dbos import DBOSClient
 from kognitos_async.errors import JournalError
 from kognitos_async.integrations.dbos.database import Database
 from kognitos_async.integrations.dbos.ledger import NotOwnerError, WorkflowLedger
+from tests.support import dbos_on_sqlite
+
+pytestmark = dbos_on_sqlite
 
 WORKFLOW = "kognitos:p:invoice 1"
 OWNER = "UPDATE {workflows} SET status = :status, owner_xid = :token WHERE workflow_uuid = :workflow_id"

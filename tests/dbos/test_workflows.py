@@ -19,7 +19,9 @@ from kognitos_async import (
 )
 from kognitos_async.integrations.dbos import ChangedWorkflowError, WorkflowCancelledError
 from kognitos_async.testing import Schedule, faults
-from tests.support import eventually
+from tests.support import dbos_on_sqlite, eventually
+
+pytestmark = dbos_on_sqlite
 
 
 def request_of(server, name="invoice 1", **changes):

@@ -10,12 +10,17 @@ import time
 
 import pytest
 
-from kognitos_async.integrations.dbos.database import Database
+from kognitos_async import ConfigurationError
+from kognitos_async.integrations.dbos.database import Database, database_url
+from tests.support import dbos_on_sqlite
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("options", [[], ["--postgres"]], ids=["sqlite", "postgres"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param([], marks=dbos_on_sqlite, id="sqlite"), pytest.param(["--postgres"], id="postgres")],
+)
 def test_every_run_is_started_once(options, request):
     """Although one worker is killed and answers get lost."""
     if options:
@@ -31,6 +36,15 @@ def test_every_run_is_started_once(options, request):
     workers = 3 if options else 1
     told = rf"runs 30  settled 30  workers {workers}  killed 1  requests \d+  duplicates 0  lost 0\n"
     assert re.fullmatch(told, ended.stdout)
+
+
+def test_a_sqlite_too_old_is_refused(tmp_path, monkeypatch):
+    """On a Python for which DBOS needs a newer one, with what to do instead."""
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 41, 2))
+    with pytest.raises(ConfigurationError, match=r"needs SQLite 3.42.*give database_url a PostgreSQL"):
+        database_url(f"sqlite:///{tmp_path}/d.sqlite")
+    assert database_url("postgresql://localhost/d").startswith("postgresql:")
 
 
 @pytest.mark.parametrize("where", ["sqlite", "postgres"])

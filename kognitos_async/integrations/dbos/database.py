@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "sqlite:///kognitos.sqlite"
 VARIABLE = "KOGNITOS_DATABASE_URL"
 _SCHEMA = "dbos"
+_SQLITE = (3, 42)
+"""The first SQLite whose `unixepoch` knows fractions, which DBOS uses from Python 3.12 on."""
 _CREATING = 7_261_001
 """The advisory lock under which the table is made."""
 _TABLE = """CREATE TABLE IF NOT EXISTS {starts} (
@@ -36,7 +40,7 @@ _INDEX = "CREATE INDEX IF NOT EXISTS kognitos_starts_open ON {starts} (state) WH
 def database_url(given: str | None) -> str:
     """The URL given, else `KOGNITOS_DATABASE_URL`, else a SQLite file in the working directory.
 
-    Raises `ConfigurationError` for anything but SQLite and PostgreSQL.
+    Raises `ConfigurationError` for anything but SQLite and PostgreSQL, and for a SQLite too old for DBOS.
     """
     text = given or os.environ.get(VARIABLE) or DEFAULT_URL
     try:
@@ -50,6 +54,11 @@ def database_url(given: str | None) -> str:
         raise ConfigurationError(f"database_url must be of sqlite or postgresql, got {url.drivername}")
     if url.database in (None, "", ":memory:"):
         raise ConfigurationError("database_url must name a file: a database in memory survives nothing")
+    if sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < _SQLITE:
+        raise ConfigurationError(
+            f"on Python 3.12 and newer DBOS needs SQLite 3.42, this Python has {sqlite3.sqlite_version}: "
+            "give database_url a PostgreSQL database"
+        )
     return url.render_as_string(hide_password=False)
 
 
