@@ -183,6 +183,8 @@ def as_early_versions(journal):
 @pytest.mark.slow
 def test_three_hundred_rows_killed_twice_with_three_refused_files(job):
     """297 runs and three reasons; then one command runs those that failed, and nothing else."""
+    if job.api != "v2":
+        pytest.skip("an invocation cut off by a kill may stay in doubt: its absence cannot be proven")
     refused = {"17", "150", "299"}
     files = {str(number): b"%d" % number for number in range(300)}
     job.write(files | dict.fromkeys(refused, b"x" * 2000))

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from kognitos_async.integrations.dbos import GIVEN_UP
+from kognitos_async.integrations.dbos.executor_lock import LIFETIME
 from tests.dbos.conftest import wait_until
 
 RUNS = 12
@@ -56,8 +57,10 @@ def test_a_frozen_worker_starts_nothing_when_it_wakes(fleet, server, tmp_path, p
     submitted(fleet, tmp_path)
     wait_until(lambda: len(server.runs) >= 1)
     frozen.send_signal(signal.SIGSTOP)
+    asleep = time.monotonic()
     fleet.worker()
     wait_until(lambda: settled(postgres_url) == RUNS)
+    time.sleep(max(0.0, asleep + LIFETIME + 3.0 - time.monotonic()))  # until its session has certainly ended
     frozen.send_signal(signal.SIGCONT)
     assert frozen.wait(30) == GIVEN_UP
     assert server.duplicates() == {}

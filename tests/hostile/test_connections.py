@@ -254,10 +254,10 @@ async def test_traces_beside_a_session_are_refused(session):
 async def test_a_small_pool_of_the_users_bounds_what_is_under_way(serve):
     """Requests wait for a slot of ours rather than in a pool where their time runs."""
     server = await serve()
-    server.misbehave("get_health", faults.slow_body(0.2), times=None)
+    server.misbehave("get_health", faults.slow_body(0.5), times=None)
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session,
-        server.client(session=session, request_timeout=0.45, retry=ONCE) as client,
+        server.client(session=session, request_timeout=1.5, retry=ONCE) as client,
     ):
         await asyncio.gather(*(client.health() for _ in range(8)))
 
