@@ -168,6 +168,12 @@ class Journal:
             api: str | None = self._connection.execute("SELECT api FROM job").fetchone()[0]
         return api
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the job was running, in any process, when the journal was opened."""
+        self._open()
+        return self._file is not None and self._file.in_use
+
     def summary(self) -> dict[str, int]:
         """How many requests are planned, starting, started and settled, by these words."""
         with explained(self.path):

@@ -86,6 +86,8 @@ class JournalFile:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
         self._identity = state.st_dev, state.st_ino
         self._size = state.st_size
+        self.in_use: bool = False
+        """Whether a job was writing when the file was opened for reading."""
         with _opening:
             self._hold = self._acquire()
         try:
@@ -169,11 +171,14 @@ class JournalFile:
             )
         if self._writing:
             self._check_companions(version)
-        elif self._hold.writable and not self._hold.written:
+        elif self._hold.written:
+            self.in_use = True
+        elif self._hold.writable:
             try:
                 lock(self._hold.descriptor)
-            except OSError:
-                return version  # a job is running, and the companion is its own
+            except OSError as problem:
+                self.in_use = problem.errno not in NO_LOCKS
+                return version  # the companion is that of the job
             try:
                 self._check_companions(version)
             finally:

@@ -32,7 +32,9 @@ _JOURNAL = typer.Argument(metavar="JOURNAL", help="The journal of a bulk job, ru
 def show(
     call: Call,
     journal: Annotated[Path, _JOURNAL],
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again until all requests settled.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again until the job has ended with all requests settled.")
+    ] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
 ) -> None:
     """Print how many requests are in which state, and in which status the settled runs are."""
@@ -44,6 +46,7 @@ async def _show(call: Call, path: Path, every: float | None) -> int:
     last: dict[str, int] = {}
     while True:
         async with Journal(path) as journal:
+            running = journal.in_use  # asked first: of a job that has ended the counts are final
             states = await asyncio.to_thread(journal.summary)
             statuses = await asyncio.to_thread(journal.statuses)
         counts = {**states, **statuses}
@@ -58,7 +61,7 @@ async def _show(call: Call, path: Path, every: float | None) -> int:
                     call.output.line({"state": state, "count": count}, ("state", "count"))
             else:
                 call.output.line({"counts": ", ".join(f"{k} {v}" for k, v in counts.items())}, ("counts",))
-        if every is None or (states["settled"] and states["settled"] == sum(states.values())):
+        if every is None or (not running and states["settled"] and states["settled"] == sum(states.values())):
             return 0
         await asyncio.sleep(every)
 

@@ -13,7 +13,10 @@ from tests.bulk.journals import RunRecord, record, summary, writer
 WRITE = (
     "import asyncio, sys; from tests.bulk.journals import record; asyncio.run(record(sys.argv[1], 'other'))"
 )
-READ = "import sys; from tests.bulk.journals import summary; print(summary(sys.argv[1]))"
+READ = (
+    "import sys; from kognitos_async import Journal; journal = Journal(sys.argv[1]); "
+    "print(journal.summary(), 'in use:', journal.in_use); journal.close()"
+)
 
 
 async def elsewhere(code, path) -> tuple[int | None, str]:
@@ -40,13 +43,17 @@ async def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
         for _ in range(2):
             assert summary(path)["starting"] == 1
             code, said = await elsewhere(READ, path)
-            assert (code, "'starting': 1" in said) == (0, True), said
+            assert (code, "'starting': 1" in said, "in use: True" in said) == (0, True, True), said
             code, said = await elsewhere(WRITE, path)
             assert code
             assert "in use by another process" in said
         with pytest.raises(JournalError, match="in use by this process"):
             await Journal(path).resolve("a", "not started")
+        with Journal(path) as reader:
+            assert reader.in_use
     assert (await elsewhere(WRITE, path))[0] == 0
+    with Journal(path) as reader:
+        assert not reader.in_use
     assert summary(path) == {"planned": 0, "starting": 1, "started": 0, "settled": 1}
 
 
