@@ -10,7 +10,7 @@ import typer
 from kognitos_async import checks
 from kognitos_async.cli.bulk_job import BulkOptions, BulkRun
 from kognitos_async.cli.bulk_requests import row_requests
-from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
 from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.first_pass import first_pass
 from kognitos_async.cli.input_text import UnreadableFileError, codecs_name
@@ -26,12 +26,8 @@ def bulk(
     *,
     requests: Annotated[Path, typer.Argument(help="A .csv or .jsonl file, a request a row.")],
     journal: Annotated[Path, typer.Option(help="Where each step is recorded; the same again to resume.")],
-    process: Annotated[
-        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
-    ] = None,
-    automation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
-    ] = None,
+    process: Process = None,
+    automation: Automation = None,
     stage: Annotated[str, typer.Option(help="draft or published, for rows that do not say.")] = "published",
     output: Annotated[
         Path | None,

@@ -47,6 +47,12 @@ Organization = Annotated[
     str | None, typer.Option(metavar="ID", help="Platform: else KOGNITOS_ORGANIZATION_ID.")
 ]
 Workspace = Annotated[str | None, typer.Option(metavar="ID", help="Platform: else KOGNITOS_WORKSPACE_ID.")]
+Process = Annotated[
+    str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
+]
+Automation = Annotated[
+    str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
+]
 
 
 @dataclass(frozen=True, slots=True)

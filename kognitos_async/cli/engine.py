@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.command import Automation, Call, Process, command, command_group
 from kognitos_async.cli.engine_demo import run_demo
 from kognitos_async.cli.engine_status import show_status
 from kognitos_async.cli.engine_submit import Submission
@@ -121,12 +121,8 @@ def submit(
     *,
     requests: Annotated[Path, typer.Argument(help="A .csv or .jsonl file, a request a row.")],
     database_url: DatabaseUrl = None,
-    process: Annotated[
-        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
-    ] = None,
-    automation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
-    ] = None,
+    process: Process = None,
+    automation: Automation = None,
     stage: Annotated[str, typer.Option(help="draft or published, for rows that do not say.")] = "published",
     number: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column of numbers; the others are text.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.command import Automation, Call, Process, command, command_group
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import run_command, usage_errors
 from kognitos_async.cli.target import PLATFORM, V2
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
 
 app: typer.Typer = command_group("List and show what waits for a person, and answer it.")
-
-_Automation = Annotated[
-    str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
-]
 
 
 class ExceptionState(StrEnum):
@@ -34,9 +30,7 @@ class ExceptionState(StrEnum):
 @command(app, "list")
 def list_exceptions(
     call: Call,
-    process: Annotated[
-        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
-    ] = None,
+    process: Process = None,
     automation: Annotated[
         str | None, typer.Option(metavar="ID", help="Platform: only those of this automation.")
     ] = None,
@@ -69,7 +63,7 @@ async def _list(call: Call, source: str | None, state: str | None) -> int:
 def show(
     call: Call,
     exception: Annotated[str, typer.Argument(help="An exception's id or full name, or a run's.")],
-    automation: _Automation = None,
+    automation: Automation = None,
 ) -> None:
     """Show an exception with what was said about it; on REST API v2 the run that needs a person."""
     call.means(PLATFORM)
@@ -89,7 +83,7 @@ def reply(
     call: Call,
     exception: Annotated[str, typer.Argument(help="An exception's id or full name, or a run's.")],
     message: Annotated[str, typer.Argument(help="The answer, in plain text.")],
-    automation: _Automation = None,
+    automation: Automation = None,
 ) -> None:
     """Answer an exception (platform API): the run goes on when the answer resolves it."""
     call.means(PLATFORM)

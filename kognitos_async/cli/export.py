@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.parquet_file import import_pyarrow
@@ -33,12 +33,8 @@ class Outputs(StrEnum):
 
 def export(
     call: Call,
-    process: Annotated[
-        str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
-    ] = None,
-    automation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
-    ] = None,
+    process: Process = None,
+    automation: Automation = None,
     stage: Annotated[str | None, typer.Option(help="draft or published; both without it.")] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601, UTC unless it says.")

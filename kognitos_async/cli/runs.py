@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kognitos_async.cli.bulk import bulk
-from kognitos_async.cli.command import Call, command, command_group
+from kognitos_async.cli.command import Automation, Call, Process, command, command_group
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.export import export
 from kognitos_async.cli.report import report
@@ -38,13 +38,6 @@ command(app)(bulk)
 command(app)(export)
 command(app)(sync)
 command(app, api=False)(report)
-
-Process = Annotated[
-    str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
-]
-Automation = Annotated[
-    str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
-]
 
 
 @command(app, "list")
