@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 from dbos import DBOSClient
 
+from kognitos_async import RunHandle
 from kognitos_async.errors import JournalError
 from kognitos_async.integrations.dbos.database import Database
 from kognitos_async.integrations.dbos.ledger import NotOwnerError, WorkflowLedger
@@ -64,8 +68,11 @@ async def test_a_run_that_is_known_forbids_another_start(database):
     await frozen.begin("invoice 1")
     await frozen.about_to_send("invoice 1", 1)
     successor = owned_by(database, "second")
-    await frozen.started("invoice 1", {"id": "r1"})
+    first, second = (
+        RunHandle(id=one, agent_id="a", process_id="p", created_at=datetime.now(UTC)) for one in ("r1", "r2")
+    )
+    await frozen.started("invoice 1", first)
     with pytest.raises(JournalError):
         await successor.about_to_send("invoice 1", 2)
-    await successor.started("invoice 1", {"id": "r2"})
-    assert (await successor.begin("invoice 1")).handle == {"id": "r1"}
+    await successor.started("invoice 1", second)
+    assert (await successor.begin("invoice 1")).handle == msgspec.to_builtins(first)

@@ -181,7 +181,10 @@ async def test_invocations_of_the_platform(make_platform, server):
     assert (await kognitos.status()).undecided == ["lost"]
     with pytest.raises(ValueError, match="exactly one of run and not_started"):
         await kognitos.resolve("lost")
-    assert (await (await kognitos.resolve("lost", run=run.id)).result()).id == run.id
+    with pytest.raises(KognitosError, match="another request's"):
+        await kognitos.resolve("lost", run=run.id)
+    made = server.platform.add_run(state="completed")
+    assert (await (await kognitos.resolve("lost", run=made.id)).result()).id == made.id
     assert server.count("InvokeAutomation") == 2
 
 
@@ -234,3 +237,27 @@ async def test_wrong_requests_are_refused(make, server):
         kognitos.launch("start")
     with pytest.raises(KognitosError, match="no workflow of that name"):
         await kognitos.resolve("nobody", not_started=True)
+
+
+@pytest.mark.slow
+async def test_a_run_that_is_on_record_for_another_workflow_is_not_adopted(make, server):
+    """The look-up finds it, but somebody has to decide; then the start goes out after all."""
+    kognitos = make(absence_delay=1.0)
+    kognitos.launch()
+    server.misbehave("create_run", faults.reset(after_work=True), times=1)
+    handle = await kognitos.enqueue(request_of(server))
+    await eventually(lambda: len(server.runs) == 1)
+    [run] = server.runs
+    kognitos._database.execute(
+        "INSERT INTO {starts} (workflow_id, name, state, run_id) VALUES ('w', 'theirs', 'settled', :run_id)",
+        {"run_id": run},
+    )
+    with pytest.raises(StartUncertainError, match=f"run {run} is another request's") as caught:
+        await handle.result()
+    assert caught.value.request.name == "invoice 1"
+    assert (await kognitos.status()).undecided == ["invoice 1"]
+    with pytest.raises(KognitosError, match="another request's"):
+        await kognitos.resolve("invoice 1", run=run)
+    assert server.count("create_run") == 1
+    started = await (await kognitos.resolve("invoice 1", not_started=True)).result()
+    assert set(server.runs) == {run, started.id}

@@ -66,6 +66,10 @@ class Api(Protocol):
         """The request as it is kept. Raises `TypeError` and `ValueError` for what cannot be sent."""
         ...
 
+    def request(self, record: bytes, name: str) -> Any:
+        """The request again."""
+        ...
+
     def fingerprint(self, record: bytes) -> bytes:
         """What is equal for equal requests."""
         ...
@@ -131,6 +135,12 @@ class RestV2:
             files=dict(files),
         )
 
+    def request(self, record: bytes, name: str = "") -> Any:  # noqa: ARG002 - the body holds it
+        """The request again."""
+        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
+
+        return request_of_body(record)
+
     def fingerprint(self, record: bytes) -> bytes:
         """What is equal for equal requests."""
         from kognitos_async.rest_v2.bulk import RunJobs  # noqa: PLC0415
@@ -143,33 +153,28 @@ class RestV2:
 
     async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
         """The id of an uploaded file."""
-        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
-
-        return str((await client.files.upload(file, agent_id=request_of_body(record).agent_id)).id)
+        return str((await client.files.upload(file, agent_id=self.request(record).agent_id)).id)
 
     async def start_once(
         self,
         client: Any,
         record: bytes,
-        name: str,  # noqa: ARG002 - the body holds it
+        name: str,
         *,
         earlier: datetime | None,
         before_send: BeforeSend,
         absence_delay: float,
     ) -> Any:
         """The run of the request: started now, or found."""
-        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
-
         return await client.runs.start_once(
-            request_of_body(record), earlier=earlier, before_send=before_send, absence_delay=absence_delay
+            self.request(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
         """What it takes to wait for a run that somebody has named."""
-        from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
         from kognitos_async.rest_v2.models import RunHandle  # noqa: PLC0415
 
-        request = request_of_body(record)
+        request = self.request(record)
         return RunHandle(
             id=run_id,
             agent_id=request.agent_id or "",
@@ -223,6 +228,12 @@ class PlatformV1:
             files=dict(stored.values()),
         )
 
+    def request(self, record: bytes, name: str | None = None) -> Any:
+        """The request again."""
+        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
+
+        return request_of(record, name)
+
     def fingerprint(self, record: bytes) -> bytes:
         """What is equal for equal requests."""
         from kognitos_async.platform_v1.bulk import InvocationJobs  # noqa: PLC0415
@@ -235,10 +246,9 @@ class PlatformV1:
 
     async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
         """The full name of an uploaded file."""
-        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
         from kognitos_async.platform_v1.files import file_ref  # noqa: PLC0415
 
-        organization = request_of(record, None).organization_id
+        organization = self.request(record).organization_id
         return str(file_ref(await client.files.upload(file, organization_id=organization)).remote)
 
     async def start_once(
@@ -252,10 +262,8 @@ class PlatformV1:
         absence_delay: float,
     ) -> Any:
         """The run of the request: invoked now, or found."""
-        from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
-
         return await client.automations.start_once(
-            request_of(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
+            self.request(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:

@@ -30,11 +30,14 @@ _TABLE = """CREATE TABLE IF NOT EXISTS {starts} (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     since DOUBLE PRECISION,
+    run_id TEXT,
     handle TEXT,
     status TEXT,
     run TEXT
 )"""
 _INDEX = "CREATE INDEX IF NOT EXISTS kognitos_starts_open ON {starts} (state) WHERE state <> 'settled'"
+_ONE_EACH = "CREATE UNIQUE INDEX IF NOT EXISTS kognitos_starts_runs ON {starts} (run_id)"
+"""A run belongs to one workflow."""
 
 
 def database_url(given: str | None) -> str:
@@ -85,7 +88,7 @@ class Database:
         with self.engine.begin() as connection:
             if self.is_postgres:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
-            for statement in (_TABLE, _INDEX):
+            for statement in (_TABLE, _INDEX, _ONE_EACH):
                 connection.execute(sa.text(statement.format(**self._tables)))
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from kognitos_async.bulk.ledger import run_key
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _UNCERTAIN = (
 )
 # Not fenced: that the run exists is true whoever says so. The first one counts.
 _STARTED = (
-    "UPDATE {starts} SET state = 'started', handle = :handle "
+    "UPDATE {starts} SET state = 'started', run_id = :run_id, handle = :handle "
     "WHERE workflow_id = :workflow_id AND handle IS NULL"
 )
 _SETTLED = (
@@ -55,6 +56,10 @@ _SETTLED = (
 
 class NotOwnerError(JournalError):
     """Another execution has taken the workflow over, or it was cancelled: this one must not start its run."""
+
+
+class RunTakenError(JournalError):
+    """The run is on record for another workflow."""
 
 
 class LockLostError(JournalError):
@@ -144,10 +149,15 @@ class WorkflowLedger:
         """Record that somebody has to decide about the start."""
         await self._database.run_surely(_UNCERTAIN, self._owned)
 
-    async def started(self, name: str, handle: Any) -> None:  # noqa: ARG002 - known by the workflow
-        """Record the run, JSON-ready."""
-        text = msgspec.json.encode(handle).decode()
-        await self._database.run_surely(_STARTED, {**self._key, "handle": text})
+    async def started(self, name: str, handle: Any) -> None:
+        """Record the run by its handle. Raises `RunTakenError` when it is another workflow's."""
+        values = {**self._key, "run_id": run_key(handle), "handle": msgspec.json.encode(handle).decode()}
+        try:
+            await self._database.run_surely(_STARTED, values)
+        except IntegrityError as problem:
+            raise RunTakenError(
+                f"run {run_key(handle)} is another request's, not that of {name!r}"
+            ) from problem
 
     async def settled(self, name: str, run: Any) -> None:  # noqa: ARG002 - known by the workflow
         """Record the settled run: its status and itself."""

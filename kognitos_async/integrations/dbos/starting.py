@@ -20,7 +20,7 @@ from kognitos_async.errors import (
     StartUncertainError,
     TransportError,
 )
-from kognitos_async.integrations.dbos.ledger import NotOwnerError, WorkflowLedger
+from kognitos_async.integrations.dbos.ledger import NotOwnerError, RunTakenError, WorkflowLedger
 
 if TYPE_CHECKING:
     from kognitos_async.integrations.dbos.apis import Api, Plan
@@ -120,7 +120,14 @@ class Starter:
                 before_send=attempt.about_to_send,
                 absence_delay=self._absence_delay,
             )
-            await attempt.ledger.started(plan.name, msgspec.to_builtins(run.handle))
+            await attempt.ledger.started(plan.name, run.handle)
+        except RunTakenError as taken:
+            # Found by its inputs, while another worker knows whose it is.
+            raise StartUncertainError(
+                f"whether the start of {plan.name!r} made a run cannot be told: {taken}",
+                request=self._api.request(body, plan.name),
+                since=doubt or datetime.now(UTC),
+            ) from taken
         finally:
             attempt.ended()
         return run

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from dbos import DBOSClient, EnqueueOptions
 from dbos._error import DBOSWorkflowIDInUseError  # public as `dbos.error`, which is no module
+from sqlalchemy.exc import IntegrityError
 
 from kognitos_async import checks
+from kognitos_async.bulk.ledger import run_key
 from kognitos_async.errors import KognitosError
 from kognitos_async.integrations.dbos.apis import Api, Plan, PlatformV1, RestV2
 from kognitos_async.integrations.dbos.database import Database, database_url
@@ -33,7 +35,8 @@ _NAMED = (
     "WHERE s.name = :name AND w.application_name = :scope AND w.status IN ('ERROR', 'CANCELLED') LIMIT 2"
 )
 _DECIDED = (
-    "UPDATE {starts} SET state = :state, handle = :handle, since = NULL, status = NULL, run = NULL "
+    "UPDATE {starts} SET state = :state, run_id = :run_id, handle = :handle, since = NULL, status = NULL, "
+    "run = NULL "
     "WHERE workflow_id = :workflow_id AND state <> 'settled' "
     "AND (handle IS NULL OR CAST(:handle AS TEXT) IS NOT NULL) RETURNING 1"
 )
@@ -193,7 +196,8 @@ class KognitosWorkflows:
 
         Exactly one of `run`, the id of the run that it made, and `not_started`: it made none, so it is
         started now. A workflow that was cancelled, or whose start the API refused, goes on too. Raises
-        `KognitosError` where there is none of that name that has ended without a run.
+        `KognitosError` where there is none of that name that has ended without a run, and for a run that
+        is another workflow's.
         """
         checks.text("name", name)
         if (run is None) is not not_started:
@@ -205,12 +209,19 @@ class KognitosWorkflows:
             raise KognitosError(f"{name!r} cannot be resolved: {found} ended without a settled run")
         [(workflow_id,)] = rows
         plan = await self._plan(client, workflow_id)
-        handle = None
+        decided = {"state": "planned", "run_id": None, "handle": None, "workflow_id": workflow_id}
         if run is not None:
             made = self._requests.handle(checks.text("run", run), plan.body(), datetime.now(UTC))
-            handle = msgspec.json.encode(made).decode()
-        decided = {"state": "started" if handle else "planned", "handle": handle, "workflow_id": workflow_id}
-        if not await self._database.run(_DECIDED, decided):
+            decided |= {
+                "state": "started",
+                "run_id": run_key(made),
+                "handle": msgspec.json.encode(made).decode(),
+            }
+        try:
+            known = await self._database.run(_DECIDED, decided)
+        except IntegrityError:
+            raise KognitosError(f"{name!r} cannot be resolved: run {run} is another request's") from None
+        if not known:
             raise KognitosError(f"{name!r} cannot be resolved: it has a run")
         steps = await client.list_workflow_steps_async(workflow_id)
         first = next((one["function_id"] for one in steps if one["function_name"] == START_STEP), 1)
