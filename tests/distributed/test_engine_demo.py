@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from kognitos_async import ConfigurationError
 from kognitos_async.integrations.dbos.database import Database, database_url
@@ -45,6 +47,17 @@ def test_a_sqlite_too_old_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match=r"needs SQLite 3.42.*give database_url a PostgreSQL"):
         database_url(f"sqlite:///{tmp_path}/d.sqlite")
     assert database_url("postgresql://localhost/d").startswith("postgresql:")
+
+
+def test_options_of_a_postgresql_url_are_kept(postgres_url):
+    """Beside that which frees the locks of a frozen worker; both arrive at the server."""
+    url = database_url(f"{postgres_url}?options=-c%20work_mem%3D12MB")
+    with psycopg.connect(url) as session:
+        settings = [
+            session.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone()[0]
+            for name in ("work_mem", "idle_in_transaction_session_timeout")
+        ]
+    assert settings == ["12MB", "12s"]
 
 
 @pytest.mark.parametrize("where", ["sqlite", "postgres"])

@@ -22,6 +22,8 @@ VARIABLE = "KOGNITOS_DATABASE_URL"
 _SCHEMA = "dbos"
 _SQLITE = (3, 42)
 """The first SQLite whose `unixepoch` knows fractions, which DBOS uses from Python 3.12 on."""
+_FROZEN = 12_000
+"""Milliseconds after which the server ends a session that does nothing within a transaction."""
 _CREATING = 7_261_001
 """The advisory lock under which the table is made."""
 _TABLE = """CREATE TABLE IF NOT EXISTS {starts} (
@@ -52,7 +54,11 @@ def database_url(given: str | None) -> str:
         raise ConfigurationError("database_url must be a URL such as postgresql://host/name") from None
     backend = url.get_backend_name()
     if backend in ("postgres", "postgresql"):
-        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # A worker that is frozen within a transaction keeps its locks: no other could even be launched.
+        options = f"{url.query.get('options', '')} -c idle_in_transaction_session_timeout={_FROZEN}".strip()
+        url = url.set(drivername="postgresql").update_query_dict({"options": options})
+        address, _, query = url.render_as_string(hide_password=False).partition("?")
+        return f"{address}?{query.replace('+', '%20')}"  # libpq takes a plus for itself
     if backend != "sqlite":
         raise ConfigurationError(f"database_url must be of sqlite or postgresql, got {url.drivername}")
     if url.database in (None, "", ":memory:"):
