@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import cache
 
 _GRAIN = 0.001
 _RECEIVE_BUFFER = 256 * 1024
 """What asyncio allocates, and shrinks to what has come, each time it receives."""
+
+
+if hasattr(time, "CLOCK_BOOTTIME"):
+
+    def steady_time() -> float:
+        """Seconds of a clock that goes on while the process or the machine is suspended."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    steady_time = time.monotonic
 
 
 def due_by(now: float) -> float:

@@ -19,6 +19,7 @@ from kognitos_async.errors import (
     RateLimitError,
     TransportError,
 )
+from kognitos_async.event_loop import steady_time
 from kognitos_async.lifetime import Lifetime
 from kognitos_async.messages import Response
 from kognitos_async.observers import Observers
@@ -60,6 +61,13 @@ class _Told:
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.request_ended(self._began, error)
+
+
+_FRESH = 4.0
+"""Seconds for which what `before_send` has checked or recorded is relied on.
+
+Well below the time after which other workers take one that gives no sign of life for dead.
+"""
 
 
 class Sender:
@@ -143,8 +151,10 @@ class Sender:
         """The decoded 2xx answer to `request`.
 
         `before_send` is awaited right before each attempt, when the slot and the rate are there: what it
-        raises passes through, and then the attempt certainly was not made. `attempts` are those of the work
-        that the request is part of; they succeed when their owner says so.
+        raises passes through, and then the attempt certainly was not made. Nor is one whose bytes would go
+        out over four seconds later: what the hook has checked may not hold any more, as when the process was
+        suspended. `attempts` are those of the work that the request is part of; they succeed when their owner
+        says so.
 
         Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
         the connection in use.
@@ -171,11 +181,13 @@ class Sender:
             response: Response | None = None
             sent_at = await gate.enter(starts_run=request.starts_run)
             try:
+                fresh_until: float | None = None
                 if before_send is not None:
                     await before_send()
+                    fresh_until = steady_time() + _FRESH
                 tries.begin(sent_at)
                 try:
-                    response = await self.transport.attempt(request)
+                    response = await self.transport.attempt(request, fresh_until)
                 except TransportError as error:
                     failure: TransportError | APIStatusError | None = error
                     tries.record(request, error)

@@ -22,7 +22,7 @@ from kognitos_async.errors import (
     NotSentError,
     OutcomeUnknownError,
 )
-from kognitos_async.event_loop import keep_receive_buffers, let_input_in
+from kognitos_async.event_loop import keep_receive_buffers, let_input_in, steady_time
 from kognitos_async.messages import Response
 from kognitos_async.secret import Secret
 from kognitos_async.upload_body import UploadBody
@@ -113,8 +113,8 @@ class Transport:
         """A time limit that closing the client brings forward to now."""
         return self._sessions.deadline(seconds)
 
-    async def attempt(self, request: Request) -> Response:
-        """The complete answer to one attempt.
+    async def attempt(self, request: Request, fresh_until: float | None = None) -> Response:
+        """The complete answer to one attempt, whose body goes out before `fresh_until`, a steady time.
 
         Raises `NotSentError` when nothing was sent, `OutcomeUnknownError` when the answer was lost, late, or
         a 2xx larger than 64 MiB, and `ClientClosedError` when the client is closed.
@@ -124,7 +124,10 @@ class Transport:
         sessions = self._sessions
         session = sessions.for_request(request)
         given = session is sessions.given
-        body = _Body(request.body) if request.body is not None and given else None
+        body, options = None, self._to_api
+        if request.body is not None and (given or fresh_until is not None):
+            body = _Body(request.body, fresh_until, in_pool=given)
+            options = {**options, "middlewares": (body.put_in, *options["middlewares"])}
         answer: aiohttp.ClientResponse | None = None
         try:
             async with (
@@ -132,18 +135,16 @@ class Transport:
                 session.request(
                     request.method,
                     URL(self._base_url + request.target, encoded=True),
-                    data=body or request.body,
+                    data=request.body,
                     headers=self._headers if request.body is None else self._headers_with_body,
                     timeout=self._timeout,
-                    **self._to_api,
+                    **options,
                 ) as answer,
             ):
                 return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
-            # A pool of the user's may have kept the request until its time was over.
-            queued = body is not None and not body.begun and isinstance(problem, TimeoutError)
-            failure = self._failed(problem, str(request), session, sent=not queued)
+            failure = self._failed(problem, str(request), session, body)
             cause = _shown(problem)
         # Outside the handler: inside, the error would keep aiohttp's as its context, frames and all.
         raise failure from cause
@@ -297,10 +298,10 @@ class Transport:
         return self._failed(problem, what, session)
 
     def _failed(
-        self, problem: Exception, what: str, session: aiohttp.ClientSession, *, sent: bool = True
+        self, problem: Exception, what: str, session: aiohttp.ClientSession, body: _Body | None = None
     ) -> KognitosError:
         closed = self._sessions.closed
-        return _failure(problem, what, session, closed=closed, timeout=self.request_timeout, sent=sent)
+        return _failure(problem, what, session, body, closed=closed, timeout=self.request_timeout)
 
 
 class _Sessions:
@@ -488,20 +489,32 @@ class _TooLargeError(aiohttp.ClientError):
 
 
 class _Body(aiohttp.Payload):
-    """A body in memory that knows whether its sending has begun."""
+    """A body in memory that is not sent once it is `stale`; `in_pool` while a pool may still hold it back."""
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, fresh_until: float | None, *, in_pool: bool) -> None:
         super().__init__(value, content_type="application/json")
         self._size = len(value)
-        self.begun = False
+        self._fresh_until = fresh_until
+        self.in_pool = in_pool
+        self.stale = False
+
+    async def put_in(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """A middleware that sends this body, in place of the same bytes."""
+        await request.update_body(self)
+        return await handler(request)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """The body as text."""
         return str(self._value, encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body."""
-        self.begun = True
+        """Write the body. The last moment to hold it back: what comes next is in the hands of the system."""
+        if self._fresh_until is not None and steady_time() > self._fresh_until:
+            self.stale = True
+            raise ConnectionAbortedError("stale")
+        self.in_pool = False
         await writer.write(self._value)
 
 
@@ -540,10 +553,10 @@ def _failure(
     problem: Exception,
     what: str,
     session: aiohttp.ClientSession,
+    body: _Body | None,
     *,
     closed: bool,
     timeout: float,
-    sent: bool = True,
 ) -> KognitosError:
     """Our error for one of aiohttp's, or of the operating system's, in an attempt at `what`."""
     if isinstance(problem, _NOT_SENT):
@@ -558,7 +571,13 @@ def _failure(
             "smaller pages for instance",
             too_large=True,
         )
-    if not sent:
+    if body is not None and body.stale:
+        return NotSentError(
+            f"{what}: too long after the last check before sending, as when the process was suspended; "
+            "nothing was sent"
+        )
+    if body is not None and body.in_pool and isinstance(problem, TimeoutError):
+        # A pool of the user's may have kept the request until its time was over.
         why = "the client was closed" if closed else _named(problem)
         return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
     if closed:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 import time
-from time import monotonic as _monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from kognitos_async.bulk.ledger import Entry, run_key
 from kognitos_async.checks import seconds, text
 from kognitos_async.errors import ConfigurationError, JournalError
+from kognitos_async.event_loop import steady_time
 
 try:
     import psycopg
@@ -180,10 +180,10 @@ class PostgresLedger:
         Raises `NameTakenError` when another worker has taken it over or it has a run already.
         """
         while True:
-            before = _monotonic()
+            before = steady_time()
             if not await self._execute(_ABOUT_TO_SEND, {"name": name, "attempt": attempt}):
                 raise await self._refusal(name)
-            if _monotonic() - before < _STALE:
+            if steady_time() - before < _STALE:
                 return
 
     async def not_sent(self, name: str) -> None:

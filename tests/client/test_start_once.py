@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -16,10 +19,12 @@ from kognitos_async import (
     StartUncertainError,
     shared_client,
     shared_platform_client,
+    transport,
 )
+from kognitos_async.event_loop import steady_time
 from kognitos_async.server_clock import StartWindow
 from kognitos_async.testing import Schedule, faults
-from tests.support import eventually
+from tests.support import FAST, eventually
 
 ORDERS = ["newest", "oldest", "shuffled"]
 
@@ -254,6 +259,34 @@ async def test_arguments_are_checked_first(client, server, arguments):
 
 
 # One reading for many
+
+
+@pytest.mark.parametrize("api", ["rest_v2", "platform_v1"])
+@pytest.mark.parametrize("given", [False, True])
+async def test_a_start_is_not_sent_long_after_its_hook(server, monkeypatch, api, given):
+    """The process was suspended in between: the hook is asked again, and may refuse."""
+    suspended = iter([100.0])
+    monkeypatch.setattr(transport, "steady_time", lambda: steady_time() + next(suspended, 0.0))
+    answers = iter([None, None, PermissionError("taken over")])
+
+    async def hook():
+        if (refusal := next(answers)) is not None:
+            raise refusal
+
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession()) if given else None
+        if api == "rest_v2":
+            client = await stack.enter_async_context(server.client(session=session, **FAST))
+            start = partial(client.runs.start, server.process.id, name="n")
+        else:
+            client = await stack.enter_async_context(server.platform_client(session=session, **FAST))
+            start = partial(client.automations.invoke, server.platform.automation.id)
+        await start(before_send=hook)
+        assert server.count() == 1
+        suspended = iter([100.0])
+        with pytest.raises(PermissionError):
+            await start(before_send=hook)
+        assert server.count() == 1
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -186,7 +186,7 @@ async def test_a_freeze_during_the_fence_makes_it_be_passed_again(ledger, monkey
             return await execute(statement, values)
 
         monkeypatch.setattr(opened, "_execute", counted)
-        monkeypatch.setattr("kognitos_async.integrations.postgres_ledger._monotonic", lambda: next(times))
+        monkeypatch.setattr("kognitos_async.integrations.postgres_ledger.steady_time", lambda: next(times))
         await opened.about_to_send("n", 1)
         assert len(passed) == 2
 

@@ -214,7 +214,7 @@ class Spy:
     async def close(self):
         pass
 
-    async def attempt(self, request):
+    async def attempt(self, request, fresh_until=None):
         return self.answer(request.method, request.target, request.body)
 
     @asynccontextmanager

@@ -91,7 +91,7 @@ class Platform:
     async def close(self):
         pass
 
-    async def attempt(self, request):
+    async def attempt(self, request, fresh_until=None):
         await asyncio.sleep(self.latency)
         name = spec.check(request.method, request.target, request.body) if self.check else None
         parts = urlsplit(request.target)

@@ -56,7 +56,7 @@ class Scripted:
     async def close(self):
         self.closed += 1
 
-    async def attempt(self, request):
+    async def attempt(self, request, fresh_until=None):
         loop = asyncio.get_running_loop()
         self.sent.append((loop.time(), request))
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]

@@ -20,6 +20,7 @@ from kognitos_async.errors import (
     StartUncertainError,
     TransportError,
 )
+from kognitos_async.event_loop import steady_time
 from kognitos_async.integrations.dbos.ledger import NotOwnerError, RunTakenError, WorkflowLedger
 
 if TYPE_CHECKING:
@@ -165,10 +166,10 @@ class _Attempt:
         self.ended()  # the attempt before certainly made no run
         while True:
             await self._starter.may_send()
-            began = time.monotonic()
+            began = steady_time()
             self._count += 1
             await self.ledger.about_to_send(self._name, self._count)
-            if time.monotonic() - began < _STALE:
+            if steady_time() - began < _STALE:
                 break
         self.sent = self._on_the_way = True
         self._starter.leaves()
