@@ -21,6 +21,8 @@ _RUNS = 500
 _KILLED_AFTER = 200
 """So many runs have been started when the process is killed."""
 _LONGEST = 20.0
+_SHOWN = 2000
+"""Characters of the errors of a job that failed."""
 
 
 async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
@@ -38,12 +40,15 @@ async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
             console.print(
                 f"a bulk job of {_RUNS} runs with a journal, in a process of its own", highlight=False
             )
-            await _run_job(server, requests, results, killed_after=_KILLED_AFTER)
+            said = Path(folder) / "said"
+            await _run_job(server, requests, results, said, killed_after=_KILLED_AFTER)
             begun = len(server.runs)
             console.print(
                 f"its process was killed when {begun} runs had been started; resumed", highlight=False
             )
-            code = await _run_job(server, requests, results, killed_after=None)
+            code = await _run_job(server, requests, results, said, killed_after=None)
+        if code:
+            console.print(said.read_text(errors="replace")[-_SHOWN:], highlight=False, markup=False)
         duplicates = sum(count - 1 for count in server.duplicates().values())
         recorded = _recorded(results)
         lost = sum(name not in recorded or not server.runs_named(name) for name in names)
@@ -71,16 +76,19 @@ def _recorded(path: Path) -> set[str]:
         return {row["name"] for row in csv.DictReader(file) if row["status"] == "Succeeded"}
 
 
-async def _run_job(server: KognitosServer, requests: Path, results: Path, *, killed_after: int | None) -> int:
+async def _run_job(
+    server: KognitosServer, requests: Path, results: Path, said: Path, *, killed_after: int | None
+) -> int:
     """The exit code of `kognitos runs bulk`, killed once so many runs have been started."""
-    job = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
-        *("--process", server.process.id, "--journal", f"{requests}.journal", "--output", str(results)),
-        *("--max-in-flight", "140"),
-        env={**os.environ, **server.environ},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with said.open("wb") as errors:
+        job = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
+            *("--process", server.process.id, "--journal", f"{requests}.journal", "--output", str(results)),
+            *("--max-in-flight", "140"),
+            env={**os.environ, **server.environ},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=errors,
+        )
     try:
         async with asyncio.timeout(_LONGEST):
             if killed_after is not None:
