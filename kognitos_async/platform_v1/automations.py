@@ -55,7 +55,9 @@ class Automations(AutomationSchedules, AutomationConnections):
 
         `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
         allow it: the place to record that the invocation is being sent. What it raises is raised, and then
-        the attempt certainly was not made. Without `wait_for_room` a `CapacityError` is raised at once.
+        the attempt certainly was not made; neither was one whose bytes would go out over four seconds after
+        it, as when the process was suspended. It holds a slot of the client: it must not wait for another
+        request of that client. Without `wait_for_room` a `CapacityError` is raised at once.
 
         The invocation is sent again only when the attempt before certainly started nothing. Raises
         `StartUncertainError` when it may have, which `runs.find_started` helps to resolve, `CapacityError`

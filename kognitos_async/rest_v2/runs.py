@@ -101,8 +101,10 @@ class Runs:
         hold str, int and finite float; `file_ids` come from `files.upload`.
 
         `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
-        allow it: the place to record that the start is being sent. What it raises is raised, and then the
-        attempt certainly was not made. Without `wait_for_room` a `CapacityError` is raised at once.
+        allow it: the place to record that the start is being sent. What it raises is raised, and then
+        the attempt certainly was not made; neither was one whose bytes would go out over four seconds after
+        it, as when the process was suspended. It holds a slot of the client: it must not wait for another
+        request of that client. Without `wait_for_room` a `CapacityError` is raised at once.
 
         The start is sent again only when the attempt before certainly started nothing. Raises
         `StartUncertainError` when it may have (a lost answer, a 5xx, an unreadable 201), `CapacityError`
