@@ -270,6 +270,7 @@ async function showQuestions() {
   const kept = new Map([...list.children].map((item) => [item.dataset.run, item])); // somebody may be writing there
   for (const item of kept.values()) if (!others.some((one) => one.run_id === item.dataset.run)) item.remove();
   for (const one of others) if (!kept.has(one.run_id)) list.append(question(one));
+  $("no-questions").textContent = above ? "Nothing else waits for you." : "Nothing waits for you.";
   $("no-questions").hidden = others.length > 0;
 }
 
