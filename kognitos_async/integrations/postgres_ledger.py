@@ -47,6 +47,8 @@ _TABLE = """CREATE TABLE IF NOT EXISTS {table} (
 )"""
 _LIMIT = "SELECT set_config(%s, %s, false)"
 _INDEX = "CREATE INDEX IF NOT EXISTS {index} ON {table} (owner) WHERE state <> 'settled'"
+_ONE_EACH = "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} (run_id)"
+"""A run belongs to one request."""
 _GIVE_BACK = "UPDATE {table} SET owner = 0 WHERE owner = %s AND state <> 'settled'"
 _COLUMNS = (
     "position, t.name, request, state, attempts, "
@@ -112,6 +114,7 @@ class PostgresLedger:
         self._name = table
         self._table = sql.Identifier(*text("table", table).split("."))
         self._index = sql.Identifier(f"{table.rpartition('.')[2]}_open")
+        self._index_of_runs = sql.Identifier(f"{table.rpartition('.')[2]}_runs")
         self._lifetime = seconds("lifetime", lifetime)
         if self._lifetime < 1:
             raise ValueError(f"lifetime must be 1 or more seconds, got {lifetime}")
@@ -197,18 +200,23 @@ class PostgresLedger:
     async def started(self, name: str, handle: Any) -> None:
         """Record the run that the request became, a run or its handle, whosever the name is by now.
 
-        Raises `JournalError` when another run is on record.
+        Raises `JournalError` when another run is on record, or the run is another request's.
         """
         whole = getattr(handle, "handle", handle)
-        values = {"name": name, "run_id": run_key(handle), "handle": msgspec.json.encode(whole)}
-        if not await self._execute(_STARTED, values):
-            raise await self._refusal(name, run_key(handle))
+        await self._record(_STARTED, name, handle, {"handle": msgspec.json.encode(whole)})
 
     async def settled(self, name: str, run: Any) -> None:
         """Record the settled run, outputs and all. Raises as `started`."""
-        values = {"name": name, "run_id": run_key(run), "status": str(run.status)}
-        if not await self._execute(_SETTLED, {**values, "run": msgspec.json.encode(run)}):
-            raise await self._refusal(name, run_key(run))
+        await self._record(_SETTLED, name, run, {"status": str(run.status), "run": msgspec.json.encode(run)})
+
+    async def _record(self, statement: LiteralString, name: str, run: Any, values: dict[str, Any]) -> None:
+        run_id = run_key(run)
+        try:
+            done = await self._execute(statement, {"name": name, "run_id": run_id, **values})
+        except psycopg.errors.UniqueViolation:
+            raise JournalError(f"run {run_id} is another request's, not that of {name!r}") from None
+        if not done:
+            raise await self._refusal(name, run_id)
 
     async def _refusal(self, name: str, run_id: str | None = None) -> JournalError:
         rows = await self._execute(_RECORDED, {"name": name})
@@ -240,6 +248,8 @@ class PostgresLedger:
                     await session.close()
                 if not self._is_open or time.monotonic() >= deadline:
                     raise JournalError(f"the ledger's database cannot be reached: {problem}") from problem
+            except psycopg.errors.UniqueViolation:
+                raise  # what it means is known to the caller
             except psycopg.Error as problem:
                 raise JournalError(f"the ledger cannot record: {problem}") from problem
             await asyncio.sleep(0.2)
@@ -271,7 +281,8 @@ class PostgresLedger:
             await session.execute("SELECT pg_advisory_lock(%s)", (self._owner,))
             await session.execute("SELECT pg_advisory_lock(%s)", (_CREATING,))
             await session.execute(sql.SQL(_TABLE).format(table=self._table))
-            await session.execute(sql.SQL(_INDEX).format(table=self._table, index=self._index))
+            for index, statement in ((self._index, _INDEX), (self._index_of_runs, _ONE_EACH)):
+                await session.execute(sql.SQL(statement).format(table=self._table, index=index))
             await session.execute("SELECT pg_advisory_unlock(%s)", (_CREATING,))
         except BaseException:
             await session.close()

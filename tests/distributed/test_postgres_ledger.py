@@ -211,6 +211,20 @@ async def test_what_a_late_worker_knows_is_recorded(postgres, postgres_url, ledg
         await other.started("n", RUN)
 
 
+async def test_a_run_belongs_to_one_request(ledger):
+    """Two workers whose look-ups found the same one: only the first has it."""
+    async with ledger() as first, ledger() as second:
+        await first.begin("n")
+        await second.begin("m")
+        await first.started("n", HANDLE)
+        with pytest.raises(JournalError, match="run r1 is another request's, not that of 'm'"):
+            await second.started("m", HANDLE)
+        with pytest.raises(JournalError, match="another request's"):
+            await second.settled("m", RUN)
+        assert (await second.begin("m")).run_id is None
+        await first.started("n", HANDLE)
+
+
 @pytest.mark.parametrize(("handle", "kind"), [(RUN, RunHandle), (HANDLE, RunHandle), (INVOKED, StartedRun)])
 async def test_handles_are_json(ledger, handle, kind):
     """What any other process needs to wait for the run."""
