@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
+import signal
 import subprocess
 import sys
 
@@ -10,7 +15,6 @@ import pytest
 
 from kognitos_async.integrations.dbos import KognitosWorkflows
 from kognitos_async.testing import KognitosServer, faults
-from tests import unmeasured
 from tests.support import dbos_on_sqlite
 
 pytestmark = dbos_on_sqlite
@@ -26,14 +30,17 @@ def server():
 def engine(server, tmp_path):
     """Runs `kognitos engine …` on a database file."""
     environ = {
-        **unmeasured.environ(server.environ),
+        **os.environ,
+        **server.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
         "KOGNITOS_DATABASE_URL": f"sqlite:///{tmp_path}/engine.sqlite",
     }
 
-    def run(*arguments, python=()):
-        start = python or ("-m", "kognitos_async.cli")
-        command = (sys.executable, *start, "engine", *arguments, "--api", "v2")
-        return subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    def run(*arguments, python=(), start=subprocess.run, **options):
+        program = python or ("-m", "kognitos_async.cli")
+        command = (sys.executable, *program, "engine", *arguments, "--api", "v2")
+        options = options or {"capture_output": True, "check": False}
+        return start(command, env=environ, cwd=tmp_path, text=True, **options)
 
     return run
 
@@ -63,6 +70,39 @@ def test_a_file_is_submitted_watched_and_decided_about(engine, worker, server, t
     assert engine("resolve", failed["name"], "--not-started").returncode == 0
     done = engine("submit", "requests.csv", "--number", "amount", "--wait")
     assert done.returncode == 0, done.stderr
+    assert server.duplicates() == {}
+    assert len(server.runs) == 2
+    lines = dict(line.split("\t") for line in engine("status").stdout.splitlines())
+    assert (lines["Succeeded"], lines["refused"]) == ("2", "0")
+    watched = engine("status", "--watch", "--every", "0.1")
+    assert (watched.returncode, watched.stdout) == (0, "Succeeded 2\n")
+    for options in ((), ("--watch", "--every", "0.1")):
+        assert re.search(r"Succeeded +2\b", on_terminal(engine, *options))
+
+
+def on_terminal(engine, *options):
+    """What the status is on a terminal."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "wb", buffering=0) as terminal:
+        process = engine("status", *options, start=subprocess.Popen, stdout=terminal)
+    shown = b""
+    with os.fdopen(ours, "rb", buffering=0) as screen, contextlib.suppress(OSError):
+        while piece := screen.read(4096):  # OSError is how Linux says that the other side is closed
+            shown += piece
+    assert process.wait(timeout=30) == 0
+    return shown.decode()
+
+
+def test_a_worker_ends_in_good_order(engine, server, tmp_path):
+    """It works until SIGTERM, and then leaves nothing in doubt."""
+    (tmp_path / "requests.csv").write_text("name\none\ntwo\n")
+    worker = engine("worker", start=subprocess.Popen, stderr=subprocess.PIPE)
+    assert any(line.startswith("working") for line in worker.stderr)
+    done = engine("submit", "requests.csv", "--wait")
+    assert done.returncode == 0, done.stderr
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=40)
+    assert worker.returncode == 0
     assert server.duplicates() == {}
     assert len(server.runs) == 2
 

@@ -238,7 +238,8 @@ class AdvisoryLock:
                 pass
             self._stopped.wait(1.0)
         else:
-            self.end()
+            if not self._stopped.is_set():
+                self.end()
             return
         if self._server == server:
             self.end()
