@@ -281,8 +281,8 @@ class PostgresLedger:
             await session.execute("SELECT pg_advisory_lock(%s)", (self._owner,))
             await session.execute("SELECT pg_advisory_lock(%s)", (_CREATING,))
             await session.execute(sql.SQL(_TABLE).format(table=self._table))
-            for index, statement in ((self._index, _INDEX), (self._index_of_runs, _ONE_EACH)):
-                await session.execute(sql.SQL(statement).format(table=self._table, index=index))
+            await session.execute(sql.SQL(_INDEX).format(table=self._table, index=self._index))
+            await session.execute(sql.SQL(_ONE_EACH).format(table=self._table, index=self._index_of_runs))
             await session.execute("SELECT pg_advisory_unlock(%s)", (_CREATING,))
         except BaseException:
             await session.close()
