@@ -1,4 +1,4 @@
-"""What a bulk job needs of REST API v2."""
+"""Starts, waits and look-ups of REST API v2 for bulk jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _StartBody(msgspec.Struct, frozen=True):
-    """The body of create_run, as it is kept in a journal."""
+    """The body of create_run, as kept in a journal."""
 
     name: str
     process_id: str
@@ -43,7 +43,7 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def request_of_body(record: bytes) -> RunRequest:
-    """The request that a body starts."""
+    """The request that `record`, a body of create_run, encodes."""
     body = _BODY.decode(record)
     return RunRequest(
         process_id=body.process_id,
@@ -56,7 +56,7 @@ def request_of_body(record: bytes) -> RunRequest:
 
 
 class RunJobs:
-    """Starts, waits for, looks up and stores the runs of one `run_many`."""
+    """Starts, awaits, looks up and stores the runs of one `run_many`."""
 
     api = REST_V2
     unfinished: Collection[str] = ()
@@ -77,7 +77,7 @@ class RunJobs:
         self._follow = follow
 
     def encode(self, request: RunRequest) -> EncodedStart:
-        """The request as the body that starts it."""
+        """The request encoded. Raises `TypeError` or `ValueError` if it is invalid."""
         if not isinstance(request, RunRequest):
             raise TypeError(f"requests must yield RunRequest, got {type(request).__name__}")
         files = {placeholder(): file for file in file_sources(request.files)}
@@ -86,7 +86,7 @@ class RunJobs:
 
     @staticmethod
     def fingerprint(record: bytes) -> bytes:
-        """What is equal for bodies with equal inputs, whatever their order."""
+        """A digest that is equal for bodies with the same inputs in any order."""
         body = _BODY.decode(record)
         if body.inputs is not None:
             inputs = sorted(body.inputs, key=lambda item: item.name)
@@ -94,11 +94,11 @@ class RunJobs:
         return hashlib.sha256(_encode_sorted(body)).digest()[:16]
 
     def decode(self, name: str, record: bytes) -> RunRequest:  # noqa: ARG002 - the body holds it
-        """The request that a body starts."""
+        """The request that `record` encodes."""
         return request_of_body(record)
 
     async def upload(self, request: RunRequest, file: FileSource) -> str:
-        """The id of an uploaded file."""
+        """Upload a file and return its id."""
         return (await self._files.upload(file, agent_id=request.agent_id)).id
 
     def start(self, request: RunRequest, record: bytes, before_send: BeforeSend) -> Awaitable[Run]:
@@ -112,7 +112,7 @@ class RunJobs:
         )
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:
-        """The settled run of a request."""
+        """The settled run of the request."""
         return await self._follow(run, (self._scope.agent(request.agent_id), request.process_id))
 
     async def look_up(
@@ -123,9 +123,9 @@ class RunJobs:
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
     ) -> LookUp[Run]:
-        """What became of a lost start."""
+        """The result of looking up a lost start."""
         return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
     def load(self, content: bytes) -> Run:
-        """The run again, from its JSON."""
+        """The run that `content`, its JSON, holds."""
         return RUN.decode(content)

@@ -52,20 +52,21 @@ _HEALTH = decoder_for(Health)
 
 
 class KognitosClient(BaseClient):
-    """A client for REST API v2, usable inside `async with`, or between `await open()` and `await aclose()`.
+    """Client for REST API v2. Use it in `async with`, or between `await open()` and `await aclose()`.
 
-    `client.runs`, `client.processes` and `client.files` hold the operations: `help(client.runs)`.
-    Settings left out come from KOGNITOS_API_KEY, KOGNITOS_REGION (us, eu or uk; else us),
-    KOGNITOS_BASE_URL and KOGNITOS_AGENT_ID. Times are in seconds: `request_timeout` bounds one attempt.
-    At most `max_connections` requests are under way at once, and `requests_per_second` of them begin if it
-    is set. A `session` stays open; its connections, proxies and TLS settings apply, nothing else.
+    The operations are methods of `client.runs`, `client.processes` and `client.files`. Settings left out come
+    from KOGNITOS_API_KEY, KOGNITOS_REGION (us, eu or uk; default us), KOGNITOS_BASE_URL and
+    KOGNITOS_AGENT_ID. `request_timeout` bounds one attempt, in seconds; `max_connections` the requests in
+    flight; `requests_per_second` their rate (None: no limit). A `session` is left open; only its connections,
+    proxies and TLS settings are used. A client belongs to one event loop: create one and share it.
 
-    Raises `ConfigurationError` for a setting that is missing or cannot be right. One client belongs to one
-    event loop; make one and share it.
+    Raises `ConfigurationError` for a missing or invalid setting. Every request may raise `APIStatusError`
+    (its subclass by status), `TransportError`, `DecodeError` and `ClientClosedError`; invalid arguments raise
+    `TypeError` or `ValueError` before anything is sent. Methods document what they raise beyond that.
     """
 
     runs: Runs = attribute(Runs)
-    """Start, read, list, look up and follow runs."""
+    """Start, read, list, look up, follow and mirror runs."""
     processes: Processes = attribute(Processes)
     """List and read the processes of an agent."""
     files: Files = attribute(Files)
@@ -90,7 +91,7 @@ class KognitosClient(BaseClient):
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         given = Secret[object](api_key)
-        del api_key  # frames of errors from here on do not show it
+        del api_key  # keep it out of the locals in tracebacks
         key = settings.api_key(
             given,
             name="api_key",
@@ -121,7 +122,7 @@ class KognitosClient(BaseClient):
         self._waits = Waits(self._reader, self._sender, ended=ENDED, policy=poll)
 
     async def health(self) -> Health:
-        """The API's word on itself; needs a valid key like everything else. (get_health)"""
+        """The health of the API. Needs a valid key, as every request does. (get_health)"""
         return await self._sender.send(Request("GET", "/health"), _HEALTH)
 
     async def wait_for_run(
@@ -133,18 +134,18 @@ class KognitosClient(BaseClient):
         poll: PollPolicy | None = None,
         on_update: Callable[[Run], object] | None = None,
     ) -> Run:
-        """The run, read with its outputs, once its status is in `until`. A failed run is returned too.
+        """The run with its outputs, once its status is in `until`. A failed run is returned, not raised.
 
-        A run that ends in a status outside `until` is returned as well, for it will never leave it; one in
-        Exception may. `timeout` in seconds covers the whole wait; None waits for ever. `on_update` is called
-        with the run whenever a poll finds its status changed. `poll` replaces the client's `PollPolicy`.
-        Waits on one client share their polls, in a context (contextvars) that belongs to none of them.
+        A run in a final status outside `until` is returned too, since it will never leave it; Exception is
+        not final. `timeout` bounds the whole wait in seconds; None means no limit. `poll` overrides the
+        client's `PollPolicy`. `on_update` is called with the run whenever a poll finds its status changed.
+        Waits on one client share polls, which run in an empty context (contextvars).
 
-        Lost connections, 5xx, 429 and a proxy's error pages do not end the wait. Raises `WaitTimeoutError`
-        with the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and
-        other errors that polling again cannot help, `OutcomeUnknownError` for an answer larger than 64 MiB,
-        `UnknownStatusError` for a status that this version does not know, `ClientClosedError`. Cancelling it
-        stops polling and nothing else. (get_run, list_runs)
+        Transient failures (lost connections, 5xx, 429, error pages of a proxy) do not end the wait. Raises
+        `WaitTimeoutError` with the last run seen; `NotFoundError`, except in the 5 s after the start;
+        `AuthenticationError` and other permanent errors at once; `OutcomeUnknownError` for an answer over 64
+        MiB; `UnknownStatusError` for a status unknown to this version; `ClientClosedError`. Cancelling the
+        wait stops polling; the run continues. (get_run, list_runs)
         """
         arguments = checked_wait(timeout, until, poll, on_update)
         check_run(run)
@@ -158,13 +159,12 @@ class KognitosClient(BaseClient):
         until: Collection[RunStatus] = SETTLED,
         poll: PollPolicy | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
-        """An async context manager over an async iterator: the run now, then at each change of its status.
+        """An async context manager over an async iterator of the run: now, then after each status change.
 
-        The last one is settled, or whatever else is in `until`. A status that comes and goes between two
-        polls is not seen. A run given as just started comes first as it is, any other is read first.
-        Cancelling one step, by a time limit for instance, loses nothing: iterate again. Leaving the block
-        stops polling. Arguments and errors as those of `wait_for_run`; the iterator raises them. (get_run,
-        list_runs)
+        The last item is settled, or in another status of `until`. A status that comes and goes between two
+        polls is missed. A run just started is yielded as given; any other is read first. Cancelling one step,
+        for instance by a timeout, loses nothing: iterate again. Leaving the block stops polling. Arguments
+        and errors as in `wait_for_run`; the iterator raises the errors. (get_run, list_runs)
         """
         arguments = checked_wait(timeout, until, poll, None)
         check_run(run)
@@ -178,10 +178,11 @@ class KognitosClient(BaseClient):
         until: Collection[RunStatus] = SETTLED,
         poll: PollPolicy | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
-        """An async context manager over an async iterator: each run as it settles, in that order.
+        """An async context manager over an async iterator of the runs, each yielded as it settles.
 
-        Arguments as those of `wait_for_run`; `timeout` covers the whole. An error of one wait is raised by
-        the iterator when its turn comes; iterate again for the other runs. Leaving the block ends all waits.
+        Arguments as in `wait_for_run`; `timeout` bounds all waits together. The iterator raises the error of
+        a failed wait in its turn; iterate again for the remaining runs. Leaving the block ends all waits.
+        (get_run, list_runs)
         """
         arguments = checked_wait(timeout, until, poll, None)
         waited = tuple(runs)
@@ -202,46 +203,46 @@ class KognitosClient(BaseClient):
         rerun: Collection[RunStatus | str] = (),
         recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[RunRequest, Run]]]:
-        """An async context manager over an async iterator of outcomes, in the order of completion.
+        """An async context manager over an async iterator of `RunOutcome`, in order of completion.
 
-        Starts a run for each of `requests` and waits for it as `wait_for_run` does, at most `run_timeout`
-        seconds. `requests` are read no further ahead than `max_in_flight`, may be endless, and are encoded
-        as they are read: what is sent is what was recorded. At most `max_in_flight` are unsettled at a time.
-        A failure is an outcome of its own and stops no other run.
+        Starts a run for each of `requests` and waits for it as `wait_for_run` does, up to `run_timeout`
+        seconds. At most `max_in_flight` runs are unsettled at a time. `requests` may be endless: they are
+        read no further ahead, and encoded when read, so later changes to them have no effect. A failure is
+        the outcome of its request; the others continue.
 
-        Starts wait while the organization is full or the API cannot be reached, with one probe at a time
-        after 0.5 s, at most 15 s (a WARNING says so), and while a 429 pauses the client. What concerns all
-        starts ends the job: a refused key (401, 403), a Retry-After above `RetryPolicy.retry_after_limit`,
-        an API that was never reached within a minute. Then nothing more is started, the runs that were are
-        awaited, and the iterator raises the error; the same call goes on later. Leaving the block stops
-        starting and waiting; starts under way finish and are recorded first, and runs go on.
+        Starts pause while the organization is at capacity or the API is unreachable, apart from single probes
+        every 0.5 s to 15 s (logged at WARNING), and while a 429 pauses the client. An error that concerns all
+        starts ends the job: 401, 403, a Retry-After above `RetryPolicy.retry_after_limit`, or no contact with
+        the API in the first minute. No more runs are started, those started are awaited, and the iterator
+        raises the error; the same call resumes the job. Leaving the block stops starting and waiting; starts
+        in flight finish and are recorded, and runs continue.
 
-        With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
-        on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
-        whose outcome is not known is looked up by its name no sooner than `absence_delay` seconds later and
-        sent again only when certainly absent; else its outcome is a `StartUncertainError`, until
-        `Journal.resolve` decides. Names tell requests apart and must be unique: they may come in another
-        order, be more or fewer, and one that never started may have changed. The second of two of a name,
-        and a changed one that has a run, are outcomes with a `JournalError`. Without a journal an uncertain
-        start is an outcome with `StartUncertainError`.
+        With `journal`, a file, every step is durable before it is taken. After a crash the same call resumes:
+        settled runs are yielded with `resumed` set and not run again, started ones are awaited, and an
+        ambiguous start is looked up by name no sooner than `absence_delay` seconds later. It is repeated only
+        if the run is certainly absent; if that cannot be decided, the outcome is a `StartUncertainError`
+        until `Journal.resolve` decides. Without a journal, every ambiguous start is one. Names identify
+        requests and must be unique. Order and number of requests may change between calls, and so may a
+        request that never started; a duplicate name, or a changed request that has a run, is an outcome with
+        a `JournalError`.
 
         The `files` of requests are uploaded first, at most `max_uploads` at a time and that many requests
-        ahead, each file once a job: content and name tell which are the same. A journal remembers their ids.
-        A file that cannot be read or is refused is the outcome (`UploadError`) of the requests that need it.
+        ahead, each distinct file (name and content) once a job; a journal keeps their ids. A file that cannot
+        be read or is refused is an `UploadError` in the outcome of every request that needs it.
 
-        `rerun` starts requests again whose run settled in one of these statuses; `recheck` reads those runs
-        again that settled in a status a person can change (Exception) and waits for them. Every run of a
-        request stays on record.
+        `rerun` are statuses of settled runs whose requests are started again; the earlier run stays on
+        record. `recheck` reads again the runs that settled in a status a person can change (Exception), and
+        waits for them.
 
-        The iterator raises `JournalError` when the journal is of the other API, damaged, in use, deleted
-        meanwhile or cannot be written, and what iterating `requests` raises.
+        The iterator raises `JournalError` for a journal of the other API, or one that is damaged, in use,
+        deleted during the job or not writable, and whatever iterating `requests` raises.
         """
         arguments = checked_wait(run_timeout, SETTLED, poll, None, name="run_timeout")
 
         async def wait(run: Run | RunHandle | str, group: tuple[str, str]) -> Run:
             return await self._waits.one(self._reader.waited(run, group), arguments)
 
-        # Loaded with the first bulk job: it brings SQLite.
+        # Imported late: it loads SQLite.
         from kognitos_async.bulk.job import run_many  # noqa: PLC0415
 
         return run_many(
@@ -271,16 +272,16 @@ class KognitosClient(BaseClient):
         poll: PollPolicy | None = None,
         on_update: Callable[[Run], object] | None = None,
     ) -> Run:
-        """The run that this starts, once it has settled: `runs.start`, then `wait_for_run`.
+        """The settled run that this call starts: `runs.start`, then `wait_for_run`.
 
-        `files`, paths or `FileSource`, are uploaded side by side first; their ids come after `file_ids`.
-        `timeout` covers all of it, but never cuts uploads or the start short, whose outcome would then be
-        unknown: when they took it all, `WaitTimeoutError.run` is the run just started. Raises what
-        `files.upload`, `runs.start` and `wait_for_run` raise.
+        `files` (paths or `FileSource`) are uploaded concurrently first; their ids follow `file_ids`.
+        `timeout` bounds all of it in seconds, but never interrupts uploads or the start, whose outcome would
+        be unknown; if they use it up, `WaitTimeoutError.run` is the run just started. Raises what
+        `files.upload`, `runs.start` and `wait_for_run` raise. (create_file, create_run, get_run, list_runs)
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        # Before the start: afterwards an argument refused would leave a run that nobody waits for.
+        # Checked before the start: a refusal afterwards would leave a run unattended.
         arguments = checked_wait(timeout, until, poll, on_update)
         request = RunRequest(
             process_id=process_id,

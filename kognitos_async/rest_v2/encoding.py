@@ -1,4 +1,4 @@
-"""From the arguments of a start to its body."""
+"""Bodies of starts, encoded from their arguments."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_start(request: RunRequest, agent_id: str, uploaded: Sequence[str] = ()) -> bytes:
-    """The body of create_run; `TypeError` or `ValueError` naming the argument at fault.
+    """The body of create_run. Raises `TypeError` or `ValueError` naming the invalid argument.
 
-    `uploaded` are the ids of the request's files, or what stands for them.
+    `uploaded` are the ids of the request's files, or placeholders for them.
     """
     body: dict[str, Any] = {
         "name": checks.text("name", request.name, longest=LONGEST_NAME),
@@ -41,7 +41,7 @@ def encode_start(request: RunRequest, agent_id: str, uploaded: Sequence[str] = (
 
 
 def stage_word(stage: object) -> str:
-    """Draft or Published, as the API writes it."""
+    """The stage as the API spells it. Raises `TypeError` or `ValueError` for any other."""
     if not isinstance(stage, str):
         raise TypeError(f"stage must be a Stage or str, got {type(stage).__name__}")
     if stage not in (Stage.DRAFT, Stage.PUBLISHED):
@@ -50,7 +50,7 @@ def stage_word(stage: object) -> str:
 
 
 def encode_inputs(inputs: object) -> list[dict[str, Any]]:
-    """The list the API takes, from a mapping of names to values or a sequence of `RunInput`."""
+    """Inputs as the API's list, from a mapping or a sequence of `RunInput`."""
     pairs: list[tuple[object, object]]
     if isinstance(inputs, Mapping):
         pairs = list(inputs.items())
@@ -80,7 +80,7 @@ def _input_value(name: object, value: object) -> str | int | float:
     if isinstance(value, str):
         if value:
             checks.text(f"inputs[{name!r}]", value)
-        return str(value)  # the text of a str subclass such as StrEnum
+        return str(value)  # plain text of a str subclass such as StrEnum
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"inputs[{name!r}] must be a finite number, got {value}")

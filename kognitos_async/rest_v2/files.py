@@ -1,4 +1,4 @@
-"""Files of REST API v2: a presigned form from the API, the content straight to the file store."""
+"""Files of REST API v2: a presigned form from the API, then the upload straight to the file store."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TRANSIENT_CODES = frozenset(
 
 
 class Files:
-    """`client.files`."""
+    """`client.files`. See `KognitosClient` for the errors that every request may raise."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         self._sender = sender
@@ -47,8 +47,9 @@ class Files:
     async def create(self, file_name: str, *, agent_id: str | None = None) -> FileUpload:
         """A presigned form for one upload of `file_name` (1 to 256 characters), valid for about 5 minutes.
 
-        `upload` does both steps. `agent_id` may be left out where the key belongs to one agent. Raises
-        `TypeError` and `ValueError` for arguments, `APIStatusError`, `TransportError`. (create_file)
+        Most programs call `upload`, which does both steps. `agent_id` may be omitted if the key belongs to
+        one agent. Raises `APIStatusError`, `TransportError`, and `TypeError` or `ValueError` for arguments.
+        (create_file)
         """
         return await self._sender.send(self._form_request(file_name, agent_id), _FORM)
 
@@ -56,7 +57,7 @@ class Files:
         body: dict[str, Any] = {"file_name": checks.text("file_name", file_name, longest=256)}
         if (agent := agent_id if agent_id is not None else self._scope.agent_id) is not None:
             body["agent_id"] = checks.identifier("agent_id", agent)
-        # A second form does no harm, so a lost answer may be asked for again.
+        # Repeatable: an unused form has no effect.
         return Request("POST", "/files", msgspec.json.encode(body), confidential=True)
 
     async def upload(
@@ -68,23 +69,23 @@ class Files:
         agent_id: str | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> UploadedFile:
-        """The uploaded file, whose `id` goes into `file_ids`. Files up to 1 GB, in constant memory.
+        """The uploaded file; pass its `id` in `file_ids`. Up to 1 GB, in constant memory. (create_file)
 
-        `source` is a path (a FIFO or /dev/stdin too), bytes, a binary file (read from where it stands and
-        left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an async
-        iterable of bytes (an async generator is closed in the end) or a `FileSource`. `file_name` (1 to 256
-        characters) defaults to the name of the source. A source of unknown size is written to a temporary
-        file first, unless `size` gives it in bytes. `on_progress` is called with the bytes sent so far and
-        the size; a retry starts again from 0.
+        `source` is a path (also a FIFO or /dev/stdin), bytes, a binary file (read from its current position
+        and left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an
+        async iterable of bytes (an async generator is closed at the end) or a `FileSource`. `file_name` (1 to
+        256 characters) defaults to the name of the source. A source of unknown size is spooled to a temporary
+        file, unless `size` states it in bytes. `on_progress` is called with the bytes sent and the total
+        size; a retry restarts at 0.
 
-        At most `max_connections` uploads are under way at once, and a source is opened when its turn comes.
-        `request_timeout` bounds each stretch in which no byte moves, not the upload. Transient failures are
-        retried under the client's `RetryPolicy`, each time with a fresh form and the source from its start;
-        a source that cannot be rewound is sent once.
+        At most `max_connections` uploads run at once; a source is opened when its turn comes.
+        `request_timeout` bounds each period without progress, not the whole upload. Transient failures are
+        retried under the client's `RetryPolicy`, each time with a new form and the source from its start; a
+        source that cannot be rewound is sent once.
 
-        Raises `UploadError` when the file store refuses the file, does not answer, or answers before it had
-        all of it; what `create` raises; `OSError` when the source cannot be read; `TypeError` and
-        `ValueError` for arguments and a wrong `size`; `ClientClosedError`. (create_file)
+        Raises `UploadError` if the file store refuses the file, does not answer, or answers before it has
+        received everything; what `create` raises; `OSError` if the source cannot be read; `TypeError` and
+        `ValueError` for arguments, a wrong `size` included; `ClientClosedError`.
         """
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
@@ -119,7 +120,7 @@ class Files:
         content: Source,
         on_progress: Callable[[int, int | None], object] | None,
     ) -> UploadError | None:
-        """None once the file is stored, else why it is not."""
+        """Send the file once: None if it is stored, else the error."""
         method = _checked(form)
         if form.upload_fields or method == "POST":
             body = encode_form(form.upload_fields, name)
@@ -129,7 +130,7 @@ class Files:
             answer = await self._sender.transport.send_form(
                 form.upload_url,
                 method,
-                _headers(form, body, body.size_with(content)),  # not in a local: frames show those
+                _headers(form, body, body.size_with(content)),  # no local: tracebacks would show it
                 framed(content, body, on_progress),
             )
         except (NotSentError, OutcomeUnknownError) as lost:
@@ -142,7 +143,7 @@ class Files:
 
 
 def _is_transient(failure: UploadError) -> bool:
-    """Whether sending again with a fresh form may help."""
+    """Whether a retry with a new form may succeed."""
     return (
         failure.status is None
         or failure.status in retry.RETRYABLE_STATUSES
@@ -152,14 +153,16 @@ def _is_transient(failure: UploadError) -> bool:
 
 
 def _checked(form: FileUpload) -> str:
-    """The form's method; `UploadError` for a form that must not be followed."""
+    """The form's method. Raises `UploadError` for a form that is not safe to follow."""
     if (problem := unsafe_url(form.upload_url)) is not None:
-        raise UploadError(f"the API asks to upload to {problem}; nothing was sent")
+        raise UploadError(f"the API's upload form points to {problem}; nothing was sent")
     method = form.upload_http_method.upper()
     if method not in ("POST", "PUT"):
-        raise UploadError(f"the API asks to upload with {method[:20]!r}, not POST or PUT; nothing was sent")
+        raise UploadError(
+            f"the API's upload form must use POST or PUT, got {method[:20]!r}; nothing was sent"
+        )
     if not all((name + value).isprintable() for name, value in form.upload_http_headers.items()):
-        raise UploadError("the API asks to upload with headers that HTTP does not allow; nothing was sent")
+        raise UploadError("the API's upload form has headers that HTTP does not allow; nothing was sent")
     return method
 
 
@@ -167,12 +170,12 @@ def _headers(form: FileUpload, body: Form, size: int) -> dict[str, str]:
     headers = allowed_headers(form.upload_http_headers)
     if body.content_type is not None:
         headers["Content-Type"] = body.content_type
-    # The store refuses bodies of unknown length.
+    # The store refuses a chunked body.
     return {**headers, "Content-Length": str(size)}
 
 
 def _presigned(form: FileUpload) -> list[str]:
-    """All values of a form that let their holder upload."""
+    """All values of a form that authorize an upload; they must not appear in errors."""
     query = [value for _, value in parse_qsl(urlsplit(form.upload_url).query)]
     return [*form.upload_fields.values(), *form.upload_http_headers.values(), form.upload_url, *query]
 

@@ -1,4 +1,4 @@
-"""Looking up starts of REST API v2 whose answer was lost: their name is the only mark they have."""
+"""Look-ups of REST API v2 starts whose answer was lost. Their only mark is the name."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
 
 _ZONES = timedelta(hours=26)
-"""How much further back absence is looked for: times without an offset may be local, clocks may be set."""
+"""Extra range when proving absence: times without an offset may be local, and clocks may be reset."""
 _REREADINGS = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further reading while the list lacks runs that certainly exist."""
+"""Seconds before each repeated reading while the list lacks runs known to exist."""
 
 Group = tuple[str, str, str]
 
 
 class LookUps:
-    """The look-ups of one client, which share readings of the lists."""
+    """The look-ups of one client, with shared readings of the lists."""
 
     def __init__(self, sender: Sender, scope: Scope, reader: RunReader, own: OwnStarts) -> None:
         self._sender = sender
@@ -66,11 +66,11 @@ class LookUps:
         in_doubt_too: bool = False,
         own_under_way: int = 0,
     ) -> LookUp[Run]:
-        """The run that a lost start of `request` made, that there is none, or that it cannot be told.
+        """The result for a lost start of `request`: its run, certainly none, or undecided.
 
-        Call it no sooner than the run must show in the list. `known_ids` are runs known to be those of other
-        starts. `in_doubt_too` says that another start of that name is in doubt, and `own_under_way` how many
-        of the starts of that name under way on this client are the caller's.
+        Call it no sooner than the run must appear in the list. `known_ids` are runs of other starts.
+        `in_doubt_too` says that another start of the same name is in doubt. `own_under_way` is the number of
+        starts of that name in flight on this client that belong to the caller.
         """
         group, key = self.group_of(request), name_key(request.name)
         clock, own = self._sender.clock, self._own
@@ -115,7 +115,7 @@ class LookUps:
         return Undecided(f"the list does not show runs that certainly exist, such as {missing}")
 
     def _settle(self, request: RunRequest, window: StartWindow, answer: LookUp[Run]) -> None:
-        """Keep what the look-up found out, for those of other starts."""
+        """Record the result for the look-ups of other starts."""
         if isinstance(answer, Undecided):
             return
         group = self.group_of(request)
@@ -125,10 +125,10 @@ class LookUps:
             self._own.adopt(answer.run.id, OwnStart(group, answer.run.name, moment, moment))
 
     def _is_anothers(self, run: Run, window: StartWindow) -> bool:
-        """Whether this client knows the run to be of another start than the one in question.
+        """Whether this client knows that the run belongs to another start.
 
-        A start of that name which this client sent within the window is the one, though whoever asked for
-        it was ended before its answer could be recorded.
+        A start of the same name that this client sent within the window is the one in question: its caller
+        was ended before the answer could be recorded.
         """
         start = self._own.get(run.id)
         if start is None:
@@ -136,20 +136,20 @@ class LookUps:
         return start.name != run.name or not self._sender.clock.within(start.sent, window)
 
     def group_of(self, request: RunRequest) -> Group:
-        """The list that holds the request's run."""
+        """The agent, process and stage whose list holds the run of the request."""
         return self._scope.agent(request.agent_id), request.process_id, stage_word(request.stage)
 
     def window_at(self, request: RunRequest, since: datetime) -> StartWindow:
-        """What is known of an attempt that was sent at this time by our clock."""
+        """The window of an attempt sent at `since`, by the local clock."""
         key = self.group_of(request), name_key(request.name)
         return self._own.window_at(key, since.timestamp()) or self._sender.clock.window_at(since)
 
     def under_way(self, request: RunRequest) -> AbstractContextManager[None]:
-        """While a start of the request is under way, no look-up can tell whose its run is."""
+        """Mark a start of the request as in flight: meanwhile no look-up can attribute a new run."""
         return self._own.under_way((self.group_of(request), name_key(request.name)))
 
     def note(self, request: RunRequest, answer: Answered[Run]) -> None:
-        """Take in the answer to a start: a run of ours, and evidence of how its name and time are kept."""
+        """Record the answer to a start: a run of ours, and how the service stores names and times."""
         run, group = answer.value, self.group_of(request)
         self._own.note(run.id, OwnStart(group, request.name, answer.sent, answer.received))
         clock = self._sender.clock
@@ -166,7 +166,7 @@ class LookUps:
 
     @staticmethod
     def _of_stage(reading: Reading[Run], group: Group, key: str) -> list[Run]:
-        """The runs of this key, but for those that are known to be of the other stage."""
+        """The runs found for this key, without those known to be in the other stage."""
         return [run for run in reading.found(key) if run.stage == group[2] or not run.stage.known]
 
 
@@ -175,7 +175,7 @@ class _Named(msgspec.Struct):
 
 
 def _may_hold(error: DecodeError, key: str) -> bool:
-    """Whether items that could not be decoded may be runs of this key: any may whose name is not shown."""
+    """Whether items that could not be decoded may be runs of this key; any without a readable name may."""
     for item in error.undecoded:
         try:
             name = msgspec.json.decode(item, type=_Named).name
@@ -189,5 +189,5 @@ def _may_hold(error: DecodeError, key: str) -> bool:
 def _back(time: datetime, by: timedelta) -> datetime:
     try:
         return time - by
-    except OverflowError:  # within a day of the calendar's first
+    except OverflowError:  # near datetime.min
         return datetime.min.replace(tzinfo=UTC)

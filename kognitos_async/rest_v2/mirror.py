@@ -1,4 +1,4 @@
-"""A run of REST API v2 as a mirror keeps it."""
+"""Runs of REST API v2 as rows of a mirror."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kognitos_async.rest_v2.models import ENDED, Run, RunStatus
 
 
 def mirrored(run: Run) -> MirroredRun:
-    """The run as a row. The API does not say when a run settled."""
+    """The run as a row. `settled_at` is None: the API does not tell."""
     return MirroredRun(
         key=run.id,
         id=run.id,

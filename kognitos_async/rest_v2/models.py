@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 T = TypeVar("T", str, int, float)
 
 Value = str | int | float
-"""What an input or output holds: the API knows text and numbers only."""
+"""An input or output value: text or a number."""
 
 
 class Stage(Word):
-    """Which version of a process runs."""
+    """The version of a process that runs."""
 
     DRAFT = "Draft"
-    """The version that is being edited."""
+    """The version being edited."""
     PUBLISHED = "Published"
-    """The version in use."""
+    """The version in production."""
 
 
 class RunStatus(Word):
-    """Where a run stands. The last four are words of the vendor's pages, not of the schema."""
+    """The status of a run. Pending, Failed, Cancelled and TimedOut are documented but not in the schema."""
 
     CREATED = "Created"
-    """Created; not running yet."""
+    """Created, not running yet."""
     RUNNING = "Running"
     """Running."""
     EXCEPTION = "Exception"
-    """Needs a person; settled until one has dealt with it."""
+    """Waiting for a person; settled until one handles it."""
     STOPPED = "Stopped"
     """Stopped by a person; settled."""
     SUCCEEDED = "Succeeded"
-    """Done, with outputs; settled."""
+    """Finished with outputs; settled."""
     PENDING = "Pending"
     """Not running yet."""
     FAILED = "Failed"
@@ -55,7 +55,7 @@ class RunStatus(Word):
     CANCELLED = "Cancelled"
     """Cancelled; settled."""
     TIMED_OUT = "TimedOut"
-    """Ran longer than Kognitos allows; settled."""
+    """Exceeded Kognitos's time limit; settled."""
 
 
 SETTLED = frozenset(
@@ -68,51 +68,51 @@ SETTLED = frozenset(
         RunStatus.TIMED_OUT,
     }
 )
-"""The statuses in which a run does not go on by itself."""
+"""Statuses in which a run makes no progress without a person."""
 
 ENDED = SETTLED - {RunStatus.EXCEPTION}
-"""The statuses a run never leaves; one in Exception goes on once a person has dealt with it."""
+"""Final statuses. Exception is not one: such a run continues once a person has handled it."""
 
 
 class Health(WebModel, msgspec.Struct, frozen=True, kw_only=True):
-    """The health status of the API."""
+    """Health of the API."""
 
     status: str
-    """The status as the API writes it: `OK` when all is well."""
+    """The status as sent: `OK` if all is well."""
 
     @property
     def ok(self) -> bool:
-        """Whether the status is OK, in any case."""
+        """Whether the status is OK, ignoring case."""
         return self.status.upper() == "OK"
 
 
 class Process(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A process of an agent; its Draft and its Published version are separate items."""
+    """A process of an agent. Its Draft and its Published version are separate items."""
 
     id: str
-    """The id, as `process_id` of a start."""
+    """Id, for `process_id` of a start."""
     name: str
-    """The name shown in Kognitos."""
+    """Display name in Kognitos."""
     agent_id: str
-    """The agent that the process belongs to."""
+    """Id of the agent that the process belongs to."""
     stage: Stage
-    """The version that this item is: Draft or Published."""
+    """Version of this item: Draft or Published."""
 
 
 class RunInput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A named value given to a run."""
+    """A named input of a run."""
 
     name: str
-    """The name of the input."""
+    """Name of the input."""
     value: Value
     """Text or a number."""
 
 
 class RunOutput(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A named value that a run has produced."""
+    """A named output of a run."""
 
     name: str
-    """The name of the output, such as `the output total`."""
+    """Name of the output, such as `the output total`."""
     value: Value
     """Text or a number."""
 
@@ -125,51 +125,51 @@ else:
     # The API may send null. `Run.__post_init__` replaces it, so that readers never see it.
     FileIds = tuple[str, ...] | None
     Outputs = tuple[RunOutput, ...] | None
-    # msgspec, and frameworks that read types with it, know no union of two kinds of text.
+    # msgspec, and frameworks built on it, support no union of two string types.
     StageWord = Stage
 
 
 class RunHandle(WebModel, msgspec.Struct, frozen=True, gc=False):
-    """What it takes to wait for a run, small and JSON-ready: `run.handle`.
+    """Reference to a run to wait for, small and JSON-ready: `run.handle`.
 
-    `created_at` is aware. Every wait takes a handle where it takes a run or an id; unlike a bare id it
-    shares list polls from the first one on.
+    Every wait accepts a handle in place of a run or an id. Unlike a bare id, it joins shared list polls from
+    the first poll on.
     """
 
     id: str
-    """The id of the run."""
+    """Id of the run."""
     agent_id: str
-    """The agent that the process belongs to."""
+    """Id of the agent that the process belongs to."""
     process_id: str
-    """The process that runs."""
+    """Id of the process."""
     created_at: Timestamp
-    """When the run was created, timezone-aware and in UTC."""
+    """Time of creation, timezone-aware and in UTC."""
 
 
 class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as it was when read.
 
-    Items of a list may lack outputs that `runs.get` returns.
+    Listed runs may lack outputs that `runs.get` returns.
     """
 
     id: str
-    """The id, unique in the organization."""
+    """Id, unique in the organization."""
     name: str
-    """The name it was started with, 1 to 100 characters."""
+    """Name given at the start, 1 to 100 characters."""
     agent_id: str
-    """The agent that the process belongs to."""
+    """Id of the agent that the process belongs to."""
     process_id: str
-    """The process that runs."""
+    """Id of the process."""
     stage: Stage
-    """The version of the process: Draft or Published."""
+    """Version of the process: Draft or Published."""
     status: RunStatus
-    """The status; an unknown word of the API is a member that carries it."""
+    """Status. One that this version does not know is a member with the raw text."""
     created_at: Timestamp
-    """When the run was created, timezone-aware and in UTC whatever offset the API writes."""
+    """Time of creation, timezone-aware and in UTC whatever offset the API sends."""
     file_ids: FileIds = ()
-    """The ids of the files it was started with, empty where the API says null."""
+    """Ids of the files given at the start; empty if the API sends null."""
     outputs: Outputs = ()
-    """Its named outputs, empty where the API says null and until it has succeeded."""
+    """Named outputs; empty until the run has succeeded, or if the API sends null."""
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is not UTC:
@@ -181,24 +181,24 @@ class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def settled(self) -> bool:
-        """Whether the run does not go on by itself; an unknown status never counts as settled."""
+        """Whether the run makes no progress without a person. False for an unknown status."""
         return self.status in SETTLED
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run has succeeded."""
+        """Whether the run succeeded."""
         return self.status == RunStatus.SUCCEEDED
 
     @property
     def handle(self) -> RunHandle:
-        """What it takes to wait for the run."""
+        """A reference to this run that every wait accepts."""
         return RunHandle(
             id=self.id, agent_id=self.agent_id, process_id=self.process_id, created_at=self.created_at
         )
 
     @property
     def outputs_by_name(self) -> dict[str, Value]:
-        """The outputs as a dict; of two with one name the last."""
+        """The outputs as a dict; the last one wins if names repeat."""
         return {output.name: output.value for output in self.outputs}
 
     def raise_for_status(self) -> Self:
@@ -213,9 +213,9 @@ class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
         raise kind(f"run {self.id} ({self.name!r}) settled as {self.status}: {advice}", run=self)
 
     def output(self, name: str, kind: type[T]) -> T:
-        """The output of that name, if it is a `kind` (str, int or float; an int passes for float).
+        """The output of that name as `kind`: str, int or float (which accepts an int).
 
-        Raises `KeyError` naming the outputs there are, `TypeError` for an output of another type.
+        Raises `KeyError` naming the existing outputs, and `TypeError` if the output is of another type.
         """
         outputs = self.outputs_by_name
         if name not in outputs:
@@ -231,7 +231,7 @@ class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return value
 
     def to_dict(self) -> dict[str, Any]:
-        """The run as JSON-ready values, under the API's field names: times as ISO text, tuples as lists."""
+        """The run as JSON-ready values under the API's field names: ISO 8601 times, lists."""
         as_json: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return as_json
 
@@ -258,34 +258,34 @@ _FAILURES = {
 }
 
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the naive twin of the next
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive counterpart of _EPOCH_UTC
 _EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 
 
 def _in_utc(time: datetime) -> datetime:
     if time.tzinfo is None:
-        return _EPOCH_UTC + (time - _EPOCH)  # a tenth of the cost of replace()
+        return _EPOCH_UTC + (time - _EPOCH)  # ten times faster than replace()
     try:
         return time.astimezone(UTC)
-    except OverflowError:  # within hours of the calendar's first or last day
+    except OverflowError:  # near datetime.min or datetime.max
         return time.replace(tzinfo=UTC)
 
 
 class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """A presigned form: where and how to upload one file. Lives about five minutes."""
+    """A presigned form: where and how to upload one file. Valid for about five minutes."""
 
     id: str
-    """The id of the file to be, for `file_ids`."""
+    """Id of the file once uploaded, for `file_ids`."""
     file_name: str
-    """The name of the file as the API made it safe."""
+    """File name as sanitized by the API."""
     upload_url: str
-    """Where to send the form; its query may be a credential."""
+    """URL to send the form to; its query may hold credentials."""
     upload_fields: dict[str, str] = {}
-    """The fields of the form, in the order in which they are sent; credentials."""
+    """Form fields, in the order to send them; credentials."""
     upload_http_headers: dict[str, str] = {}
     """Headers to send with the form."""
     upload_http_method: str = "POST"
-    """The HTTP method to send the form with."""
+    """HTTP method to send the form with."""
 
     # The fields and the URL's query are credentials.
     def __repr__(self) -> str:
@@ -303,40 +303,40 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
 
 
 class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
-    """A file in Kognitos: `id` goes into `file_ids`, `file_name` as the API made it safe, `size` in bytes."""
+    """A file in Kognitos. Pass its `id` in `file_ids`."""
 
     id: str
-    """The id of the file, for `file_ids`."""
+    """Id of the file, for `file_ids`."""
     file_name: str
-    """The name of the file as the API made it safe."""
+    """File name as sanitized by the API."""
     size: int
-    """The size in bytes."""
+    """Size in bytes."""
 
 
 if TYPE_CHECKING:
     RequestFiles = Sequence[str | os.PathLike[str] | FileSource]
 else:
-    RequestFiles = Any  # msgspec knows no paths
+    RequestFiles = Any  # msgspec does not support paths
 
 
 class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A run to start: the arguments of `runs.start`, and files to upload first.
 
-    `files` are paths or `FileSource`, uploaded by `run_many`, `run_and_wait` and `runs.start_once` before the
-    start; their ids come after those of `file_ids`, in the order given.
+    `run_many`, `run_and_wait` and `runs.start_once` upload `files` (paths or `FileSource`) before the start;
+    their ids follow those of `file_ids`, in order.
     """
 
     process_id: str
-    """The process to run."""
+    """Id of the process to run."""
     name: str
-    """The name of the run, 1 to 100 characters; unique, so that a lost start can be found."""
+    """Name of the run, 1 to 100 characters; unique, so that a lost start can be found."""
     stage: StageWord = Stage.PUBLISHED
-    """The version to run: Published unless given."""
+    """Version to run; default Published."""
     inputs: Mapping[str, Value] | Sequence[RunInput] | None = None
     """Values by name, or a sequence of `RunInput`; None for no inputs."""
     file_ids: Sequence[str] | None = None
-    """The ids of uploaded files; None for none."""
+    """Ids of uploaded files; None for none."""
     agent_id: str | None = None
-    """The agent of the process; None for the client's."""
+    """Id of the agent; None for the client's."""
     files: RequestFiles | None = None
     """Paths or `FileSource` to upload before the start; None for none."""

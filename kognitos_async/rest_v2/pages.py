@@ -1,4 +1,4 @@
-"""How REST API v2 pages its lists."""
+"""Paging of REST API v2."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LARGEST_PAGE = 100
 
 
 class _ListResponse(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """A page as sent. `items` is required: a body without it is some other answer, not an empty page."""
+    """A page as sent. `items` is required: a body without it is another kind of answer, not an empty page."""
 
     items: tuple[T, ...] | None
     continuation_token: str | None = None
 
 
 async def fetch_page(sender: Sender, item: type[T], target: str, token: str | None) -> Page[T]:
-    """One page of the list at `target`, which has a query already."""
+    """One page of the list at `target`, which already has a query."""
     page_type: type[_ListResponse[T]] = _ListResponse[item]  # type: ignore[valid-type]  # made at run time
     if token is not None:
         target = f"{target}&continuation_token={segment(token)}"
@@ -50,7 +50,7 @@ def pager(
     limit: int,
     continuation_token: str | None,
 ) -> Pager[T]:
-    """A pager over the list that `query` describes, after checking what is common to all lists."""
+    """A pager over the list that `query` selects. Raises `TypeError` or `ValueError` for paging arguments."""
     if continuation_token is not None:
         checks.text("continuation_token", continuation_token)
     size = checks.page_limit(limit, largest=LARGEST_PAGE)

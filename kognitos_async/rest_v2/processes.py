@@ -1,4 +1,4 @@
-"""Processes of an agent."""
+"""Processes of REST API v2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROCESS = decoder_for(Process)
 
 
 class Processes:
-    """`client.processes`."""
+    """`client.processes`. See `KognitosClient` for the errors that every request may raise."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         self._sender = sender
@@ -27,9 +27,10 @@ class Processes:
     def list(
         self, *, agent_id: str | None = None, limit: int = 100, continuation_token: str | None = None
     ) -> Pager[Process]:
-        """A pager over the agent's processes, Draft and Published ones as separate items.
+        """A pager over the processes of an agent; Draft and Published versions are separate items.
 
-        `limit` is the page size, 1 to 100. Nothing is sent before the pager is used. (list_processes)
+        `limit` is the page size, 1 to 100. `continuation_token` resumes an earlier listing. Nothing is sent
+        until the pager is used. Raises `ConfigurationError` without an agent. (list_processes)
         """
         query = {"agent_id": self._scope.agent(agent_id)}
         return pager(self._sender, Process, "/processes", query, limit, continuation_token)

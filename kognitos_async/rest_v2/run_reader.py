@@ -1,4 +1,4 @@
-"""How the shared polls read runs of REST API v2."""
+"""Reads of REST API v2 runs for shared polls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RUN = decoder_for(Run)
 
 
 class RunReader:
-    """Reads runs, alone and by the page, and says what is known of one before it is read."""
+    """Reads runs one by one and by page, and estimates the age of a run before it is read."""
 
     largest_page = LARGEST_PAGE
     filters_by_time = False
@@ -32,12 +32,12 @@ class RunReader:
         self._recent = recent
 
     async def read(self, run_id: str) -> Run:
-        """The run, whole."""
+        """The run with its outputs."""
         path = f"/runs/{segment(checks.identifier('run_id', run_id))}"
         return await self._sender.send(Request("GET", path, identity=("id", str(run_id))), _RUN)
 
     def started_ago(self, run: Run | RunHandle | str) -> float:
-        """Seconds since the run was started, infinity if it was long ago or nothing tells."""
+        """Seconds since the run was started; infinity if it is unknown or long ago."""
         age = self._recent.age(run if isinstance(run, str) else run.id)
         if age is not None:
             return age
@@ -53,7 +53,7 @@ class RunReader:
         *,
         size: int | None = None,
     ) -> Page[Run]:
-        """A page of the runs of an agent and process, of one stage if the group names it."""
+        """A page of the runs of an agent and process, in one stage if the group names it."""
         query = {
             "process_id": group[1],
             "agent_id": group[0],
@@ -67,15 +67,15 @@ class RunReader:
         return run.agent_id, run.process_id
 
     def key(self, run: Run) -> str:
-        """The id that `read` takes."""
+        """The id, as `read` takes it."""
         return run.id
 
     def occurrence(self, run: Run) -> tuple[object, str | None]:
-        """The status: nothing tells one exception from the next."""
+        """The status, and None: the API does not identify exceptions."""
         return run.status, None
 
     def waited(self, run: Run | RunHandle | str, group: tuple[str, str] | None = None) -> Waited[Run]:
-        """What is known of a run that is waited for; `group` is that of a bare id, where it is known."""
+        """The state of a run to wait for; `group` is the list of a bare id, if known."""
         age = self.started_ago(run)
         if isinstance(run, str):
             return Waited(run, None, group, age, fresh=False)
@@ -84,9 +84,9 @@ class RunReader:
         return Waited(run.id, run, self.group_of(run), age, fresh=age <= NOT_FOUND_GRACE)
 
     def created(self, run: Run) -> datetime:
-        """When the run was created."""
+        """Time of creation."""
         return run.created_at
 
     def incomplete(self, run: Run) -> bool:
-        """Whether a run from a list may lack its outputs."""
+        """Whether a listed run may lack its outputs."""
         return run.succeeded and not run.outputs

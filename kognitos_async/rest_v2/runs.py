@@ -1,4 +1,4 @@
-"""Runs: start, read, list, and look up a start whose answer was lost."""
+"""Runs: start, read, list, follow, mirror, and look up a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RUN = decoder_for(Run)
 
 
 class Runs:
-    """`client.runs`."""
+    """`client.runs`. See `KognitosClient` for the errors that every request may raise."""
 
     def __init__(
         self,
@@ -66,10 +66,11 @@ class Runs:
         limit: int = 100,
         continuation_token: str | None = None,
     ) -> Pager[Run]:
-        """A pager over the runs of a process, of both stages unless `stage` names one.
+        """A pager over the runs of a process, in both stages unless `stage` selects one.
 
-        `limit` is the page size, 1 to 100. The API does not promise an order, and items may lack outputs.
-        Nothing is sent before the pager is used. (list_runs)
+        `limit` is the page size, 1 to 100. `continuation_token` resumes an earlier listing. The API documents
+        no order, and listed runs may lack outputs. Nothing is sent until the pager is used. Raises
+        `ConfigurationError` without an agent. (list_runs)
         """
         query = {
             "process_id": checks.identifier("process_id", process_id),
@@ -97,19 +98,19 @@ class Runs:
     ) -> Run:
         """The run just started. (create_run)
 
-        `name` (1 to 100 characters) is the only mark a lost run can be found by: make it unique. `inputs`
-        hold str, int and finite float; `file_ids` come from `files.upload`.
+        `name` (1 to 100 characters) is the only means to find a lost run: make it unique. `inputs` hold str,
+        int and finite float; `file_ids` come from `files.upload`.
 
-        `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
-        allow it: the place to record that the start is being sent. What it raises is raised, and then
-        the attempt certainly was not made; neither was one whose bytes would go out over four seconds after
-        it, as when the process was suspended. It holds a slot of the client: it must not wait for another
-        request of that client. Without `wait_for_room` a `CapacityError` is raised at once.
+        `before_send` is awaited right before each attempt, after the waits for a slot, the rate and a
+        connection: record the start there. If it raises, the attempt is certainly not sent; neither is one
+        whose bytes would leave more than four seconds after it, for instance because the process was
+        suspended. It holds a slot of the client, so it must not wait for another request of that client.
+        `wait_for_room=False` raises `CapacityError` at once.
 
-        The start is sent again only when the attempt before certainly started nothing. Raises
-        `StartUncertainError` when it may have (a lost answer, a 5xx, an unreadable 201), `CapacityError`
-        when there is still no room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and
-        `TypeError` or `ValueError` before sending.
+        The start is retried only if the previous attempt certainly started nothing. Raises
+        `StartUncertainError` if it may have started a run (lost answer, 5xx, unreadable 201); `CapacityError`
+        if the organization is still at capacity after the retries; `RateLimitError`; `NotSentError`; other
+        4xx errors; whatever `before_send` raises; `TypeError` and `ValueError` before sending.
         """
         request = RunRequest(
             process_id=process_id,
@@ -131,21 +132,19 @@ class Runs:
         before_send: BeforeSend | None = None,
         absence_delay: float = 5.0,
     ) -> Run:
-        """The one run of `request`: started now, or found where a start may have made it already.
+        """The one run of `request`: started now, or found if an earlier start already made it.
 
-        Its `files` are uploaded before it is started.
-
-        `earlier` is the time, by this machine's clock, at which an attempt was sent whose outcome is not
-        known: the run is looked up first. So it is after an attempt of this call whose answer was lost.
-        A look-up begins `absence_delay` seconds after the attempt, or after the call where that was made
-        elsewhere: set it to the time after which a run certainly shows in the list. A found run is returned
-        as listed. The request is sent again only when the earlier start certainly made no run, at most five
+        `request.files` are uploaded before the start. `earlier` is the local time at which an attempt of
+        unknown outcome was sent: the run is then looked up first, and so it is after an attempt of this call
+        whose answer was lost. The look-up begins `absence_delay` seconds after that attempt (after the call,
+        if it was made elsewhere): the time within which a new run certainly appears in the list. A run found
+        is returned as listed. The start is repeated only if the earlier one certainly made no run, up to five
         times. `before_send` as in `start`.
 
-        Raises `StartUncertainError` when it cannot be told whether the run exists, and what `start` raises.
-        (create_run, list_runs)
+        Raises `StartUncertainError` if it cannot be decided whether the run exists, and what `start` and
+        `files.upload` raise. (create_run, list_runs)
         """
-        encode_start(request, self._scope.agent(request.agent_id))  # wrong arguments are refused first
+        encode_start(request, self._scope.agent(request.agent_id))  # refuse invalid arguments before uploads
         file_sources(request.files)
         checks.hook("before_send", before_send)
         delay = checks.seconds("absence_delay", absence_delay)
@@ -155,14 +154,14 @@ class Runs:
         return await self._starts.once(request, window=window, before_send=before_send, absence_delay=delay)
 
     async def find_started(self, request: RunRequest, *, since: datetime) -> builtins.list[Run]:
-        """The runs that a start of `request` whose answer was lost may have made: of its agent, process and
-        stage, and of its name or one that a service may have made of it (case, blanks and Unicode forms are
-        ignored), created at `since` or later; oldest first, empty if there is none.
+        """The runs that an ambiguous start of `request` may have made, oldest first; empty if there are none.
 
-        `since` is by this machine's clock. Runs created earlier count too as far as the clocks that were
-        seen may differ, at least five seconds. Calls under way at once share readings of the list, which
-        goes on to its end unless it proves to be newest first. A run may take some seconds to appear, so an
-        empty list alone proves nothing: `start_once` looks closer. (list_runs)
+        These are the runs of its agent, process and stage that were created at `since` (local time) or later
+        and have its name, or a variant that a service may store (case, whitespace and Unicode form are
+        ignored). Runs created earlier are included by as much as the clocks may differ, at least five
+        seconds. Concurrent calls share readings of the list, which is read to its end unless it proves to be
+        newest first. A new run may take seconds to appear: an empty result alone proves nothing; use
+        `start_once` to decide. (list_runs)
         """
         check_since(since)
         self._check(request)
@@ -171,9 +170,9 @@ class Runs:
     async def find_many(
         self, requests: Iterable[RunRequest], *, since: datetime
     ) -> dict[str, builtins.list[Run]]:
-        """What `find_started` finds for each of `requests`, by their names, in one reading of each list.
+        """What `find_started` finds for each of `requests`, by name, from one reading of each list.
 
-        Raises `ValueError` when two requests have one name, and what `find_started` raises.
+        Raises `ValueError` if two requests have the same name, and what `find_started` raises. (list_runs)
         """
         check_since(since)
         asked: dict[str, RunRequest] = {}
@@ -200,19 +199,18 @@ class Runs:
         since: datetime | None = None,
         poll: PollPolicy | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[Run]]:
-        """An async context manager over an async iterator that never ends by itself: a `Run` whenever one of
-        the process appears or changes its status, whoever started it.
+        """An async context manager over an endless async iterator: a run whenever it appears or changes.
 
-        It follows the runs created at `since` or later. With `since`, those that exist come first, as they
-        are; without it, it follows those of the last day too, but yields only what changes from now on.
-        `poll` sets how often the list is read: `initial` seconds after a change, up to `maximum` while
-        nothing happens. A status that comes and goes between two readings is not seen.
+        It follows the runs of the process created at `since` or later, whoever started them. With `since`,
+        existing runs are yielded first; without it, runs of the last day are followed too, but only their
+        changes from now on are yielded. `poll` sets the reading interval: `initial` seconds after a change,
+        up to `maximum` while idle. A status that comes and goes between two readings is missed.
 
-        A reading costs the pages that may hold new runs and those that hold runs which have not ended; runs
-        that the list does not show are read singly. Memory holds the runs that have not ended, at most
-        100,000; of more the oldest are dropped, with a WARNING. Runs that cannot be decoded are left out,
-        with a WARNING. Lost connections, 5xx, 429 and expired tokens only delay; pages larger than 64 MiB
-        are asked for in smaller ones. Raises what trying again cannot help. (list_runs, get_run)
+        Each reading fetches the pages that may hold new runs or runs that have not ended; runs missing from
+        the list are read individually. At most 100,000 runs that have not ended are tracked; the oldest are
+        dropped, and runs that cannot be decoded are skipped, both with a WARNING. Lost connections, 5xx, 429
+        and expired tokens only delay; pages over 64 MiB are fetched again in smaller ones. The iterator
+        raises permanent errors. (list_runs, get_run)
         """
         if since is not None:
             check_since(since)
@@ -235,18 +233,18 @@ class Runs:
         agent_id: str | None = None,
         on_progress: Callable[[SyncResult], object] | None = None,
     ) -> SyncResult:
-        """What one pass over the history has changed in a local mirror. (list_runs, get_run)
+        """The changes that one pass over the history made to a local mirror. (list_runs, get_run)
 
-        `store` is a `RunStore` or a path: `*.duckdb`, a folder (of Parquet files), else a SQLite file.
-        Mirrors the runs of one process, or of all the agent's processes without `process_id`. A pass reads
-        what is new, and reads again every run that had not ended, so that no change of status is missed.
-        Each page is on disk before the next is asked for: an interrupted pass goes on where it was. Memory
-        stays flat. `on_progress` is called with the `SyncResult` so far.
+        `store` is a `RunStore` or a path: `*.duckdb`, a folder (for Parquet files), or else a SQLite file.
+        The mirror covers one process, or all processes of the agent without `process_id`. A pass reads new
+        runs, and reads again each run that had not ended, so that no status change is missed. Each page is
+        durable before the next is fetched: an interrupted pass resumes where it stopped. Memory use is
+        constant. `on_progress` is called with the `SyncResult` so far.
 
-        Raises `MirrorError` when the store cannot be used or written, `ModuleNotFoundError` when its extra
+        Raises `MirrorError` if the store cannot be used or written, `ModuleNotFoundError` if its extra
         (`sync`) is missing, and what `list` and `get` raise.
         """
-        # Loaded with the first pass: it brings SQLite.
+        # Imported late: it loads SQLite.
         from kognitos_async.mirror.sync import sync_lists  # noqa: PLC0415
         from kognitos_async.rest_v2.mirror import mirrored  # noqa: PLC0415
 
@@ -277,7 +275,7 @@ class Runs:
 
 
 def check_run(run: object) -> None:
-    """Raise `TypeError` or `ValueError` for what is neither a run nor its handle nor its id."""
+    """Raise `TypeError` or `ValueError` unless `run` is a run, a handle or an id."""
     if isinstance(run, str):
         checks.identifier("run", run)
     elif isinstance(run, RunHandle):

@@ -1,4 +1,4 @@
-"""Which agent a call is about when it does not say."""
+"""The agent of calls that do not name one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kognitos_async.errors import ConfigurationError
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The client's own agent."""
+    """The client's agent."""
 
     agent_id: str | None
 
     def agent(self, agent_id: str | None) -> str:
-        """The agent given or else the client's; `ConfigurationError` when there is neither."""
+        """`agent_id`, by default the client's agent. Raises `ConfigurationError` if there is neither."""
         if agent_id is not None:
             return checks.identifier("agent_id", agent_id)
         if self.agent_id is None:

@@ -1,4 +1,4 @@
-"""Starting runs of REST API v2: one start, and start or find."""
+"""Starts of REST API v2: a single start, and start or find."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Starts:
         self._files = files
 
     async def encoded(self, request: RunRequest) -> bytes:
-        """The body of a start, once the files of the request are uploaded, side by side."""
+        """The body of a start, after a concurrent upload of the request's files."""
         agent = self._scope.agent(request.agent_id)
         sources = file_sources(request.files)
         body = encode_start(request, agent, [placeholder() for _ in sources])
@@ -62,7 +62,7 @@ class Starts:
         wait_for_room: bool = True,
         one_attempt: bool = False,
     ) -> Run:
-        """The run just started; `body` is what `request` says. Raises what `runs.start` raises."""
+        """The run just started. `body` is `request` encoded. Raises what `runs.start` raises."""
         sent = Request(
             "POST",
             "/runs",
@@ -122,5 +122,5 @@ class Starts:
                     once.run = run
                     return run
             if lost is None:
-                raise AssertionError("nothing was started, and nothing lost")
+                raise AssertionError("the loop ends only after a lost start")
             raise lost
