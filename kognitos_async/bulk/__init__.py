@@ -1,1 +1,1 @@
-"""Bulk jobs: many runs from one stream of requests, with a journal exactly once."""
+"""Bulk jobs: many runs from a stream of requests, each started exactly once with a journal."""

@@ -1,4 +1,4 @@
-"""When the next start may go out: a few at a time at first, single probes while the API refuses them."""
+"""When the next start may be sent: slow start, then single probes while the API refuses starts."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ _GROWTH = 0.125
 
 
 class StartsEndedError(Exception):
-    """No more starts: the job is ending. The start certainly was not sent."""
+    """The job is ending and admits no more starts; this one was certainly not sent."""
 
 
 class Ticket(NamedTuple):
-    """An admitted start: how it was admitted, and what was known then."""
+    """An admitted start."""
 
     probe: bool
+    """Whether the start probes for capacity."""
     settled: int
+    """Runs of the job that had settled at admission."""
     cuts: int
+    """Rate cuts seen at admission."""
 
 
 class Admission:
     """Admits the starts of one job.
 
-    At most `_limit` starts are under way: two at first, one more for every eight that succeed, half after a
-    429; a burst would be refused by a rate limit that nothing is known of yet. While the organization is
-    full, a start goes out for each run of the job that settles, and one probe at a time after a pause: runs
-    of others end unseen. While the API cannot be reached, only the probe goes out.
+    At most `_limit` starts are in flight: two at first, one more for every eight that succeed, half after a
+    429. Slow start avoids a burst into a rate limit that is not known yet. While the organization is at
+    capacity, one start is admitted for each run of the job that settles, and one probe at a time after a
+    pause, because runs started elsewhere settle unseen. While the API is unreachable, only probes are sent.
     """
 
     def __init__(self, chance: Random) -> None:
@@ -48,29 +51,29 @@ class Admission:
         self._waiting: deque[asyncio.Future[Ticket]] = deque()
         self._full = self._unreachable = False
         self._settled = 0
-        self._vacancies = 0  # runs that settled while the organization was full, each good for one start
+        self._vacancies = 0  # slots freed by runs that settled while the organization was at capacity
         self._pause = SHORTEST_PAUSE
         self._probe_due = self._probing = False
         self._timer: asyncio.TimerHandle | None = None
         self._cuts = 0
         self._ended: Exception | None = None
         self.reached: bool = False
-        """Whether the API has answered a start at all."""
+        """Whether the API has answered any start."""
 
     def check(self) -> None:
-        """Raise `StartsEndedError`, or what `end` was given, once that was called."""
+        """Raise the error given to `end`, by default `StartsEndedError`, once `end` was called."""
         if self._ended is not None:
             raise _copy(self._ended)
 
     def enter_now(self) -> Ticket | None:
-        """A ticket as from `enter`, None where one has to be waited for."""
+        """A ticket as from `enter`, or None when the start has to wait."""
         self.check()
         return None if self._waiting else self._admitted()
 
     async def enter(self) -> Ticket:
-        """Wait until one more start may go out; each needs one `leave`.
+        """Wait until one more start may be sent. Each `enter` that returns needs one `leave`.
 
-        Raises `StartsEndedError` once `end` was called.
+        Raises the error given to `end`, by default `StartsEndedError`, once `end` was called.
         """
         ticket = self.enter_now()
         if ticket is not None:
@@ -85,10 +88,10 @@ class Admission:
             raise
 
     def leave(self, ticket: Ticket, refusal: KognitosError | None, *, cuts: int, sent: bool = True) -> None:
-        """Note how a start ended: `refusal` if the API certainly did not carry it out but may do so later.
+        """Record the result of a start; `refusal` is the error of one certainly not processed, if transient.
 
-        `cuts` is how often the client was slowed down by a 429 so far; `sent` is False for a start that was
-        cancelled before it went out.
+        `cuts` is the number of 429s that have slowed down the client so far. `sent` is False for a start
+        cancelled before it was sent.
         """
         self._active -= 1
         if ticket.probe:
@@ -103,20 +106,20 @@ class Admission:
         elif refusal is None:
             self._answered(ticket)
         elif isinstance(refusal, RateLimitError):
-            self._probe_due = self._probe_due or ticket.probe  # the whole client pauses by itself
+            self._probe_due = self._probe_due or ticket.probe  # the gate pauses the whole client
         else:
             self._refused(ticket, refusal)
         self._admit()
 
     def run_settled(self) -> None:
-        """Note that a run of the job has settled: its slot at the API is free."""
+        """Record that a run of the job has settled and freed its slot at the API."""
         self._settled += 1
         if self._full:
             self._vacancies += 1
             self._admit()
 
     def end(self, error: Exception | None = None) -> None:
-        """Admit no more starts: who waits or comes later gets `error`, by default `StartsEndedError`."""
+        """Admit no more starts: those waiting and later ones raise `error`, by default `StartsEndedError`."""
         self._ended = self._ended or error or StartsEndedError()
         self._stop_timer()
         while self._waiting:
@@ -128,7 +131,7 @@ class Admission:
         self._unreachable = False
         self._limit += _GROWTH
         if ticket.probe:
-            # Nothing of ours had ended: there is capacity that others left, or the outage is over.
+            # A probe used no vacancy of the job: capacity was freed elsewhere, or the outage is over.
             self._full = False
             self._vacancies = 0
             self._pause = SHORTEST_PAUSE
@@ -138,7 +141,7 @@ class Admission:
         blocked = self._full or self._unreachable
         if isinstance(refusal, CapacityError):
             self._full, self._unreachable = True, False
-            # What settled before the refused start was sent is taken, evidently.
+            # Slots freed before the refused start was sent are evidently taken.
             self._vacancies = min(self._vacancies, self._settled - ticket.settled)
             self._limit = _FIRST_LIMIT
         else:
@@ -151,7 +154,7 @@ class Admission:
             delay = max(asked, self._pause * self._chance.uniform(0.5, 1.5))
             self._timer = asyncio.get_running_loop().call_later(delay, self._probe)
             if not blocked:
-                logger.warning("%s; starts wait, the next one is tried in %.1f s", refusal, delay)
+                logger.warning("%s; starts wait, next attempt in %.1f s", refusal, delay)
 
     def _probe(self) -> None:
         self._timer = None
@@ -174,7 +177,7 @@ class Admission:
                 return
 
     def _admitted(self) -> Ticket | None:
-        """A ticket if one more start may go out now."""
+        """A ticket if one more start may be sent now."""
         probe = False
         if not (self._full or self._unreachable):
             if self._active >= int(self._limit):
@@ -190,5 +193,5 @@ class Admission:
 
 
 def _copy(error: Exception) -> Exception:
-    """An error of its own for each caller: a shared one would collect everybody's tracebacks."""
+    """A copy for each caller: a shared error would accumulate tracebacks."""
     return type(error)(*error.args)

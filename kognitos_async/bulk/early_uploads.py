@@ -1,4 +1,4 @@
-"""Uploads that earlier versions of the command recorded beside a journal, in a file of their own."""
+"""Migration of upload records that earlier versions of the command kept in a file beside the journal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def early_uploads_of(journal: Path) -> Path:
-    """Where they are."""
+    """The path of the old record of uploads."""
     return journal.with_name(f"{journal.name}.files")
 
 
 def adopt_early_uploads(journal: Path, database: sqlite3.Connection) -> None:
-    """Take them into the journal, whose requests name their files by content from then on.
+    """Move the records into the journal, and identify files in its requests by content.
 
-    Part of a transaction; delete the file once that is committed. Raises `JournalError` for a file that
-    cannot be read.
+    Runs within the caller's transaction; delete the old file after the commit. Raises `JournalError` for a
+    file that cannot be read.
     """
     marks = _marks(early_uploads_of(journal))
     if not marks:
@@ -33,14 +33,14 @@ def adopt_early_uploads(journal: Path, database: sqlite3.Connection) -> None:
         named = replaced(request, marks)
         if named != request:
             changed.append((named, position))
-    # Without a fingerprint, it is taken anew from the request.
+    # A missing fingerprint is computed from the request when needed.
     database.executemany("UPDATE runs SET request = ?, content = NULL WHERE position = ?", changed)
 
 
 def _marks(record: Path) -> dict[str, str]:
-    """What names each file by content, by the id it got.
+    """The content marks of the uploaded files by file id.
 
-    A last line without its end was not on disk when the process ended, so nobody used it.
+    A last line without a newline was cut off by a crash before the upload was used; it is ignored.
     """
     try:
         lines = record.read_bytes().splitlines(keepends=True)
@@ -48,7 +48,7 @@ def _marks(record: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
-        raise JournalError(f"{record} is damaged: restore it from a copy") from None
+        raise JournalError(f"{record} is damaged: restore it from a backup") from None
 
 
 def _pair(line: bytes) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A lock on one byte of a file, held until it is given back or the process ends."""
+"""A lock on one byte of a file, held until it is released or the process ends."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ else:
     import fcntl
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
-"""What a file system without locks answers."""
+"""The errors of a file system that does not support locks."""
 _LOCK_BYTE = 0x4001_0000
-"""Behind the bytes that SQLite locks."""
+"""Beyond the bytes that SQLite locks."""
 
 if sys.platform == "win32":
 
     def lock(descriptor: int) -> None:
-        """Lock the byte, or raise OSError."""
+        """Lock the byte. Raises `OSError` if it is locked, or if the file system does not support locks."""
         os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
         with contextlib.suppress(OSError):
             msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
     _OPEN_FILE_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
-    """Linux: a lock of the open file, which other descriptors of the process, SQLite's, cannot drop."""
+    """Linux: a lock of the open file, which closing another descriptor, such as SQLite's, does not drop."""
 
     def lock(descriptor: int) -> None:
-        """Lock the byte, or raise OSError. SQLite's kind of lock is tried too: without it nothing works."""
+        """Lock the byte. Raises `OSError` if it is locked, or if the file system does not support locks.
+
+        Also tries the kind of lock that SQLite needs.
+        """
         fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LOCK_BYTE + 1)
         if not _set_open_file_lock(descriptor, fcntl.F_WRLCK):
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCK_BYTE)
 
     def unlock(descriptor: int) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         with contextlib.suppress(OSError):
             if not _set_open_file_lock(descriptor, fcntl.F_UNLCK):
                 fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, _LOCK_BYTE)
 
     def _set_open_file_lock(descriptor: int, kind: int) -> bool:
-        """Whether the system knows such locks."""
+        """Lock or unlock as an open file; return whether the system supports such locks."""
         if _OPEN_FILE_LOCK is None:
             return False
         try:

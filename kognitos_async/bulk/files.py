@@ -1,4 +1,4 @@
-"""The files of a job's requests: uploaded side by side, each once, known by their content and name."""
+"""The files of a job's requests: uploaded concurrently, each once, identified by content and name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from kognitos_async.uploads.sources import FileSource
 
 _HASHED_AT_ONCE = 4
-_REMEMBERED = 10_000
-"""Ids kept in memory; with a journal all are on disk."""
+_CACHED_IDS = 10_000
+"""File ids kept in memory; a journal keeps all of them on disk."""
 
 
 class JobFiles(Generic[Q, R]):
@@ -32,10 +32,10 @@ class JobFiles(Generic[Q, R]):
         self._slots = asyncio.Semaphore(max_uploads)
         self._hashing = asyncio.Semaphore(_HASHED_AT_ONCE)
         self._ids: OrderedDict[str, str] = OrderedDict()
-        self._turns: dict[str, _Turn] = {}
+        self._uploads: dict[str, _SharedUpload] = {}
 
     async def named_by_content(self, start: EncodedStart) -> EncodedStart:
-        """The same start, its files named by their content, so that moving or touching them changes nothing.
+        """The start with its files identified by content, so that moving or touching them changes nothing.
 
         Raises `UploadError` for a file that cannot be read.
         """
@@ -53,7 +53,7 @@ class JobFiles(Generic[Q, R]):
         )
 
     async def uploaded(self, request: Q, record: bytes, files: Mapping[str, FileSource]) -> bytes:
-        """The record with the ids of its files in place of their marks, uploaded now where need be.
+        """The record with each content mark replaced by a file id; files not uploaded yet are uploaded.
 
         Raises `UploadError`, and what else an upload raises.
         """
@@ -69,12 +69,12 @@ class JobFiles(Generic[Q, R]):
         return replaced(record, ids)
 
     async def known(self, record: bytes) -> bytes:
-        """The record with the ids of those of its files that were uploaded, by an earlier process too."""
+        """The record with the marks of uploaded files replaced by their ids, also from earlier processes."""
         ids = {mark: await self._known_id(mark) for mark in dict.fromkeys(marks_in(record))}
         return replaced(record, {mark: known for mark, known in ids.items() if known is not None})
 
     async def prepare(self, request: Q, start: EncodedStart) -> None:
-        """Upload ahead of the start; what fails is found again, and reported, when its turn comes."""
+        """Upload the files ahead of the start. A failure is ignored here: the start meets it again."""
         try:
             named = await self.named_by_content(start)
             if self.ledger is not None and not await self.ledger.needs_start(named.name):
@@ -84,16 +84,16 @@ class JobFiles(Generic[Q, R]):
             return
 
     async def _id_of(self, request: Q, mark: str, file: FileSource | None) -> str:
-        # Requests with the same file wait for one upload; if that fails or is cancelled, the next one tries.
-        turn = self._turns.setdefault(mark, _Turn())
-        turn.users += 1
+        # Requests with the same file share one upload; if it fails or is cancelled, the next one tries.
+        shared = self._uploads.setdefault(mark, _SharedUpload())
+        shared.users += 1
         try:
-            async with turn.lock:
+            async with shared.lock:
                 if (known := await self._known_id(mark)) is not None:
                     return known
                 if file is None:
                     name = mark.rpartition(":")[2]
-                    raise UploadError(f"file {name!r} was not uploaded, and no request names it any more")
+                    raise UploadError(f"file {name!r} was not uploaded and is in no request of the input")
                 async with self._slots:
                     found = await self._upload(request, file)
                 if self.ledger is not None:
@@ -101,9 +101,9 @@ class JobFiles(Generic[Q, R]):
                 self._remember(mark, found)
                 return found
         finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[mark]
+            shared.users -= 1
+            if not shared.users:
+                del self._uploads[mark]
 
     async def _upload(self, request: Q, file: FileSource) -> str:
         try:
@@ -128,12 +128,12 @@ class JobFiles(Generic[Q, R]):
 
     def _remember(self, mark: str, file_id: str) -> None:
         self._ids[mark] = file_id
-        if len(self._ids) > _REMEMBERED:
+        if len(self._ids) > _CACHED_IDS:
             self._ids.popitem(last=False)
 
 
-class _Turn:
-    """The requests that wait for the upload of one file."""
+class _SharedUpload:
+    """The upload of one file, shared by the requests that need it."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()

@@ -1,4 +1,4 @@
-"""One thread that takes the steps of many tasks and commits them together."""
+"""Group commit: one thread applies the steps of many tasks and commits them together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import anyio
 
-from kognitos_async.bulk.journal_errors import explained
-from kognitos_async.bulk.journal_steps import take
+from kognitos_async.bulk.journal_errors import mapping_sqlite_errors
+from kognitos_async.bulk.journal_steps import apply_steps
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOLD = 0.05
-"""Seconds that steps which need not be on disk wait for one that must be, to share its commit."""
+"""Seconds that steps which need not be durable yet wait to share the commit of one that must be."""
 
 
 class _Step(NamedTuple):
@@ -35,10 +35,10 @@ class _Step(NamedTuple):
 
 
 class GroupCommit:
-    """Takes steps in one thread. Those asked for while a commit is under way share the next one.
+    """Applies steps in one thread; those queued during a commit share the next commit.
 
-    After a step or a commit that failed every later one fails with the same `JournalError`: what comes
-    behind a hole must not be recorded either.
+    After a failed step or commit every later one fails with the same `JournalError`, so that the record has
+    no gap.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class GroupCommit:
         self._draining = False
 
     async def open(self, prepare: Callable[[], tuple[JournalFile, sqlite3.Connection]]) -> None:
-        """Open the database in the thread; `close` it even if this fails."""
+        """Open the database in the thread. Call `close` even if this fails."""
 
         def work() -> None:
             self._file, self._database = prepare()
@@ -62,7 +62,7 @@ class GroupCommit:
         await self._loop.run_in_executor(self._thread, work)
 
     async def close(self) -> None:
-        """Commit what is open and close the database, however often the caller is cancelled."""
+        """Commit the open transaction and close the database; not interrupted by cancellation."""
         with anyio.CancelScope(shield=True):
             try:
                 await self._loop.run_in_executor(self._thread, self._close)
@@ -70,15 +70,15 @@ class GroupCommit:
                 self._thread.shutdown(wait=False)
 
     def do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> asyncio.Future[T]:
-        """What `work` returns, on disk if `durable`; otherwise on disk a moment later.
+        """The result of `work`: after the commit if `durable`, else before it.
 
-        Steps are taken in the order of the calls, even if the future is cancelled. What `work` has written
-        when it raises `JournalError` stays.
+        Steps are applied in the order of the calls, even if the future is cancelled. If `work` raises
+        `JournalError`, what it has written is kept.
         """
         return self._queued(work, durable)
 
     def write(self, row: NewRow | ChangedRow) -> asyncio.Future[None]:
-        """Done once the row is on disk."""
+        """Write a row; the future is done once it is on disk."""
         return self._queued(row, durable=True)
 
     def _queued(
@@ -101,7 +101,7 @@ class GroupCommit:
             return
         try:
             if self._database.in_transaction and self._failure is None:
-                with explained(self._path):
+                with mapping_sqlite_errors(self._path):
                     self._database.commit()
         finally:
             try:
@@ -110,7 +110,7 @@ class GroupCommit:
                 self._file.close()
 
     def _drain(self) -> None:
-        """Take the steps that wait, batch by batch, until there are none and all is on disk."""
+        """Apply the queued steps, batch by batch, until the queue is empty and all is committed."""
         open_since: float | None = None
         while True:
             with self._guard:
@@ -120,10 +120,10 @@ class GroupCommit:
                     return
                 self._arrived.clear()
             try:
-                open_since = self._take(batch, open_since)
+                open_since = self._apply(batch, open_since)
             except JournalError as failure:
                 self._failure, open_since = failure, None
-            except BaseException as bug:  # noqa: BLE001 - a bug must not leave anybody waiting
+            except BaseException as bug:  # noqa: BLE001 - even a bug must not leave callers waiting
                 self._failure, open_since = JournalError(f"journal {self._path} failed: {bug!r}"), None
                 self._failure.__cause__ = bug
             if self._failure is not None:
@@ -131,10 +131,11 @@ class GroupCommit:
             elif open_since is not None:
                 self._arrived.wait(max(0.0, open_since + _HOLD - time.monotonic()))
 
-    def _take(self, batch: list[_Step], open_since: float | None) -> float | None:
-        """Take the steps, and commit if one must be on disk; since when the transaction is open, if it is.
+    def _apply(self, batch: list[_Step], open_since: float | None) -> float | None:
+        """Apply the steps, and commit if one must be durable or the hold time is over.
 
-        A step that is refused does not undo its neighbours.
+        Returns the time since which the transaction is open, None if it was committed. A refused step does
+        not undo the others.
         """
         if self._failure is not None:
             return None
@@ -142,20 +143,20 @@ class GroupCommit:
             raise JournalError(f"journal {self._path} is closed")
         self._file.check_in_place()
         try:
-            with explained(self._path):
-                return self._taken(batch, open_since, self._database, self._file)
+            with mapping_sqlite_errors(self._path):
+                return self._apply_and_commit(batch, open_since, self._database, self._file)
         except JournalError:
-            self._file.check_in_place()  # says more than SQLite does about a file that went away meanwhile
+            self._file.check_in_place()  # a clearer error than SQLite's if the file was removed
             raise
 
-    def _taken(
+    def _apply_and_commit(
         self, batch: list[_Step], open_since: float | None, database: sqlite3.Connection, file: JournalFile
     ) -> float | None:
         early: list[tuple[_Step, Any]] = []
         late: list[tuple[_Step, Any]] = []
         if not database.in_transaction:
             database.execute("BEGIN IMMEDIATE")
-        outcomes = take(database, self._path, [step.work for step in batch])
+        outcomes = apply_steps(database, self._path, [step.work for step in batch])
         for step, outcome in zip(batch, outcomes, strict=True):
             (late if step.durable else early).append((step, outcome))
         self._deliver(early)
@@ -175,7 +176,7 @@ class GroupCommit:
 
 def _set_results(results: list[tuple[_Step, Any]]) -> None:
     for step, result in results:
-        if step.result.done():  # its caller was cancelled, or has its result already
+        if step.result.done():  # cancelled, or already delivered
             continue
         if isinstance(result, JournalError):
             step.result.set_exception(_copy(result))
@@ -184,7 +185,7 @@ def _set_results(results: list[tuple[_Step, Any]]) -> None:
 
 
 def _copy(error: JournalError) -> JournalError:
-    """An error of its own for each caller: a shared one would collect everybody's tracebacks."""
+    """A copy for each caller: a shared error would accumulate tracebacks."""
     twin = type(error)(*error.args)
     twin.__cause__ = error.__cause__
     return twin

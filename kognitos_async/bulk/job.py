@@ -1,4 +1,4 @@
-"""Many runs from one stream of requests: bounded, lazy, and with a journal exactly once."""
+"""`run_many`: reads requests lazily, bounds the runs in flight, resumes from a journal."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from kognitos_async.server_clock import StartWindow
 
 _FIRST_CONTACT = 60.0
-"""Seconds to try while the API was never reached: a wrong address is not an outage."""
+"""Seconds to keep trying when the API was never reached: then the address is wrong."""
 
 
 class BulkJob(Generic[Q, R]):
-    """One pass over the requests."""
+    """One call of `run_many`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class BulkJob(Generic[Q, R]):
         self._absence_delay = absence_delay
         self.slots: Slots = Slots(max_in_flight)
         self.running: int = 0
-        """Runs that were started, now or earlier, and have not settled."""
+        """Runs in flight, including those started by earlier processes."""
         self._idle = asyncio.Event()
         self._under_way = self._beginning = 0
         self._all_begun = asyncio.Event()
@@ -91,7 +91,7 @@ class BulkJob(Generic[Q, R]):
         self._opened = 0.0
 
     async def work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:
-        """Emit every request's outcome. Raises what ends the job, and what iterating the requests raises."""
+        """Emit each outcome. Raises the error that ends the job, and what iterating the requests raises."""
         opening = (
             NullLedger()
             if self._journal is None
@@ -129,7 +129,7 @@ class BulkJob(Generic[Q, R]):
             async def end_when_closed() -> None:
                 with watching:
                     await self._sender.lifetime.wait_closed()
-                    # Those that wait to be started have it as their outcome; what was not read is not.
+                    # It is the outcome of requests that wait to start; unread requests have none.
                     closed = ClientClosedError("the client was closed while the job was running")
                     self.admission.end(closed)
                     if not self._all_read:
@@ -147,7 +147,7 @@ class BulkJob(Generic[Q, R]):
                     await self._idle.wait()
                 watching.cancel()
             finally:
-                # Before the children are cancelled: what is not sent yet must not be sent any more.
+                # Before the children are cancelled, so that nothing more is sent.
                 self.admission.end()
         if self._fatal is not None:
             raise self._fatal
@@ -157,25 +157,25 @@ class BulkJob(Generic[Q, R]):
     async def _read(
         self, children: TaskGroup, one: Callable[..., Coroutine[Any, Any, None]]
     ) -> Exception | None:
-        """Begin each request of the input, then what an earlier process left; what iterating raised."""
-        async with aclosing(self._ahead(children)) as source:
+        """Begin each request of the input, then the left-over entries; return what iterating raised."""
+        async with aclosing(self._prefetch(children)) as source:
             while True:
                 await self.slots.acquire()
                 try:
                     request, start = await anext(source)
                 except StopAsyncIteration:
                     break
-                except Exception as error:  # noqa: BLE001 - the input's own; what was begun ends first
+                except Exception as error:  # noqa: BLE001 - the input's own; raised after requests begun
                     return error
                 self._under_way += 1
                 self._beginning += 1
                 self._all_begun.clear()
                 children.start_soon(one, request, start)
-        # Until the journal knows of a request that it is of this input, it counts as left over.
+        # An entry counts as left over until `begin` has marked it as part of this input.
         await self._all_begun.wait()
         position = -1
         while True:
-            # Runs begun by an earlier process whose requests this input does not hold are not forgotten.
+            # Runs of an earlier process are awaited even if their requests are not in this input.
             try:
                 entry = await self.ledger.left_over(position)
                 if entry is None:
@@ -189,11 +189,11 @@ class BulkJob(Generic[Q, R]):
             children.start_soon(one, request, entry)
             await self.slots.acquire()
 
-    async def _ahead(self, children: TaskGroup) -> AsyncGenerator[tuple[Q, EncodedStart | KognitosError]]:
-        """The requests, encoded before the input goes on: it may fill the same object again.
+    async def _prefetch(self, children: TaskGroup) -> AsyncGenerator[tuple[Q, EncodedStart | KognitosError]]:
+        """The requests, each encoded before the next is read, because the input may reuse its objects.
 
-        Those with files are read up to `max_uploads` ahead where the input need not be waited for, so that
-        uploads go on while all slots are taken.
+        From a synchronous iterable, up to `max_uploads` requests with files are read ahead, so that their
+        uploads proceed while all slots are taken.
         """
         waiting: deque[tuple[Q, EncodedStart | KognitosError]] = deque()
         most = self._max_uploads if isinstance(self._requests, Iterable) else 0
@@ -207,7 +207,7 @@ class BulkJob(Generic[Q, R]):
                     except StopAsyncIteration:
                         ended = True
                         break
-                    except Exception as error:  # noqa: BLE001 - raised below, after what was read before
+                    except Exception as error:  # noqa: BLE001 - raised below, after the requests read so far
                         failed, ended = error, True
                         break
                     start = self._encoded(request)
@@ -221,7 +221,7 @@ class BulkJob(Generic[Q, R]):
                 yield waiting.popleft()
 
     def begun(self) -> None:
-        """Note that the journal knows of one more request of the input."""
+        """Record that the journal has marked one more request as part of the input."""
         self._beginning -= 1
         if not self._beginning:
             self._all_begun.set()
@@ -237,12 +237,12 @@ class BulkJob(Generic[Q, R]):
             return self.jobs.decode(entry.name, entry.request)
         except (msgspec.MsgspecError, ValueError) as problem:
             raise JournalError(
-                f"the journal is damaged: request {entry.name!r} cannot be read ({problem}). Restore it from "
-                "a copy"
+                f"the journal is damaged: request {entry.name!r} cannot be decoded ({problem}). Restore the "
+                "journal from a backup"
             ) from problem
 
     def _end_with(self, error: KognitosError, children: TaskGroup) -> None:
-        """Start nothing more. What cannot be recorded ends the job; otherwise runs are awaited first."""
+        """Admit no more starts. A `JournalError` cancels the job; after other errors, runs are awaited."""
         self.admission.end()
         self._reading.cancel()
         if isinstance(error, JournalError):
@@ -252,13 +252,13 @@ class BulkJob(Generic[Q, R]):
         self._fatal = self._fatal or error
 
     def end_unless_recorded(self, recording: asyncio.Future[None]) -> None:
-        """End the job when a step that nobody awaits yet could not be recorded."""
+        """End the job if a background step could not be recorded."""
         error = None if recording.cancelled() else recording.exception()
         if isinstance(error, JournalError) and self._children is not None:
             self._end_with(error, self._children)
 
     def ends_with(self, error: KognitosError) -> bool:
-        """Whether an error of a start concerns all: the key, a pause beyond the limit, the address."""
+        """Whether the error of a start ends the job: a refused key, a wrong address, a long Retry-After."""
         if isinstance(error, AuthenticationError):
             return True
         if isinstance(error, PermissionDeniedError):
@@ -273,19 +273,19 @@ class BulkJob(Generic[Q, R]):
 
     @property
     def cuts(self) -> int:
-        """How often a 429 made the client slow down."""
+        """Number of 429s that have slowed down the client."""
         return self._sender.gate.cuts
 
     def window(self) -> StartWindow:
-        """The window of a start that is the next thing to be sent."""
+        """The window of a start that is sent next."""
         return self._sender.clock.window()
 
     def window_at(self, since: datetime) -> StartWindow:
-        """The window of a start of which only the time of sending is known."""
+        """The window of a start known only by the time it was sent."""
         return self._sender.clock.window_at(since)
 
     async def wait(self, request: Q, run: R | str) -> R:
-        """The settled run, whose slot at the API is free from then on."""
+        """The settled run; its slot at the API is then free."""
         self.running += 1
         try:
             settled = await self.jobs.wait(request, run)
@@ -294,15 +294,15 @@ class BulkJob(Generic[Q, R]):
         self.admission.run_settled()
         return settled
 
-    async def until_absence_shows(self, since_opening: bool) -> None:
-        """Sleep until a run that was started would be in the list."""
+    async def wait_absence_delay(self, since_opening: bool) -> None:
+        """Sleep until the list would show the run of a lost start."""
         now = asyncio.get_running_loop().time()
         passed = now - self._opened if since_opening else 0.0
         await self._sender.sleep(max(0.0, self._absence_delay - passed))
 
 
 class BulkStream(WorkStream[RunOutcome[Q, R]], Generic[Q, R]):
-    """The outcomes of a job, and how it stands."""
+    """The outcomes of a job as they complete, and its state."""
 
     def __init__(
         self,
@@ -314,12 +314,15 @@ class BulkStream(WorkStream[RunOutcome[Q, R]], Generic[Q, R]):
 
     @property
     def running(self) -> int:
-        """How many runs are known to be started and have not settled."""
+        """Number of runs in flight: started and not settled."""
         return self._job.running
 
     @property
     def max_in_flight(self) -> int:
-        """How many requests may be unsettled at a time; a lower number ends none that is under way."""
+        """Maximum number of unsettled requests, at least 1. Lowering it cancels none in flight.
+
+        Setting it raises `TypeError` unless given an int, `ValueError` below 1.
+        """
         return self._job.slots.limit
 
     @max_in_flight.setter
@@ -342,7 +345,7 @@ async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q
 
 
 def check_requests(requests: Any, max_in_flight: Any, rerun: Any, recheck: Any) -> None:
-    """Raise `TypeError` or `ValueError` for what `run_many` cannot work with."""
+    """Raise `TypeError` or `ValueError` for invalid arguments of `run_many`."""
     if not isinstance(requests, Iterable | AsyncIterable) or isinstance(requests, str | bytes):
         raise TypeError(f"requests must be an iterable or async iterable, got {type(requests).__name__}")
     checks.at_least_one("max_in_flight", max_in_flight)
@@ -367,7 +370,7 @@ def run_many(
     recheck: bool,
     max_uploads: int,
 ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[Q, R]]]:
-    """An async context manager over an async iterator of outcomes, in the order of completion."""
+    """An async context manager over an async iterator of outcomes, in order of completion."""
     check_requests(requests, max_in_flight, rerun, recheck)
     checks.at_least_one("max_uploads", max_uploads)
     delay = checks.seconds_or_none("absence_delay", absence_delay)

@@ -1,4 +1,4 @@
-"""A journal by itself: what a bulk job has recorded, while it runs or afterwards, and decisions on doubts."""
+"""Reading a journal while its job runs or afterwards, and deciding on starts in doubt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from kognitos_async.bulk.journal_errors import damaged, explained
+from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors
 from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_writer import COLUMNS, entry_of
 from kognitos_async.bulk.ledger import PLANNED, PLATFORM_V1, STARTED, STARTING, STATES, run_key
@@ -26,43 +26,42 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
     from kognitos_async.rest_v2.models import Run, RunRequest
 
-_AT_ONCE = 200
-"""Entries read in one step: a step is short, so that it never holds up the job that writes."""
+_BATCH = 200
+"""Entries of one query: queries are short, so that they never block the job that writes."""
 NOT_STARTED = "not started"
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a journal knows of one request.
+    """One request in a journal.
 
-    `state` is planned (certainly not started), starting (may have been started), started or settled;
-    `status` that of the settled run. `attempts` counts the starts sent, `since` is when the one in doubt
-    was. The `*_json` fields are as recorded; `request`, `run` and `earlier_runs` are read from them.
+    `request`, `run` and `earlier_runs` are decoded from the `*_json` fields on access and raise
+    `JournalError` when the record is damaged.
     """
 
     name: str
     """The name of the request, unique in the journal."""
     state: str
-    """planned, starting, started or settled."""
+    """`planned` (certainly not started), `starting` (may have been started), `started` or `settled`."""
     status: str | None
-    """The status of the settled run; None before."""
+    """The status of the settled run; None until it has settled."""
     run_id: str | None
-    """The id of the run; None before it is known."""
+    """The id of the run, on the platform API its full name; None until it is known."""
     attempts: int
-    """The number of starts sent."""
+    """Number of starts sent."""
     since: datetime | None
-    """The UTC time just before the start in doubt was sent; None where none is."""
+    """UTC time just before the start in doubt was sent; None if none is in doubt."""
     api: str
     """The API of the job: `rest_v2` or `platform_v1`."""
     request_json: bytes
     """The request as recorded."""
     run_json: bytes | None
-    """The settled run as recorded; None before."""
+    """The settled run as recorded; None until it has settled."""
     earlier_json: tuple[bytes, ...]
-    """The earlier settled runs as recorded, the oldest first."""
+    """The runs before a rerun as recorded, oldest first."""
 
     @property
     def request(self) -> RunRequest | InvokeRequest:
-        """The request as it was, or will be, sent."""
+        """The request as sent, or as it will be sent."""
         request: RunRequest | InvokeRequest = self._read(
             partial(_request_of, self.api, self.name), self.request_json
         )
@@ -70,12 +69,12 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run(self) -> Run | PlatformRun | None:
-        """The settled run, outputs and all; None before."""
+        """The settled run with its outputs; None until it has settled."""
         return None if self.run_json is None else self._read(_run_decoder(self.api), self.run_json)
 
     @property
     def earlier_runs(self) -> tuple[Run | PlatformRun, ...]:
-        """The settled runs that the request had before it was run again, the oldest first."""
+        """The settled runs of the request before it was run again, oldest first."""
         return tuple(self._read(_run_decoder(self.api), content) for content in self.earlier_json)
 
     def _read(self, decode: Callable[[bytes], Any], content: bytes) -> Any:
@@ -83,8 +82,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
             return decode(content)
         except (msgspec.MsgspecError, ValueError) as problem:
             raise JournalError(
-                f"the journal is damaged: request {self.name!r} cannot be read ({problem}). Restore it from "
-                "a copy"
+                f"the journal is damaged: request {self.name!r} cannot be decoded ({problem}). Restore the "
+                "journal from a backup"
             ) from problem
 
     def __repr__(self) -> str:
@@ -92,7 +91,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entries:
-    """Entries of a journal in the order in which they were planned: iterate with `for` or `async for`."""
+    """Entries of a journal, in the order in which they were planned. Iterate with `for` or `async for`."""
 
     def __init__(self, read: Callable[[int], list[tuple[int, JournalEntry]]]) -> None:
         self._read = read
@@ -100,21 +99,21 @@ class Entries:
     def __iter__(self) -> Iterator[JournalEntry]:
         position = -1
         while rows := self._read(position):
-            for position, entry in rows:  # noqa: B007 - the last one is where the next step begins
+            for position, entry in rows:  # noqa: B007 - the next query begins after the last one
                 yield entry
 
     async def __aiter__(self) -> AsyncIterator[JournalEntry]:
         position = -1
         while rows := await asyncio.to_thread(self._read, position):
-            for position, entry in rows:  # noqa: B007 - the last one is where the next step begins
+            for position, entry in rows:  # noqa: B007 - the next query begins after the last one
                 yield entry
 
 
 class Journal:
-    """The journal of a bulk job of either client, for reading; usable with `with` and `async with`.
+    """The journal of a bulk job of either client, opened for reading, with `with` or `async with`.
 
-    It may be read while the job runs: what is read is what was on disk at some moment. Raises `JournalError`
-    when the file is missing, of another kind or version, damaged, or separated from its companion.
+    It may be read while the job runs; each query sees a committed state. Raises `JournalError` when the file
+    is missing, not a journal, of another version, damaged, or separated from its companion file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -148,7 +147,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file; nothing for one that is closed."""
+        """Close the file. May be called more than once."""
         file, self._file = self._file, None
         database, self._database = self._database, None
         try:
@@ -163,30 +162,30 @@ class Journal:
 
     @property
     def api(self) -> str | None:
-        """The API of the job: "rest_v2" or "platform_v1"; None before its first call."""
-        with explained(self.path):
+        """The API of the job: "rest_v2" or "platform_v1"; None if no job has used the journal yet."""
+        with mapping_sqlite_errors(self.path):
             api: str | None = self._connection.execute("SELECT api FROM job").fetchone()[0]
         return api
 
     @property
     def in_use(self) -> bool:
-        """Whether the job was running, in any process, when the journal was opened."""
+        """Whether a job, in any process, was using the journal when it was opened."""
         self._open()
         return self._file is not None and self._file.in_use
 
     def summary(self) -> dict[str, int]:
-        """How many requests are planned, starting, started and settled, by these words."""
-        with explained(self.path):
+        """The number of requests in each state: planned, starting, started and settled."""
+        with mapping_sqlite_errors(self.path):
             counts = dict(
                 self._connection.execute("SELECT state, count(*) FROM runs GROUP BY state").fetchall()
             )
         if unknown := counts.keys() - set(STATES):
-            raise damaged(self.path, f"requests are {min(map(str, unknown))!r}, which is no state")
+            raise damaged(self.path, f"unknown request state {min(map(str, unknown))!r}")
         return {state: counts.get(state, 0) for state in STATES}
 
     def statuses(self) -> dict[str, int]:
-        """How many of the settled runs are in which status, the most frequent first."""
-        with explained(self.path):
+        """The number of settled runs in each status, most frequent first."""
+        with mapping_sqlite_errors(self.path):
             rows = self._connection.execute(
                 "SELECT coalesce(status, 'unknown'), count(*) FROM runs WHERE state = 'settled' "
                 "GROUP BY status ORDER BY count(*) DESC, status"
@@ -194,9 +193,10 @@ class Journal:
         return dict(rows)
 
     def entries(self, *, state: str | None = None, status: str | None = None) -> Entries:
-        """The requests in this state, and whose settled run is in this status; all of them without either.
+        """The requests in the given state whose settled run has the given status, by default all.
 
-        Iterate with `for` or `async for`. They are read in steps of 200, each as it is then.
+        Iterate with `for` or `async for`. They are read in batches of 200; each batch sees the state at that
+        time. Raises `ValueError` for an unknown `state`, `TypeError` unless `status` is a str.
         """
         if state is not None and state not in STATES:
             raise ValueError(f"state must be one of {', '.join(STATES)}, got {state!r}")
@@ -205,11 +205,11 @@ class Journal:
         return Entries(partial(self._read, state, None if status is None else str(status)))
 
     async def resolve(self, name: str, run: Run | PlatformRun | StartedRun | str) -> None:
-        """Decide on a start in doubt: it made `run` (a run, its handle or id), or it is "not started".
+        """Decide on a start in doubt: `run` is the run it made (a run, its handle or id), or "not started".
 
-        The next call of the job awaits that run, or starts the request. Raises `JournalError` when there is
-        no such request, when it is not in doubt (planned requests may be given a run too), when the run is
-        another request's, and while the job runs.
+        The next call of the job awaits that run, or starts the request. A planned request may be given a run
+        too. Raises `JournalError` when there is no such request, when it is started or settled, when the run
+        belongs to another request, and while the job is running; `TypeError` for arguments of another type.
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
@@ -234,7 +234,7 @@ class Journal:
         if file.version == 1:
             file.close()
             with _writing(self.path):
-                pass  # which brings it up to date
+                pass  # opening it for writing migrates it
             file = JournalFile(self.path, writing=False)
         try:
             self._database = file.connect()
@@ -244,14 +244,14 @@ class Journal:
         self._file = file
 
     def _read(self, state: str | None, status: str | None, after: int) -> list[tuple[int, JournalEntry]]:
-        with explained(self.path):
+        with mapping_sqlite_errors(self.path):
             database = self._connection
             api = self.api or ""
             rows = database.execute(
                 f"SELECT {COLUMNS} FROM runs WHERE position > ? "  # noqa: S608
                 + ("AND state = ? " if state is not None else "")
                 + ("AND status = ? " if status is not None else "")
-                + f"ORDER BY position LIMIT {_AT_ONCE}",
+                + f"ORDER BY position LIMIT {_BATCH}",
                 (after, *(value for value in (state, status) if value is not None)),
             ).fetchall()
             return [
@@ -269,7 +269,7 @@ class Journal:
             ]
 
     def _resolve(self, name: str, run: Any) -> None:
-        with _writing(self.path) as database, explained(self.path):
+        with _writing(self.path) as database, mapping_sqlite_errors(self.path):
             row = database.execute(f"SELECT {COLUMNS} FROM runs WHERE name = ?", (name,)).fetchone()  # noqa: S608
             if row is None:
                 raise JournalError(f"journal {self.path} holds no request {name!r}")
@@ -292,7 +292,7 @@ class Journal:
                 {"run": run_id, "name": name},
             ).fetchone()
             if other is not None:
-                raise JournalError(f"run {run_id} is that of request {other[0]!r} in journal {self.path}")
+                raise JournalError(f"run {run_id} belongs to request {other[0]!r} in journal {self.path}")
             database.execute(
                 f"UPDATE runs SET state = '{STARTED}', run_id = ? WHERE name = ?",  # noqa: S608
                 (run_id, name),
@@ -300,7 +300,7 @@ class Journal:
 
 
 class _writing:  # noqa: N801 - used as a statement
-    """A connection that has the journal for itself, committed at the end of the block."""
+    """An exclusive connection to the journal for the block."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -361,7 +361,7 @@ def _run_decoder(api: str) -> Callable[[bytes], Run | PlatformRun]:
 
 
 def _id_of(run: Any, entry: Entry, api: str | None) -> str:
-    """What a run is recorded by: its id, on the platform API its full name."""
+    """The key under which a run is recorded: its id, on the platform API its full name."""
     run_id = run if isinstance(run, str) or not hasattr(run, "id") else run_key(run)
     if not isinstance(run_id, str) or not run_id.strip():
         raise TypeError(f"run must be a run, its id or {NOT_STARTED!r}, got {type(run).__name__}")

@@ -1,4 +1,4 @@
-"""What is wrong with a journal's file, as `JournalError`."""
+"""The errors of a journal's file, as `JournalError`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class explained:  # noqa: N801 - used as a statement
-    """Turns SQLite's errors into `JournalError`."""
+class mapping_sqlite_errors:  # noqa: N801 - used as a statement
+    """Raises errors of SQLite in the block as `JournalError`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -32,18 +32,18 @@ class explained:  # noqa: N801 - used as a statement
             raise in_use(self._file) from error
         if isinstance(error, sqlite3.OperationalError):
             raise JournalError(
-                f"journal {self._file} cannot be written: {text}. Nothing was started that is not recorded; "
-                "free the disk or correct the folder's permissions, then resume with the same call"
+                f"journal {self._file} cannot be written: {text}. Every run that was started is recorded; "
+                "free disk space or correct the folder's permissions, then resume with the same call"
             ) from error
         raise damaged(self._file, text) from error
 
 
 def damaged(file: Path, how: str) -> JournalError:
-    """The error for a file that cannot be what was written."""
+    """The error for a damaged file."""
     return JournalError(
-        f"journal {file} is damaged ({how}) and was left as it is: bring {file.name}-journal back beside it "
-        "if there was one, or restore it from a copy. Starting anew without it may start runs twice; their "
-        "names tell which exist"
+        f"journal {file} is damaged ({how}) and was not changed: restore {file.name}-journal beside it if "
+        "there was one, or restore the journal from a backup. A new journal may start runs twice; look up "
+        "existing runs by name first"
     )
 
 
@@ -58,5 +58,5 @@ def not_locked(file: Path, problem: OSError) -> JournalError:
 
 
 def in_use(file: Path) -> JournalError:
-    """The error for a journal that another process writes."""
+    """The error for a journal in use by another process."""
     return JournalError(f"journal {file} is in use by another process: wait for it, or end it")

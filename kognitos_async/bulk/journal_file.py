@@ -1,9 +1,9 @@
-"""The file of a journal: created whole, recognized, locked against a second writer, whole without companions.
+"""The file of a journal: identified, locked against a second writer, checked for a companion.
 
-A journal is one SQLite file with a rollback journal, not a write-ahead log: between commits nothing is
-anywhere else, so that the file may be moved, copied or deleted alone after a crash. Only a process killed
-within a commit leaves a companion (`NAME-journal`) that is needed: it is replayed if it belongs to this very
-file, which is refused otherwise; without it, the integrity check recognizes a half-written commit.
+A journal is one SQLite file with a rollback journal, not a write-ahead log: between commits all data is in
+that file, so it may be moved, copied or deleted on its own after a crash. Only a process killed within a
+commit leaves a companion (`NAME-journal`) that is needed. It is replayed if it belongs to this file; if not,
+the journal is refused. If it is missing, the integrity check detects the half-written commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kognitos_async.bulk.file_lock import NO_LOCKS, lock, unlock
-from kognitos_async.bulk.journal_errors import damaged, explained, not_locked
+from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors, not_locked
 from kognitos_async.bulk.journal_schema import (
     APPLICATION_ID,
     VERSION,
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct(">16s44xI4xI")  # magic, user_version at 60, application_id at 68
 _MAGIC = b"SQLite format 3\0"
 _WRITE_TIMEOUT, _READ_TIMEOUT = 30.0, 10.0
-"""Seconds to wait for readers, who read in short steps, or for a commit."""
+"""Seconds to wait for readers, whose queries are short, or for a commit."""
 _LOCK_TIMEOUT = 0.5
-"""Readers hold the lock for an instant as they open."""
+"""Seconds to wait for the lock, which readers hold briefly while they open the file."""
 _FLAWED = """
     typeof(name) != 'text' OR name = '' OR typeof(generation) != 'integer' OR typeof(attempts) != 'integer'
     OR coalesce(state, '') NOT IN ('planned', 'starting', 'started', 'settled')
@@ -46,13 +46,13 @@ _FLAWED = """
     OR (state = 'settled' AND run IS NULL)
     OR (since IS NOT NULL AND (typeof(since) != 'real' OR since NOT BETWEEN 0 AND 253402300799))
 """
-"""Rows that cannot have been written; times lie before the year 10000."""
+"""Rows that no job can have written; times are before the year 10000."""
 
 
 class _Held:
-    """A journal's file as this process holds it open: one descriptor, however many use the journal.
+    """The one descriptor of a journal's file in this process, shared by all its users.
 
-    Closing any descriptor of a file drops the POSIX locks, SQLite's included, that the process has on it.
+    Closing any descriptor of a file drops the process's POSIX locks on it, including SQLite's.
     """
 
     def __init__(self, descriptor: int, writable: bool) -> None:
@@ -67,10 +67,10 @@ _held: dict[tuple[int, int], _Held] = {}
 
 
 class JournalFile:
-    """A journal's file, held open; for writing it is locked against every other writer.
+    """A journal's file, held open; when `writing`, locked against other writers and created if missing.
 
-    Raises `JournalError` when the file is missing (for reading), of another kind or version, in use (for
-    writing) or separated from its companion; nothing is changed in a file that is refused.
+    Raises `JournalError` when the file is missing (reading), in use (writing), not a journal, of another
+    version, or separated from its companion. A refused file is not changed.
     """
 
     def __init__(self, path: Path, *, writing: bool) -> None:
@@ -97,7 +97,7 @@ class JournalFile:
             raise
 
     def close(self) -> None:
-        """Give the file back, locks and all. SQLite's connections to it are closed first."""
+        """Release the file and its lock. Close SQLite's connections to it first."""
         with _opening:
             hold = self._hold
             hold.users -= 1
@@ -109,19 +109,19 @@ class JournalFile:
                 os.close(hold.descriptor)
 
     def check_in_place(self) -> None:
-        """Raise `JournalError` when the file was deleted, moved, replaced or cut since it was opened."""
+        """Raise `JournalError` if the file was deleted, moved, replaced or truncated since it was opened."""
         try:
             state = self.path.stat()
         except OSError:
             state = None
         if state is None or (state.st_dev, state.st_ino) != self._identity:
             raise JournalError(
-                f"journal {self.path} was deleted, moved or replaced while the job was running. Nothing was "
-                "started that it does not record; put it back and call again, or look up what was started"
+                f"journal {self.path} was deleted, moved or replaced while the job was running. It records "
+                "every run that was started: restore it and resume with the same call, or look up those runs"
             )
         if self._writing and state.st_size < self._size:
-            # Only rolling back shortens it; SQLite's cache would go on as if nothing had happened.
-            raise damaged(self.path, f"it was cut from {self._size} to {state.st_size} bytes")
+            # Only a rollback shortens it, and SQLite's cache would not notice.
+            raise damaged(self.path, f"it was truncated from {self._size} to {state.st_size} bytes")
         self._size = state.st_size
 
     def _acquire(self) -> _Held:
@@ -157,17 +157,18 @@ class JournalFile:
                 return
 
     def _recognize(self) -> int:
-        """The version of the file. Checks the companion unless a writer, who owns it, is at work."""
+        """The version of the file. Checks the companion unless a writer, which owns it, is active."""
         header = _read(self._hold.descriptor, _HEADER.size, 0)
         if len(header) < _HEADER.size:
             raise damaged(self.path, f"it has only {len(header)} bytes")
         version: int
         magic, version, application = _HEADER.unpack(header)
         if magic != _MAGIC or application != APPLICATION_ID:
-            raise JournalError(f"{self.path} is not a journal of kognitos-async; it was left as it is")
+            raise JournalError(f"{self.path} is not a journal of kognitos-async; it was not changed")
         if version not in (1, VERSION):
             raise JournalError(
-                f"journal {self.path} is of version {version}; this version of kognitos-async reads {VERSION}"
+                f"journal {self.path} has format version {version}, but this version of kognitos-async reads "
+                f"{VERSION}"
             )
         if self._writing:
             self._check_companions(version)
@@ -178,7 +179,7 @@ class JournalFile:
                 lock(self._hold.descriptor)
             except OSError as problem:
                 self.in_use = problem.errno not in NO_LOCKS
-                return version  # the companion is that of the job
+                return version  # the companion belongs to the running job
             try:
                 self._check_companions(version)
             finally:
@@ -186,27 +187,27 @@ class JournalFile:
         return version
 
     def _check_companions(self, version: int) -> None:
-        """Raise `JournalError` for a companion that SQLite would replay but that is of another file."""
+        """Raise `JournalError` for a companion of another file, which SQLite would replay."""
         mark = mark_of(_read(self._hold.descriptor, 4096, 0))
         foreign = [
             companion_of(self.path)
             for page in old_pages(companion_of(self.path))
-            # One of version 1 has no mark: its first rollback journal is that of the migration.
+            # A version 1 file has no mark: its first rollback journal is that of the migration.
             if mark_of(page) != mark and not (mark_of(page) is None and page[60:64] == b"\0\0\0\1")
         ]
         if version == VERSION and write_ahead_log_of(self.path).exists():
             foreign.append(write_ahead_log_of(self.path))
         if foreign:
             raise JournalError(
-                f"{foreign[0]} belongs to another file than journal {self.path}: bring back the journal that "
-                "was there when its process was killed, or delete the companion"
+                f"{foreign[0]} belongs to another file than journal {self.path}: restore the journal that it "
+                "was left beside when its process was killed, or delete it"
             )
 
     # Connections
 
     def connect(self) -> sqlite3.Connection:
-        """A connection that writes or reads, as the file was opened. Call `close` of both."""
-        with explained(self.path):
+        """A connection for writing or reading, as the file was opened. End it with `disconnect`."""
+        with mapping_sqlite_errors(self.path):
             database = sqlite3.connect(
                 self.path,
                 timeout=_WRITE_TIMEOUT if self._writing else _READ_TIMEOUT,
@@ -215,18 +216,18 @@ class JournalFile:
             )
             try:
                 if self._writing:
-                    # Read anew: a migration that was cut short has just been rolled back.
+                    # Read again: an interrupted migration has just been rolled back.
                     self.version = database.execute("PRAGMA user_version").fetchone()[0]
                     if self.version == 1:
                         migrate(self.path, database)
                         self.version = VERSION
-                    # PERSIST spares the folder's entry at each commit; FULL outlives a power cut.
+                    # PERSIST saves a directory update at each commit; FULL survives a power cut.
                     database.execute("PRAGMA journal_mode = PERSIST")
                     database.execute("PRAGMA synchronous = FULL")
                 else:
                     database.execute("PRAGMA query_only = ON")
                 database.execute("SELECT generation FROM job").fetchone()
-                # A commit that was cut short has been rolled back by now, which may shorten the file.
+                # An interrupted commit has been rolled back by now, which may shorten the file.
                 self._size = os.fstat(self._hold.descriptor).st_size
             except BaseException:
                 database.close()
@@ -234,20 +235,20 @@ class JournalFile:
         return database
 
     def check(self, database: sqlite3.Connection) -> None:
-        """Raise `JournalError` unless the file is whole and its rows make sense."""
-        with explained(self.path):
+        """Raise `JournalError` unless the file is intact and its rows are consistent."""
+        with mapping_sqlite_errors(self.path):
             flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if flaw != "ok":
                 raise damaged(self.path, flaw)
             job = database.execute("SELECT typeof(generation) = 'integer' FROM job").fetchall()
             if job != [(1,)]:
-                raise damaged(self.path, "it does not say which job it is of")
+                raise damaged(self.path, "its job row is missing or invalid")
             row = database.execute(f"SELECT name, state FROM runs WHERE {_FLAWED} LIMIT 1").fetchone()  # noqa: S608
         if row is not None:
-            raise damaged(self.path, f"request {row[0]!r} is {row[1]!r}, without what belongs to that")
+            raise damaged(self.path, f"request {row[0]!r} in state {row[1]!r} has invalid fields")
 
     def disconnect(self, database: sqlite3.Connection) -> None:
-        """Close a connection; a writer's leaves no companion behind."""
+        """Close a connection. A writer's removes the companion."""
         try:
             if self._writing:
                 with contextlib.suppress(sqlite3.Error):
@@ -259,7 +260,7 @@ class JournalFile:
 
 
 def _open(path: Path) -> tuple[int, bool]:
-    """A descriptor, and whether it may be written to."""
+    """A descriptor, and whether it is writable."""
     binary = getattr(os, "O_BINARY", 0)
     try:
         try:

@@ -1,4 +1,4 @@
-"""What is in a journal's file: its tables, how one is made, how one of version 1 is brought up to date."""
+"""The schema of a journal, and how a file is created and migrated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kognitos_async.bulk.file_lock import lock
-from kognitos_async.bulk.journal_errors import damaged, explained, not_locked
+from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors, not_locked
 from kognitos_async.bulk.ledger import PLATFORM_V1, REST_V2
 from kognitos_async.errors import JournalError
 
@@ -24,7 +24,7 @@ VERSION = 2
 _ROLLBACK = struct.Struct(">8sIIIII")  # magic, records, nonce, pages, sector size, page size
 _ROLLBACK_MAGIC = bytes.fromhex("d9d505f920a163d7")
 
-# The id stands in the schema, hence on the first page: a rollback journal holds an image of that page.
+# The id is part of the schema, hence on the first page: a rollback journal holds an image of that page.
 _SCHEMA = """
 CREATE TABLE job (
     -- id {id}
@@ -61,7 +61,7 @@ CREATE INDEX run_ids ON runs (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX in_doubt ON runs (content) WHERE state = 'starting';
 """
 FILES = "CREATE TABLE IF NOT EXISTS files (mark TEXT PRIMARY KEY, file_id TEXT NOT NULL) WITHOUT ROWID"
-"""Uploaded files by content and name; made when a journal is opened, for early journals have none."""
+"""Uploaded files by content mark; created when a journal is opened, since early journals lack the table."""
 _FROM_1 = """
 CREATE TABLE job_2 (
     -- id {id}
@@ -81,21 +81,21 @@ UPDATE job SET api = api_of((SELECT request FROM runs LIMIT 1));
 
 
 def create(path: Path) -> None:
-    """Make an empty journal beside its place and move it there whole.
+    """Create an empty journal atomically: under a temporary name, then linked into place.
 
-    Raises `JournalError` beside a companion that belongs to another file and would be replayed into it.
+    Raises `JournalError` if there is a companion of another file, which SQLite would replay into this one.
     """
     for companion in (companion_of(path), write_ahead_log_of(path)):
         if old_pages(companion) or (companion == write_ahead_log_of(path) and companion.exists()):
             raise JournalError(
-                f"there is no journal {path}, but {companion}, which its process left when it was killed: "
-                "bring the journal back beside it, or delete it to start a new one"
+                f"there is no journal {path}, but {companion} is left from a killed process: restore the "
+                "journal beside it, or delete it to start a new journal"
             )
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         draft.unlink(missing_ok=True)
         _check_locks(path, draft)
-        with explained(path):
+        with mapping_sqlite_errors(path):
             database = sqlite3.connect(draft, isolation_level=None)
             try:
                 database.executescript(_SCHEMA.format(id=secrets.token_hex(16)) + _ADDED)
@@ -104,14 +104,14 @@ def create(path: Path) -> None:
             finally:
                 database.close()
         try:
-            os.link(draft, path)  # unlike a rename it never replaces what another process made meanwhile
+            os.link(draft, path)  # unlike a rename, never replaces a file made by another process
         except FileExistsError:
             pass
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             draft.rename(path)
         _sync_folder(path.parent)
     except OSError as problem:
-        raise JournalError(f"journal {path} cannot be made: {problem.strerror}") from problem
+        raise JournalError(f"journal {path} cannot be created: {problem.strerror}") from problem
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
@@ -128,7 +128,7 @@ def _check_locks(path: Path, draft: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new entry outlive a power cut, where folders can be synced."""
+    """Sync a new directory entry, so that it survives a power cut; no-op where folders cannot be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -138,7 +138,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def migrate(path: Path, database: sqlite3.Connection) -> None:
-    """Bring a file of version 1 up to date, its write-ahead log included."""
+    """Migrate a file of version 1, including its write-ahead log."""
     database.execute("PRAGMA journal_mode = DELETE")
     flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if flaw != "ok":
@@ -150,7 +150,7 @@ def migrate(path: Path, database: sqlite3.Connection) -> None:
 
 
 def _status_of(run: bytes) -> str | None:
-    """The status of a run that version 1 has recorded, whichever API it is of."""
+    """The status of a run of either API recorded by version 1."""
     known: dict[str, Any] = msgspec.json.decode(run)
     state = known.get("status", known.get("state"))
     if isinstance(state, dict):
@@ -159,30 +159,33 @@ def _status_of(run: bytes) -> str | None:
 
 
 def _api_of(request: bytes | None) -> str | None:
-    """The API of a request that version 1 has recorded."""
+    """The API of a request recorded by version 1."""
     if request is None:
         return None
     return PLATFORM_V1 if "automation" in msgspec.json.decode(request) else REST_V2
 
 
 def mark_of(first_page: bytes) -> bytes | None:
-    """The id of the journal whose first page this is."""
+    """The journal's id in its first page, None if there is none."""
     at = first_page.find(b"-- id ")
     return first_page[at : at + 38] if at >= 0 else None
 
 
 def companion_of(path: Path) -> Path:
-    """The rollback journal of a journal's file, as SQLite names it."""
+    """The path of the file's rollback journal, as named by SQLite."""
     return path.with_name(f"{path.name}-journal")
 
 
 def write_ahead_log_of(path: Path) -> Path:
-    """The write-ahead log of a journal of version 1, as SQLite names it."""
+    """The path of the write-ahead log of a version 1 file, as named by SQLite."""
     return path.with_name(f"{path.name}-wal")
 
 
 def old_pages(companion: Path) -> list[bytes]:
-    """What a rollback journal would put in place of the first page; an empty page if not that one."""
+    """The images of the first page in a rollback journal; one empty page if it only holds others.
+
+    Empty if SQLite would replay nothing.
+    """
     try:
         content = companion.read_bytes()
     except OSError:

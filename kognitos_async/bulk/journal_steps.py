@@ -1,7 +1,7 @@
-"""The steps of a journal as its thread takes them: those of one kind together, in one statement.
+"""The steps of a journal, batched: concurrent steps of one kind share one statement.
 
-Each statement hands the interpreter to the event loop and has to get it back, which takes longer than the
-statement itself. So what many requests ask for at the same moment is one statement, not one for each.
+Each statement releases the GIL and has to get it back from the event loop, which takes longer than the
+statement itself.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-_MOST = 64
-"""Rows of one statement: with eight columns half of the variables that every SQLite allows."""
+_MAX_ROWS = 64
+"""Rows of one statement; with eight columns half of the 999 variables that every SQLite allows."""
 
 
 class NewRow(NamedTuple):
-    """A row for a request that is not on record; `DuplicateNameError` if it is."""
+    """A row for a new request. The step fails with `DuplicateNameError` if its name is on record."""
 
     columns: tuple[str, ...]
     name: str
@@ -30,21 +30,21 @@ class NewRow(NamedTuple):
 
 
 class ChangedRow(NamedTuple):
-    """A change of the row of one request: each assignment takes the next value where it says `{}`."""
+    """An update of one request's row; each `{}` in `assignments` stands for the next value."""
 
     assignments: tuple[str, ...]
     name: str
     values: tuple[Any, ...]
 
 
-def take(
+def apply_steps(
     database: sqlite3.Connection,
     path: Path,
     steps: Sequence[NewRow | ChangedRow | Callable[[sqlite3.Connection], Any]],
 ) -> list[Any]:
-    """What each step comes to, a `JournalError` for one that is refused; its neighbours are not.
+    """The result of each step, a `JournalError` for one that is refused; the others are still applied.
 
-    They are taken in their order, or as if they were: only rows of different requests are put together.
+    The effect is that of applying them in order: only rows of different requests are batched.
     """
     outcomes: list[Any] = [None] * len(steps)
     together: dict[tuple[Any, ...], list[int]] = {}
@@ -53,7 +53,7 @@ def take(
     def flush() -> None:
         for group in together.values():
             for numbers in _parts(group):
-                _take_rows(database, path, steps, numbers, outcomes)
+                _apply_rows(database, path, steps, numbers, outcomes)
         together.clear()
         names.clear()
 
@@ -74,11 +74,11 @@ def take(
 
 
 def _parts(numbers: list[int]) -> Iterator[list[int]]:
-    for first in range(0, len(numbers), _MOST):
-        yield numbers[first : first + _MOST]
+    for first in range(0, len(numbers), _MAX_ROWS):
+        yield numbers[first : first + _MAX_ROWS]
 
 
-def _take_rows(
+def _apply_rows(
     database: sqlite3.Connection, path: Path, steps: Sequence[Any], numbers: list[int], outcomes: list[Any]
 ) -> None:
     rows = [steps[number] for number in numbers]
@@ -131,5 +131,5 @@ def _change(assignments: tuple[str, ...], rows: int) -> str:
 
 
 def duplicate(name: str) -> DuplicateNameError:
-    """The error of a name that a job's input holds twice."""
+    """The error for a name that occurs twice in a job's input."""
     return DuplicateNameError(f"two requests have the name {name!r}: names must be unique")

@@ -1,7 +1,7 @@
-"""The journal of a running job: planned, starting, started, settled, each on disk before the next is taken.
+"""The journal of a running job: planned, starting, started, settled, each durable before the next step.
 
-A planned request is written with the next step that must be on disk, or a moment later: as long as nothing
-was sent, losing it loses nothing.
+Only a planned request is written later, with the next durable step or after a short delay: nothing was sent
+for it yet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from kognitos_async.bulk.early_uploads import adopt_early_uploads, early_uploads_of
 from kognitos_async.bulk.group_commit import GroupCommit
-from kognitos_async.bulk.journal_errors import damaged, explained
+from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors
 from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_schema import FILES
 from kognitos_async.bulk.journal_steps import ChangedRow, NewRow, duplicate
@@ -52,16 +52,16 @@ COLUMNS = "position, name, request, state, attempts, since, start_window, run_id
 
 
 class JournalWriter:
-    """The journal of one job, open for writing by it alone: an async context manager, a `StartLedger`.
+    """The journal of one job, opened exclusively for writing: an async context manager and a `StartLedger`.
 
-    `api` is recorded in a new journal; `fingerprint` is what makes two requests the same. Raises
-    `JournalError` when the file is of another kind, version or API, damaged, in use, or cannot be written,
-    was deleted or replaced. After a write that failed every later one fails too.
+    `api` is recorded in a new journal; `fingerprint` returns equal bytes for equivalent requests. Raises
+    `JournalError` when the file is not a journal, of another version or API, damaged, in use, not writable,
+    deleted or replaced. After a failed write every later one fails too.
     """
 
     resolves_doubts = True
     is_new: bool
-    """Whether the journal held no request when the job began."""
+    """Whether the journal was empty when the job began."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, api: str, fingerprint: Callable[[bytes], bytes]
@@ -97,49 +97,49 @@ class JournalWriter:
     # Steps
 
     async def begin(self, name: str, request: bytes = b"{}", content: bytes | None = None) -> Entry:
-        """The entry of a request, new or as an earlier process left it.
+        """The entry of a request, created if there is none; committed with the next durable step.
 
-        `content` tells equal requests from others. A request that certainly never started takes the new
-        one's place. Raises `ChangedRequestError` for another one, `DuplicateNameError` for a name that this
-        job has begun already. On disk with the next step.
+        `content` is the fingerprint, by default that of `request`. A changed request replaces one that
+        certainly never started. Raises `ChangedRequestError` if the recorded one has or may have a run,
+        `DuplicateNameError` for a name that this job has already begun.
         """
         known = self._fingerprint(request) if content is None else content
         return await self._do(lambda db: self._begin(db, name, request, known), durable=False)
 
     async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
-        """Record a request of a new journal together with its start, which goes out next.
+        """Record a request of a new journal and its first start, which is sent next.
 
-        One step for `begin` and `about_to_send`. Raises `DuplicateNameError` for a name on record.
+        Combines `begin` and `about_to_send` in one step. Raises `DuplicateNameError` for a name on record.
         """
         values = (name, request, STARTING, self._generation, content, 1, time.time(), window)
         await self._write(NewRow(_NEW, name, values))
 
     async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
-        """Record that start number `attempt` goes out next; `window` (JSON) bounds when it is processed."""
+        """Record that start number `attempt` is sent next; `window` (JSON) bounds when it is processed."""
         await self._write(ChangedRow(_STARTING, name, (attempt, time.time(), window)))
 
     async def not_sent(self, name: str) -> None:
-        """Record that the start certainly did nothing: the request is planned again."""
+        """Record that the start certainly made no run: the request is planned again."""
         await self._write(ChangedRow(_PLANNED, name, ()))
 
     async def started(self, name: str, handle: Any) -> None:
-        """Record the run that the request became."""
+        """Record the run of a request."""
         await self.started_soon(name, handle)
 
     def started_soon(self, name: str, handle: Any) -> asyncio.Future[None]:
-        """Record the run that the request became, before any later step; done once it is on disk."""
+        """Record the run of a request, ahead of any later step; the future is done once it is on disk."""
         run_id = run_key(handle)
         if self._run_ids is not None:
             self._run_ids.add(run_id)
         return self._write(ChangedRow(_STARTED, name, (run_id,)))
 
     async def settled(self, name: str, run: Any) -> None:
-        """Record the settled run, outputs and all."""
+        """Record the settled run with its outputs."""
         content = msgspec.json.encode(run)
         await self._write(ChangedRow(_SETTLED, name, (str(run.status), content)))
 
     async def resume(self, name: str) -> Entry:
-        """The entry of a request as it was left, whatever it says now."""
+        """The recorded entry of a request, without comparing its content."""
 
         def step(database: sqlite3.Connection) -> Entry:
             known = self._entry(database, name)
@@ -152,32 +152,32 @@ class JournalWriter:
         """Plan a settled request again; its run stays on record."""
 
         def step(database: sqlite3.Connection) -> Entry:
-            keep_run(database, name)
+            archive_run(database, name)
             return self._entry(database, name)
 
         return await self._do(step, durable=False)
 
-    # What is known
+    # Queries
 
     async def needs_start(self, name: str) -> bool:
-        """Whether the request of that name has no run and is not in doubt."""
+        """Whether the request has no run and no start in doubt."""
         statement = "SELECT state FROM runs WHERE name = ?"
         row = await self._do(lambda db: db.execute(statement, (name,)).fetchone(), durable=False)
         return row is None or row[0] == PLANNED
 
     async def file_id(self, mark: str) -> str | None:
-        """What stands for the file that `mark` names by content and name, if it was uploaded."""
+        """The id of the uploaded file with this content mark; None if it was not uploaded."""
         statement = "SELECT file_id FROM files WHERE mark = ?"
         row = await self._do(lambda db: db.execute(statement, (mark,)).fetchone(), durable=False)
         return None if row is None else str(row[0])
 
     async def uploaded(self, mark: str, file_id: str) -> None:
-        """Record an uploaded file, so that no later process uploads it again."""
+        """Record an uploaded file, so that later processes do not upload it again."""
         statement = "INSERT OR REPLACE INTO files VALUES (?, ?)"
         await self._do(lambda db: db.execute(statement, (mark, file_id)).rowcount, durable=True)
 
     async def left_over(self, after: int) -> Entry | None:
-        """The next unfinished entry behind position `after` that this job's input did not contain."""
+        """The next unfinished entry after position `after` that is not in this job's input."""
         generation = self._generation
 
         def find(database: sqlite3.Connection) -> Entry | None:
@@ -191,11 +191,11 @@ class JournalWriter:
         return await self._do(find, durable=False)
 
     async def others(self, entry: Entry) -> Others:
-        """What is recorded for other entries that a look-up for this one must not mistake for its own."""
+        """The runs and doubts of the other entries, which a look-up for this one must rule out."""
 
         def find(database: sqlite3.Connection) -> bool:
             if self._run_ids is None:
-                # Read once; the look-ups of a job that resumes ask all at the same time.
+                # Read once: the look-ups of a resumed job ask for it at the same time.
                 rows = database.execute(
                     "SELECT run_id FROM runs WHERE run_id IS NOT NULL "
                     "UNION ALL SELECT run_id FROM earlier_runs"
@@ -207,7 +207,7 @@ class JournalWriter:
                 f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND name != ? LIMIT 1",  # noqa: S608
                 (entry.content, entry.name),
             ).fetchone()
-            # Two names that a service may keep as one could have made the same run.
+            # Names that a service may store alike could have made the same run.
             alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.name}
             return doubt is not None or bool(alike)
 
@@ -232,10 +232,10 @@ class JournalWriter:
 
     def _prepare(self, file: JournalFile, database: sqlite3.Connection) -> None:
         file.check(database)
-        with explained(self.path), database:
+        with mapping_sqlite_errors(self.path), database:
             self._generation, self.is_new = _next_generation(database, self.path, self._api)
             adopt_early_uploads(self.path, database)
-            # Version 1 had no fingerprints; those in doubt are compared without being part of the input.
+            # Version 1 had no fingerprints. Entries in doubt need one even if the input lacks them.
             for position, request in database.execute(
                 f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
             ).fetchall():
@@ -249,7 +249,7 @@ class JournalWriter:
         try:
             return self._fingerprint(request)
         except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError) as problem:
-            raise damaged(self.path, f"a request that cannot be read: {problem}") from problem
+            raise damaged(self.path, f"a request cannot be decoded: {problem}") from problem
 
     def _begin(self, database: sqlite3.Connection, name: str, request: bytes, content: bytes) -> Entry:
         row = database.execute(
@@ -271,10 +271,10 @@ class JournalWriter:
                 "UPDATE runs SET generation = ? WHERE position = ?", (self._generation, entry.position)
             )
             raise ChangedRequestError(
-                f"journal {self.path} holds another request of the name {name!r}, which is {entry.state}: "
-                "give the changed request another name, or leave it as it was"
+                f"journal {self.path} holds a different request named {name!r}, which is {entry.state}: "
+                "rename the changed request, or restore the original"
             )
-        # What a run was started with stays on record as it was sent.
+        # A request that was sent stays on record as sent.
         kept = entry.request if entry.state != PLANNED else request
         database.execute(
             "UPDATE runs SET generation = ?, request = ?, content = ? WHERE position = ?",
@@ -301,21 +301,21 @@ class JournalWriter:
 
 
 def _next_generation(database: sqlite3.Connection, path: Path, api: str) -> tuple[int, bool]:
-    """The number of this job, and whether no request is on record; begins a transaction."""
+    """The generation of this job, and whether the journal is empty; begins a transaction."""
     database.execute("BEGIN IMMEDIATE")
     database.execute(FILES)
     database.execute("UPDATE job SET generation = generation + 1, api = coalesce(api, ?)", (api,))
     generation, recorded = database.execute("SELECT generation, api FROM job").fetchone()
     if recorded != api:
         raise JournalError(
-            f"journal {path} is of a job of the other API ({recorded}); use another one, or the client that "
-            "wrote it"
+            f"journal {path} belongs to a job of the other API ({recorded}); use another journal, or the "
+            "client that wrote it"
         )
     return generation, database.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
 
 
 def entry_of(path: Path, row: Sequence[Any]) -> Entry:
-    """A row as an entry. Raises `JournalError` for one that cannot have been written."""
+    """The entry in a row. Raises `JournalError` for a row that no job can have written."""
     entry = Entry(*row)
     if (
         not (entry.name and isinstance(entry.name, str))
@@ -326,11 +326,11 @@ def entry_of(path: Path, row: Sequence[Any]) -> Entry:
         or not (entry.since is None or (isinstance(entry.since, float) and 0 <= entry.since <= _LAST_TIME))
         or (entry.state == SETTLED and not isinstance(entry.run, bytes))
     ):
-        raise damaged(path, f"request {entry.name!r} is {entry.state!r}, without what belongs to that")
+        raise damaged(path, f"request {entry.name!r} in state {entry.state!r} has invalid fields")
     return entry
 
 
-def keep_run(database: sqlite3.Connection, name: str) -> None:
+def archive_run(database: sqlite3.Connection, name: str) -> None:
     """Move the run of a request to the earlier ones and plan the request again."""
     database.execute(
         "INSERT INTO earlier_runs (position, run_id, status, run) "

@@ -1,4 +1,4 @@
-"""Where the steps of starts are recorded, so that no start is sent that nobody would know of."""
+"""The record of starts, written before each step, so that no start is lost in a crash."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kognitos_async.errors import JournalError
 PLANNED, STARTING, STARTED, SETTLED = "planned", "starting", "started", "settled"
 STATES = (PLANNED, STARTING, STARTED, SETTLED)
 REST_V2, PLATFORM_V1 = "rest_v2", "platform_v1"
-"""The APIs that a journal may be of."""
+"""The APIs as recorded in a journal."""
 
 
 def run_key(run: Any) -> str:
-    """What a run, or its handle, is recorded by: its id, on the platform API its full name."""
+    """The key under which a run or its handle is recorded: its id, on the platform API its full name."""
     key: str = run.name if hasattr(run, "automation") else run.id
     return key
 
@@ -21,34 +21,34 @@ def run_key(run: Any) -> str:
 class StartLedger(Protocol):
     """A durable record of starts, keyed by name. A step is durable when its call returns.
 
-    Whoever starts runs calls `begin` before anything else, `about_to_send` right before each attempt
-    (`before_send` of a start), `started` and `settled` with what came of it. After a crash the state that
-    `begin` returns says how to go on: `planned` was certainly not started, `starting` may have been,
-    `started` and `settled` were. Each call raises `JournalError` when it cannot record, or when another
-    worker has taken the name over: then the step must not be taken.
+    A caller that starts runs calls `begin` first, `about_to_send` right before each attempt (as
+    `before_send` of the start), then `started` and `settled`. After a crash the state returned by `begin`
+    says how to resume: `planned` was certainly not started, `starting` may have been, `started` and
+    `settled` were. Each call raises `JournalError` when it cannot record, or when another worker has taken
+    over the name; the caller must then not proceed with the step.
     """
 
     async def begin(self, name: str) -> object:
-        """What is recorded of the request called `name`, which is planned now if nothing was."""
+        """The recorded entry of the request `name`, planned if there was none."""
         ...
 
     async def about_to_send(self, name: str, attempt: int) -> None:
-        """Record that start number `attempt` (from 1) goes out next."""
+        """Record that start number `attempt` (from 1) is sent next."""
         ...
 
     async def started(self, name: str, handle: Any) -> None:
-        """Record the run that the request became: a run or its handle."""
+        """Record the run of the request: a run or its handle."""
         ...
 
     async def settled(self, name: str, run: Any) -> None:
-        """Record the settled run, outputs and all."""
+        """Record the settled run with its outputs."""
         ...
 
 
 class Entry(NamedTuple):
-    """What is recorded of one request.
+    """The record of one request.
 
-    `since` is a POSIX time; `request`, `window`, `run` and `handle` are JSON. A journal keeps no handle.
+    `since` is a POSIX time; `request`, `window`, `run` and `handle` are JSON. A journal stores no handle.
     """
 
     position: int
@@ -66,22 +66,22 @@ class Entry(NamedTuple):
 
 
 class Others(NamedTuple):
-    """The runs of all entries, and whether the start of an equal or like-named one is in doubt too."""
+    """The runs of all entries, and whether another start with equal content or a like name is in doubt."""
 
     run_ids: set[str]
     in_doubt: bool
 
 
 class DuplicateNameError(JournalError):
-    """The input of a job with a journal names a request twice; the second is not run."""
+    """Two requests of a job with a journal have the same name; the second is not run."""
 
 
 class ChangedRequestError(JournalError):
-    """The journal holds another request of that name, which has a run or may have one; it is not run."""
+    """The journal holds a different request of that name that has or may have a run; this one is not run."""
 
 
 class NullLedger:
-    """The ledger of a job without a journal: records nothing, so that no lost start can be resolved."""
+    """The ledger of a job without a journal. It records nothing, so starts in doubt stay in doubt."""
 
     resolves_doubts = False
     is_new = False
@@ -105,35 +105,35 @@ class NullLedger:
         return await self.begin(name)
 
     async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def not_sent(self, name: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def started_soon(self, name: str, handle: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def settled(self, name: str, run: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def needs_start(self, name: str) -> bool:  # noqa: ARG002 - as the journal's
-        """Every request does."""
+        """Always True."""
         return True
 
     async def file_id(self, mark: str) -> str | None:  # noqa: ARG002 - as the journal's
-        """No file is on record."""
+        """Always None."""
         return None
 
     async def uploaded(self, mark: str, file_id: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     async def left_over(self, after: int) -> Entry | None:  # noqa: ARG002 - as the journal's
-        """Nothing is left over."""
+        """Always None."""
         return None
 
     async def others(self, entry: Entry) -> Others:  # noqa: ARG002 - as the journal's
-        """Nobody else's runs are known."""
+        """No other runs, and no doubt."""
         return Others(set(), in_doubt=False)

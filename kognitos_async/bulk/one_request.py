@@ -1,4 +1,4 @@
-"""One request's way: planned, starting, started, settled."""
+"""The life cycle of one request: planned, starting, started, settled."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _WINDOW = msgspec.json.Decoder(StartWindow)
 
 
 class RequestRun(Generic[Q, R]):
-    """One request on its way, from its entry in the ledger to its outcome.
+    """One request of a job, from its ledger entry to its outcome.
 
-    `start` is a request of the input, encoded, or an entry that the input did not contain: of the latter a
-    run that exists is awaited, but none is started.
+    `start` is an encoded request of the input, or a left-over entry that the input does not contain. The run
+    of a left-over entry is awaited if there is one; none is started.
     """
 
     def __init__(self, job: BulkJob[Q, R], request: Q, start: EncodedStart | Entry) -> None:
@@ -58,16 +58,16 @@ class RequestRun(Generic[Q, R]):
         self._attempts = 0
         self._resumed = False
         self._run: R | None = None
-        # All starts in doubt at once: what the look-up for one came too early for is found by the next.
+        # The joined window of all starts in doubt: a run that one look-up missed is found by the next.
         self._window: StartWindow | None = None
-        # An entry that is recorded with its first start, or as planned when it has to wait for that.
+        # An entry to be recorded together with its first start, or as planned if that has to wait.
         self._unrecorded: Entry | None = None
         self._recording: asyncio.Future[None] | None = None
 
     async def outcome(self) -> RunOutcome[Q, R] | None:
-        """The outcome, None for a request that is not started after all.
+        """The outcome, None for a left-over entry that has no run.
 
-        Raises `StartsEndedError` and `JournalError`, and those errors of a start that end the job.
+        Raises `StartsEndedError`, `JournalError`, and errors of a start that end the job.
         """
         with self._observed:
             waiting = False
@@ -75,7 +75,7 @@ class RequestRun(Generic[Q, R]):
                 entry = await self._begin()
                 if entry.state == SETTLED:
                     self._run = self._load(entry)
-                    if not self._reads_again(entry):
+                    if not self._needs_recheck(entry):
                         return self._with(run=self._run)
                     begun: R | str | None = entry.run_id or self._run
                 elif entry.state == STARTED:
@@ -85,7 +85,7 @@ class RequestRun(Generic[Q, R]):
                     if begun is None and not isinstance(self._start_with, Entry):
                         begun = await self._start(entry)
                 if begun is None:
-                    # Certainly never started, and the input does not hold it any more.
+                    # Certainly not started, and no longer in the input.
                     await self.not_sent()
                     return None
                 waiting = True
@@ -106,8 +106,8 @@ class RequestRun(Generic[Q, R]):
             return self._with(run=run)
 
     def _with(self, *, run: R | None, error: KognitosError | None = None) -> RunOutcome[Q, R]:
-        told = self._observed
-        told.run, told.error, told.attempts, told.resumed = run, error, self._attempts, self._resumed
+        work = self._observed
+        work.run, work.error, work.attempts, work.resumed = run, error, self._attempts, self._resumed
         return RunOutcome(
             request=self._request, run=run, error=error, attempts=self._attempts, resumed=self._resumed
         )
@@ -133,7 +133,7 @@ class RequestRun(Generic[Q, R]):
             try:
                 start = await self._job.files.named_by_content(start)
             except UploadError:
-                # A request that has its run does not need its files any more.
+                # A request that has a run no longer needs its files.
                 if await self._ledger.needs_start(start.name):
                     raise
                 return await self._ledger.resume(start.name)
@@ -153,18 +153,18 @@ class RequestRun(Generic[Q, R]):
             return self._jobs.load(entry.run or b"")
         except msgspec.MsgspecError as problem:
             raise JournalError(
-                f"the journal is damaged: the run of request {self._name!r} cannot be read ({problem}). "
-                "Restore it from a copy"
+                f"the journal is damaged: the run of request {self._name!r} cannot be decoded ({problem}). "
+                "Restore the journal from a backup"
             ) from problem
 
-    def _reads_again(self, entry: Entry) -> bool:
-        """Whether a settled run may have gone on since."""
+    def _needs_recheck(self, entry: Entry) -> bool:
+        """Whether a settled run has to be read again, because its status may have changed."""
         return entry.status in self._jobs.unfinished or (
             self._job.recheck and entry.status in self._jobs.changeable
         )
 
     async def _start(self, entry: Entry) -> R:
-        """The run started, however long it takes until the API lets it in."""
+        """The run, started as soon as the API admits it; there is no time limit."""
         job, admission = self._job, self._job.admission
         record = await job.files.uploaded(self._request, entry.request, self._files)
         while True:
@@ -193,25 +193,25 @@ class RequestRun(Generic[Q, R]):
             elif failure is not None:
                 if job.ends_with(failure):
                     raise failure
-                self._attempts -= sending.sent  # only those count that the API did not put off
+                self._attempts -= sending.sent  # a start refused for now does not count
 
     async def _found_after(self, lost: StartUncertainError, entry: Entry) -> R | None:
-        """The run that the start just lost has made, None if certainly none."""
+        """The run made by the start just lost, None if there certainly is none."""
         if not self._ledger.resolves_doubts:
             raise lost
         self._window = (lost.window or self._job.window_at(lost.since)).joined(self._window)
         return await self._look_up(entry, lost, since_opening=False)
 
     async def _found_earlier(self, entry: Entry) -> R | None:
-        """The run that the start of an earlier process has made, None if certainly none."""
+        """The run made by the start of an earlier process, None if there certainly is none."""
         since = datetime.now(UTC) if entry.since is None else datetime.fromtimestamp(entry.since, UTC)
         try:
             recorded = None if entry.window is None else _WINDOW.decode(entry.window)
-        except msgspec.MsgspecError:  # by a later version: the time alone bounds less, and proves less
+        except msgspec.MsgspecError:  # written by a later version: the time alone gives a wider window
             recorded = None
         self._window = recorded or self._job.window_at(since)
         lost = StartUncertainError(
-            f"an earlier process ended while it started {self._name!r}; whether it runs is not known",
+            f"an earlier process ended during the start of {self._name!r}; whether it made a run is unknown",
             request=self._request,
             since=self._window.since,
             window=self._window,
@@ -220,7 +220,7 @@ class RequestRun(Generic[Q, R]):
         return await self._look_up(entry, lost, since_opening=True)
 
     async def about_to_send(self) -> StartWindow:
-        """The window recorded for the start, sent next unless the job is ending: then `StartsEndedError`."""
+        """Record the start sent next; return its window. Raises `StartsEndedError` if the job is ending."""
         self._job.admission.check()
         window = self._job.window().joined(self._window)
         content = msgspec.json.encode(window)
@@ -233,7 +233,7 @@ class RequestRun(Generic[Q, R]):
         return window
 
     async def not_sent(self) -> None:
-        """Record that the start certainly did nothing."""
+        """Record that the start certainly made no run."""
         if self._unrecorded is None:
             await self._ledger.not_sent(self._name)
         else:
@@ -241,18 +241,18 @@ class RequestRun(Generic[Q, R]):
         self._moved(PLANNED)
 
     def sent(self) -> None:
-        """Note that the start goes out now, unless the job is ending: then `StartsEndedError`."""
+        """Count the start that is sent now. Raises `StartsEndedError` if the job is ending."""
         self._job.admission.check()
         self._attempts += 1
 
     def _moved(self, state: str) -> None:
-        """Note the state that the ledger has the request in."""
+        """Track the state of the request in the ledger, and notify observers of a change."""
         before, self._state = self._state, state
         if before != state:
             self._job.observed.moved(before, state)
 
     def _adopt(self, run: R) -> R:
-        """The run, which is recorded while it is first waited for."""
+        """Adopt the run; it is recorded in the background while the wait begins."""
         self._run = run
         self._moved(STARTED)
         self._recording = self._ledger.started_soon(self._name, run)
@@ -261,7 +261,7 @@ class RequestRun(Generic[Q, R]):
         return run
 
     async def _wait(self, begun: R | str) -> R:
-        """The settled run, its start on record, even if leaving the job cuts the wait short."""
+        """The settled run. Its start is on record on return, even if the wait is cancelled."""
         try:
             return await self._job.wait(self._request, begun)
         finally:
@@ -270,14 +270,17 @@ class RequestRun(Generic[Q, R]):
                     await self._recording
 
     async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> R | None:
-        """The run that a lost start made, None if certainly none; `StartUncertainError` otherwise."""
-        with LookUp(self._observed.observers, self._request) as told:
-            await self._job.until_absence_shows(since_opening)
+        """The run that a lost start made, None if there certainly is none.
+
+        Raises `StartUncertainError` if the look-up cannot tell.
+        """
+        with LookUp(self._observed.observers, self._request) as look_up:
+            await self._job.wait_absence_delay(since_opening)
             run_ids, in_doubt = await self._ledger.others(entry)
             request = self._jobs.decode(self._name, await self._job.files.known(entry.request))
             window = self._window or self._job.window_at(lost.since)
             answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
-            told.answer = answer
+            look_up.answer = answer
         if isinstance(answer, Found):
             run: R = answer.run
             return self._adopt(run)
@@ -287,37 +290,37 @@ class RequestRun(Generic[Q, R]):
 
 
 class _Sending:
-    """How far one attempt at a start has come."""
+    """The progress of one attempt at a start."""
 
-    def __init__(self, way: RequestRun[Any, Any], scope: anyio.CancelScope) -> None:
-        self._way = way
+    def __init__(self, request: RequestRun[Any, Any], scope: anyio.CancelScope) -> None:
+        self._request = request
         self._scope = scope
         self._recorded = False
         self.sent = False
 
     async def before_send(self) -> StartWindow:
-        """The window of the start, recorded as the last thing before it is sent.
+        """Record the start immediately before it is sent; return its window.
 
-        From here on leaving the job waits: the start is sent and its outcome recorded, or neither.
+        From here on the attempt is shielded from cancellation, so that its outcome is recorded.
         """
         self._scope.shield = True
         self._recorded = True
-        window = await self._way.about_to_send()
-        self._way.sent()
+        window = await self._request.about_to_send()
+        self._request.sent()
         self.sent = True
         return window
 
     async def failed(self, error: BaseException) -> KognitosError:
-        """Record a start that certainly did nothing. Raises the error unless it allows another attempt.
+        """The error, if it allows another attempt: refused for now, not sent, or in doubt; else it is raised.
 
-        It does when the API refused for now (429, capacity, never reached), and when a look-up must tell.
+        Records a start that certainly made no run.
         """
         if isinstance(error, StartUncertainError):
             return error
         known = not self.sent or isinstance(error, KognitosError)
         if self._recorded and known and not isinstance(error, JournalError):
             self._scope.shield = True
-            await self._way.not_sent()
+            await self._request.not_sent()
         if isinstance(error, KognitosError) and certainly_not_done(error):
             return error
         raise error

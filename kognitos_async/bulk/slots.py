@@ -1,4 +1,4 @@
-"""How many requests of a job may be unsettled at a time, which may change while it runs."""
+"""A semaphore whose limit may change while it is in use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Slots:
-    """Slots for `limit` holders. A lower limit takes none away: new ones are given once enough are free."""
+    """Slots for `limit` holders. Lowering the limit revokes none; new ones wait until enough are free."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -15,7 +15,7 @@ class Slots:
 
     @property
     def limit(self) -> int:
-        """At most so many are held."""
+        """Maximum number of slots held at a time."""
         return self._limit
 
     @limit.setter
@@ -24,13 +24,13 @@ class Slots:
         self._changed.set()
 
     async def acquire(self) -> None:
-        """Wait for a slot; each needs one `release`. One task at a time may wait."""
+        """Wait for a slot. Each `acquire` needs one `release`; only one task may wait at a time."""
         while self._taken >= self._limit:
             self._changed.clear()
             await self._changed.wait()
         self._taken += 1
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         self._taken -= 1
         self._changed.set()

@@ -1,4 +1,4 @@
-"""The outcome of a request, and what a bulk job needs of an API."""
+"""The outcome of a request, and the protocols a bulk job depends on."""
 
 from __future__ import annotations
 
@@ -24,26 +24,24 @@ R = TypeVar("R")
 
 
 class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
-    """What became of one request.
+    """The outcome of one request of a bulk job.
 
-    `run` is the run as last seen, None if it never started; `error` is None once the run has settled, in
-    whatever status: ask it with `run.raise_for_status()`. `attempts` counts the starts tried, those of
-    earlier processes included; `resumed` says that a journal already knew the request.
+    A settled run is not an error, whatever its status: call `run.raise_for_status()` to check it.
     """
 
     request: Q
-    """The request as it was given."""
+    """The request as given."""
     run: R | None = None
     """The run as last seen; None if it never started."""
     error: KognitosError | None = None
-    """Why there is no settled run; None once the run has settled, in whatever status."""
+    """Why there is no settled run; None once the run has settled, in any status."""
     attempts: int = 0
-    """The number of starts tried, those of earlier processes included."""
+    """Number of starts attempted, including those of earlier processes."""
     resumed: bool = False
-    """Whether a journal already knew the request."""
+    """Whether an earlier process had already begun the request, as the journal shows."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The outcome as JSON-ready values: its run as `run.to_dict()`, its error as type and message."""
+        """The outcome as JSON-ready values: the run as `run.to_dict()`, the error as type and message."""
         run: Any = self.run
         return {
             "request": builtins_of(_without_contents(self.request)),
@@ -71,7 +69,7 @@ class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=T
 
 
 def _without_contents(value: Any) -> Any:
-    """A request, or what is in it, with files by their names."""
+    """A request, or a value inside one, with each file replaced by its name."""
     if isinstance(value, FileSource):
         return value.name
     if isinstance(value, list | tuple):
@@ -89,58 +87,57 @@ def _without_contents(value: Any) -> Any:
 
 
 class EncodedStart(msgspec.Struct, frozen=True):
-    """A request as it is recorded and sent: encoded once, whatever becomes of the objects it was made of.
-
-    `content` is equal for requests that mean the same.
-    """
+    """A request as recorded and sent. It is encoded once, so later changes to its objects have no effect."""
 
     name: str
     record: bytes
+    """The request as JSON."""
     content: bytes
+    """The fingerprint of the request: equal for equivalent requests."""
     files: dict[str, FileSource] = {}
-    """The files to upload first, by the texts that stand for their ids in `record`."""
+    """The files to upload before the start, by their placeholders in `record`."""
 
 
 class Jobs(Protocol[Q, R]):
-    """What a bulk job needs of a client."""
+    """The operations of a client that a bulk job uses."""
 
     @property
     def api(self) -> str:
-        """Which API it is of, as journals record it."""
+        """The API, as recorded in journals: `rest_v2` or `platform_v1`."""
         ...
 
     @property
     def unfinished(self) -> Collection[str]:
-        """The statuses of settled runs that are read again in any case when a journal is resumed."""
+        """Settled statuses whose runs are always read again when a journal is resumed."""
         ...
 
     @property
     def changeable(self) -> Collection[str]:
-        """The statuses of settled runs that a person can change."""
+        """Settled statuses that a person can still change."""
         ...
 
     def encode(self, request: Q) -> EncodedStart:
-        """The request as it is sent; `TypeError` or `ValueError` if it cannot be."""
+        """The encoded request. Raises `TypeError` or `ValueError` for an invalid one."""
         ...
 
     def fingerprint(self, record: bytes) -> bytes:
-        """What is equal for records of requests that mean the same."""
+        """The fingerprint of an encoded request: equal for equivalent requests."""
         ...
 
     def decode(self, name: str, record: bytes) -> Q:
-        """The request again."""
+        """The request decoded from its record."""
         ...
 
     async def upload(self, request: Q, file: FileSource) -> str:
-        """What stands for a file in a request once it is uploaded. Raises what `files.upload` raises."""
+        """Upload a file; return the id that a request refers to it by. Raises what `files.upload` raises."""
         ...
 
     def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> Awaitable[R]:
-        """One attempt at a start; every refusal is raised at once."""
+        """The run started by one attempt; a refusal is raised without a retry."""
         ...
 
     async def wait(self, request: Q, run: R | str) -> R:
-        """The settled run of a request."""
+        """The settled run. Raises what `wait_for_run` raises."""
         ...
 
     async def look_up(
@@ -151,20 +148,20 @@ class Jobs(Protocol[Q, R]):
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
     ) -> LookUp[R]:
-        """What became of a lost start: its run, certainly none, or that it cannot be told.
+        """The result of looking up a start in doubt: `Found`, `Absent` or `Undecided`.
 
-        `known_ids` are the runs of other requests, as `run_key` names them; `in_doubt_too` says that a
-        start which could have made the same run is in doubt too.
+        `known_ids` are the runs of other requests, as returned by `run_key`. `in_doubt_too` means that
+        another start in doubt could have made the same run.
         """
         ...
 
     def load(self, content: bytes) -> R:
-        """The run again, from its JSON."""
+        """The run decoded from its JSON."""
         ...
 
 
 class Ledger(Protocol):
-    """What a bulk job needs of its record of starts: a journal or nothing."""
+    """The record of starts that a bulk job keeps: a journal, or none."""
 
     @property
     def resolves_doubts(self) -> bool:
@@ -173,19 +170,19 @@ class Ledger(Protocol):
 
     @property
     def is_new(self) -> bool:
-        """Whether no request was on record when the job began, so that `first_start` may be called."""
+        """Whether the ledger was empty when the job began, so that `first_start` may be called."""
         ...
 
     async def begin(self, name: str, request: bytes = ..., content: bytes = ...) -> Entry:
-        """The entry of a request, new or as it was left."""
+        """The entry of a request, created if there is none."""
         ...
 
     async def first_start(self, name: str, request: bytes, content: bytes, window: bytes) -> None:
-        """Record a request together with its first start, which goes out next."""
+        """Record a new request and its first start, which is sent next."""
         ...
 
     async def resume(self, name: str) -> Entry:
-        """The entry of a request as it was left, whatever it says now."""
+        """The recorded entry of a request, without comparing its content."""
         ...
 
     async def again(self, name: str) -> Entry:
@@ -193,15 +190,15 @@ class Ledger(Protocol):
         ...
 
     async def about_to_send(self, name: str, attempt: int, window: bytes | None = None) -> None:
-        """Record that a start goes out next."""
+        """Record that a start is sent next."""
         ...
 
     async def not_sent(self, name: str) -> None:
-        """Record that the start certainly did nothing."""
+        """Record that the start certainly made no run."""
         ...
 
     def started_soon(self, name: str, handle: Any) -> asyncio.Future[None] | None:
-        """Record the run that the request became before any later step; done once that is durable."""
+        """Record the run of a request, ahead of any later step; the future is done once it is durable."""
         ...
 
     async def settled(self, name: str, run: Any) -> None:
@@ -209,11 +206,11 @@ class Ledger(Protocol):
         ...
 
     async def needs_start(self, name: str) -> bool:
-        """Whether the request of that name has no run and is not in doubt."""
+        """Whether the request has no run and no start in doubt."""
         ...
 
     async def file_id(self, mark: str) -> str | None:
-        """What stands for the file that `mark` names, if it was uploaded."""
+        """The id of the uploaded file with this content mark; None if it was not uploaded."""
         ...
 
     async def uploaded(self, mark: str, file_id: str) -> None:
@@ -221,9 +218,9 @@ class Ledger(Protocol):
         ...
 
     async def left_over(self, after: int) -> Entry | None:
-        """The next unfinished entry behind position `after` that the job's input did not contain."""
+        """The next unfinished entry after position `after` that is not in the job's input."""
         ...
 
     async def others(self, entry: Entry) -> Others:
-        """What is recorded for other entries that a look-up must not mistake for its own."""
+        """The runs and doubts of the other entries, which a look-up must rule out."""
         ...

@@ -119,7 +119,7 @@ async def test_a_doubt_is_decided_by_hand(tmp_path):
         for name, run, message in (
             ("nobody", made, "holds no request"),
             ("r3", made, "not in doubt"),
-            ("r0", taken, "is that of request"),
+            ("r0", taken, "belongs to request"),
         ):
             with pytest.raises(JournalError, match=message):
                 await journal.resolve(name, run=run)
@@ -138,7 +138,7 @@ async def test_a_doubt_is_decided_by_hand(tmp_path):
 
 async def test_what_a_journal_tells_by_itself(tmp_path, monkeypatch):
     """Counts, statuses and entries by state and status, with `for` and `async for`, of both APIs."""
-    monkeypatch.setattr(journal_module, "_AT_ONCE", 20)  # so that there is more than one step
+    monkeypatch.setattr(journal_module, "_BATCH", 20)  # so that there is more than one step
     async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
         for api in ("v2", "platform"):
             requests = requests_of(server, api, 50)

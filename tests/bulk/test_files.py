@@ -142,7 +142,7 @@ async def test_a_changed_file_makes_another_request(folder, tmp_path):
         await outcomes_of(client, requests_of(server, [path]), tmp_path / "journal")
         path.write_text("something else")
         found = await outcomes_of(client, requests_of(server, [path]), tmp_path / "journal")
-        assert "holds another request" in str(found["run a.txt"].error)
+        assert "holds a different request" in str(found["run a.txt"].error)
         assert len(server.runs) == 1
 
 

@@ -93,7 +93,7 @@ async def test_names_and_contents_tell_what_is_the_same(tmp_path):
     async with writer(path) as journal:
         assert (await journal.begin("new", b"1")).state == "planned"
         with pytest.raises(
-            ChangedRequestError, match="another request of the name 'started', which is started"
+            ChangedRequestError, match="a different request named 'started', which is started"
         ):
             await journal.begin("started", b"2")
         assert (await journal.begin("planned", b"2")).request == b"2"
@@ -225,7 +225,7 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
             env=unmeasured.environ(server.environ), stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, words = await job.communicate()
-        assert b"free the disk" in words
+        assert b"free disk space" in words
         recorded = summary(path)
         assert len(server.runs) <= recorded["starting"] + recorded["started"] + recorded["settled"]
         assert len(server.runs) < 150

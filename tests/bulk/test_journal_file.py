@@ -77,7 +77,7 @@ async def test_after_a_kill_a_deleted_journal_is_gone(tmp_path):
         await killed(path, 0.01 * round_)
         path.unlink()
         if old_pages(path.with_name(f"{path.name}-journal")):
-            with pytest.raises(JournalError, match="bring the journal back"):
+            with pytest.raises(JournalError, match="restore the journal beside it"):
                 await record(path, "new")
         else:
             await record(path, "new")

@@ -322,18 +322,18 @@ async def test_a_full_organization_is_never_overfilled(tmp_path, journal):
 @pytest.mark.parametrize("good", [0, 1, 2, 5, 12])
 async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeypatch, good):
     """JournalError from the iterator, nothing runs that is not recorded, and the same call goes on."""
-    take, left = GroupCommit._take, [good]
+    apply, left = GroupCommit._apply, [good]
 
     def failing(self, batch, open_since):
         if not left[0]:
             raise JournalError("the disk is full")
         left[0] -= 1
-        return take(self, batch, open_since)
+        return apply(self, batch, open_since)
 
     async with server_of() as server:
         requests = requests_of(server, 30)
         with monkeypatch.context() as patch:
-            patch.setattr(GroupCommit, "_take", failing)
+            patch.setattr(GroupCommit, "_apply", failing)
             with pytest.raises(JournalError, match="disk is full"):
                 await outcomes_of(server, requests, tmp_path / "j", max_in_flight=5)
         assert not of_the_library()
@@ -346,14 +346,14 @@ async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeyp
 
 async def test_leaving_waits_until_a_run_just_started_is_on_record(tmp_path, monkeypatch):
     """However slow the disk is, no run that was answered is left in doubt by leaving the block."""
-    take = GroupCommit._take
+    apply = GroupCommit._apply
 
     def slowly(self, batch, open_since):
         if any(getattr(step.work, "values", None) and len(step.work.values) == 1 for step in batch):
             time.sleep(0.2)  # in the journal's thread
-        return take(self, batch, open_since)
+        return apply(self, batch, open_since)
 
-    monkeypatch.setattr(GroupCommit, "_take", slowly)
+    monkeypatch.setattr(GroupCommit, "_apply", slowly)
     async with server_of(schedule=Schedule.manual()) as server:
         async with job(server, requests_of(server, 4), tmp_path / "j"):
             await eventually(lambda: len(server.runs) == 4)
@@ -362,16 +362,16 @@ async def test_leaving_waits_until_a_run_just_started_is_on_record(tmp_path, mon
 
 async def test_a_run_that_cannot_be_recorded_ends_the_job_before_it_settles(tmp_path, monkeypatch):
     """The disk that fills up as a start is answered is reported at once, not when the run ends."""
-    take = GroupCommit._take
+    apply = GroupCommit._apply
 
     def failing(self, batch, open_since):
         if any(getattr(step.work, "values", None) and len(step.work.values) == 1 for step in batch):
             raise JournalError("the disk is full")
-        return take(self, batch, open_since)
+        return apply(self, batch, open_since)
 
     async with server_of(schedule=Schedule.manual()) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(GroupCommit, "_take", failing)
+            patch.setattr(GroupCommit, "_apply", failing)
             with pytest.raises(JournalError, match="disk is full"):
                 await outcomes_of(server, requests_of(server, 1), tmp_path / "j")
         assert not of_the_library()

@@ -170,7 +170,7 @@ def test_damaged_uploads_of_an_early_version_are_one_line(job, content):
     job.write({"a": b"a"})
     code, _, err = job.command.run(*job.arguments, **job.environ)
     assert code == 1
-    assert f"kognitos: {record} is damaged: restore it from a copy" in err.splitlines()
+    assert f"kognitos: {record} is damaged: restore it from a backup" in err.splitlines()
     assert job.runs == 0
     assert record.exists()
 

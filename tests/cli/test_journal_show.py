@@ -87,7 +87,7 @@ def test_a_file_that_is_no_journal(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert (out, err) == (
         "",
-        f"kognitos: {path} is not a journal of kognitos-async; it was left as it is\n",
+        f"kognitos: {path} is not a journal of kognitos-async; it was not changed\n",
     )
     assert path.read_bytes() == b"name\n" * 100
 
