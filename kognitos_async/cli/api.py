@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Skipped = Callable[[DecodeError], object]
 
 Record = dict[str, Any]
+Columns = dict[str, list[Any]]
+"""Records by column: the values of each, row by row."""
 
 
 class Start(NamedTuple):
@@ -58,8 +60,8 @@ class Api(Protocol):
 
     def history(
         self, source: str, stage: str | None, since: Any, token: str | None, skipped: Skipped
-    ) -> AsyncIterator[tuple[list[dict[str, Any]], str | None]]:
-        """The records of a process or automation by page, from `token` on, each with the token behind it.
+    ) -> AsyncIterator[tuple[list[Any], str | None]]:
+        """The pages of the runs of a process or automation, from `token` on, each with the next one's token.
 
         `skipped` is called for items that cannot be decoded.
         """
@@ -71,6 +73,10 @@ class Api(Protocol):
 
     def record(self, run: Any) -> Record:
         """A run, as it is printed."""
+        ...
+
+    def columns(self, runs: Sequence[Any]) -> Columns:
+        """The records of `runs` by column, those of `record_columns`."""
         ...
 
     def status(self, run: Any) -> str:

@@ -13,11 +13,11 @@ from kognitos_async.platform_v1.filters import F
 from kognitos_async.platform_v1.models.runs import PlatformRun, StartedRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from kognitos_async.cli.api import Record, Skipped, Start
+    from kognitos_async.cli.api import Columns, Record, Skipped, Start
     from kognitos_async.cli.target import Target
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.models.generated.automations import Automation
@@ -73,8 +73,8 @@ class PlatformApi:
 
     async def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
-    ) -> AsyncIterator[tuple[list[Record], str | None]]:
-        """The records of an automation page by page, from `token` on, each with the token behind it.
+    ) -> AsyncIterator[tuple[list[PlatformRun], str | None]]:
+        """The pages of the runs of an automation, from `token` on, each with the token of the next one.
 
         `skipped` is called for items that cannot be decoded.
         """
@@ -83,7 +83,7 @@ class PlatformApi:
         pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
         async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if wanted is None or str(run.stage) == wanted]
-            yield [self.record(run) for run in runs], page.continuation_token
+            yield runs, page.continuation_token
 
     async def find_source(self, source: str) -> None:
         """Raise `NotFoundError` where there is no such automation."""
@@ -108,6 +108,11 @@ class PlatformApi:
             "inputs": run.user_inputs,
             "outputs": run.outputs,
         }
+
+    def columns(self, runs: Sequence[PlatformRun]) -> Columns:
+        """The records of `runs` by column."""
+        records = [self.record(run) for run in runs]
+        return {column: [record[column] for record in records] for column in self.record_columns}
 
     def status(self, run: PlatformRun | StartedRun) -> str:
         """The state of a run."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from kognitos_async.cli.whole_pages import whole_pages
 from kognitos_async.rest_v2.models import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from kognitos_async.cli.api import Record, Skipped, Start
+    from kognitos_async.cli.api import Columns, Record, Skipped, Start
     from kognitos_async.cli.target import Target
     from kognitos_async.rest_v2.client import KognitosClient
     from kognitos_async.rest_v2.models import Process, Run
 
 STAGES = {"draft": "Draft", "published": "Published"}
+_RECORD: dict[str, Callable[[Run], Any]] = {
+    **{name: attrgetter(name) for name in ("id", "name", "agent_id", "process_id")},
+    "stage": attrgetter("stage.value"),
+    "status": attrgetter("status.value"),
+    "created_at": attrgetter("created_at"),
+    "file_ids": lambda run: list(run.file_ids),
+    "outputs": attrgetter("outputs_by_name"),
+}
 
 
 class RestV2Api:
@@ -25,10 +34,7 @@ class RestV2Api:
 
     run_columns: tuple[str, ...] = ("id", "status", "stage", "created_at", "name")
     settled_columns: tuple[str, ...] = ("id", "status", "name")
-    record_columns: tuple[str, ...] = (
-        *("id", "name", "agent_id", "process_id", "stage", "status", "created_at"),
-        *("file_ids", "outputs"),
-    )
+    record_columns: tuple[str, ...] = tuple(_RECORD)
 
     def __init__(self, client: KognitosClient, target: Target) -> None:
         self.client = client
@@ -52,15 +58,15 @@ class RestV2Api:
 
     async def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
-    ) -> AsyncIterator[tuple[list[Record], str | None]]:
-        """The records of a process page by page, from `token` on, each with the token behind it.
+    ) -> AsyncIterator[tuple[list[Run], str | None]]:
+        """The pages of the runs of a process, from `token` on, each with the token of the next one.
 
         `skipped` is called for items that cannot be decoded.
         """
         pager = self.client.runs.list(source, stage=_stage(stage), continuation_token=token)
         async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if since is None or run.created_at >= since]
-            yield [self.record(run) for run in runs], page.continuation_token
+            yield runs, page.continuation_token
 
     async def find_source(self, source: str) -> None:
         """Raise `NotFoundError` where there is no such process."""
@@ -68,17 +74,11 @@ class RestV2Api:
 
     def record(self, run: Run) -> Record:
         """A run under the API's own names, its outputs by name."""
-        return {
-            "id": run.id,
-            "name": run.name,
-            "agent_id": run.agent_id,
-            "process_id": run.process_id,
-            "stage": str(run.stage),
-            "status": str(run.status),
-            "created_at": run.created_at,
-            "file_ids": list(run.file_ids),
-            "outputs": run.outputs_by_name,
-        }
+        return {name: read(run) for name, read in _RECORD.items()}
+
+    def columns(self, runs: Sequence[Run]) -> Columns:
+        """The records of `runs` by column."""
+        return {name: list(map(read, runs)) for name, read in _RECORD.items()}
 
     def status(self, run: Run) -> str:
         """The status of a run."""

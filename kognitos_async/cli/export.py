@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kognitos_async.cli.column_types import SeenTypes
 from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.destination import Destination
@@ -112,10 +113,9 @@ class _Export:
         count = 0
         with self._destination.open() as file:
             write = text_writer(self._kind, api.record_columns, file, {})
-            async for records, _ in api.history(self._source, self._stage, self._since, None, self._skip):
-                for record in records:
-                    write(record)
-                count += len(records)
+            async for runs, _ in api.history(self._source, self._stage, self._since, None, self._skip):
+                write(api.columns(runs))
+                count += len(runs)
         return count
 
     async def _spooled(self, api: Any) -> int:
@@ -135,13 +135,18 @@ class _Export:
         }
         spool = Spool(path, question)
         spool.open()
+        types = SeenTypes(api.record_columns)
         try:
             if spool.resumed:
                 self._call.output.note(f"kognitos: going on behind {spool.count} runs of an earlier call")
+                for page in spool.pages():
+                    types.see(page)
             if not spool.complete:
                 history = api.history(self._source, self._stage, self._since, spool.token, self._skip)
-                async for records, token in history:
-                    spool.add(records, token)
+                async for runs, token in history:
+                    columns = api.columns(runs)
+                    types.see(columns)
+                    spool.add(columns, len(runs), token)
         finally:
             spool.close()
             if spool.token is None and not spool.complete:
@@ -151,7 +156,12 @@ class _Export:
                     f"kognitos: {spool.count} runs so far are in {path}; the same command goes on behind them"
                 )
         write_table(
-            self._destination, self._kind, api.record_columns, spool.records, as_columns=self._as_columns
+            self._destination,
+            self._kind,
+            api.record_columns,
+            spool.pages(),
+            types,
+            as_columns=self._as_columns,
         )
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
         return spool.count

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kognitos_async.bulk.journal import NOT_STARTED, Journal
+from kognitos_async.cli.column_types import SeenTypes
 from kognitos_async.cli.command import Call, command, command_group
 from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.limits import write_limit
@@ -17,14 +19,16 @@ from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_e
 from kognitos_async.cli.table_file import Format, format_of, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kognitos_async.bulk.journal import JournalEntry
+    from kognitos_async.cli.api import Columns
 
 app: typer.Typer = command_group("See and decide what bulk jobs have recorded, of either API.")
 
 EXPORTED = ("name", "state", "status", "run_id", "attempts", "since", "outputs")
 """What is exported of each request, in the order of the file."""
+_PAGE = 1_000
 _JOURNAL = typer.Argument(metavar="JOURNAL", help="The journal of a bulk job, running or not.")
 
 
@@ -112,10 +116,20 @@ def export(
     with Journal(journal) as opened:
         with usage_errors():
             entries = opened.entries(state=state, status=status)
-        count = write_table(
-            destination, kind, EXPORTED, lambda: map(_record, entries), as_columns=kind is not Format.JSONL
-        )
+        types = SeenTypes(EXPORTED)
+        as_columns = kind is not Format.JSONL
+        if as_columns:
+            for page in _pages(entries):
+                types.see(page)
+        count = write_table(destination, kind, EXPORTED, _pages(entries), types, as_columns=as_columns)
     call.output.note(f"kognitos: {count} requests written")
+
+
+def _pages(entries: Iterable[JournalEntry]) -> Iterator[Columns]:
+    """What is exported of the entries, in pages."""
+    records = map(_record, entries)
+    while page := list(islice(records, _PAGE)):
+        yield {column: [record[column] for record in page] for column in EXPORTED}
 
 
 def _record(entry: JournalEntry) -> dict[str, Any]:

@@ -1,27 +1,25 @@
-"""Records as Parquet, each column and each output with a type of its own."""
+"""Pages of records as Parquet, each column and each value by name with a type of its own."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kognitos_async.cli.column_types import NESTED
 from kognitos_async.cli.running import WRONG_USE, complain
-from kognitos_async.cli.text import json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from typing import BinaryIO
 
+    from kognitos_async.cli.api import Columns
+    from kognitos_async.cli.column_types import SeenTypes
+
 ROW_GROUP = 10_000
-_LARGEST_INT = 2**63
-_DIGITS = 38
-NESTED = ("inputs", "outputs")
-"""The columns that hold values by name."""
 _TIMES = {"created_at", "create_time", "update_time", "since"}
 _INTEGERS = {"attempts"}
 _LISTS = {"file_ids"}
@@ -36,170 +34,100 @@ def import_pyarrow() -> tuple[Any, Any]:
         raise typer.Exit(WRONG_USE) from None
 
 
-class _Kinds:
-    """What values of one name have been seen, to choose one type that holds them all."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-        self._before = self._behind = 0
-        """Digits before and behind the decimal point, at most."""
-        self._largest = 0
-
-    def see(self, value: Any) -> None:
-        if value is None:
-            return
-        if type(value) is str:
-            self._seen.add("text")
-            return
-        self._seen.add(_kind(value))
-        if isinstance(value, int):
-            self._largest = max(self._largest, abs(value))
-        elif isinstance(value, Decimal):
-            self._see_digits(value)
-
-    def _see_digits(self, value: Decimal) -> None:
-        _, digits, exponent = value.as_tuple()
-        behind = max(0, -exponent) if isinstance(exponent, int) else _DIGITS
-        self._behind = max(self._behind, behind)
-        self._before = max(
-            self._before, len(digits) + max(0, exponent if isinstance(exponent, int) else 0) - behind
-        )
-
-    def column(self, arrow: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """The type, and what makes a value fit into it."""
-        seen = self._seen
-        if self._seen & {"int", "large int"}:
-            self._see_digits(Decimal(self._largest))
-        if seen == {"int"}:
-            return arrow.int64(), _same
-        if seen <= {"int", "large int", "decimal"} and seen and self._before + self._behind <= _DIGITS:
-            scaled = arrow.decimal128(max(1, self._before + self._behind), self._behind)
-            return scaled, _decimal
-        if seen and seen <= {"int", "float"}:
-            return arrow.float64(), float
-        simple = {"bool": arrow.bool_(), "time": arrow.timestamp("us", tz="UTC"), "date": arrow.date32()}
-        for kind, chosen in simple.items():
-            if seen == {kind}:
-                return chosen, _same
-        return arrow.string(), _text
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int" if -_LARGEST_INT <= value < _LARGEST_INT else "large int"
-    if isinstance(value, datetime):
-        return "time" if value.tzinfo is not None else "text"
-    for kind, name in ((float, "float"), (Decimal, "decimal"), (date, "date"), (str, "text")):
-        if isinstance(value, kind):
-            return name
-    return "nested"
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _decimal(value: Any) -> Decimal:
-    return Decimal(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value if isinstance(value, str) else json_line(value)
-
-
 class ParquetFile:
-    """A Parquet file with the columns of the records, its types taken from all `records`.
+    """A Parquet file with these columns.
 
-    Values by name become structs, or with `as_columns` columns such as `outputs.total`. A name whose values
-    have no type in common is text.
+    Values by name become structs, or with `as_columns` columns such as `outputs.total`, with the types of
+    `types`, which has seen every page that will be written.
     """
 
-    def __init__(
-        self, columns: Iterable[str], records: Callable[[], Iterator[dict[str, Any]]], *, as_columns: bool
-    ) -> None:
+    def __init__(self, columns: Iterable[str], types: SeenTypes, *, as_columns: bool) -> None:
         self._arrow, self._parquet = import_pyarrow()
-        self._records = records
-        self._as_columns = as_columns
         self._columns = tuple(columns)
-        self._fields: dict[str, dict[str, tuple[Any, Callable[[Any], Any]]]] = {}
-
-    def write(self, file: BinaryIO) -> int:
-        """How many records were written: all, in groups of 10,000 rows, so that memory stays flat."""
-        self._infer()
-        schema = self._arrow.schema(list(self._schema()))
-        records = self._records()
-        count = 0
-        with self._parquet.ParquetWriter(file, schema) as writer:
-            while rows := list(islice(records, ROW_GROUP)):
-                count += len(rows)
-                columns = [values for column in self._columns for values in self._values(column, rows)]
-                arrays = [
-                    values if isinstance(values, self._arrow.Array) else self._arrow.array(values, field.type)
-                    for field, values in zip(schema, columns, strict=True)
-                ]
-                writer.write_table(self._arrow.Table.from_arrays(arrays, schema=schema))
-        return count
-
-    def _infer(self) -> None:
-        nested = [column for column in self._columns if column in NESTED]
-        kinds: dict[str, dict[str, _Kinds]] = {column: {} for column in nested}
-        for record in self._records():
-            for column in nested:
-                for name, value in (record.get(column) or {}).items():
-                    kinds[column].setdefault(name, _Kinds()).see(value)
-        self._fields = {
-            column: {name: seen.column(self._arrow) for name, seen in sorted(names.items())}
-            for column, names in kinds.items()
+        self._as_columns = as_columns
+        self._members: dict[str, list[_Member]] = {
+            column: [_Member(name, *found.resolve(self._arrow)) for name, found in types[column].items()]
+            for column in self._columns
+            if column in NESTED
         }
+
+    def write(self, file: BinaryIO, pages: Iterable[Columns]) -> int:
+        """How many rows were written: those of all `pages`, in groups of 10,000, to keep memory flat."""
+        schema = self._arrow.schema(list(self._schema()))
+        count = 0
+        # Arrow encodes a group outside the interpreter's lock while the next one is read.
+        with self._parquet.ParquetWriter(file, schema) as writer, ThreadPoolExecutor(1) as thread:
+            writing: Future[None] | None = None
+            for group in _groups(pages, self._columns):
+                count += len(group[self._columns[0]])
+                arrays = [array for column in self._columns for array in self._arrays(column, group[column])]
+                if writing is not None:
+                    writing.result()
+                table = self._arrow.Table.from_arrays(arrays, schema=schema)
+                writing = thread.submit(writer.write_table, table)
+            if writing is not None:
+                writing.result()
+        return count
 
     def _schema(self) -> Iterator[tuple[str, Any]]:
         for column in self._columns:
-            if column in _TIMES:
-                yield column, self._arrow.timestamp("us", tz="UTC")
-            elif column in _LISTS:
-                yield column, self._arrow.list_(self._arrow.string())
-            elif column in _INTEGERS:
-                yield column, self._arrow.int64()
-            elif column not in NESTED:
-                yield column, self._arrow.string()
+            if column not in NESTED:
+                yield column, self._type(column)
             elif self._as_columns:
-                yield from ((f"{column}.{name}", kind) for name, (kind, _) in self._fields[column].items())
-            elif self._fields[column]:
-                members = [(name, kind) for name, (kind, _) in self._fields[column].items()]
-                yield column, self._arrow.struct(members)
+                yield from ((f"{column}.{member.name}", member.type) for member in self._members[column])
+            elif self._members[column]:
+                yield column, self._arrow.struct([(one.name, one.type) for one in self._members[column]])
             else:
                 yield column, self._arrow.string()  # Parquet has no struct without members
 
-    def _values(self, column: str, rows: list[dict[str, Any]]) -> Iterator[Any]:
-        """The values of a column, or of the columns that it becomes, row by row."""
-        values = [row.get(column) for row in rows]
+    def _type(self, column: str) -> Any:
         if column in _TIMES:
-            yield [value if isinstance(value, datetime) else None for value in values]
-        elif column not in NESTED:
-            yield values
-        elif self._as_columns:
-            for name, (_, fit) in self._fields[column].items():
-                yield _members(values, name, fit)
-        elif self._fields[column]:
+            return self._arrow.timestamp("us", tz="UTC")
+        if column in _LISTS:
+            return self._arrow.list_(self._arrow.string())
+        return self._arrow.int64() if column in _INTEGERS else self._arrow.string()
+
+    def _arrays(self, column: str, values: list[Any]) -> Iterator[Any]:
+        """The arrays of a column, or of the columns that it becomes."""
+        if column not in NESTED:
+            yield self._arrow.array(values, self._type(column))
+            return
+        arrays = [self._arrow.array(member.values(values), member.type) for member in self._members[column]]
+        if self._as_columns:
+            yield from arrays
+        elif arrays:
             yield self._arrow.StructArray.from_arrays(
-                [
-                    self._arrow.array(_members(values, name, fit), kind)
-                    for name, (kind, fit) in self._fields[column].items()
-                ],
-                fields=[self._arrow.field(name, kind) for name, (kind, _) in self._fields[column].items()],
+                arrays,
+                fields=[self._arrow.field(member.name, member.type) for member in self._members[column]],
                 mask=self._arrow.array([not value for value in values]),
             )
         else:
-            yield [None] * len(rows)
+            yield self._arrow.nulls(len(values), self._arrow.string())
 
 
-def _members(values: list[Any], name: str, fit: Callable[[Any], Any]) -> list[Any]:
-    """The member `name` of each value, made to fit."""
-    members = [value.get(name) if value else None for value in values]
-    if fit is _same:
-        return members
-    return [None if member is None else fit(member) for member in members]
+class _Member:
+    """A name whose values have an Arrow type of their own."""
+
+    def __init__(self, name: str, type: Any, convert: Callable[[Any], Any] | None) -> None:
+        self.name = name
+        self.type = type
+        self._convert = convert
+
+    def values(self, rows: Sequence[dict[str, Any] | None]) -> list[Any]:
+        """The value of each row, converted, None in the rows that lack it."""
+        name, convert = self.name, self._convert
+        values = [row.get(name) if row else None for row in rows]
+        return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _groups(pages: Iterable[Columns], columns: Sequence[str]) -> Iterator[Columns]:
+    """The pages put together to row groups."""
+    group: Columns = {column: [] for column in columns}
+    for page in pages:
+        for column in columns:
+            group[column] += page[column]
+        while len(group[columns[0]]) >= ROW_GROUP:
+            yield {column: values[:ROW_GROUP] for column, values in group.items()}
+            group = {column: values[ROW_GROUP:] for column, values in group.items()}
+    if group[columns[0]]:
+        yield group

@@ -1,4 +1,4 @@
-"""The records of an export on disk, a page at a time, so that an export that was ended goes on."""
+"""The pages of an export on disk, so that an export that was interrupted resumes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-_VERSION = 2
+    from kognitos_async.cli.api import Columns
+
+_VERSION = 3
 _PLAIN = frozenset({str, int, bool, type(None)})
 _NESTED = frozenset({dict, list})
+_TAG = "$"
 _READ: dict[str, Any] = {
     "$time": datetime.fromisoformat,
     "$date": date.fromisoformat,
@@ -30,11 +34,21 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class Spool:
-    """A file of JSON lines: what is exported, then each page's records and the token behind it.
+class _Page(msgspec.Struct):
+    """A line of the file: how many records, the columns they are in, and the token of the next page."""
 
-    A record is an array in it, everything else an object. What follows the last token was cut off by a
-    crash: it is dropped, and its page read again.
+    count: int
+    columns: msgspec.Raw
+    token: str | None = None
+
+
+_decode_page = msgspec.json.Decoder(_Page).decode
+
+
+class Spool:
+    """A file of JSON lines: what is exported, then a line for each page.
+
+    A last line that a crash has cut short is dropped, and its page read again.
     """
 
     def __init__(self, path: Path, question: Mapping[str, Any]) -> None:
@@ -47,7 +61,7 @@ class Spool:
         self.resumed: bool = False
 
     def open(self) -> None:
-        """Take up what the file holds, or begin anew.
+        """Continue what the file holds, or begin anew.
 
         Raises `OSError` when it is the beginning of another export, and is left as it is.
         """
@@ -56,75 +70,112 @@ class Spool:
         self._file.truncate(kept)
         self._file.seek(kept)
         if not kept:
-            self._line(self._heading)
+            self._file.write(json_line(self._heading).encode() + b"\n")
         self.resumed = kept > 0 and (self.token is not None or self.complete)
 
     def _recover(self) -> int:
         """The length of what can be kept. Sets `token`, `count` and `complete` from it."""
-        kept = read = pending = 0
+        kept = 0
         with self.path.open("rb") as file:
-            for number, line in enumerate(file):
+            if not self._is_heading(file.readline()):
+                return 0
+            for line in file:
                 try:
-                    content = json.loads(line) if line.endswith(b"\n") else None
-                except ValueError:
-                    content = None
-                read += len(line)
-                if content is None:
+                    page = _decode_page(line) if line.endswith(b"\n") else None
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    page = None
+                if page is None:
                     break
-                if number == 0 and content != self._heading:
-                    raise OSError(
-                        f"{self.path} is of another export that was ended: finish it, or delete the file"
-                    )
-                if isinstance(content, list):
-                    pending += 1
-                    continue
-                self.token, self.complete = content.get("token"), "complete" in content
-                self.count, pending, kept = self.count + pending, 0, read
-        return kept
+                self.count += page.count
+                self.token, self.complete = page.token, page.token is None
+                kept += len(line)
+        return kept and kept + len(json_line(self._heading)) + 1
 
-    def add(self, records: list[dict[str, Any]], token: str | None) -> None:
-        """Write a page's records and the token behind it, None behind the last page."""
-        self._write(b"".join(_record_line(record) for record in records))
-        self.count += len(records)
-        self._line({"complete": True} if token is None else {"token": token})
+    def _is_heading(self, line: bytes) -> bool:
+        """Whether the first line is this export's; False where it was cut short."""
+        try:
+            found = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            found = None
+        if found is not None and found != self._heading:
+            raise OSError(
+                f"{self.path} is of another export that was interrupted: finish it, or delete the file"
+            )
+        return found is not None
+
+    def add(self, columns: Columns, count: int, token: str | None) -> None:
+        """Write a page of `count` records and the token of the next one, None after the last."""
+        self.count += count
         self.token, self.complete = token, token is None
         if self._file is not None:
+            page = {name: _tagged_column(values) for name, values in columns.items()}
+            self._file.write(_line({"count": count, "token": token, "columns": page}))
             self._file.flush()
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All records, with their times, dates and decimals."""
+    def pages(self) -> Iterator[Columns]:
+        """The pages, with their times, dates and decimals."""
         with self.path.open("rb") as file:
+            file.readline()
             for line in file:
-                if line.startswith(b"["):
-                    yield _record(line)
+                columns: dict[str, Any] = _decode_columns(_decode_page(line).columns)
+                yield {name: _untagged_column(values) for name, values in columns.items()}
 
     def close(self) -> None:
         """Close the file, which stays."""
         if self._file is not None:
             self._file.close()
 
-    def _line(self, content: object) -> None:
-        self._write(json_line(content).encode() + b"\n")
 
-    def _write(self, lines: bytes) -> None:
-        if self._file is not None:
-            self._file.write(lines)
-
-
-def _record_line(record: dict[str, Any]) -> bytes:
-    tagged = {name: value if type(value) in _PLAIN else _tagged(value) for name, value in record.items()}
+def _line(page: dict[str, Any]) -> bytes:
     try:
-        return _encode([tagged]) + b"\n"
+        return _encode(page) + b"\n"
     except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, say
-        return json_line([tagged]).encode() + b"\n"
+        return json_line(page).encode() + b"\n"
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _decode_columns(columns: msgspec.Raw) -> Any:
     try:
-        record: dict[str, Any] = _decode(line)[0]
+        return _decode(columns)
     except msgspec.DecodeError:  # what Python's own encoder has written
-        record = json.loads(line)[0]
-    return {name: _untagged(value) if type(value) in _NESTED else value for name, value in record.items()}
+        return json.loads(bytes(columns))
+
+
+def _tagged_column(values: list[Any]) -> list[Any] | dict[str, list[Any]]:
+    """The column as JSON can hold it: as it is, or under the tag that all its values have in common."""
+    types = set(map(type, values))
+    if types <= _PLAIN or _are_plain(_members(values, types)):
+        return values
+    if types == {datetime}:
+        return {"$time": values}
+    return {_TAG: [value if type(value) in _PLAIN else _tagged(value) for value in values]}
+
+
+def _members(values: list[Any], types: set[type]) -> list[Any]:
+    """What the lists or dicts of a column hold; of other columns the values themselves."""
+    if types == {list}:
+        return list(chain.from_iterable(values))
+    if types == {dict}:
+        return list(chain.from_iterable(map(dict.values, values)))
+    return values
+
+
+def _are_plain(values: list[Any]) -> bool:
+    """Whether JSON holds each of these as it is."""
+    types = set(map(type, values)) - _PLAIN
+    return not types or (types == {float} and all(map(math.isfinite, filter(_is_float, values))))
+
+
+def _is_float(value: Any) -> bool:
+    return type(value) is float
+
+
+def _untagged_column(column: list[Any] | dict[str, list[Any]]) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    [(tag, values)] = column.items()
+    if tag == _TAG:
+        return [_untagged(value) if type(value) in _NESTED else value for value in values]
+    return list(map(_READ[tag], values))
 
 
 def _tagged(value: Any) -> Any:
@@ -132,7 +183,8 @@ def _tagged(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, dict):
-        return {name: _tagged(member) for name, member in value.items()}
+        members = {name: _tagged(member) for name, member in value.items()}
+        return {"$dict": members} if len(members) == 1 and next(iter(members)).startswith("$") else members
     if isinstance(value, list | tuple | set | frozenset):
         return [_tagged(member) for member in value]
     if isinstance(value, datetime):
@@ -151,7 +203,8 @@ def _untagged(value: Any) -> Any:
         return [_untagged(member) if type(member) in _NESTED else member for member in value]
     if len(value) == 1:
         [(tag, content)] = value.items()
-        read = _READ.get(tag)
-        if read is not None and isinstance(content, str):
-            return read(content)
+        if tag in _READ:
+            return _READ[tag](content)
+        if tag == "$dict":
+            value = content
     return {name: _untagged(member) if type(member) in _NESTED else member for name, member in value.items()}

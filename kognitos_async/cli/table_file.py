@@ -1,4 +1,4 @@
-"""Records as a file: CSV, JSON lines or Parquet."""
+"""Pages of records as a file: CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from kognitos_async.cli.parquet_file import NESTED, ParquetFile
+from kognitos_async.cli.parquet_file import ParquetFile
 from kognitos_async.cli.text import json_line
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from kognitos_async.cli.api import Columns
+    from kognitos_async.cli.column_types import SeenTypes
     from kognitos_async.cli.destination import Destination
-
-Record = dict[str, Any]
 
 
 class Format(StrEnum):
@@ -40,23 +40,26 @@ def write_table(
     destination: Destination,
     kind: Format,
     columns: Sequence[str],
-    records: Callable[[], Iterator[Record]],
+    pages: Iterable[Columns],
+    types: SeenTypes,
     *,
     as_columns: bool,
 ) -> int:
-    """How many records were written: all that `records` gives, which is asked twice where columns depend on
-    values. Nothing is left of a file that could not be finished.
+    """How many rows were written: those of all `pages`, which `types` has seen.
+
+    Nothing is left of a file that could not be finished.
     """
     count = 0
     try:
         with destination.open() as file:
             if kind is Format.PARQUET:
-                count = ParquetFile(columns, records, as_columns=as_columns).write(file)
+                count = ParquetFile(columns, types, as_columns=as_columns).write(file, pages)
             else:
-                names = names_of(records(), columns) if as_columns and kind is Format.CSV else {}
+                names = types.names() if as_columns and kind is Format.CSV else {}
                 write = text_writer(kind, columns, file, names)
-                for count, record in enumerate(records(), 1):  # noqa: B007 - the last one counts them
-                    write(record)
+                for page in pages:
+                    write(page)
+                    count += len(page[columns[0]])
         destination.finish()
     except BrokenPipeError:
         raise destination.lost() from None
@@ -66,19 +69,10 @@ def write_table(
     return count
 
 
-def names_of(records: Iterable[Record], columns: Iterable[str]) -> dict[str, list[str]]:
-    """The names of all values, by the column that holds them."""
-    found: dict[str, set[str]] = {column: set() for column in columns if column in NESTED}
-    for record in records:
-        for column, names in found.items():
-            names.update(record.get(column) or {})
-    return {column: sorted(names) for column, names in found.items()}
-
-
 def text_writer(
     kind: Format, columns: Sequence[str], file: BinaryIO, spread: dict[str, list[str]]
-) -> Callable[[Record], object]:
-    """A function that writes a record as text; for CSV the heading is written at once.
+) -> Callable[[Columns], object]:
+    """A function that writes a page as text; for CSV the heading is written at once.
 
     The columns in `spread` become a column for each of their names.
     """
@@ -86,28 +80,35 @@ def text_writer(
     def send(text: str) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))
 
-    def row(cells: Iterable[Any]) -> None:
+    def send_rows(rows: Iterable[Iterable[Any]]) -> None:
         text = io.StringIO()
-        csv.writer(text).writerow(cells)
+        csv.writer(text).writerows(rows)
         send(text.getvalue())
 
+    def write_lines(page: Columns) -> None:
+        rows = zip(*(page[column] for column in columns), strict=True)
+        send("".join(json_line(dict(zip(columns, row, strict=True))) + "\n" for row in rows))
+
+    def write_cells(page: Columns) -> None:
+        cells = [cells for column in columns for cells in _cells(page[column], spread.get(column))]
+        send_rows(zip(*cells, strict=True))
+
     if kind is Format.JSONL:
-        return lambda record: send(json_line(record) + "\n")
-    row(name for column in columns for name in _headings(column, spread))
-    return lambda record: row(_cells(record, columns, spread))
+        return write_lines
+    send_rows([[heading for column in columns for heading in _headings(column, spread)]])
+    return write_cells
 
 
 def _headings(column: str, spread: dict[str, list[str]]) -> list[str]:
     return [f"{column}.{name}" for name in spread[column]] if column in spread else [column]
 
 
-def _cells(record: Record, columns: Iterable[str], spread: dict[str, list[str]]) -> Iterator[Any]:
-    for column in columns:
-        value = record.get(column)
-        if column in spread:
-            yield from (_cell((value or {}).get(name)) for name in spread[column])
-        else:
-            yield _cell(value)
+def _cells(values: list[Any], names: list[str] | None) -> Iterator[list[Any]]:
+    """The cells of a column, or of the columns that its names become."""
+    if names is None:
+        yield [_cell(value) for value in values]
+    else:
+        yield from ([_cell((value or {}).get(name)) for value in values] for name in names)
 
 
 def _cell(value: Any) -> Any:

@@ -1,0 +1,119 @@
+"""The pages of an export on disk, and the types of what they hold."""
+
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kognitos_async.cli.column_types import SeenTypes
+from kognitos_async.cli.spool import Spool
+
+TIME = datetime(2026, 1, 5, 12, tzinfo=timezone(timedelta(hours=2)))
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.decimals(allow_nan=False),
+    st.text(st.characters(codec=None)),
+    st.dates(),
+    st.datetimes(timezones=st.just(UTC)),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["a", "b", "$time", "$dict"]), inner),
+)
+columns_of = [
+    *(st.just(value) for value in ("text", 7, TIME, Decimal("1.50"), None, math.inf, {"a": 1}, ["x"])),
+    scalars,
+    values,
+]
+
+
+@given(st.data(), st.integers(0, 4), st.sampled_from(columns_of))
+def test_a_column_comes_back_as_it_was(tmp_path_factory, data, count, kind):
+    column = data.draw(st.lists(kind, min_size=count, max_size=count))
+    spool = Spool(tmp_path_factory.mktemp("spool") / "pages", {"source": "p"})
+    spool.open()
+    spool.add({"it": column}, count, None)
+    spool.close()
+    assert list(spool.pages()) == [{"it": column}]
+
+
+def test_it_resumes_after_the_last_whole_page_wherever_it_was_cut(tmp_path):
+    path = tmp_path / "pages"
+    question = {"source": "p", "since": None}
+    spool = Spool(path, question)
+    spool.open()
+    heading = path.stat().st_size
+    for token in ("t1", "t2", None):
+        spool.add({"id": ["a", "b"]}, 2, token)
+    spool.close()
+    whole = path.read_bytes()
+    page = (len(whole) - heading) // 3
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        again = Spool(path, question)
+        again.open()
+        again.close()
+        pages = len(whole[:length].splitlines()) - 1 - (not whole[:length].endswith(b"\n"))
+        pages = max(0, pages)
+        assert again.count == 2 * pages
+        assert again.token == {1: "t1", 2: "t2"}.get(pages)
+        assert (again.complete, again.resumed) == (pages == 3, pages > 0)
+        assert len(list(again.pages())) == pages
+    assert page > 0
+
+
+def test_the_pages_of_another_export_are_left_alone(tmp_path):
+    path = tmp_path / "pages"
+    one = Spool(path, {"source": "p"})
+    one.open()
+    one.add({"id": ["a"]}, 1, "t1")
+    one.close()
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="another export"):
+        Spool(path, {"source": "q"}).open()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("found", "type", "written"),
+    [
+        ([1, 2], "int64", [1, 2]),
+        ([1, None, 2.5], "double", [1.0, None, 2.5]),
+        ([0.5, 2.0], "double", [0.5, 2.0]),
+        ([True, False], "bool", [True, False]),
+        ([True, 1], "string", ["true", "1"]),
+        ([2**70, -1], "decimal128(22, 0)", [Decimal(2**70), Decimal(-1)]),
+        ([2**200], "string", [str(2**200)]),
+        ([Decimal("1.50"), 7], "decimal128(3, 2)", [Decimal("1.50"), Decimal("7.00")]),
+        ([Decimal("1.50"), 0.5], "string", ["1.50", "0.5"]),
+        ([TIME], "timestamp[us, tz=UTC]", [TIME]),
+        ([TIME.replace(tzinfo=None)], "string", ["2026-01-05T12:00:00"]),
+        ([date(2026, 1, 5)], "date32[day]", [date(2026, 1, 5)]),
+        (["a", 1, None], "string", ["a", "1", None]),
+        ([{"b": [1]}], "string", ['{"b":[1]}']),
+        ([None], "string", [None]),
+    ],
+)
+def test_a_name_has_the_narrowest_type_for_all_its_values(found, type, written):
+    arrow = pytest.importorskip("pyarrow")
+    types = SeenTypes(["id", "outputs"])
+    for value in found:  # a page for each, so that the type is that of all pages
+        types.see({"id": ["a"], "outputs": [{"x": value}]})
+    chosen, convert = types["outputs"]["x"].resolve(arrow)
+    assert str(chosen) == type
+    values = found if convert is None else [value if value is None else convert(value) for value in found]
+    assert arrow.array(values, chosen).to_pylist() == written
+
+
+def test_names_are_those_of_all_pages_in_order():
+    types = SeenTypes(["id", "inputs", "outputs"])
+    types.see({"id": ["a"], "inputs": [None], "outputs": [{"b": 1}]})
+    types.see({"id": ["b"], "inputs": [{}], "outputs": [{"a": "x", "b": None}]})
+    assert types.names() == {"inputs": [], "outputs": ["a", "b"]}
+    assert list(types["outputs"]) == ["a", "b"]
