@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import anyio
 import msgspec
 
+from kognitos_async.bulk.files import RequestFiles
 from kognitos_async.bulk.ledger import (
     PLANNED,
     SETTLED,
@@ -27,15 +28,13 @@ from kognitos_async.errors import (
 )
 from kognitos_async.observed_work import JobRequest, LookUp
 from kognitos_async.retry import certainly_not_done
-from kognitos_async.server_clock import StartWindow
 from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain_error
 
 if TYPE_CHECKING:
     import asyncio
 
     from kognitos_async.bulk.job import BulkJob
-
-_WINDOW = msgspec.json.Decoder(StartWindow)
+    from kognitos_async.server_clock import StartWindow
 
 
 class RequestRun(Generic[Q, R]):
@@ -52,7 +51,7 @@ class RequestRun(Generic[Q, R]):
         self._request = request
         self._name = start.name
         self._start_with = start
-        self._files = {} if isinstance(start, Entry) else start.files
+        self.files: RequestFiles[Q, R] = RequestFiles(job.files, request)
         self._observed = JobRequest(job.observed.observers, request)
         self._state: str | None = None
         self._attempts = 0
@@ -137,7 +136,7 @@ class RequestRun(Generic[Q, R]):
                 if await self._ledger.needs_start(start.name):
                     raise
                 return await self._ledger.resume(start.name)
-            self._files = start.files
+            self.files.sources = start.files
         elif self._ledger.is_new:
             self._unrecorded = entry = Entry(0, start.name, start.record, PLANNED, content=start.content)
             return entry
@@ -166,7 +165,7 @@ class RequestRun(Generic[Q, R]):
     async def _start(self, entry: Entry) -> R:
         """The run, started as soon as the API admits it; there is no time limit."""
         job, admission = self._job, self._job.admission
-        record = await job.files.uploaded(self._request, entry.request, self._files)
+        record = await self.files.uploaded(entry.request)
         while True:
             ticket = admission.enter_now()
             if ticket is None:
@@ -181,7 +180,7 @@ class RequestRun(Generic[Q, R]):
                 except BaseException as error:  # noqa: BLE001 - raised again unless it allows another attempt
                     failure = await sending.failed(error)
                 finally:
-                    refusal = None if isinstance(failure, StartUncertainError) else failure
+                    refusal = failure if failure is not None and certainly_not_done(failure) else None
                     admission.leave(ticket, refusal, cuts=job.cuts, sent=sending.sent)
             if isinstance(failure, StartUncertainError):
                 found = await self._found_after(failure, entry)
@@ -193,7 +192,10 @@ class RequestRun(Generic[Q, R]):
             elif failure is not None:
                 if job.ends_with(failure):
                     raise failure
-                self._attempts -= sending.sent  # a start refused for now does not count
+                if certainly_not_done(failure):
+                    self._attempts -= sending.sent  # a start refused for now does not count
+                else:
+                    record = await self.files.uploaded_again(entry.request)
 
     async def _found_after(self, lost: StartUncertainError, entry: Entry) -> R | None:
         """The run made by the start just lost, None if there certainly is none."""
@@ -205,11 +207,7 @@ class RequestRun(Generic[Q, R]):
     async def _found_earlier(self, entry: Entry) -> R | None:
         """The run made by the start of an earlier process, None if there certainly is none."""
         since = datetime.now(UTC) if entry.since is None else datetime.fromtimestamp(entry.since, UTC)
-        try:
-            recorded = None if entry.window is None else _WINDOW.decode(entry.window)
-        except msgspec.MsgspecError:  # written by a later version: the time alone gives a wider window
-            recorded = None
-        self._window = recorded or self._job.window_at(since)
+        self._window = self.files.read(entry.window) or self._job.window_at(since)
         lost = StartUncertainError(
             f"an earlier process ended during the start of {self._name!r}; whether it made a run is unknown",
             request=self._request,
@@ -223,7 +221,7 @@ class RequestRun(Generic[Q, R]):
         """Record the start sent next; return its window. Raises `StartsEndedError` if the job is ending."""
         self._job.admission.check()
         window = self._job.window().joined(self._window)
-        content = msgspec.json.encode(window)
+        content = self.files.written(window)
         if (entry := self._unrecorded) is None:
             await self._ledger.about_to_send(self._name, self._attempts + 1, content)
         else:
@@ -277,7 +275,7 @@ class RequestRun(Generic[Q, R]):
         with LookUp(self._observed.observers, self._request) as look_up:
             await self._job.wait_absence_delay(since_opening)
             run_ids, in_doubt = await self._ledger.others(entry)
-            request = self._jobs.decode(self._name, await self._job.files.known(entry.request))
+            request = self._jobs.decode(self._name, await self.files.known(entry.request))
             window = self._window or self._job.window_at(lost.since)
             answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
             look_up.answer = answer
@@ -311,9 +309,10 @@ class _Sending:
         return window
 
     async def failed(self, error: BaseException) -> KognitosError:
-        """The error, if it allows another attempt: refused for now, not sent, or in doubt; else it is raised.
+        """The error, if it allows another attempt; else it is raised.
 
-        Records a start that certainly made no run.
+        It does if the start was refused for now or for a file that the service no longer knows, was not
+        sent, or is ambiguous. Records a start that certainly made no run.
         """
         if isinstance(error, StartUncertainError):
             return error
@@ -321,6 +320,8 @@ class _Sending:
         if self._recorded and known and not isinstance(error, JournalError):
             self._scope.shield = True
             await self._request.not_sent()
-        if isinstance(error, KognitosError) and certainly_not_done(error):
+        if isinstance(error, KognitosError) and (
+            certainly_not_done(error) or self._request.files.are_forgotten(error)
+        ):
             return error
         raise error

@@ -283,7 +283,7 @@ class PlatformClient(BaseClient):
         journal an uncertain start is an outcome with `StartUncertainError`.
 
         `FileSource` inputs are uploaded first, at most `max_uploads` at a time and that many requests ahead,
-        each file once a job, by content and name. One that fails is the outcome of the requests that need it.
+        each file once a job, again if the service has forgotten it. A failure is the outcome of its requests.
 
         `rerun` starts requests again whose run settled in one of these states, and keeps the run on record;
         `recheck` awaits runs again that settled where a person can change it (awaiting_guidance, stopped).

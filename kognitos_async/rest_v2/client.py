@@ -227,8 +227,9 @@ class KognitosClient(BaseClient):
         a `JournalError`.
 
         The `files` of requests are uploaded first, at most `max_uploads` at a time and that many requests
-        ahead, each distinct file (name and content) once a job; a journal keeps their ids. A file that cannot
-        be read or is refused is an `UploadError` in the outcome of every request that needs it.
+        ahead, each distinct file (name and content) once a job; a journal keeps their ids. Files that the
+        service no longer knows when the run is started are uploaded once more. A file that cannot be read or
+        is refused is an `UploadError` in the outcome of every request that needs it.
 
         `rerun` are statuses of settled runs whose requests are started again; the earlier run stays on
         record. `recheck` reads again the runs that settled in a status a person can change (Exception), and

@@ -61,7 +61,7 @@ class KognitosServer(EmulatedRestV2, Listener):
         date: From the time of an answer to its Date header, for a clock that is wrong or a cache in between.
         stored_name: From the name in a start to the name that the run carries, such as `str.strip`.
         list_outputs: Whether runs in lists carry their outputs.
-        strict_files: Whether a start with an unknown file id is refused.
+        strict_files: Whether a start with an unknown file is refused.
         run_id_form: How an invocation names the new run.
         max_file_size: Largest upload, in bytes.
         keep_content_limit: Largest file whose content is kept, in bytes.
@@ -129,11 +129,7 @@ class KognitosServer(EmulatedRestV2, Listener):
             state=kept,
         )
         store = FileStore(
-            clock,
-            lifetime=form_lifetime,
-            max_size=max_file_size,
-            keep_limit=keep_content_limit,
-            state=kept,
+            clock, lifetime=form_lifetime, max_size=max_file_size, keep_limit=keep_content_limit, state=kept
         )
         EmulatedRestV2.__init__(self, world, store, agent_id=agent_id)
         rest_v2 = RestV2(
@@ -173,6 +169,7 @@ class KognitosServer(EmulatedRestV2, Listener):
             bucket=_bucket(clock, rate_limit, rate_burst),
             retry_after=retry_after,
             list_outputs=list_outputs,
+            strict_files=strict_files,
             run_id_form=run_id_form,
             capacity_message=capacity_message,
             secret=kept.secret,

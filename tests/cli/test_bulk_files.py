@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from kognitos_async.bulk.early_uploads import early_uploads_of
-from kognitos_async.testing import KognitosServer, Schedule
+from kognitos_async.testing import KognitosServer, Schedule, faults
 from kognitos_async.uploads.placeholders import replaced
 
 REFUSED = {"v2": "EntityTooLarge", "platform": "413, A file holds at most 1000 bytes"}
@@ -126,6 +126,20 @@ def test_a_refused_or_missing_file_is_the_outcome_of_its_row_and_is_made_up_for_
     assert code == 0, err
     assert job.contents() == Counter({b"good": 2, b"small": 1, b"back": 1})
     assert [outcomes[f"run {name}"]["resumed"] for name in ("good", "large")] == [True, False]
+
+
+@both_apis
+def test_files_that_the_service_has_forgotten_are_uploaded_again_by_the_same_command(job):
+    job.write({"good": b"good", "twin": b"good", "other": b"other"})
+    start = "create_run" if job.api == "v2" else "InvokeAutomation"
+    job.server.misbehave(start, faults.refused(400, "Not published"), times=None)
+    code, err, _ = job.run()
+    assert (code, job.uploads, job.runs) == (3, 3, 0), err
+    job.server.behave()
+    (job.server if job.api == "v2" else job.server.platform).expire_files()
+    code, err, _ = job.run()
+    assert (code, job.uploads) == (0, 3), err
+    assert job.contents() == Counter({b"good": 2, b"other": 1})
 
 
 @both_apis

@@ -71,6 +71,21 @@ async def test_an_upload_is_stored_and_serves_a_run(api):
     assert api.server.count("upload_file", status=204) == 1
 
 
+async def test_files_expire(api):
+    """A start that names one is refused from then on."""
+    for name in "abc":
+        api.server.add_file(f"{name}.txt", id=name)
+    api.server.expire_files("a")
+    assert list(api.server.files) == ["b", "c"]
+    assert (await api.start(file_ids=["b"])).status == 201
+    refused = await api.start(file_ids=["b", "a"])
+    assert (refused.status, refused.json["message"]) == (404, "File a not found or not uploaded")
+    with pytest.raises(KeyError):
+        api.server.expire_files("a")
+    api.server.expire_files()
+    assert not api.server.files
+
+
 async def test_unknown_files_pass_when_not_strict(make):
     api = await make(strict_files=False)
     assert (await api.start(file_ids=["anything"])).status == 201

@@ -176,6 +176,14 @@ class EmulatedPlatform:
         with self.lock:
             return self._store.add(filename, content)
 
+    def expire_files(self, *file_ids: str) -> None:
+        """Forget uploaded files, all unless given: an invocation with one is refused with a 404.
+
+        Raises KeyError for an unknown file.
+        """
+        with self.lock:
+            self._store.forget(file_ids)
+
     def duplicates(self) -> dict[str, int]:
         """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
         with self.lock:
@@ -190,6 +198,7 @@ def platform_api(
     bucket: TokenBucket | None,
     retry_after: float | None,
     list_outputs: bool,
+    strict_files: bool,
     run_id_form: RunIdForm,
     capacity_message: str,
     secret: bytes,
@@ -197,7 +206,12 @@ def platform_api(
     """The API over this world and store, with all its handlers."""
     pages = Pages(secret)
     runs = RunHandlers(
-        world, pages, list_outputs=list_outputs, run_id_form=run_id_form, capacity_message=capacity_message
+        world,
+        pages,
+        list_outputs=list_outputs,
+        is_stored=store.holds if strict_files else None,
+        run_id_form=run_id_form,
+        capacity_message=capacity_message,
     )
     handlers = {
         **runs.handlers,

@@ -97,6 +97,17 @@ class PlatformFiles:
         """A file that was uploaded before."""
         return self._keep(self._new_id(), filename, content_of(content, keep_limit=self._keep_limit))
 
+    def forget(self, file_ids: Iterable[str]) -> None:
+        """Forget these files, or all. Raises KeyError for an unknown one."""
+        for file_id in tuple(file_ids) or tuple(self._files):
+            del self._files[file_id]
+            self._world.state.changed("platform_file", file_id, lambda: None)
+
+    def holds(self, name: str) -> bool:
+        """Whether a file has this full name."""
+        file = self._files.get(name.rpartition("/")[2])
+        return file is not None and file.name == name
+
     def _new_id(self) -> str:
         drawn = self._world.new_id()
         while drawn in self._files:
@@ -183,9 +194,7 @@ class PlatformFiles:
         return _whole(self._file(ask), "application/octet-stream")
 
     def _delete(self, ask: Ask) -> Reply:
-        file_id = self._file(ask).id
-        del self._files[file_id]
-        self._world.state.changed("platform_file", file_id, lambda: None)
+        self.forget([self._file(ask).id])
         return Reply(200, {})
 
     def _upload_url(self, ask: Ask) -> Reply:

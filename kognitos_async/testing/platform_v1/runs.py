@@ -25,12 +25,12 @@ from kognitos_async.testing.platform_v1.rendering import (
     run_json,
     workspace_json,
 )
-from kognitos_async.testing.platform_v1.values import problems_of
+from kognitos_async.testing.platform_v1.values import problems_of, remote_files
 from kognitos_async.testing.platform_v1.world import NotPossibleError, PlatformWorld
 from kognitos_async.testing.routing import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kognitos_async.testing.platform_v1.model import EmulatedPlatformRun
 
@@ -61,12 +61,14 @@ class RunHandlers:
         pages: Pages,
         *,
         list_outputs: bool,
+        is_stored: Callable[[str], bool] | None,
         run_id_form: RunIdForm,
         capacity_message: str,
     ) -> None:
         self._world = world
         self._pages = pages
         self._list_outputs = list_outputs
+        self._is_stored = is_stored
         self._capacity_message = capacity_message
         self._run_id_form: RunIdForm = run_id_form
         self._invocations = count()
@@ -177,6 +179,10 @@ class RunHandlers:
         ]
         if problems:
             raise invalid(problems)
+        if self._is_stored is not None:
+            for name in remote_files(inputs):
+                if not self._is_stored(name):
+                    raise not_found(f"File {name}")
         if self._world.is_full():
             raise ApiError(403, self._capacity_message.format(capacity=self._world.capacity))
         run = self._world.add_run(automation, stage=stage, inputs=inputs)

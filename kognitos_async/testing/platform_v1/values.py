@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, cast
@@ -122,6 +122,16 @@ def problems_of(value: Any, where: str) -> list[tuple[str, str]]:
         if len(lengths) > 1:
             problems.append((f"{where}.columns", f"must be of one length, got {sorted(lengths)}"))
     return problems
+
+
+def remote_files(value: Any) -> Iterator[str]:
+    """The names of the stored files that values refer to."""
+    match value:
+        case {"file": {"remote": str(name)}}:
+            yield name
+        case dict() | list():
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from remote_files(inner)
 
 
 def derived_outputs(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,14 @@ class EmulatedRestV2:
         with self._world.lock:
             return self._store.put(file_name, content, id)
 
+    def expire_files(self, *file_ids: str) -> None:
+        """Forget uploaded files, all unless given: a start that names one is refused with a 404.
+
+        Raises KeyError for an unknown file.
+        """
+        with self._world.lock:
+            self._store.forget(file_ids)
+
     def runs_named(self, name: str) -> list[EmulatedRun]:
         """The runs of this name, in order of creation."""
         with self._world.lock:

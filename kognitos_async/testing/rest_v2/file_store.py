@@ -168,6 +168,12 @@ class FileStore:
         self._keep(file)
         return file
 
+    def forget(self, file_ids: Iterable[str]) -> None:
+        """Forget these files, or all. Raises KeyError for an unknown one."""
+        for file_id in tuple(file_ids) or tuple(self._files):
+            del self._files[file_id]
+            self._state.changed("file", file_id, lambda: None)
+
     def _keep(self, file: StoredFile) -> None:
         self._files[file.id] = file
         self._state.changed("file", file.id, lambda: asdict(file))

@@ -48,6 +48,26 @@ async def test_an_uploaded_file_can_be_described_downloaded_and_deleted(api):
     assert (missing.status, missing.json["code"]) == (404, 5)
 
 
+async def test_an_invocation_needs_its_files(platform):
+    """Wherever they stand among its inputs, until they expire."""
+    api = await platform()
+    kept, gone = (api.platform.add_file(name) for name in ("kept.txt", "gone.txt"))
+    api.platform.expire_files(gone.id)
+
+    async def invoked(*files):
+        items = [{"file": {"remote": file}} for file in files]
+        inputs = {"all": {"list": {"items": items}}, "inline": {"file": {"inline": {"content": ""}}}}
+        path = f"{api.platform.automation.name}:invoke"
+        return await api.send("POST", path, json={"stage": "AUTOMATION_STAGE_PUBLISHED", "inputs": inputs})
+
+    assert (await invoked(kept.name)).status == 200
+    for missing in (gone.name, f"organizations/other/files/{kept.id}"):
+        refused = await invoked(kept.name, missing)
+        assert (refused.status, refused.json["message"]) == (404, f"File {missing} was not found")
+    api.platform.expire_files()
+    assert (await invoked(kept.name)).status == 404
+
+
 async def test_aiohttps_own_forms_are_taken(api):
     form = aiohttp.FormData()
     form.add_field("filename", "ünïcode.txt")
