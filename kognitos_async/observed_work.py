@@ -1,7 +1,7 @@
-"""The kinds of work that observers are told of, each a context manager around the work itself.
+"""The kinds of work that observers are notified of, each a context manager around the work itself.
 
-They begin and end in one task and context, and end however the work ends: done, failed or cancelled. Their
-attributes say what is known by the time of each notification.
+A work begins and ends in one task and context, whether it succeeds, fails or is cancelled. Its attributes are
+filled in as the work proceeds.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 
 class Work:
-    """One piece of work; without an observer it costs one attribute check."""
+    """One piece of work. Without an observer it costs one attribute check."""
 
-    __slots__ = ("observers", "told")
+    __slots__ = ("notifier", "observers")
 
     def __init__(self, observers: Observers) -> None:
         self.observers: Observers = observers
-        self.told: Notifier | None = None
-        """Who was told of its begin, and is of all the rest; None outside of the block too."""
+        self.notifier: Notifier | None = None
+        """The observers notified of the beginning; None if there were none, and outside the block."""
 
     def __enter__(self) -> Self:
-        self.told = told = self.observers.current
-        if told is not None:
-            told.work_began(self)
+        self.notifier = notifier = self.observers.current
+        if notifier is not None:
+            notifier.work_began(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        told, self.told = self.told, None
-        if told is not None:
-            told.work_ended(self, error)
+        notifier, self.notifier = self.notifier, None
+        if notifier is not None:
+            notifier.work_ended(self, error)
 
 
 class Start(Work):
-    """One start of a run, with its retries; `asked` is the `RunRequest` or `InvokeRequest`."""
+    """One start of a run with its retries; `asked` is the `RunRequest` or `InvokeRequest`."""
 
     __slots__ = ("asked", "run")
 
@@ -49,16 +49,16 @@ class Start(Work):
         super().__init__(observers)
         self.asked: object = asked
         self.run: object = None
-        """The run just started, None if there is none or that is not known."""
+        """The run started; None if there is none, or if that is unknown."""
 
     def in_doubt(self, error: KognitosError) -> None:
-        """Note that the run may exist all the same."""
-        if self.told is not None:
-            self.told.start_in_doubt(self.asked, error)
+        """Notify observers that the run may exist despite the error."""
+        if self.notifier is not None:
+            self.notifier.start_in_doubt(self.asked, error)
 
 
 class StartOnce(Start):
-    """A run that is started or found: starts, and look-ups of those in doubt."""
+    """A run started or found: starts, and look-ups of starts in doubt."""
 
     __slots__ = ()
 
@@ -71,15 +71,15 @@ class JobRequest(StartOnce):
     def __init__(self, observers: Observers, asked: object) -> None:
         super().__init__(observers, asked)
         self.attempts: int = 0
-        """How many starts were tried, those of earlier processes included."""
+        """Number of starts attempted, including those of earlier processes."""
         self.error: KognitosError | None = None
-        """The error of its outcome."""
+        """The error of the outcome."""
         self.resumed: bool = False
-        """Whether a journal already knew the request."""
+        """Whether an earlier process had already begun the request, as the journal shows."""
 
 
 class LookUp(Work):
-    """The search for the run of a start in doubt, the time included that it may take to appear."""
+    """The look-up of a start in doubt, including the delay until its run would be listed."""
 
     __slots__ = ("answer", "asked")
 
@@ -102,27 +102,27 @@ class Wait(Work):
         self.run: Any = None
         """The run as last seen."""
         self.polls: int = 0
-        """How many polls looked for it."""
+        """Number of polls for the run."""
         self.first: bool = False
-        """Whether it is the first of the waits for its run that found it settled."""
+        """Whether this wait was the first of those for its run to find it settled."""
         self.seen_unsettled: bool = False
-        """Whether the run was under way when the wait began or later: else it had settled before."""
+        """Whether the run was unsettled when the wait began or later."""
         self.settled_after: float | None = None
         """Seconds from the run's creation to the poll that found it settled, by the server's clock.
 
-        None if it has not settled, had settled before, or another wait found it first.
+        None if it has not settled, was settled when the wait began, or another wait found it first.
         """
 
-    def heard(self, on_update: Callable[..., object] | None) -> Callable[..., object] | None:
-        """What a watch is to call for each change: `on_update`, after the observers."""
-        told = self.told
-        if told is None:
+    def notifying(self, on_update: Callable[..., object] | None) -> Callable[..., object] | None:
+        """The callback for each change of the run: it notifies observers, then calls `on_update`."""
+        notifier = self.notifier
+        if notifier is None:
             return on_update
 
         def changed(run: Any) -> None:
             self.run = run
             self.seen_unsettled = self.seen_unsettled or not getattr(run, "settled", True)
-            told.run_changed(self, run)
+            notifier.run_changed(self, run)
             if on_update is not None:
                 on_update(run)
 
@@ -130,9 +130,9 @@ class Wait(Work):
 
 
 class Poll(Work):
-    """One reading for shared waits: a run alone ("single"), or a walk through pages of a list ("list").
+    """One shared poll: a read of one run ("single"), or a sweep over list pages ("list").
 
-    It belongs to no caller: it runs in an empty context and serves all of `waits`.
+    It serves all of `waits` and runs in an empty context, that of no caller.
     """
 
     __slots__ = ("_pending", "met", "method")
@@ -142,11 +142,11 @@ class Poll(Work):
         self.method: str = method
         self._pending = pending
         self.met: int = 0
-        """How many runs that are waited for it has read."""
+        """Number of pending runs read."""
 
     @property
     def waits(self) -> Iterator[Wait]:
-        """The waits that it serves now, of those that observers were told of."""
+        """The waits that the poll serves, as far as observers know of them."""
         for pending in self._pending:
             for waiter in pending.waiters:
                 if waiter.watch.observed is not None:
@@ -154,27 +154,27 @@ class Poll(Work):
 
 
 class Upload(Work):
-    """The upload of one file, its form and its retries included."""
+    """The upload of one file, including its form and its retries."""
 
     __slots__ = ("size",)
 
     def __init__(self, observers: Observers) -> None:
         super().__init__(observers)
         self.size: int | None = None
-        """Bytes to be sent; None until the source is open."""
+        """Size of the file in bytes; None until the source is open."""
 
 
 class Job(Work):
-    """One `run_many`."""
+    """One call of `run_many`."""
 
     __slots__ = ("journaled",)
 
     def __init__(self, observers: Observers, *, journaled: bool) -> None:
         super().__init__(observers)
         self.journaled: bool = journaled
-        """Whether it has a journal."""
+        """Whether the job has a journal."""
 
     def moved(self, before: str | None, after: str) -> None:
-        """Note that the journal has a request in another state."""
-        if self.told is not None and self.journaled:
-            self.told.journal_moved(self, before, after)
+        """Notify observers of a request's new state in the journal."""
+        if self.notifier is not None and self.journaled:
+            self.notifier.journal_moved(self, before, after)

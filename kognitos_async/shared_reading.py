@@ -178,7 +178,7 @@ class Readings(Generic[R]):
                     f"the API repeated a continuation token after {len(seen)} pages: the list cannot be read "
                     "to its end. Report this to Kognitos"
                 )
-            order.go_on(reader.created(run) for run in page.items)
+            order.add(reader.created(run) for run in page.items)
             past = order.last is not None and earliest is not None and order.last < earliest
             if past and order.newest_first and order.read >= _PROOF:
                 return

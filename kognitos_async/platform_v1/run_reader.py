@@ -126,12 +126,12 @@ class RunReader:
         if isinstance(run, PlatformRun):
             if age is None:
                 age = max(0.0, (clock.now() - run.create_time).total_seconds())
-            return Waited(key, run, group, age, fresh=age <= NOT_FOUND_GRACE, born=run.create_time)
+            return Waited(key, run, group, age, fresh=age <= NOT_FOUND_GRACE, created_at=run.create_time)
         if isinstance(run, StartedRun):
             if age is None:
                 age = max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
-            born = run.started_at + clock.difference() - _WIDE_MARGIN
-            return Waited(key, None, group, age, fresh=age <= NOT_FOUND_GRACE, born=born)
+            created_at = run.started_at + clock.difference() - _WIDE_MARGIN
+            return Waited(key, None, group, age, fresh=age <= NOT_FOUND_GRACE, created_at=created_at)
         return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
 
     def started(self, invoked: str, automation: Name) -> StartedRun:

@@ -1,1 +1,1 @@
-"""Waiting for runs: schedules, shared polls, and following a list."""
+"""Waiting for runs: poll schedules, shared polls, following a list."""

@@ -1,4 +1,4 @@
-"""Following a list of runs: which appear, and whose status changes."""
+"""Following a list of runs: new runs and changes of status."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ R = TypeVar("R", bound=Waitable)
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _MARGIN = timedelta(seconds=60)
-"""How late after its creation a run may show in the list, and how far the list may be out of order."""
-_JUST_STARTED = timedelta(seconds=5)
-"""A run created this shortly before the follower began counts as new: clocks differ."""
-_BY_DEFAULT = timedelta(days=1)
-_MOST_OPEN = 100_000
-"""Follow at most this many runs that have not ended; the oldest are dropped, with a warning."""
+"""How long after its creation a run may first be listed, and how far the list may be out of order."""
+_CLOCK_TOLERANCE = timedelta(seconds=5)
+"""Runs created up to this long before the follower began count as new, because clocks differ."""
+_DEFAULT_SINCE = timedelta(days=1)
+_MAX_OPEN = 100_000
+"""Maximum open runs to follow; beyond it the oldest are dropped with a warning."""
 _FRUITLESS_RESTARTS = 5
-"""Raise a refused token after this many walks in a row that it ended before anything was emitted."""
+"""Raise the error of an expired token after this many restarts in a row without progress."""
 
 
 class OpenRun(msgspec.Struct):
-    """A run that has not ended, as last seen, and its place in the list, None if that is not known."""
+    """A run that has not ended, as last seen; `place` is its page, None if unknown."""
 
     status: object
     created: datetime
@@ -45,12 +45,12 @@ class OpenRun(msgspec.Struct):
 
 
 class Follower(Generic[R]):
-    """Reads a list again and again, and emits each run that is new or has another status.
+    """Polls a list and emits each run that is new or has changed its status.
 
-    It remembers the runs that have not ended with the page on which each was met, and those that have ended
-    only while they are young enough to be taken for new. A pass reads the pages that may hold new runs, then
-    the other pages that held open runs: together if they are few, else in one walk. Open runs that no page
-    showed are read singly.
+    It remembers open runs with the page where each was last found, and ended runs while they are recent
+    enough to be mistaken for new ones. A pass reads the pages that may hold new runs, then finds the open
+    runs: page by page where each was found, or in one walk, whichever takes fewer requests. Open runs that
+    no page holds are read singly.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Follower(Generic[R]):
         self._policy = policy
         self._pace = pace
         now = pace.clock.now()
-        self._since = now - _BY_DEFAULT if since is None else since
-        self._new_from = now - _JUST_STARTED if since is None else since
-        """What is older and was met in the first pass is remembered, but not emitted."""
+        self._since = now - _DEFAULT_SINCE if since is None else since
+        self._new_from = now - _CLOCK_TOLERANCE if since is None else since
+        """Older runs found in the first pass are remembered, but not emitted."""
         self._horizon = self._since
-        """Runs that are older and not remembered had ended, or are too old."""
+        """Older runs that are not remembered have ended or are out of range."""
         self._newest: datetime | None = None
         self._first_pass = True
         self._open: dict[str, OpenRun] = {}
         self._closed: dict[str, datetime] = {}
         self._missing: set[str] = set()
         self._emitted = 0
-        self._entry: str | None = None  # the first page worth reading, where a list is oldest first
-        self._depth = 0  # how many pages the last walk through all open runs took
+        self._first_token: str | None = None  # the first page worth reading in a list sorted oldest first
+        self._depth = 0  # pages of the last walk through all open runs
         self._emit: Callable[[R], Awaitable[None]] | None = None
 
     async def work(self, emit: Callable[[R], Awaitable[None]]) -> None:
-        """Emit runs until cancelled. Raises what reading raises and trying again cannot help."""
+        """Emit runs until cancelled. Raises the errors of requests that are not transient."""
         self._emit = emit
         quiet = 0
         while True:
@@ -100,7 +100,7 @@ class Follower(Generic[R]):
             await self._pace.sleep(self._policy.delay(quiet, self._pace.chance))
 
     async def _pass(self) -> None:
-        """Read what may have changed, once."""
+        """Read everything that may have changed, once."""
         fruitless = 0
         while True:
             before = self._emitted
@@ -109,9 +109,9 @@ class Follower(Generic[R]):
                 await self._walk()
                 await self._revisit()
             except ExpiredTokenError as expired:
-                self._entry = None
+                self._first_token = None
                 for run in self._open.values():
-                    run.place = None  # found again by the next walk
+                    run.place = None  # the next walk finds it
                 fruitless = fruitless + 1 if self._emitted == before else 0
                 if fruitless >= _FRUITLESS_RESTARTS and expired.__cause__ is not None:
                     raise expired.__cause__ from None
@@ -121,19 +121,19 @@ class Follower(Generic[R]):
                 return
 
     async def _walk(self) -> None:
-        """Read the pages from the beginning that may hold new runs.
+        """Read the first pages, which may hold new runs.
 
-        It goes on through all open runs where that takes fewer pages than reading them place by place.
+        Continues through all open runs if that takes fewer requests than revisiting their pages.
         """
-        deep = self._first_pass or self._places() > self._depth + 1
+        deep = self._first_pass or self._revisit_cost() > self._depth + 1
         since = (self._since if deep else self._horizon) if self._reader.filters_by_time else None
         order = Order()
-        place, pages, seen = Place(since, self._entry), 0, set[str | None]()
+        place, pages, seen = Place(since, self._first_token), 0, set[str | None]()
         while True:
             page = await self._read(place)
             pages += 1
             seen.add(place.token)
-            order.go_on(self._reader.created(run) for run in page.items)
+            order.add(self._reader.created(run) for run in page.items)
             token = page.continuation_token
             if token is not None and token in seen:
                 raise PaginationError(
@@ -143,18 +143,18 @@ class Follower(Generic[R]):
             if token is None or self._is_enough(order, deep=deep):
                 break
             if order.nothing_newer_than(self._horizon, inversions=_MARGIN):
-                self._entry = token
+                self._first_token = token
             place = Place(since, token)
         if deep:
             self._depth = pages
 
-    def _places(self) -> int:
-        """How many requests it takes to read all open runs place by place."""
+    def _revisit_cost(self) -> int:
+        """Number of requests to read all open runs from their pages, or singly."""
         places = [run.place for run in self._open.values()]
         return len(set(places) - {None}) + places.count(None)
 
     def _is_enough(self, order: Order, *, deep: bool) -> bool:
-        """Whether the rest of the list holds nothing to look for."""
+        """Whether the rest of the list can hold no run sought."""
         if not order.only_older_than(self._horizon, inversions=_MARGIN):
             return False
         if not deep or not self._missing:
@@ -163,13 +163,13 @@ class Follower(Generic[R]):
         return order.only_older_than(oldest, inversions=_MARGIN)
 
     async def _revisit(self) -> None:
-        """Read the open runs that the walk did not meet, by pages where a page may hold several."""
+        """Read the open runs missing from the walk, by pages where one may hold several."""
         places: defaultdict[Place | None, list[str]] = defaultdict(list)
         for key in self._missing:
             places[self._open[key].place].append(key)
         for place, keys in places.items():
             at, left = place, [key for key in keys if key in self._missing]
-            for _ in range(2):  # a page, and the next, onto which newer runs may have pushed some
+            for _ in range(2):  # the page, and the next, to which newer runs may have shifted some
                 if at is None or len(left) < 2:
                     break
                 page = await self._read(at)
@@ -180,7 +180,7 @@ class Follower(Generic[R]):
                     await self._read_singly(key, at)
 
     async def _read_singly(self, key: str, place: Place | None) -> None:
-        """Read an open run that no page showed; the next pass looks for it at `place`."""
+        """Read an open run that no page holds; the next pass looks for it at `place`."""
         self._missing.discard(key)
         run = await self._pages.run(key)
         if run is None:
@@ -217,17 +217,17 @@ class Follower(Generic[R]):
             await self._emit(run)
 
     def _forget(self) -> None:
-        """Keep memory small."""
+        """Bound the memory used."""
         horizon = self._horizon
         self._closed = {key: created for key, created in self._closed.items() if created >= horizon}
-        surplus = len(self._open) - _MOST_OPEN
+        surplus = len(self._open) - _MAX_OPEN
         if surplus > 0:
             logger.warning(
-                "%d of the oldest runs that have not ended are not followed any more: there are over %d",
+                "no longer following the %d oldest of the open runs: more than %d are open",
                 surplus,
-                _MOST_OPEN,
+                _MAX_OPEN,
             )
             by_age = sorted(self._open, key=lambda key: self._open[key].created)
-            self._horizon = max(horizon, self._open[by_age[surplus]].created)  # they are not new next time
+            self._horizon = max(horizon, self._open[by_age[surplus]].created)  # not new in the next pass
             for key in by_age[:surplus]:
                 del self._open[key]

@@ -1,4 +1,4 @@
-"""What a list that is read page by page proves about its order in time."""
+"""The order in time of a list that is read page by page."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-_NONE = timedelta()
+_ZERO = timedelta()
 
 
 class Order:
-    """The order of a list as far as it has been read. Times that are all equal prove nothing."""
+    """The order of the part of a list read so far. Equal times prove no order."""
 
     __slots__ = ("_fall", "_rise", "highest", "last", "lowest", "read")
 
     def __init__(self) -> None:
-        self._rise = self._fall = _NONE  # the most that a later time was above, or below, an earlier one
+        self._rise = self._fall = _ZERO  # the largest rise and fall from an earlier to a later item
         self.lowest: datetime | None = None
         self.highest: datetime | None = None
         self.last: datetime | None = None
-        """The time read last."""
+        """The time of the last item."""
         self.read: int = 0
-        """How many times have been read."""
+        """Number of items read."""
 
-    def go_on(self, times: Iterable[datetime]) -> None:
-        """Take in the times of the next items, in the order of the list."""
+    def add(self, times: Iterable[datetime]) -> None:
+        """Add the times of the next items, in the order of the list."""
         for time in times:
             if self.lowest is None or self.highest is None:
                 self.lowest = self.highest = time
@@ -46,19 +46,19 @@ class Order:
     @property
     def newest_first(self) -> bool:
         """Whether the times only fell."""
-        return self._rise == _NONE and self._fall > _NONE
+        return self._rise == _ZERO and self._fall > _ZERO
 
     @property
     def oldest_first(self) -> bool:
         """Whether the times only rose."""
-        return self._fall == _NONE and self._rise > _NONE
+        return self._fall == _ZERO and self._rise > _ZERO
 
     def only_older_than(self, time: datetime, *, inversions: timedelta) -> bool:
-        """Whether all that follows is older than `time`: the list falls, but for small `inversions`."""
+        """Whether the rest of a list sorted newest first, up to `inversions`, is older than `time`."""
         falls = self._rise <= inversions < self._fall
         return falls and self.lowest is not None and self.lowest + inversions < time
 
     def nothing_newer_than(self, time: datetime, *, inversions: timedelta) -> bool:
-        """Whether all that was read is older than `time`: the list rises, but for small `inversions`."""
+        """Whether the part read of a list sorted oldest first, up to `inversions`, is older than `time`."""
         rises = self._fall <= inversions < self._rise
         return rises and self.highest is not None and self.highest + inversions < time

@@ -1,4 +1,4 @@
-"""Reading for a follower: failures that may pass only delay, pages that are too large become smaller."""
+"""Reading for a follower: transient failures are retried, pages that are too large are made smaller."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _EXPIRED = frozenset({400, 404, 410, 422})
-"""Statuses that refuse a token; without a token they refuse the request."""
-_REPORTED = 1000
-"""At most this many items that cannot be decoded are logged."""
+"""Statuses that mean an expired token if the request has one."""
+_MAX_REPORTED = 1000
+"""Maximum items that cannot be decoded to log."""
 
 
 class Place(NamedTuple):
-    """Where a page is found: the filter by time that it belongs to, and its token."""
+    """The position of a page: its token, and the time filter that the token belongs to."""
 
     since: datetime | None
     token: str | None
 
 
 class ExpiredTokenError(Exception):
-    """A token does not lead anywhere any more; its `__cause__` is the refusal. Never leaves a follower."""
+    """A continuation token is no longer valid; `__cause__` is the refusal. Handled within the follower."""
 
 
 class Pace(Protocol):
-    """How a client passes and tells time."""
+    """The clock, the sleep and the randomness of a client."""
 
     @property
     def chance(self) -> Random:
-        """What jitter is drawn from."""
+        """The source of jitter."""
         ...
 
     @property
     def clock(self) -> ServerClock:
-        """What is known of the server's clock."""
+        """The estimate of the server's clock."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep until then, or until the client is closed."""
+        """Sleep, at most until the client is closed."""
         ...
 
 
 class PatientReader(Generic[R]):
-    """Reads pages of one list, and single runs, until it succeeds or trying again cannot help."""
+    """Reads pages of one list, and single runs, and retries transient failures without limit."""
 
     def __init__(self, reader: RunReader[R], group: Any, *, policy: PollPolicy, pace: Pace) -> None:
         self._reader = reader
@@ -75,8 +75,8 @@ class PatientReader(Generic[R]):
     async def page(self, place: Place) -> Page[R]:
         """The page at `place`.
 
-        Raises `ExpiredTokenError` when its token is refused, or belongs to pages of a larger size than the
-        API could deliver, and what reading raises and trying again cannot help.
+        Raises `ExpiredTokenError` when its token is refused, or belongs to a page size that turned out too
+        large, and errors of the request that are not transient.
         """
         while True:
             read = partial(self._reader.read_page, self._group, place.token, place.since, size=self._size)
@@ -87,7 +87,7 @@ class PatientReader(Generic[R]):
                 if not error.too_large or size == 1:
                     raise
                 self._size = max(1, size // 4)
-                if place.token is not None:  # tokens belong to pages of one size
+                if place.token is not None:  # a token is valid for one page size
                     raise ExpiredTokenError from error
             except APIStatusError as error:
                 if place.token is None or error.status not in _EXPIRED:
@@ -99,7 +99,7 @@ class PatientReader(Generic[R]):
                 return page
 
     async def run(self, run_id: str) -> R | None:
-        """The run, None if it was deleted."""
+        """The run, None if it does not exist."""
         try:
             return await self._until_read(partial(self._reader.read, run_id))
         except NotFoundError:
@@ -119,6 +119,6 @@ class PatientReader(Generic[R]):
 
     def _report(self, page: PartialPage[R]) -> None:
         new = set(page.error.undecoded) - self._reported
-        if new and len(self._reported) < _REPORTED:
+        if new and len(self._reported) < _MAX_REPORTED:
             self._reported |= new
             logger.warning("Runs that cannot be decoded are not followed: %s", page.error)

@@ -1,4 +1,4 @@
-"""The runs that are waited for: by id, by the list that may answer for them, and by when they are due."""
+"""The runs that are waited for: by id, by list, and by the time of the next poll."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kognitos_async.waiting.watch import Watch
 
 _LONGEST_HOLD = 5.0
-"""Seconds that a run which is due waits for a sweep, at most."""
+"""Maximum seconds for which a due run is held for a sweep."""
 
 
 class Waiter:
-    """One wait: its watch, its deadline, and the last reading it has not looked at yet."""
+    """One wait: its watch, its deadline, and the last reading not consumed yet."""
 
     __slots__ = ("_future", "_reading", "deadline", "interval", "last_status", "read_at", "watch")
 
@@ -37,7 +37,7 @@ class Waiter:
         self._future: asyncio.Future[None] | None = None
 
     async def next_reading(self) -> Any:
-        """The last reading: a run or an error."""
+        """The next reading: a run or an error. Readings delivered meanwhile are replaced by later ones."""
         while self._reading is None:
             self._future = asyncio.get_running_loop().create_future()
             await self._future
@@ -45,7 +45,7 @@ class Waiter:
         return reading
 
     def deliver(self, reading: Any) -> None:
-        """Wake the wait, unless the reading is a run without news."""
+        """Wake the wait, unless the reading is a run without a change."""
         if not isinstance(reading, BaseException):
             status = reading.status
             if status == self.last_status and status.known and not self.watch.over(reading):
@@ -56,10 +56,10 @@ class Waiter:
             self._future.set_result(None)
 
     def next_due(self, now: float, random: Random, problem: KognitosError | None) -> float:
-        """When to read again after a reading at `now`.
+        """The loop time of the next poll after a reading at `now`.
 
-        An early reading, from a page read for others, postpones the next one; only after half an interval
-        does it count as a poll of this wait's own schedule.
+        An early reading, from a page read for other runs, postpones the next poll. It counts as a step of
+        this wait's own schedule only after half the interval.
         """
         self.watch.readings += 1
         early = now - self.read_at < 0.5 * self.interval
@@ -69,18 +69,18 @@ class Waiter:
 
 
 class Pending:
-    """A run that somebody waits for."""
+    """A run with at least one wait."""
 
     __slots__ = (
-        "born",
+        "created_at",
         "due",
         "found_settled",
         "group",
-        "looks_again",
         "missed",
         "owed",
         "page",
         "reading",
+        "recheck_at",
         "run_id",
         "tried",
         "waiters",
@@ -90,30 +90,30 @@ class Pending:
         self.run_id: str = run_id
         self.group: Group | None = group
         self.waiters: list[Waiter] = []
-        self.born: datetime | None = None  # when it was created, where that is known
+        self.created_at: datetime | None = None  # by the server's clock, if known
         self.due: float = float("inf")
         self.owed: bool = False  # due, and not read yet
-        self.looks_again: float = float("inf")  # when a run held for a sweep is looked at again
-        self.reading: bool = False  # a single read is under way
-        self.page: int | None = None  # where the last sweep met it, counted from the group's start
-        self.missed: int = 0  # sweeps in a row that looked for it in vain
+        self.recheck_at: float = float("inf")  # when a run held for a sweep is checked again
+        self.reading: bool = False  # a single read is in flight
+        self.page: int | None = None  # where the last sweep found it, counted from the group's start
+        self.missed: int = 0  # sweeps in a row that did not find it
         self.found_settled: bool = False  # by one of its waits
         self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
 
     def held_until(self) -> float:
-        """When a sweep has kept this run waiting for too long; sooner if one of its waits ends soon."""
+        """The loop time until which a sweep may hold the run; earlier if one of its waits ends soon."""
         if not self.waiters:
             return self.due
         slowest = max(waiter.watch.policy.maximum for waiter in self.waiters)
         deadline = min(waiter.deadline for waiter in self.waiters)
         hold = min(_LONGEST_HOLD, 2 * slowest, (deadline - self.due) / 2)
-        # A list that does not answer keeps nobody waiting twice.
+        # A list that does not answer delays a run only once.
         silent_since = self.group.asked_at if self.group is not None else self.due
         return max(self.due, min(self.due, silent_since) + hold)
 
 
 class Group:
-    """The pending runs that one list may answer for, and what is known of that list."""
+    """The pending runs of one list, and the state of that list."""
 
     __slots__ = ("asked_at", "banned_until", "failures", "key", "members", "owed", "start", "sweeping")
 
@@ -122,19 +122,19 @@ class Group:
         self.members: dict[str, Pending] = {}
         self.owed: deque[Pending] = deque()
         self.sweeping: bool = False
-        self.asked_at: float = float("inf")  # when the page under way was asked for
-        # The token of the first page worth reading, and the time that the list begins at.
+        self.asked_at: float = float("inf")  # when the page in flight was requested
+        # The token of the first page worth reading, and the time filter it belongs to.
         self.start: tuple[str | None, datetime | None] | None = None
         self.failures: int = 0  # sweeps in a row that failed
         self.banned_until: float = float("-inf")
 
     def earliest(self) -> datetime | None:
-        """When the oldest member was created; None unless that is known of all."""
-        born = [pending.born for pending in self.members.values()]
-        return min((time for time in born if time is not None), default=None) if None not in born else None
+        """When the oldest member was created; None unless known for all members."""
+        times = [pending.created_at for pending in self.members.values()]
+        return min((time for time in times if time is not None), default=None) if None not in times else None
 
     def plan(self, others: int) -> Plan | None:
-        """The sweep worth making now, for the members and `others` that may turn out to be some."""
+        """The sweep worth making now, None if there is none; `others` runs may be members too."""
         located: list[int] = []
         unlocated = float(others)
         for pending in self.members.values():
@@ -151,12 +151,12 @@ class PendingRuns:
     def __init__(self) -> None:
         self.by_id: dict[str, Pending] = {}
         self.groups: dict[Hashable, Group] = {}
-        self.ungrouped: dict[str, Pending] = {}  # bare ids, whose list is not known yet
+        self.ungrouped: dict[str, Pending] = {}  # bare ids, whose list is unknown
         self._due: list[tuple[float, int, Pending]] = []
         self._sequence = 0
 
     def add(self, run_id: str, key: Hashable | None) -> Pending:
-        """The pending run of that id, made if there is none."""
+        """The pending run with this id, created if there is none."""
         pending = self.by_id.get(run_id)
         if pending is None:
             group = None if key is None else self.group(key)
@@ -165,7 +165,7 @@ class PendingRuns:
         return pending
 
     def remove(self, pending: Pending) -> None:
-        """Forget a run that nobody waits for any more."""
+        """Drop a run without waits."""
         del self.by_id[pending.run_id]
         self.ungrouped.pop(pending.run_id, None)
         if pending.group is not None:
@@ -173,35 +173,35 @@ class PendingRuns:
             self.forget_if_empty(pending.group)
 
     def group(self, key: Hashable) -> Group:
-        """The group of that key, made if there is none."""
+        """The group with this key, created if there is none."""
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(key)
         return group
 
     def assign(self, pending: Pending, key: Hashable) -> None:
-        """Put a bare id into the group that it turned out to belong to."""
+        """Assign a bare id to the group of its run."""
         self.ungrouped.pop(pending.run_id, None)
         pending.group = self.group(key)
         pending.group.members[pending.run_id] = pending
         pending.missed = 1 if pending.tried and key in pending.tried else 0
 
     def forget_if_empty(self, group: Group) -> None:
-        """Drop a group without members, unless bare ids may still be looked for in its list."""
+        """Drop a group without members, unless bare ids may still be searched for in its list."""
         idle = not group.members and not group.sweeping and not self.ungrouped
         if idle and self.groups.get(group.key) is group:
             del self.groups[group.key]
 
     def schedule(self, pending: Pending, when: float) -> bool:
-        """Make a run due at `when`; whether nothing else is to be done before."""
+        """Make a run due at `when`; return whether it is first in the queue."""
         pending.due = when
         pending.owed = False
-        pending.looks_again = float("inf")
+        pending.recheck_at = float("inf")
         return self._push(pending, when)
 
     def hold(self, pending: Pending, until: float) -> bool:
-        """Look at a run that is due again at `until`, if it was not read by then."""
-        pending.looks_again = until
+        """Hold a due run until `until`; return whether it is first in the queue."""
+        pending.recheck_at = until
         return self._push(pending, until)
 
     def _push(self, pending: Pending, when: float) -> bool:
@@ -210,22 +210,22 @@ class PendingRuns:
         return self._due[0][2] is pending
 
     def next_time(self) -> float | None:
-        """When something is to be done next."""
+        """The loop time of the next entry in the queue, None if it is empty."""
         return self._due[0][0] if self._due else None
 
     def take_due(self, now: float) -> list[Pending]:
-        """The runs to be looked at by now: those due, and those held until now."""
+        """Remove and return the runs that are due, or whose hold has ended, by now."""
         by = due_by(now)
         found = []
         while self._due and self._due[0][0] <= by:
             when, _, pending = heapq.heappop(self._due)
             if not pending.waiters or pending.reading:
                 continue
-            if when == (pending.looks_again if pending.owed else pending.due):
+            if when == (pending.recheck_at if pending.owed else pending.due):
                 found.append(pending)
         return found
 
     def clear(self) -> None:
-        """Forget what was only needed to poll."""
+        """Drop the groups and the queue, after polling has ended."""
         self.groups.clear()
         self._due.clear()

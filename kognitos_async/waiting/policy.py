@@ -1,4 +1,4 @@
-"""How often a run is polled, and which failures polling on can outlast."""
+"""When runs are polled, and which failures of a poll are transient."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ if TYPE_CHECKING:
 
 
 NOT_FOUND_GRACE = 5.0
-"""Seconds after a start in which a 404 means that the run is not visible yet."""
+"""Seconds after a start during which a 404 means that the run is not visible yet."""
 
 
 _REQUEST_TIMEOUT = 408
 
 
 class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a run is read while it is waited for.
+    """The interval between polls of a run that is waited for.
 
     Between poll n and n + 1 (n from 0, the start) the wait sleeps
 
         min(maximum, initial * factor ** n) * uniform(1 - jitter, 1 + jitter)
 
-    seconds. A status word unknown to this version raises `UnknownStatusError` when three polls in a row
-    find one; `unknown_status="wait"` polls on. Raises `ConfigurationError` for values that cannot be.
+    seconds. A status unknown to this version raises `UnknownStatusError` after three polls in a row that
+    find one, unless `unknown_status` is "wait". Raises `ConfigurationError` for values out of range.
     """
 
     initial: float = 1.0
     """Seconds before the first poll after a start, above 0."""
     factor: float = 1.5
-    """By how much each pause is longer than the one before, at least 1."""
+    """Factor by which the interval grows from poll to poll, at least 1."""
     maximum: float = 15.0
-    """The longest pause in seconds."""
+    """Upper bound of the interval in seconds, before jitter; at least `initial`."""
     jitter: float = 0.2
-    """The share of a pause by which it varies at random, from 0 to below 1."""
+    """Fraction by which each interval varies at random, from 0 to below 1."""
     unknown_status: Literal["raise", "wait"] = "raise"
-    """What three polls in a row with an unknown status do: "raise" or "wait"."""
+    """Whether three polls in a row with an unknown status end the wait ("raise") or not ("wait")."""
 
     def __post_init__(self) -> None:
         for name in ("initial", "factor", "maximum", "jitter"):
             check_seconds(f"PollPolicy.{name}", getattr(self, name))
         if self.initial == 0 or self.factor < 1 or self.maximum < self.initial or self.jitter >= 1:
             raise ConfigurationError(
-                "PollPolicy must be initial > 0, factor >= 1, maximum >= initial and 0 <= jitter < 1, "
+                "PollPolicy must have initial > 0, factor >= 1, maximum >= initial and 0 <= jitter < 1, "
                 f"got {self!r}"
             )
         if self.unknown_status not in ("raise", "wait"):
@@ -74,9 +74,9 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_transient(error: KognitosError) -> bool:
-    """Whether polling again may help: lost connections, 5xx, 408, 429, a page that is not the API's.
+    """Whether polling again may help: after lost connections, 5xx, 408, 429, or a proxy's page.
 
-    An answer that is too large will be no smaller the next time.
+    An answer that is too large is not transient.
     """
     if isinstance(error, OutcomeUnknownError):
         return not error.too_large

@@ -1,4 +1,4 @@
-"""Which poll method is cheaper: a sweep over list pages or single reads."""
+"""The choice of the cheaper poll method: a sweep over list pages, or single reads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _EXPLORED_FREELY = 50
 
 
 _PAGES_A_RUN = 0.6
-"""What looking for runs in a list may cost: one page, and 0.6 more for each run missing beyond 50."""
+"""Exploration budget: one page, plus 0.6 pages for each unlocated run beyond 50."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A sweep: `depth` pages to read in any case, then `explore` pages in a row without a find."""
+    """A sweep: at least `depth` pages, ended by `explore` pages in a row that hold no run sought."""
 
     depth: int
     explore: int
 
 
 def plan_sweep(located: Iterable[int], unlocated: float) -> Plan | None:
-    """The sweep that is cheaper than reading each run, None if there is none.
+    """The sweep that is cheaper than single reads, None if there is none.
 
-    `located` are the page numbers (from 0) where pending runs were last met, `unlocated` counts those not
-    looked for yet; one looked for in vain counts less each time.
+    `located` are the page numbers (from 0) where pending runs were last found. `unlocated` is the weighted
+    number of the others: a run weighs 1, and less after each sweep that did not find it.
     """
     depth = best = answered = 0
     for page, met in sorted(Counter(located).items()):

@@ -1,10 +1,10 @@
-"""Waits share polls: one list page answers for up to a page of runs, single reads for the rest.
+"""Shared polls: one list page serves many pending runs, single reads the rest.
 
-Every pending run has a time when it is due, set by the schedules of those who wait for it. When one is due,
-its group (the runs of one list) is served by the cheaper way: a sweep over list pages, which answers for
-every pending run it meets, or one read for each run due. A sweep remembers the page on which it met a run;
-runs it expected and did not meet are read singly, and so are runs that it keeps waiting for too long. A list
-that is stale, endless, silent or in any order costs requests at worst and never leaves a run unread.
+Every pending run has a due time, set by the schedules of its waits. When one is due, its group (the pending
+runs of one list) is polled by the cheaper method: a sweep over list pages, which serves every pending run it
+finds, or one read for each due run. A sweep records the page on which it found a run. Runs that it did not
+find, or that it would delay for too long, are read singly. A list that is stale, endless, slow or unordered
+therefore costs requests at worst; every run is still polled.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Waitable)
 
 _FEW = 3
-"""Up to this many bare ids are read one by one; looking for them in lists would save nothing."""
+"""Up to this many bare ids are read one by one; a sweep would save nothing."""
 _FRUITLESS_LEADERS = 3
-"""After this many bare ids whose lists held no other, bare ids are read one by one."""
+"""After this many bare ids whose lists held none of the others, bare ids are read one by one."""
 _SINGLE_EVERY = 3
-"""During a sweep that meets nobody, one overdue run is read for every so many pages."""
+"""During a sweep that finds no run, one due run is read singly every this many pages."""
 _SLOW = 5.0
-"""Seconds after which a sweep that fails counts as failed for good."""
+"""Seconds after which even a transient failure of a sweep bans the list."""
 _LONGEST_BAN = 60.0
-"""Seconds without sweeps after the API refused a group's list; fewer at first where it only failed."""
+"""Seconds without sweeps after the API refused a group's list; the maximum after transient failures."""
 
 
 class Poller(Generic[R]):
-    """Reads the pending runs that are due, the cheaper way, and delivers what it finds."""
+    """Polls the runs that are due by the cheaper method, and delivers the readings."""
 
     def __init__(
         self,
@@ -61,25 +61,25 @@ class Poller(Generic[R]):
         self._random = random
         self._runs = runs
         self._wake = wake
-        self._locating = False  # a request that tells where bare ids belong is under way
+        self._locating = False  # a request that locates bare ids is in flight
         self._fruitless = 0
         self.tasks: TaskGroup | None = None
-        """Where requests run."""
+        """The task group in which requests run."""
 
-    def forget(self) -> None:
-        """Begin anew, after the task group has ended."""
+    def reset(self) -> None:
+        """Reset the state after the task group has ended."""
         self._locating = False
         self._fruitless = 0
 
     def schedule(self, pending: Pending, when: float) -> None:
-        """Make a run due at `when`."""
+        """Schedule the next poll of a run."""
         if self._runs.schedule(pending, when):
             self._wake.set()
 
-    # Which way of reading
+    # Choice of the method
 
     def serve_due(self, now: float) -> None:
-        """Read what is due by now, without waiting for it."""
+        """Begin to poll the runs that are due."""
         touched: dict[int, Group] = {}
         for pending in self._runs.take_due(now):
             group = pending.group
@@ -99,7 +99,7 @@ class Poller(Generic[R]):
             self._serve_ungrouped(now)
 
     def _serve(self, group: Group, now: float) -> None:
-        """Read the runs of the group that are due, the cheaper way."""
+        """Poll the due runs of a group by the cheaper method."""
         plan = group.plan(others=0) if now >= group.banned_until else None
         held: list[Pending] = []
         singly = 0
@@ -122,15 +122,15 @@ class Poller(Generic[R]):
             self._runs.hold(pending, pending.held_until())
 
     def _end_hold(self, pending: Pending, now: float) -> None:
-        """Read a run singly if a sweep has kept it waiting for too long."""
+        """Read a run singly if it was held for too long."""
         until = pending.held_until()
-        if until > due_by(now):  # the list has answered meanwhile
+        if until > due_by(now):  # the list has answered since
             self._runs.hold(pending, until)
         else:
             self._read_soon(pending)
 
     def _serve_ungrouped(self, now: float) -> None:
-        """Find out where bare ids belong: read one, then search its list for the others."""
+        """Locate bare ids: read one of them, then search its list for the others."""
         owed = [pending for pending in self._runs.ungrouped.values() if pending.owed and not pending.reading]
         if not owed or self._locating:
             return
@@ -179,7 +179,7 @@ class Poller(Generic[R]):
                 self._wake.set()
 
     def _answer(self, pending: Pending, run: R) -> None:
-        """Pass a reading on and set when the next is due."""
+        """Deliver a run to its waits, and assign a bare id to its group."""
         if pending.group is None and pending.waiters:
             self._runs.assign(pending, self._reader.group_of(run))
             self._fruitless = 0 if pending.page is not None else self._fruitless
@@ -209,7 +209,7 @@ class Poller(Generic[R]):
         try:
             with Poll(self._observers, "list", sweep.sought) as poll:
                 while (page := await sweep.next_page()) is not None:
-                    sweep.turn(page, self._meet(page, sweep.index))
+                    sweep.record_page(page, self._meet(page, sweep.index))
                     poll.met = len(sweep.met)
                     if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
                         self._read_longest_held(group)
@@ -232,7 +232,7 @@ class Poller(Generic[R]):
             self._runs.forget_if_empty(group)
 
     def _meet(self, page: Page[R], index: int) -> list[Pending]:
-        """Answer for the pending runs on a page, and return them."""
+        """Deliver the pending runs on a page, and return them."""
         met = []
         for run in page.items:
             pending = self._runs.by_id.get(self._reader.key(run))
@@ -263,7 +263,7 @@ class Poller(Generic[R]):
                 pending.tried = (pending.tried or set()) | {sweep.group.key}
 
     def _note_failure(self, sweep: Sweep[R], failure: KognitosError, took: float) -> None:
-        """Count a failed sweep as a failed poll; one that fails for good leaves its runs to single reads."""
+        """Count a first, transient failure as a failed poll; after others, ban sweeps for a while."""
         group = sweep.group
         group.failures += 1
         if group.failures == 1 and is_transient(failure) and took < _SLOW:

@@ -1,4 +1,4 @@
-"""What waiting and following need of an API: reading runs, alone and by the page."""
+"""The operations of an API that waiting and following use: reading runs singly and by page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Status(Protocol):
-    """A status: text that says whether this version of the library knows it."""
+    """The status of a run; `known` is False for one that this version does not know."""
 
     @property
     def known(self) -> bool: ...  # noqa: D102
 
 
 class Waitable(Protocol):
-    """What a wait needs of a run, of either API."""
+    """A run of either API, as far as a wait uses it."""
 
     @property
     def status(self) -> Status: ...  # noqa: D102
@@ -30,24 +30,24 @@ R = TypeVar("R", bound=Waitable)
 
 
 class RunReader(Protocol[R]):
-    """How runs of one API are read."""
+    """Reads runs of one API."""
 
     async def read(self, run_id: str) -> R:
-        """The run, whole."""
+        """The complete run."""
         ...
 
     largest_page: int
-    """Runs on a page, at most."""
+    """Maximum number of runs on a page."""
     filters_by_time: bool
-    """Whether `read_page` heeds `since`."""
+    """Whether `read_page` applies `since`."""
 
     async def read_page(
         self, group: Any, token: str | None, since: datetime | None = None, *, size: int | None = None
     ) -> Page[R]:
-        """A page of the group's list: of `size` runs, else as many as the API allows.
+        """A page of the group's list with `size` runs, by default the maximum.
 
-        Where the API can filter by time, only runs created at `since` or later. Runs that cannot be decoded
-        are left out of a `PartialPage`.
+        If the API can filter by time, only runs created at `since` or later. With runs that cannot be
+        decoded, it is a `PartialPage` of the others.
         """
         ...
 
@@ -56,11 +56,11 @@ class RunReader(Protocol[R]):
         ...
 
     def group_of(self, run: R) -> Hashable:
-        """The key of the list that holds the run."""
+        """The key of the list that contains the run."""
         ...
 
     def occurrence(self, run: R) -> tuple[object, str | None]:
-        """What tells one settled state of a run from the next: its status, and its exception if any."""
+        """The identity of a settled state of a run: its status, and its exception if any."""
         ...
 
     def created(self, run: R) -> datetime:
@@ -68,15 +68,15 @@ class RunReader(Protocol[R]):
         ...
 
     def incomplete(self, run: R) -> bool:
-        """Whether a run from a list may lack what a single read returns."""
+        """Whether a run from a list may lack fields that a single read returns."""
         ...
 
 
 class Waited(msgspec.Struct, Generic[R], frozen=True):
-    """What is known of a run that is waited for: its key, and the run itself if it was read before.
+    """A run to wait for: its key, and what is known of it.
 
-    `age` is in seconds since the start, infinity if unknown; a `fresh` run was started so recently that it
-    is not worth reading at once. `born` is when it was created by the server's clock.
+    `run` is the run as last read. `age` is in seconds since the start, infinity if unknown; a `fresh` run
+    was started so recently that the first poll waits. `created_at` is by the server's clock.
     """
 
     key: str
@@ -84,4 +84,4 @@ class Waited(msgspec.Struct, Generic[R], frozen=True):
     group: Hashable | None
     age: float
     fresh: bool
-    born: datetime | None = None
+    created_at: datetime | None = None

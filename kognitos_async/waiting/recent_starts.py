@@ -1,4 +1,4 @@
-"""Which runs were started just now, for the 404 grace of a wait."""
+"""Runs started recently, for the 404 grace of a wait."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 
 
 class RecentStarts:
-    """When runs were started, for as long as that matters to a wait."""
+    """The start times of runs, kept for the grace period."""
 
     def __init__(self) -> None:
         self._moments: dict[str, float] = {}
 
     def note(self, key: str) -> None:
-        """Keep that this run was started now."""
+        """Record that this run was started now."""
         now = asyncio.get_running_loop().time()
         while self._moments and now - next(iter(self._moments.values())) > NOT_FOUND_GRACE:
             del self._moments[next(iter(self._moments))]
         self._moments[key] = now
 
     def age(self, key: str) -> float | None:
-        """Seconds since then, None if nothing is known of this run."""
+        """Seconds since the start of the run, None if it is not recorded."""
         moment = self._moments.get(key)
         return None if moment is None else asyncio.get_running_loop().time() - moment

@@ -1,4 +1,4 @@
-"""Waits of one client: each with its own end, all on shared polls."""
+"""The waits of one client: each ends on its own, all share polls."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ R = TypeVar("R", bound=Waitable)
 
 
 class SharedPolls(Generic[R]):
-    """The polls of one client. Their single task begins with the first wait and ends with the last.
+    """The polls of one client, in one task that begins with the first wait and ends with the last.
 
-    It runs in an empty context: what it reads serves many callers, so it belongs to none of them.
+    The task runs in an empty context (contextvars), because its readings serve many callers.
     """
 
     def __init__(self, reader: RunReader[R], random: Random, observers: Observers | None = None) -> None:
@@ -48,17 +48,18 @@ class SharedPolls(Generic[R]):
         *,
         delay: float,
         timeout: float | None,
-        born: datetime | None = None,
+        created_at: datetime | None = None,
     ) -> R:
-        """The run once `watch` is over; first read after `delay` seconds. `born` bounds the list if known.
+        """The run once `watch` is over; it is first read after `delay` seconds.
 
-        Raises `WaitTimeoutError` after `timeout` seconds, `ClientClosedError`, and what the watch raises.
+        `created_at` limits how much of the list is read. Raises `WaitTimeoutError` after `timeout` seconds,
+        `ClientClosedError` when the client is closed, and what the watch raises.
         """
         if self._closed:
             raise ClientClosedError("the client is closed")
         loop = asyncio.get_running_loop()
         waiter = Waiter(watch, float("inf") if timeout is None else loop.time() + timeout)
-        pending = self._add(waiter, group, delay, born)
+        pending = self._add(waiter, group, delay, created_at)
         settled: R | None = None
         deadline = asyncio.timeout(timeout)
         try:
@@ -91,9 +92,11 @@ class SharedPolls(Generic[R]):
         self._end()
         await self._ended()
 
-    def _add(self, waiter: Waiter, key: Hashable | None, delay: float, born: datetime | None) -> Pending:
+    def _add(
+        self, waiter: Waiter, key: Hashable | None, delay: float, created_at: datetime | None
+    ) -> Pending:
         pending = self._runs.add(waiter.watch.run_id, key)
-        pending.born = pending.born or born
+        pending.created_at = pending.created_at or created_at
         pending.waiters.append(waiter)
         when = asyncio.get_running_loop().time() + delay
         if when < pending.due:
@@ -122,7 +125,7 @@ class SharedPolls(Generic[R]):
                 self._wake.clear()
                 self._poller.serve_due(loop.time())
                 with suppress(TimeoutError):
-                    # Not a scope of anyio: one that runs out as the task is cancelled loses the cancellation.
+                    # Not an anyio scope: one that expires while the task is cancelled loses the cancellation.
                     async with asyncio.timeout_at(self._runs.next_time()):
                         await self._wake.wait()
 
@@ -132,10 +135,10 @@ class SharedPolls(Generic[R]):
             self._ending, self._task = self._task, None
             self._ending.cancel()
         self._runs.clear()
-        self._poller.forget()
+        self._poller.reset()
 
     async def _ended(self) -> None:
-        """Wait for the end of a task that was cancelled."""
+        """Wait until the cancelled task has ended."""
         if self._ending is not None and not self._ending.done():
             await asyncio.wait([self._ending])
 

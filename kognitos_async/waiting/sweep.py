@@ -1,4 +1,4 @@
-"""One walk over the pages of a list that answers for many pending runs."""
+"""A sweep: one walk over the pages of a list that serves many pending runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ R = TypeVar("R", bound=Waitable)
 
 
 class Sweep(Generic[R]):
-    """Which runs are sought, which were met, and when the walk has gone far enough.
+    """The state of a sweep: the runs sought, the runs met, and whether another page is worth reading.
 
-    `sought` are the members of the group, and `others` that may turn out to belong to it.
+    `sought` are the members of the group, and `others` that may belong to it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Sweep(Generic[R]):
         self.met: set[Pending] = set()
         self._left = len(self.sought)
         self.fruitless: int = 0
-        """How many pages in a row met nobody."""
+        """Number of pages in a row that met no further pending run."""
         self._token, self._since = group.start or (None, None if others else group.earliest())
         self._tokens: list[str | None] = []
         self._first_met: int | None = None
@@ -46,12 +46,12 @@ class Sweep(Generic[R]):
 
     @property
     def index(self) -> int:
-        """The number of the page read last."""
+        """The index of the last page read, from 0."""
         return len(self._tokens) - 1
 
     @property
     def missed(self) -> set[Pending]:
-        """Who was sought in vain so far."""
+        """The runs sought and not met so far."""
         return self.sought - self.met
 
     async def next_page(self) -> Page[R] | None:
@@ -67,8 +67,8 @@ class Sweep(Generic[R]):
         self._token = page.continuation_token
         return page
 
-    def turn(self, page: Page[R], met: Collection[Pending]) -> None:
-        """Decide after a page that showed the runs `met` whether another is worth reading."""
+    def record_page(self, page: Page[R], met: Collection[Pending]) -> None:
+        """Record a page with the pending runs `met` on it, and decide whether to read another."""
         news = [pending for pending in met if pending not in self.met]
         self.met.update(news)
         self._left -= sum(pending in self.sought for pending in news)
@@ -76,12 +76,12 @@ class Sweep(Generic[R]):
             self._first_met = self.index
         self.fruitless = 0 if news else self.fruitless + 1
         if page.items:
-            self._order.go_on(self._reader.created(run) for run in (page.items[0], page.items[-1]))
+            self._order.add(self._reader.created(run) for run in (page.items[0], page.items[-1]))
         enough = self.fruitless >= self._plan.explore or self._left <= 0
         self._finished = self._token is None or (len(self._tokens) >= self._plan.depth and enough)
 
     def remember_start(self) -> None:
-        """Let later sweeps skip the pages before the first pending run, where a list is oldest first."""
+        """In a list sorted oldest first, let later sweeps skip the pages before the first pending run."""
         if not self._order.oldest_first or not self._first_met:
             return
         self.group.start = (self._tokens[self._first_met], self._since)

@@ -1,4 +1,4 @@
-"""Waiting for one run, for several, and watching one, for both APIs."""
+"""Waiting for one run or several, and watching one, for both APIs."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ R = TypeVar("R", bound=Waitable)
 
 
 class WaitArguments(msgspec.Struct, frozen=True):
-    """The arguments of a wait, checked: how long, until what, and how often to poll."""
+    """The validated arguments of a wait."""
 
     timeout: float | None
     until: Collection[object]
     poll: PollPolicy | None
 
     def after(self, seconds: float) -> WaitArguments:
-        """What is left of them when so much time has passed."""
+        """The arguments with the timeout reduced by `seconds`, to 0 at least."""
         left = None if self.timeout is None else max(0.0, self.timeout - seconds)
         return WaitArguments(left, self.until, self.poll)
 
@@ -50,7 +50,7 @@ class WaitArguments(msgspec.Struct, frozen=True):
 def checked_wait(
     timeout: object, until: object, poll: object, on_update: object, *, name: str = "timeout"
 ) -> WaitArguments:
-    """The arguments of a wait. Raises `TypeError` or `ValueError` for those that cannot be."""
+    """The validated arguments of a wait. Raises `TypeError` or `ValueError` for invalid ones."""
     checks.callback("on_update", on_update)
     if isinstance(until, str) or not isinstance(until, Collection):
         raise TypeError(f"until must be a collection of statuses, got {type(until).__name__}")
@@ -62,7 +62,7 @@ def checked_wait(
 
 
 class RaisingStream(WorkStream["R | KognitosError"], Generic[R]):
-    """Raises the errors among what is emitted."""
+    """A stream that raises emitted errors in their turn."""
 
     async def __anext__(self) -> R:
         item = await super().__anext__()
@@ -95,32 +95,31 @@ class Waits(Generic[R]):
         *,
         after: R | None = None,
     ) -> R:
-        """The run once its status is one that is waited for, or one that it never leaves.
+        """The run once its status is in `until` or final.
 
-        A settled state that is the one of `after` does not end the wait. Raises what the client's
-        `wait_for_run` raises.
+        The settled state of `after` does not end the wait. Raises what the client's `wait_for_run` raises.
         """
         self._sender.lifetime.check()
         known = waited.run
-        with Wait(self._sender.observers, waited.key) as told:
+        with Wait(self._sender.observers, waited.key) as observed:
             watch = Watch(
                 run_id=waited.key,
                 until=arguments.until,
                 ended=self._ended,
                 policy=arguments.poll or self._policy,
-                on_update=told.heard(on_update),
+                on_update=observed.notifying(on_update),
                 grace_until=asyncio.get_running_loop().time() + NOT_FOUND_GRACE - waited.age,
                 run=known,
                 after=None if after is None else self._reader.occurrence(after),
                 occurrence=self._reader.occurrence,
-                observed=None if told.told is None else told,
+                observed=None if observed.notifier is None else observed,
             )
             over = known is not None and watch.over(known)
-            told.seen_unsettled = waited.fresh or (known is not None and not over)
+            observed.seen_unsettled = waited.fresh or (known is not None and not over)
             if known is not None and over and not self._reader.incomplete(known):
-                self._note_end(told, watch, known)
+                self._note_end(observed, watch, known)
                 return known
-            # A run that is over but lacks its outputs comes from a list: only a single read helps.
+            # A settled run from a list may lack its outputs: only a single read returns them.
             at_once = over or not waited.fresh
             try:
                 found = await self._polls.wait(
@@ -128,21 +127,21 @@ class Waits(Generic[R]):
                     None if over else waited.group,
                     delay=0.0 if at_once else watch.next_delay(self._sender.chance, None),
                     timeout=arguments.timeout,
-                    born=waited.born,
+                    created_at=waited.created_at,
                 )
             finally:
-                told.run, told.polls = watch.run, watch.readings
-            self._note_end(told, watch, found)
+                observed.run, observed.polls = watch.run, watch.readings
+            self._note_end(observed, watch, found)
             return found
 
-    def _note_end(self, told: Wait, watch: Watch, run: R) -> None:
-        """Tell observers of the run that a wait returns."""
-        if (observer := told.told) is None:
+    def _note_end(self, observed: Wait, watch: Watch, run: R) -> None:
+        """Notify observers of the run that a wait returns."""
+        if (observer := observed.notifier) is None:
             return
-        told.run = run
-        if told.first and told.seen_unsettled and getattr(run, "settled", False):
+        observed.run = run
+        if observed.first and observed.seen_unsettled and getattr(run, "settled", False):
             age = self._sender.clock.now() - self._reader.created(run)
-            told.settled_after = max(0.0, age.total_seconds())
+            observed.settled_after = max(0.0, age.total_seconds())
         observer.run_settled(run, watch.readings)
 
     def several(
@@ -168,7 +167,7 @@ class Waits(Generic[R]):
     def watch(
         self, waited: Waited[R], arguments: WaitArguments
     ) -> AbstractAsyncContextManager[AsyncIterator[R]]:
-        """An async context manager over an async iterator: the run now, at each change, and settled."""
+        """An async context manager over an async iterator: the run now, at each change, and once settled."""
 
         async def work(emit: Callable[[R], Awaitable[None]]) -> None:
             last: R | None = None
@@ -182,7 +181,7 @@ class Waits(Generic[R]):
             if run is not None and waited.fresh and run.status not in {*arguments.until, *self._ended}:
                 changed(run)
                 known = waited
-            else:  # what the caller has may be old, so the first poll shows the run as it is now
+            else:  # the caller's run may be outdated: begin with a poll
                 known = msgspec.structs.replace(waited, run=None, fresh=False)
             settled = await self.one(known, arguments, changed)
             if settled is not last:

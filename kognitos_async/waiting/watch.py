@@ -1,4 +1,4 @@
-"""One wait for a run: when to poll, what a reading means, when to stop."""
+"""The decisions of one wait: when to poll, what a reading means, when to end. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from random import Random
 
 _UNKNOWN_POLLS = 3
-"""After this many polls in a row that found an unknown status the wait ends."""
+"""Polls in a row with an unknown status after which the wait ends."""
 
 
 def _occurrence(run: Waitable) -> tuple[object, str | None]:
@@ -29,11 +29,11 @@ def _occurrence(run: Waitable) -> tuple[object, str | None]:
 
 
 class Watch(msgspec.Struct):
-    """One wait: what ends it and what it has seen so far. Pure: given each reading, it says what follows.
+    """The state of one wait: what ends it, and what it has seen so far.
 
-    `after` is the occurrence of a settled state that does not end the wait: a status, and the exception that
-    it is about if there is one. None if every settled state ends it. `readings` counts the polls that looked
-    for the run; `observed` is what observers know the wait by.
+    `after` identifies a settled state that does not end the wait, by its status and its exception if any;
+    None if every settled state does. `readings` counts the polls for the run; `observed` is the wait as
+    observers see it.
     """
 
     run_id: str
@@ -52,16 +52,13 @@ class Watch(msgspec.Struct):
     observed: Wait | None = None
 
     def over(self, run: Waitable) -> bool:
-        """Whether the wait ends with `run`.
-
-        It also does for a run that has ended in a status not waited for: it will never leave it.
-        """
+        """Whether the wait ends with `run`: its status is in `until` or final."""
         if run.status in self.ended:
             return True
         return run.status in self.until and (self.after is None or self.occurrence(run) != self.after)
 
     def found(self, run: Waitable) -> bool:
-        """Take in what a poll found; whether the wait is over.
+        """Record the result of a poll; return whether the wait is over.
 
         Raises `UnknownStatusError` on the third unknown status in a row, and what `on_update` raises.
         """
@@ -72,7 +69,7 @@ class Watch(msgspec.Struct):
         if self.over(run):
             return True
         if self.after is not None and self.after[1] is None and run.status != self.after[0]:
-            self.after = None  # the run has moved on: whichever state it settles in is a new one
+            self.after = None  # the status has changed: the next settled state is a new one
         self.unknown_polls = 0 if run.status.known else self.unknown_polls + 1
         if self.unknown_polls >= _UNKNOWN_POLLS and self.policy.unknown_status == "raise":
             raise UnknownStatusError(
@@ -83,15 +80,15 @@ class Watch(msgspec.Struct):
         return False
 
     def failed(self, error: KognitosError, now: float) -> None:
-        """Take in a poll that failed. Raises `error` if polling again cannot help."""
+        """Record a failed poll. Raises `error` if it is not transient."""
         if not is_transient(error) and not (isinstance(error, NotFoundError) and now < self.grace_until):
             raise error
         self.problem = error
 
     def next_delay(self, random: Random, problem: KognitosError | None, *, again: bool = False) -> float:
-        """Seconds until the next poll, never less than the API asked for in `problem`.
+        """Seconds until the next poll, at least the Retry-After of `problem`.
 
-        `again` repeats the last step of the schedule instead of taking the next.
+        `again` repeats the last step of the schedule instead of advancing.
         """
         self.polls += not again or self.polls == 0
         delay = self.policy.delay(self.polls - 1, random)
@@ -99,12 +96,12 @@ class Watch(msgspec.Struct):
         return delay if asked is None else max(delay, asked)
 
     def timed_out(self, timeout: float) -> WaitTimeoutError:
-        """The error of a wait that took `timeout` seconds."""
+        """The error of a wait that ended after `timeout` seconds."""
         seen = f"last seen {self.run.status!s}" if self.run is not None else "never seen"
         trouble = f"; the last poll failed: {self.problem}" if self.problem is not None else ""
         error = WaitTimeoutError(
             f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. "
-            "The run itself goes on: wait again",
+            "The run itself continues: wait again",
             run=self.run,
         )
         error.__cause__ = self.problem

@@ -325,7 +325,7 @@ def test_a_deleted_run_is_forgotten():
 
 def test_memory_is_bounded(monkeypatch, caplog):
     """Of more open runs than it may hold the newest stay, and none comes twice; ended ones are forgotten."""
-    monkeypatch.setattr(module, "_MOST_OPEN", 10)
+    monkeypatch.setattr(module, "_MAX_OPEN", 10)
     listing = Listing()
     for number in range(40):
         listing.add(f"r{number}", 1e9 if number % 2 else 5.0, born=number / 10)
@@ -334,7 +334,7 @@ def test_memory_is_bounded(monkeypatch, caplog):
     assert len(seen) == len(set(seen))
     assert sorted(follower._open) == ["r31", "r33", "r35", "r37", "r39"]
     assert set(follower._closed) == {"last"}
-    assert "not followed any more" in caplog.text
+    assert "no longer following" in caplog.text
 
 
 def test_what_polling_cannot_mend_is_raised():

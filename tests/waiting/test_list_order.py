@@ -19,7 +19,7 @@ def test_an_order_is_claimed_only_when_every_neighbour_agrees(pages):
     """Whatever the pages, as sorting all their times at once would tell."""
     order = Order()
     for page in pages:
-        order.go_on(NOW + timedelta(seconds=second) for second in page)
+        order.add(NOW + timedelta(seconds=second) for second in page)
     seconds = [second for page in pages for second in page]
     differ = len(set(seconds)) > 1
     assert order.newest_first == (differ and seconds == sorted(seconds, reverse=True))
@@ -33,7 +33,7 @@ SECOND = timedelta(seconds=1)
 
 def order_of(*seconds):
     order = Order()
-    order.go_on(NOW + timedelta(seconds=second) for second in seconds)
+    order.add(NOW + timedelta(seconds=second) for second in seconds)
     return order
 
 
