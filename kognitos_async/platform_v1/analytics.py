@@ -1,4 +1,4 @@
-"""Analytics: metrics over time, insights, and the estimated savings of runs."""
+"""Analytics: metrics over time, insights, and estimated savings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Analytics(Resource):
-    """`client.analytics`."""
+    """`client.analytics`. See `PlatformClient` for the errors that every request may raise."""
 
     def query_metrics(
         self,
@@ -41,12 +41,12 @@ class Analytics(Resource):
         page_token: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.MetricResult]:
-        """A pager over results, one for each metric (such as runs, pages, files, automations), from `start`
-        to before `end`.
+        """A pager over the results of each metric, such as runs, pages, files or automations. (QueryMetrics)
 
-        `group_by` makes a series for each combination of tags, such as status and workspace_id. `interval` is
-        HOUR, DAY, WEEK or MONTH, else the API's choice; `aggregation` COUNT, SUM, AVG, MIN or MAX. The filter
-        takes the same tags. Without `page_size` all series come at once. (QueryMetrics)
+        `start` is inclusive, `end` exclusive; both are aware. `group_by` yields one series per combination of
+        tags, such as status and workspace_id; `filter` supports the same tags. `interval` is HOUR, DAY, WEEK
+        or MONTH, by default the API's choice. `aggregation` is COUNT, SUM, AVG, MIN or MAX. Without
+        `page_size` all series come in one page.
         """
         return self._list(
             f"{self._scope.organization(organization_id).path}/metrics:query",
@@ -76,9 +76,9 @@ class Analytics(Resource):
         automation_ids: Iterable[str] = (),
         organization_id: str | None = None,
     ) -> models.QueryInsightsResponse:
-        """What runs from `start` to `end`, both included, saved, completed and left to people.
+        """The savings, completions and guidance of runs from `start` to `end`, both inclusive and aware.
 
-        Of the workspaces and automations named, ids or full names, else of all. (QueryInsights)
+        Limited to the given workspaces and automations (ids or full names), by default all. (QueryInsights)
         """
         organization = self._scope.organization(organization_id)
         workspaces = [
@@ -108,7 +108,7 @@ class Analytics(Resource):
     async def query_estimates(
         self, *, organization_id: str | None = None
     ) -> dict[str, tuple[models.AutomationEstimate, ...]]:
-        """The estimated savings of a run of each automation, by the full name of its workspace.
+        """The estimated savings per run of each automation, by full name of the workspace.
 
         (QueryAutomationEstimates)
         """
@@ -126,9 +126,9 @@ class Analytics(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.AutomationEstimate, ...]:
-        """The estimates of the workspace after these were set. (ConfigureAutomationEstimates)
+        """The estimates of the workspace after setting these. (ConfigureAutomationEstimates)
 
-        Each `automation_id` is an id or a full name; one of another workspace is a `ValueError`.
+        Each `automation_id` is an id or a full name. Raises `ValueError` for one of another workspace.
         """
         workspace = self._scope.workspace(workspace_id, organization_id)
         named = [

@@ -1,4 +1,4 @@
-"""Arguments of the platform API, checked before anything is sent."""
+"""Argument checks of the platform API, before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LARGEST_PAGE = 1000
 
 
 def texts(name: str, values: object) -> list[str]:
-    """A list of text; `TypeError` or `ValueError` for anything else."""
+    """A list of str. Raises `TypeError` or `ValueError` for anything else."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a sequence of str, got {type(values).__name__}")
     return [checks.text(f"an item of {name}", value) for value in values]
 
 
 def search_body(query: str, top_k: int | None, max_distance: float | None) -> dict[str, object]:
-    """The body of a search: free text, the number of results, their largest distance from it."""
+    """The body of a search: query text, maximum number of results, maximum distance."""
     body: dict[str, object] = {"query": checks.text("query", query)}
     if top_k is not None:
         body["top_k"] = checks.page_limit(top_k, largest=10_000, name="top_k")
@@ -37,7 +37,7 @@ def search_body(query: str, top_k: int | None, max_distance: float | None) -> di
 
 
 def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
-    """A word of the API, given in full or without its prefix; `ValueError` for an unknown one."""
+    """A word of the API, given in full or without prefix. Raises `ValueError` for an unknown one."""
     if word is None:
         return None
     if not isinstance(word, str):
@@ -50,5 +50,5 @@ def known_word(name: str, word: str | None, kind: type[Word]) -> str | None:
 
 
 def page_size_or_none(page_size: int | None) -> int | None:
-    """A page size from 1 to 1000, or None for the API's own choice."""
+    """A page size from 1 to 1000, or None for the API's default."""
     return None if page_size is None else checks.page_limit(page_size, largest=LARGEST_PAGE, name="page_size")

@@ -1,4 +1,4 @@
-"""The connections that automations use."""
+"""Connections used by automations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ M = TypeVar("M", bound="Model")
 
 
 class AutomationConnections(Resource):
-    """The part of `client.automations` about connections. Models may name them in full too."""
+    """Methods of `client.automations` for connections. Models may hold ids or full names."""
 
     async def extract_connections(
         self,
@@ -33,7 +33,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.CredentialInfo, ...]:
-        """The connections that the code of the draft or published version names; the filter knows `stage`.
+        """The connections named in the code of the draft or published version. `filter` supports `stage`.
 
         (ExtractAutomationCodeConnections)
         """
@@ -54,7 +54,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The draft after these connections were added: all of them or none. (AddAutomationConnections)"""
+        """The draft after adding these connections, all or none. (AddAutomationConnections)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         found = instances("connections", connections, models.CredentialInfo)
         answer = await self._send(
@@ -73,7 +73,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The draft after its connections were replaced: all or none. (SwitchAutomationConnections)"""
+        """The draft after replacing connections, all or none. (SwitchAutomationConnections)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         found = instances("switches", switches, models.ConnectionReplacement)
         answer = await self._send(
@@ -92,7 +92,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The draft after its connections were upgraded: all or none. (UpgradeAutomationConnections)"""
+        """The draft after upgrading connections, all or none. (UpgradeAutomationConnections)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         found = instances("upgrades", upgrades, models.ConnectionReplacement)
         answer = await self._send(
@@ -111,7 +111,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The draft after these connections were removed: all or none. (RemoveAutomationConnections)"""
+        """The draft after removing these connections, all or none. (RemoveAutomationConnections)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         found = instances("removals", removals, models.ConnectionRemoval)
         answer = await self._send(
@@ -129,7 +129,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.ConnectionAutomationCount, ...]:
-        """The number of automations that use each connection, ids or names. (CountConnectionUsage)"""
+        """The number of automations that use each connection (ids or names). (CountConnectionUsage)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         ids = self._scope.ids("connection_ids", connection_ids, CONNECTION, within=workspace)
         answer = await self._send(
@@ -148,7 +148,7 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.AutomationConnectionUsage, ...]:
-        """The automations that use a connection, and in which stages. (TraceConnectionUsage)"""
+        """The automations that use a connection, with their stages. (TraceConnectionUsage)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
             "POST",
@@ -166,9 +166,9 @@ class AutomationConnections(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.AffectedAutomation, ...]:
-        """Delete a connection; the drafts that used it. `BadRequestError` while something published uses it.
+        """Delete a connection and return the drafts that used it.
 
-        (DeleteWorkspaceConnection)
+        Raises `BadRequestError` while a published version uses it. (DeleteWorkspaceConnection)
         """
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(
@@ -180,7 +180,7 @@ class AutomationConnections(Resource):
         return answer.affected_automations
 
     def _with_ids(self, found: list[M], automation: Name, *members: str) -> list[M]:
-        """The models with ids in these members, where full names were given."""
+        """The models with ids in these members in place of full names."""
         workspace = automation.parent(WORKSPACE)
         made = []
         for model in found:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AutomationSchedules(Resource):
-    """The part of `client.automations` about what starts an automation by itself."""
+    """Methods of `client.automations` for schedules and triggers."""
 
     async def get_schedule(
         self,
@@ -26,7 +26,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
-        """The schedule of an automation; `NotFoundError` if it has none. (GetAutomationSchedule)"""
+        """The schedule of an automation. Raises `NotFoundError` if it has none. (GetAutomationSchedule)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", f"{name.path}/schedule", models.AutomationSchedule)
 
@@ -40,7 +40,7 @@ class AutomationSchedules(Resource):
     ) -> models.AutomationSchedule:
         """The schedule just created. An automation has at most one. (CreateAutomationSchedule)
 
-        `config` is checked before sending: `TypeError` or `ValueError` name the member that is wrong.
+        `config` is checked before sending: `TypeError` or `ValueError` names the invalid member.
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
@@ -58,7 +58,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
-        """The schedule after it was replaced by `config`, which is checked as by `create_schedule`.
+        """The schedule after replacing it by `config`, which is checked as in `create_schedule`.
 
         (UpdateAutomationSchedule)
         """
@@ -77,7 +77,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Delete the schedule of an automation; `NotFoundError` if it has none. (DeleteAutomationSchedule)"""
+        """Delete the schedule of an automation. Raises `NotFoundError`. (DeleteAutomationSchedule)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         await self._send("DELETE", f"{name.path}/schedule", None)
 
@@ -88,7 +88,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
-        """The schedule after it was enabled: it starts runs again. (EnableAutomationSchedule)"""
+        """The schedule after enabling it: it starts runs again. (EnableAutomationSchedule)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
@@ -105,7 +105,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationSchedule:
-        """The schedule after it was disabled: it is kept but starts nothing. (DisableAutomationSchedule)"""
+        """The schedule after disabling it: it is kept, but starts no runs. (DisableAutomationSchedule)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         answer = await self._send(
             "POST",
@@ -123,7 +123,7 @@ class AutomationSchedules(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationTrigger:
-        """The record just created of a trigger that another service owns. (CreateAutomationTrigger)"""
+        """The record just created of a trigger owned by another service. (CreateAutomationTrigger)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "POST",

@@ -1,4 +1,4 @@
-"""Automations: read, invoke, and what belongs to them: schedules, triggers, connections, revisions."""
+"""Automations: read and invoke them, with their schedules, triggers, connections and revisions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ INVOKED = model_decoder(InvokeAutomationResponse)
 
 
 class Automations(AutomationSchedules, AutomationConnections):
-    """`client.automations`; methods for schedules, triggers and connections are inherited."""
+    """`client.automations`. See `PlatformClient` for the errors that every request may raise."""
 
     def __init__(self, sender: Sender, scope: Scope, starts: Starts) -> None:
         super().__init__(sender, scope)
@@ -48,21 +48,22 @@ class Automations(AutomationSchedules, AutomationConnections):
         before_send: BeforeSend | None = None,
         wait_for_room: bool = True,
     ) -> StartedRun:
-        """The run just started, to be given to `client.wait_for_run`. (InvokeAutomation)
+        """The run just started; pass it to `client.wait_for_run`. (InvokeAutomation)
 
-        `inputs` are named Python values, converted by `to_value`: text, exact numbers, dates, tables, files.
-        `FileSource` values among them, in lists and dicts too, are uploaded first.
+        `inputs` are Python values by name, converted by `to_value`: text, exact numbers, dates, tables,
+        files. `FileSource` values, also inside lists and dicts, are uploaded first.
 
-        `before_send` is awaited right before each attempt, once a slot, the rate and the connection limit
-        allow it: the place to record that the invocation is being sent. What it raises is raised, and then
-        the attempt certainly was not made; neither was one whose bytes would go out over four seconds after
-        it, as when the process was suspended. It holds a slot of the client: it must not wait for another
-        request of that client. Without `wait_for_room` a `CapacityError` is raised at once.
+        `before_send` is awaited right before each attempt, after the waits for a slot, the rate and a
+        connection: record the invocation there. If it raises, the attempt is certainly not sent; neither is
+        one whose bytes would leave more than four seconds after it, for instance because the process was
+        suspended. It holds a slot of the client, so it must not wait for another request of that client.
+        `wait_for_room=False` raises `CapacityError` at once.
 
-        The invocation is sent again only when the attempt before certainly started nothing. Raises
-        `StartUncertainError` when it may have, which `runs.find_started` helps to resolve, `CapacityError`
-        when there is still no room after the retries, `RateLimitError`, `NotSentError`, the 4xx errors, and
-        `TypeError` or `ValueError` before sending.
+        The invocation is retried only if the previous attempt certainly started nothing. Raises
+        `StartUncertainError` if it may have started a run (`runs.find_started` lists candidates);
+        `CapacityError` if the organization is still at capacity after the retries; `RateLimitError`;
+        `NotSentError`; other 4xx errors; what `files.upload` raises; whatever `before_send` raises;
+        `TypeError` and `ValueError` before sending.
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         request = InvokeRequest(
@@ -82,17 +83,16 @@ class Automations(AutomationSchedules, AutomationConnections):
         before_send: BeforeSend | None = None,
         absence_delay: float = 5.0,
     ) -> StartedRun:
-        """The one run of `request`: invoked now, or found where an earlier attempt may have made it already.
+        """The one run of `request`: invoked now, or found if an earlier attempt already made it.
 
-        `earlier` is the time, by this machine's clock, at which an attempt was sent whose outcome is not
-        known: the run is looked up, `absence_delay` seconds after the call, and nothing is sent. So it is
-        when the answer to the attempt of this call is lost. A run is taken for the one only when its
-        inputs, its time and who started it all allow it, and those of no other run do.
+        `earlier` is the local time at which an attempt of unknown outcome was sent: its run is looked up,
+        `absence_delay` seconds after the call, and nothing is sent. If this call's own attempt loses its
+        answer, its run is looked up likewise. A run is adopted only if its inputs, time and user all allow
+        it, and no other run qualifies. `FileSource` inputs are uploaded anew by each call: with `earlier`,
+        pass references.
 
-        Files given as `FileSource` are uploaded anew by each call: with `earlier`, give references to them.
-
-        Nothing marks an invocation, so absence can never be proven: raises
-        `StartUncertainError` then, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
+        Raises `StartUncertainError` if no single run qualifies, since the absence of an invocation cannot be
+        proven, and what `invoke` raises. (InvokeAutomation, ListRuns, GetRun)
         """
         checks.hook("before_send", before_send)
         return await self._starts.once(
@@ -112,10 +112,10 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Automation]:
-        """A pager over the automations of a workspace, the one changed last first.
+        """A pager over the automations of a workspace, most recently changed first.
 
-        The filter knows `state`: `F.state == "PUBLISHED"` or "DRAFT". `page_size` is 1 to 1000.
-        (ListAutomations)
+        `filter` supports `state`: `F.state == "PUBLISHED"` or "DRAFT". `show_deleted` includes deleted ones.
+        `page_size` is 1 to 1000. (ListAutomations)
         """
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
@@ -134,7 +134,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The automation: its code, inputs, version, connections. (GetAutomation)"""
+        """The automation with its code, inputs, version and connections. (GetAutomation)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send("GET", name.path, models.Automation, name=name)
 
@@ -146,7 +146,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Automation:
-        """The latest draft or the latest published version of an automation. (QueryAutomation)"""
+        """The latest draft or published version of an automation. (QueryAutomation)"""
         name = self._scope.automation(automation, workspace_id, organization_id)
         return await self._send(
             "GET", f"{name.path}:query", models.Automation, query={"stage": stage_word(stage)}
@@ -160,7 +160,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationRevision:
-        """One version of an automation by its number, or "latest". (GetAutomationRevision)"""
+        """A revision of an automation, by number or "latest". (GetAutomationRevision)"""
         within = (
             None if automation is None else self._scope.automation(automation, workspace_id, organization_id)
         )
@@ -184,9 +184,9 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.AutomationRevision]:
-        """A pager over the versions of an automation, newest first.
+        """A pager over the revisions of an automation, newest first.
 
-        The filter knows `stage`: "DRAFT" or "PUBLISHED". `page_size` is 1 to 1000. (ListAutomationRevisions)
+        `filter` supports `stage`: "DRAFT" or "PUBLISHED". `page_size` is 1 to 1000. (ListAutomationRevisions)
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
@@ -224,7 +224,7 @@ class Automations(AutomationSchedules, AutomationConnections):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.AutomationVisualization:
-        """The flow chart of the latest published version; its state tells whether it is complete.
+        """The flow chart of the latest published version; its state says whether it is complete.
 
         (GetAutomationVisualization)
         """

@@ -1,4 +1,4 @@
-"""Books: the procedures automations may use, and the connections they use them through."""
+"""Books: the procedures that automations can use, and the connections they need."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 
 class Books(Resource):
-    """`client.books`: the catalogue, the books of a workspace, and its connections."""
+    """`client.books`: the catalogue, the books of a workspace, and connections.
+
+    Lists use the API's page size by default. Searches are semantic and return the closest matches first, at
+    most `top_k` and within `max_distance`. See `PlatformClient` for the errors that every request may raise.
+    """
 
     connections: Connections = attribute(Connections)
-    """The connections of a workspace, and their triggers."""
+    """Connections of a workspace, and their triggers."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         super().__init__(sender, scope)
@@ -55,7 +59,7 @@ class Books(Resource):
         page_size: int | None = None,
         page_token: str | None = None,
     ) -> Pager[models.BookDescriptor]:
-        """A pager over all books in their latest version. (ListLatestBooks)"""
+        """A pager over the latest version of each book. (ListLatestBooks)"""
         return self._list(
             "/books:latest",
             models.RetrieveBooksResponse,
@@ -73,7 +77,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.BookDescriptor]:
-        """A pager over the books that a workspace may use. (ListWorkspaceBooks)"""
+        """A pager over the books available in a workspace. (ListWorkspaceBooks)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
             f"{workspace.path}/books",
@@ -88,7 +92,7 @@ class Books(Resource):
         name: str,
         version: str,
     ) -> models.BookDescriptor:
-        """One version of a book. (GetBook)"""
+        """A version of a book. (GetBook)"""
         answer = await self._send("GET", book_path(name, version), models.RetrieveBookResponse)
         return given(answer.book, "book")
 
@@ -132,7 +136,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.BookProcedureDescriptor, ...]:
-        """What a book can do in a workspace. (ListWorkspaceBookProcedures)"""
+        """The procedures of a book in a workspace. (ListWorkspaceBookProcedures)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         path = f"{workspace.path}{book_path(name, version)}/procedures"
         return (await self._send("GET", path, models.RetrieveBookProceduresResponse)).procedures
@@ -157,7 +161,7 @@ class Books(Resource):
         top_k: int | None = None,
         max_distance: float | None = None,
     ) -> tuple[models.SearchBookMatch, ...]:
-        """The books nearest in meaning, best first, `top_k` at most. (SearchBooks)"""
+        """The books closest in meaning to `query`, best first. (SearchBooks)"""
         answer = await self._send(
             "POST",
             "/books:search",
@@ -174,7 +178,7 @@ class Books(Resource):
         top_k: int | None = None,
         max_distance: float | None = None,
     ) -> tuple[models.SearchBookProcedureMatch, ...]:
-        """The procedures nearest in meaning, best first. (SearchBookProcedures)"""
+        """The procedures closest in meaning to `query`, best first. (SearchBookProcedures)"""
         answer = await self._send(
             "POST",
             "/procedures:search",
@@ -191,7 +195,7 @@ class Books(Resource):
         top_k: int | None = None,
         max_distance: float | None = None,
     ) -> tuple[models.SearchBookConceptMatch, ...]:
-        """The concepts nearest in meaning, best first. (SearchBookConcepts)"""
+        """The concepts closest in meaning to `query`, best first. (SearchBookConcepts)"""
         answer = await self._send(
             "POST",
             "/concepts:search",
@@ -210,7 +214,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.SearchBookMatch, ...]:
-        """The same in what a workspace may use. (SearchWorkspaceBooks)"""
+        """The books of a workspace closest in meaning to `query`, best first. (SearchWorkspaceBooks)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "POST",
@@ -230,7 +234,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.SearchWorkspaceBookProcedureMatch, ...]:
-        """The procedures of a workspace nearest in meaning, best first. (SearchWorkspaceBookProcedures)"""
+        """The procedures of a workspace closest to `query`, best first. (SearchWorkspaceBookProcedures)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "POST",
@@ -250,7 +254,7 @@ class Books(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.SearchBookConceptMatch, ...]:
-        """The concepts of a workspace nearest in meaning, best first. (SearchWorkspaceBookConcepts)"""
+        """The concepts of a workspace closest to `query`, best first. (SearchWorkspaceBookConcepts)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "POST",

@@ -1,4 +1,4 @@
-"""What a bulk job needs of the platform API."""
+"""Starts, waits and look-ups of the platform API for bulk jobs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class InvocationJobs:
-    """Invokes, waits for, looks up and stores the runs of one `run_many`."""
+    """Invokes, awaits, looks up and stores the runs of one `run_many`."""
 
     api = PLATFORM_V1
     unfinished: Collection[str] = (RunState.AWAITING_GUIDANCE,)
-    """A question is no end: the answer may have come since."""
+    """Guidance may have been given since the run was read."""
     changeable: Collection[str] = (RunState.AWAITING_GUIDANCE, RunState.STOPPED)
 
     def __init__(
@@ -59,7 +59,7 @@ class InvocationJobs:
         self._wait = wait
 
     def encode(self, request: InvokeRequest) -> EncodedStart:
-        """The request as a journal keeps it, which is all that invoking takes."""
+        """The request encoded. Raises `TypeError` or `ValueError` if it is invalid."""
         if not isinstance(request, InvokeRequest):
             raise TypeError(f"requests must yield InvokeRequest, got {type(request).__name__}")
         prepared, files = with_placeholders(request)
@@ -69,15 +69,15 @@ class InvocationJobs:
 
     @staticmethod
     def fingerprint(record: bytes) -> bytes:
-        """What is equal for equal invocations, in whatever order their dicts and sets are written."""
-        return hashlib.sha256(_encode(_in_order(msgspec.json.decode(record)))).digest()[:16]
+        """A digest that is equal for equal invocations, whatever the order in their dicts and sets."""
+        return hashlib.sha256(_encode(_canonical(msgspec.json.decode(record)))).digest()[:16]
 
     def decode(self, name: str, record: bytes) -> InvokeRequest:
-        """The request again."""
+        """The request that `record` encodes."""
         return request_of(record, name)
 
     async def upload(self, request: InvokeRequest, file: FileSource) -> str:
-        """The name of an uploaded file."""
+        """Upload a file and return its full name."""
         name = self._scope.automation(request.automation, request.workspace_id, request.organization_id)
         stored = await self._files.upload(file, organization_id=name.organization_id)
         return str(file_ref(stored).remote)
@@ -94,10 +94,10 @@ class InvocationJobs:
 
     async def wait(
         self,
-        request: InvokeRequest,  # noqa: ARG002 - the run's name says where it belongs
+        request: InvokeRequest,  # noqa: ARG002 - the run's name is complete
         run: PlatformRun | StartedRun | str,
     ) -> PlatformRun:
-        """The settled run of a request; one that a journal names may be of any organization too."""
+        """The settled run of the request. A run named by a journal may be of any organization."""
         organization_id = parse_name("run", run, RUN_NAME).organization_id if isinstance(run, str) else None
         return await self._wait(self._reader.waited(run, organization_id=organization_id))
 
@@ -109,21 +109,21 @@ class InvocationJobs:
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
     ) -> LookUp[PlatformRun | StartedRun]:
-        """What became of a lost start."""
+        """The result of looking up a lost start."""
         return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
 
     def load(self, content: bytes) -> PlatformRun:
-        """The run again, from its JSON."""
+        """The run that `content`, its JSON, holds."""
         return RUN.decode(content)
 
 
-def _in_order(value: Any) -> Any:
-    """A value as the API writes it, the members of sets and dictionaries in one order."""
+def _canonical(value: Any) -> Any:
+    """A value in the API's form with the members of sets and dictionaries sorted."""
     if isinstance(value, list):
-        return [_in_order(item) for item in value]
+        return [_canonical(item) for item in value]
     if not isinstance(value, dict):
         return value
-    ordered = {name: _in_order(member) for name, member in value.items()}
+    ordered = {name: _canonical(member) for name, member in value.items()}
     for kind, members in (("set", "items"), ("dictionary", "entries")):
         content = ordered.get(kind)
         if isinstance(content, dict) and isinstance(content.get(members), list):

@@ -1,4 +1,4 @@
-"""Cells of a table: the plain values of `bdkV1Value`, which are fewer and other than those of inputs."""
+"""Table cells: the values of `bdkV1Value`, a union other than that of inputs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from kognitos_async.platform_v1.times import (
 from kognitos_async.platform_v1.value_types import FileRef, UnknownValue, read_bytes, read_file, write_file
 
 _DEEPEST = 100
-"""Levels of nesting that are converted."""
+"""Maximum nesting depth converted."""
 
 
 def write_cell(cell: object, depth: int = 0) -> dict[str, Any]:
-    """One cell in the API's form.
+    """A cell in the API's form.
 
-    Takes None, bool, int, float, Decimal, str, bytes, aware datetimes, dates, times, lists, dicts with text
-    as keys, `FileRef` and `UnknownValue`. A number is a double there: one that a double cannot hold is a
-    `ValueError`, as is NaN. Other types are a `TypeError`.
+    Accepts None, bool, int, float, Decimal, str, bytes, aware datetimes, dates, times, lists, dicts with text
+    keys, `FileRef` and `UnknownValue`. Numbers are doubles. Raises `ValueError` for NaN, for a number that a
+    double cannot hold, and for deeper nesting than 100 levels; `TypeError` for other types.
     """
     if depth > _DEEPEST:
         raise ValueError(f"value must be nested at most {_DEEPEST} levels deep, got more")
@@ -114,7 +114,7 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, int], dict[str, An
 
 
 def read_cell(value: object, depth: int = 0) -> Any:
-    """The Python value of a cell; an `UnknownValue` for what Python cannot hold exactly or no cell is."""
+    """The Python value of a cell; `UnknownValue` for what Python cannot hold exactly, or for no cell."""
     if not isinstance(value, Mapping):
         return UnknownValue({"": value})
     try:
@@ -152,7 +152,7 @@ def _read_fields(content: Any, depth: int) -> dict[str, Any]:
 
 
 def _only(content: Any, member: str) -> list[Any]:
-    """The list in `content`, if it holds nothing else that would be lost."""
+    """The list in `content`, if it has no other members: they would be lost."""
     if content.keys() - {member}:
         raise ValueError("members must be known, for the others would be lost")
     found = content.get(member) or []
@@ -177,7 +177,7 @@ _READERS: dict[str, Callable[[Any, int], Any]] = {
 
 
 def _one_text(content: Any) -> str:
-    """The content of an opaque value, if it is no more than bytes."""
+    """The content of an opaque value, if it has no other members."""
     if content.keys() - {"content"}:
         raise ValueError("an opaque value must hold bytes alone")
     return str(content.get("content") or "")

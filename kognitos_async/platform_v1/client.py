@@ -60,35 +60,35 @@ HOSTS = {"us-1": "app.us-1.kognitos.com", "eu-1": "app.eu-1.kognitos.com"}
 
 
 class PlatformClient(BaseClient):
-    """A client for the platform API, usable inside `async with`, or between `open()` and `aclose()`.
+    """Client for the platform API. Use it in `async with`, or between `await open()` and `await aclose()`.
 
     Settings left out come from KOGNITOS_TOKEN, KOGNITOS_ORGANIZATION_ID, KOGNITOS_WORKSPACE_ID,
-    KOGNITOS_REGION (us-1 or eu-1; else us-1) and KOGNITOS_BASE_URL. The token is a personal access token,
-    `kgn_pat_…`. Organization and workspace are those that calls are about unless they name others.
+    KOGNITOS_REGION (us-1 or eu-1; default us-1) and KOGNITOS_BASE_URL. The token is a personal access token,
+    `kgn_pat_…`. Calls use this organization and workspace unless they name others. `request_timeout` bounds
+    one attempt, in seconds; `max_connections` the requests in flight; `requests_per_second` their rate (None:
+    no limit). A `session` is left open; only its connections, proxies and TLS settings are used.
 
-    Times are in seconds: `request_timeout` bounds one attempt. At most `max_connections` requests are under
-    way at once, and `requests_per_second` of them begin if it is set. A `session` stays open; its
-    connections, proxies and TLS settings apply, nothing else.
-
-    Raises `ConfigurationError` for a wrong or missing setting. Make one client an event loop and share it.
+    Raises `ConfigurationError` for a missing or invalid setting. Every request may raise `APIStatusError`
+    (its subclass by status), `TransportError`, `DecodeError` and `ClientClosedError`; invalid arguments raise
+    `TypeError` or `ValueError` before anything is sent. A client belongs to one event loop: share it.
     """
 
     organizations: Organizations = attribute(Organizations)
-    """Organizations, their members and preferences."""
+    """Organizations: users, roles, invitations and preferences."""
     workspaces: Workspaces = attribute(Workspaces)
-    """Workspaces of an organization."""
+    """Workspaces: users, roles, invitations and preferences."""
     automations: Automations = attribute(Automations)
-    """Read and invoke automations; their schedules, triggers, connections and revisions."""
+    """Read and invoke automations; manage their schedules, triggers and connections."""
     runs: Runs = attribute(Runs)
-    """Read, list, pause, look up and follow runs."""
+    """Read, list, pause, resume, look up, follow and mirror runs."""
     exceptions: Exceptions = attribute(Exceptions)
-    """What waits for a person, and the answers to it."""
+    """Read exceptions of runs, and answer them."""
     files: Files = attribute(Files)
     """Upload and download files of an organization."""
     books: Books = attribute(Books)
-    """Books and their connections."""
+    """Books, and the connections they use."""
     analytics: Analytics = attribute(Analytics)
-    """Usage and insights."""
+    """Metrics, insights and estimated savings."""
     _waits: Waits[PlatformRun]
     _starts = re.compile(r"/organizations/[^/]+/workspaces/[^/]+/automations/[^/]+:invoke")
     _confidential = re.compile(r".*(:generateUploadUrl|:generateDownloadUrl|/connections|/authorize)")
@@ -110,7 +110,7 @@ class PlatformClient(BaseClient):
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         given = Secret[object](token)
-        del token  # frames of errors from here on do not show it
+        del token  # keep it out of the locals in tracebacks
         key = settings.api_key(given, name="token", variable="KOGNITOS_TOKEN")
         super().__init__(
             settings.api_url(base_url, region, hosts=HOSTS, default_region="us-1", suffix="/api/v1"),
@@ -153,24 +153,22 @@ class PlatformClient(BaseClient):
         automation: str | Named | None = None,
         after: PlatformRun | None = None,
     ) -> PlatformRun:
-        """The run, read with its outputs, once its state is in `until`: by default completed, failed, stopped
-        or awaiting_guidance. A run that did not complete is returned too: ask `raise_for_status()`.
+        """The run with its outputs, once its state is in `until`. A failed run is returned, not raised.
 
-        A bare id needs `automation`. A run that completes or fails outside `until` is returned as well, for
-        it will never leave that state. `timeout` in seconds covers the whole wait; None waits for ever.
-        `on_update` is called with the run whenever a poll finds its state changed. `poll` replaces the
-        client's `PollPolicy`. Waits on one client share their polls, in a context (contextvars) that belongs
-        to none of them.
+        A bare id needs `automation`. A completed or failed run is returned even if `until` lacks that state,
+        since it is final. `timeout` bounds the whole wait in seconds; None means no limit. `poll` overrides
+        the client's `PollPolicy`. `on_update` is called with the run whenever a poll finds its state changed.
+        Waits on one client share polls, which run in an empty context (contextvars).
 
-        With `after`, the run as it was, the settled state that it was in does not end the wait: after
-        `exceptions.reply`, `wait_for_run(run, after=run)` ends with the next question or the end, not with
-        the exception just answered. A run that never leaves that exception never ends the wait.
+        `after`, the run as last seen, excludes the settled state that it was in: after `exceptions.reply`,
+        `wait_for_run(run, after=run)` returns at the next question or the end, not at the exception just
+        answered. A run that stays at that exception keeps the wait going until `timeout`.
 
-        Lost connections, 5xx, 429 and a proxy's error pages do not end the wait. Raises `WaitTimeoutError`
-        with the last run seen, `NotFoundError` (later than 5 s after the start), `AuthenticationError` and
-        other errors that polling again cannot help, `OutcomeUnknownError` for an answer larger than 64 MiB,
-        `UnknownStatusError` for a state that this version does not know, `ClientClosedError`. Cancelling it
-        stops polling and nothing else. (GetRun, ListRuns)
+        Transient failures (lost connections, 5xx, 429, error pages of a proxy) do not end the wait. Raises
+        `WaitTimeoutError` with the last run seen; `NotFoundError`, except in the 5 s after the start;
+        `AuthenticationError` and other permanent errors at once; `OutcomeUnknownError` for an answer over 64
+        MiB; `UnknownStatusError` for a state unknown to this version; `ClientClosedError`. Cancelling the
+        wait stops polling; the run continues. (GetRun, ListRuns)
         """
         arguments = checked_wait(timeout, until, poll, on_update)
         if after is not None and not isinstance(after, PlatformRun):
@@ -186,12 +184,12 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         automation: str | Named | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
-        """An async context manager over an async iterator: the run now, then at each change of its state.
+        """An async context manager over an async iterator of the run: now, then after each state change.
 
-        The last one is settled, or whatever else is in `until`. A state that comes and goes between two
-        polls is not seen. Cancelling one step, by a time limit for instance, loses nothing: iterate again.
-        Leaving the block stops polling. Arguments and errors as those of `wait_for_run`; the iterator raises
-        them. (GetRun, ListRuns)
+        The last item is settled, or in another state of `until`. A state that comes and goes between two
+        polls is missed. Cancelling one step, for instance by a timeout, loses nothing: iterate again. Leaving
+        the block stops polling. Arguments and errors as in `wait_for_run`; the iterator raises the errors.
+        (GetRun, ListRuns)
         """
         arguments = checked_wait(timeout, until, poll, None)
         return self._waits.watch(self._reader.waited(run, automation), arguments)
@@ -205,10 +203,10 @@ class PlatformClient(BaseClient):
         poll: PollPolicy | None = None,
         automation: str | Named | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
-        """An async context manager over an async iterator: each run as it settles, in that order.
+        """An async context manager over an async iterator of the runs, each yielded as it settles.
 
-        Arguments as those of `wait_for_run`; `timeout` covers the whole. An error of one wait is raised by
-        the iterator when its turn comes; iterate again for the other runs. Leaving the block ends all waits.
+        Arguments as in `wait_for_run`; `timeout` bounds all waits together. The iterator raises the error of
+        a failed wait in its turn; iterate again for the remaining runs. Leaving the block ends all waits.
         """
         arguments = checked_wait(timeout, until, poll, None)
         runs = tuple(runs)
@@ -229,14 +227,14 @@ class PlatformClient(BaseClient):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> PlatformRun:
-        """The run that this starts, once it has settled: `automations.invoke`, then `wait_for_run`.
+        """The settled run that this call starts: `automations.invoke`, then `wait_for_run`.
 
-        `timeout` covers both, but never cuts the start short, whose outcome would then be unknown. Raises
-        what both raise.
+        `timeout` bounds both in seconds, but never interrupts the start, whose outcome would be unknown.
+        Raises what both raise.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        # Before the start: afterwards an argument refused would leave a run that nobody waits for.
+        # Checked before the start: a refusal afterwards would leave a run unattended.
         arguments = checked_wait(timeout, until, poll, on_update)
         run = await self.automations.invoke(
             automation, inputs, stage=stage, workspace_id=workspace_id, organization_id=organization_id
@@ -258,45 +256,46 @@ class PlatformClient(BaseClient):
         rerun: Collection[RunState | str] = (),
         recheck: bool = False,
     ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun | StartedRun]]]:
-        """An async context manager over an async iterator of outcomes, in the order of completion.
+        """An async context manager over an async iterator of `RunOutcome`, in order of completion.
 
-        Invokes for each of `requests` and waits for it as `wait_for_run` does, at most `run_timeout`
-        seconds. `requests` are read no further ahead than `max_in_flight`, may be endless, and are encoded
-        as they are read: what is sent is what was recorded. At most `max_in_flight` are unsettled at a time.
-        A failure is an outcome of its own and stops no other run.
+        Invokes each of `requests` and waits for its run as `wait_for_run` does, up to `run_timeout` seconds.
+        At most `max_in_flight` runs are unsettled at a time. `requests` may be endless: they are read no
+        further ahead, and encoded when read, so later changes to them have no effect. A failure is the
+        outcome of its request; the others continue.
 
-        Starts wait while the organization is full or the API cannot be reached, with one probe at a time
-        after 0.5 s, at most 15 s (a WARNING says so), and while a 429 pauses the client. What concerns all
-        starts ends the job: a refused key (401, 403), a Retry-After above `RetryPolicy.retry_after_limit`,
-        an API that was never reached within a minute. Then nothing more is started, the runs that were are
-        awaited, and the iterator raises the error; the same call goes on later. Leaving the block stops
-        starting and waiting; starts under way finish and are recorded first, and runs go on.
+        Starts pause while the organization is at capacity or the API is unreachable, apart from single probes
+        every 0.5 s to 15 s (logged at WARNING), and while a 429 pauses the client. An error that concerns all
+        starts ends the job: 401, 403, a Retry-After above `RetryPolicy.retry_after_limit`, or no contact with
+        the API in the first minute. No more runs are started, those started are awaited, and the iterator
+        raises the error; the same call resumes the job. Leaving the block stops starting and waiting; starts
+        in flight finish and are recorded, and runs continue.
 
-        With `journal`, a file, every step is on disk before it is taken. After a crash the same call goes
-        on: settled runs are not run again but yielded with `resumed`, started ones are awaited, and a start
-        whose outcome is not known is looked up no sooner than `absence_delay` seconds later. Nothing marks an
-        invocation: a run is taken for it only when its time, inputs and who started it all allow that; else
-        the outcome is a `StartUncertainError`, until `Journal.resolve` decides. A run that awaited guidance
-        is read again. Names tell requests apart and must be unique; requests without one must differ. They
-        may come in another order, be more or fewer, and one that never started may have changed. The second
-        of two of a name, and a changed one that has a run, are outcomes with a `JournalError`. Without a
-        journal an uncertain start is an outcome with `StartUncertainError`.
+        With `journal`, a file, every step is durable before it is taken. After a crash the same call resumes:
+        settled runs are yielded with `resumed` set and not run again (those awaiting guidance are read
+        again), started ones are awaited, and an ambiguous start is looked up no sooner than `absence_delay`
+        seconds later. An invocation carries no mark: a run is adopted only if its time, inputs and user all
+        allow it; otherwise the outcome is a `StartUncertainError` until `Journal.resolve` decides. Without a
+        journal, every ambiguous start is one. Names identify requests and must be unique; requests without a
+        name must differ. Order and number of requests may change between calls, and so may a request that
+        never started; a duplicate, or a changed request that has a run, is an outcome with a `JournalError`.
 
         `FileSource` inputs are uploaded first, at most `max_uploads` at a time and that many requests ahead,
-        each file once a job, again if the service has forgotten it. A failure is the outcome of its requests.
+        each distinct file (name and content) once a job, and once more if the service no longer knows it. A
+        failed upload is the outcome of every request that needs it.
 
-        `rerun` starts requests again whose run settled in one of these states, and keeps the run on record;
-        `recheck` awaits runs again that settled where a person can change it (awaiting_guidance, stopped).
+        `rerun` are states of settled runs whose requests are started again; the earlier run stays on record.
+        `recheck` awaits again the runs that settled in a state a person can change (awaiting_guidance,
+        stopped).
 
-        The iterator raises `JournalError` when the journal is of the other API, damaged, in use, deleted
-        meanwhile or cannot be written, and what iterating `requests` raises.
+        The iterator raises `JournalError` for a journal of the other API, or one that is damaged, in use,
+        deleted during the job or not writable, and whatever iterating `requests` raises.
         """
         arguments = checked_wait(run_timeout, SETTLED_STATES, poll, None, name="run_timeout")
 
         async def wait(run: Waited[PlatformRun]) -> PlatformRun:
             return await self._waits.one(run, arguments)
 
-        from kognitos_async.bulk.job import run_many  # noqa: PLC0415 - it brings SQLite
+        from kognitos_async.bulk.job import run_many  # noqa: PLC0415 - loads SQLite
 
         return run_many(
             InvocationJobs(self._run_starts, self._look_ups, self._reader, self._scope, self.files, wait),

@@ -1,4 +1,4 @@
-"""Triggers of connections, and what a request names of a book."""
+"""Triggers of connections, and paths and values of books."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _A_NAME = re.compile(r"^(organizations|workspaces|connections|triggers)/")
 
 
 class ConnectionTriggers(Resource):
-    """The part of `client.books.connections` about triggers."""
+    """Methods of `client.books.connections` for triggers."""
 
     async def list_triggers(
         self,
@@ -86,7 +86,7 @@ class ConnectionTriggers(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.TriggerInstance:
-        """The trigger after these automations were attached to it, given as ids, names or models.
+        """The trigger after attaching these automations, given as ids, names or models.
 
         (SetAutomationsForTriggerInstance)
         """
@@ -122,11 +122,11 @@ class ConnectionTriggers(Resource):
         )
 
     def _trigger(self, trigger: str | models.TriggerInstance, connection: Name) -> Name:
-        """The name of a trigger: below its workspace, or, as the path to delete it, below its connection."""
+        """The name of a trigger below its workspace."""
         given_name = trigger.id if isinstance(trigger, models.TriggerInstance) else trigger
         workspace = connection.parent(WORKSPACE)
         if not isinstance(given_name, str) or not _A_NAME.search(given_name):
-            # Another service makes these ids, so slashes are no reason to refuse one.
+            # These ids come from another service and may hold slashes.
             return workspace.child("triggers", checks.identifier("trigger", given_name))
         if "connections/" in given_name:
             below = self._scope.resolve("trigger", given_name, CONNECTION_TRIGGER, within=connection)
@@ -135,20 +135,20 @@ class ConnectionTriggers(Resource):
 
 
 def book_path(book: str, version: str) -> str:
-    """The path of one version of a book."""
+    """The path of a version of a book."""
     return (
         f"/books/{segment(checks.identifier('book', book))}/{segment(checks.identifier('version', version))}"
     )
 
 
 def below_book(connection: Name, book: str, version: str) -> str:
-    """The path of a connection below one version of its book."""
+    """The path of a connection below a version of its book."""
     workspace = connection.parent(WORKSPACE).path
     return f"{workspace}{book_path(book, version)}/connections/{segment(connection.id)}"
 
 
 def book_values(name: str, values: Mapping[str, models.BookValue]) -> dict[str, models.BookValue]:
-    """Named values of a book, checked; `TypeError` or `ValueError` naming the member at fault."""
+    """Named values of a book, checked. Raises `TypeError` or `ValueError` naming the invalid member."""
     if not isinstance(values, Mapping):
         raise TypeError(f"{name} must be a mapping of names to BookValue, got {type(values).__name__}")
     return {key: instance(f"{name}[{key!r}]", value, models.BookValue) for key, value in values.items()}

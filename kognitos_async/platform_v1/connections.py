@@ -1,4 +1,4 @@
-"""Connections of a workspace to what its books speak with, and the triggers on them."""
+"""Connections between a workspace and the services its books use, and their triggers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 class Connections(ConnectionTriggers):
-    """`client.books.connections`. Settings of connections are secret: no error shows an answer with them."""
+    """`client.books.connections`. Settings are secret: errors never show an answer that holds them.
+
+    See `PlatformClient` for the errors that every request may raise. Lists use the API's page size by
+    default.
+    """
 
     def list(
         self,
@@ -58,7 +62,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.BookConnectionDescriptor]:
-        """A pager over the connections of one version of a book. (ListWorkspaceBookConnections)"""
+        """A pager over the connections of a version of a book. (ListWorkspaceBookConnections)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
             f"{workspace.path}{book_path(book, version)}/connections",
@@ -76,7 +80,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionDescriptor:
-        """One connection with its state. (GetWorkspaceBookConnection)"""
+        """A connection with its state. (GetWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send("GET", name.path, models.RetrieveBookConnectionResponse, confidential=True)
         return given(answer.book_connection, "book_connection")
@@ -94,7 +98,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The new connection, with the URL to authorize it if it needs that. (AddWorkspaceBookConnection)"""
+        """The new connection, with an authorization URL if it needs one. (AddWorkspaceBookConnection)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         return await self._send(
             "POST",
@@ -118,7 +122,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection after its settings were replaced. (UpdateWorkspaceBookConnection)"""
+        """The connection after replacing its settings. (UpdateWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
@@ -138,7 +142,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection after it was moved to another version. (UpgradeWorkspaceBookConnection)"""
+        """The connection after upgrading it to `new_version` of its book. (UpgradeWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",
@@ -155,7 +159,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection with a fresh URL to authorize it. (AuthorizeWorkspaceBookConnection)"""
+        """The connection with a new authorization URL. (AuthorizeWorkspaceBookConnection)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT", f"{name.path}/authorize", models.BookConnectionResponse, confidential=True
@@ -171,7 +175,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.Discoverable, ...]:
-        """The entities that may become procedures, such as tables: at most `limit` of them from `offset` on.
+        """The entities, such as tables, that can become procedures: up to `limit`, from `offset` on.
 
         (ListWorkspaceBookConnectionDiscoverables)
         """
@@ -196,7 +200,7 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Make these discoverables procedures, in place of all others; none removes all. (SetDiscovered)"""
+        """Make these discoverables procedures, replacing all others; none removes all. (SetDiscovered)"""
         name = self._scope.connection(connection, workspace_id, organization_id)
         await self._send(
             "POST",
@@ -227,9 +231,9 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> tuple[models.SearchWorkspaceBookProcedureMatch, ...]:
-        """The procedures of a connection nearest in meaning, best first.
+        """The procedures of a connection closest in meaning to `query`, best first.
 
-        (SearchWorkspaceBookConnectionProcedures)
+        `top_k` limits their number, `max_distance` their distance. (SearchWorkspaceBookConnectionProcedures)
         """
         name = self._scope.connection(connection, workspace_id, organization_id)
         answer = await self._send(

@@ -1,7 +1,7 @@
-"""Decoding of the platform API's answers, by the rules of protobuf's JSON: absent and null mean zero.
+"""Decoding by the rules of protobuf's JSON: absent and null members read as zero values.
 
-Where a body is as the models have it, decoding is msgspec's alone. Only where that fails, or where msgspec
-would round a timestamp up, the body is read as plain JSON first and completed by the types of the model.
+A body that matches its model is decoded by msgspec alone. If that fails, or if msgspec would round a
+timestamp up, the body is read as plain JSON and completed by the types of the model.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ROUNDED_UP = re.compile(rb"\.\d{6}[5-9]\d*(?:[Zz]|[+-]\d\d:?\d\d)\"")
-"""The end of a timestamp that msgspec rounds to a later microsecond, and so perhaps into the next second."""
+"""Matches a timestamp that msgspec would round up, possibly into the next second."""
 
 
 class ModelDecoder(Generic[T]):
-    """Decodes bodies as `kind`; raises what `msgspec.json.Decoder.decode` raises.
+    """Decodes bodies as `kind`. Raises what `msgspec.json.Decoder.decode` raises.
 
-    Members that are absent or null read as the default of the model; where the model requires one, as 0, "",
-    False, an empty list, map or message. Timestamps are cut at the microsecond, never rounded up. With
-    `may_be_empty` an empty body is an empty message.
+    Absent and null members read as the model's default; required ones as 0, "", False, or an empty list, map
+    or message. Timestamps are truncated to microseconds. With `may_be_empty` an empty body is an empty
+    message.
     """
 
     def __init__(self, kind: type[T], may_be_empty: bool) -> None:
@@ -43,7 +43,7 @@ class ModelDecoder(Generic[T]):
         self._complete: _Complete | None = None
 
     def decode(self, body: bytes) -> T:
-        """The model in a body."""
+        """The model that the body holds."""
         if self._may_be_empty and not body.strip():
             body = b"{}"
         if _ROUNDED_UP.search(body):
@@ -58,7 +58,7 @@ class ModelDecoder(Generic[T]):
 
     def _completed(self, body: bytes) -> T:
         if self._complete is None:
-            from msgspec import inspect  # noqa: PLC0415 - takes long to load and is rarely needed
+            from msgspec import inspect  # noqa: PLC0415 - slow to load, rarely needed
 
             self._complete = completion(inspect.type_info(self._kind)) or _unchanged
         return msgspec.convert(self._complete(msgspec.json.decode(body)), self._kind, strict=False)
@@ -69,7 +69,7 @@ def _unchanged(value: Any) -> Any:
 
 
 class _Nothing:
-    """For operations that return nothing: an empty body will do, and what is in another is not looked at."""
+    """Decoder for operations without a result: accepts an empty body or any object."""
 
     _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -83,13 +83,13 @@ NOTHING = cast("msgspec.json.Decoder[None]", _Nothing())
 
 
 def model_decoder(kind: type[T], *, may_be_empty: bool = False) -> msgspec.json.Decoder[T]:
-    """The `ModelDecoder` of a type, made once; it decodes wherever a decoder of msgspec does."""
+    """The cached `ModelDecoder` of a type, usable in place of a msgspec decoder."""
     made: msgspec.json.Decoder[T] = _cached_decoder(kind, may_be_empty)
     return made
 
 
 def list_decoder(response: type[T], member: str) -> msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]:
-    """A decoder of pages with their items in `member`, which also returns the items it cannot decode."""
+    """A decoder for pages with items in `member`. It also returns the items that cannot be decoded."""
     made: msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]] = _cached_list_decoder(response, member)
     return made
 
@@ -101,19 +101,19 @@ _cached_list_decoder: Any = functools.lru_cache(maxsize=128)(
 
 
 def completion(shape: inspect.Type, made: dict[int, _Message] | None = None) -> _Complete | None:
-    """What completes JSON values of this type, None if nothing in them ever is to be completed.
+    """A function that completes JSON values of this type; None if they never need it.
 
-    Members that are null or missing become zero values where the type requires them, and are left out
-    elsewhere; timestamps are cut to microseconds. Values of other types than this one stay as they are.
+    Required members that are null or missing become zero values, other null members are removed, and
+    timestamps are truncated to microseconds. Values of another type are left unchanged.
     """
-    from msgspec import inspect  # noqa: PLC0415 - takes long to load and is rarely needed
+    from msgspec import inspect  # noqa: PLC0415 - slow to load, rarely needed
 
     made = {} if made is None else made
     match shape:
         case inspect.Metadata():
             return completion(shape.type, made)
         case inspect.StructType():
-            if id(shape) not in made:  # types may hold themselves
+            if id(shape) not in made:  # types may be recursive
                 made[id(shape)] = _Message(shape)
                 made[id(shape)].compile(made)
             return made[id(shape)]
@@ -130,7 +130,7 @@ def completion(shape: inspect.Type, made: dict[int, _Message] | None = None) -> 
 
 
 class _Message:
-    """Completes the members of one type of message."""
+    """Completes the members of a message type."""
 
     __slots__ = ("_members", "_required", "_shape")
 
@@ -174,7 +174,7 @@ def _in_map(complete: _Complete | None) -> _Complete | None:
 
 
 def _zero(shape: inspect.Type) -> Any:
-    """The zero value in JSON; None where there is none, as of a time."""
+    """The zero value in JSON; None for types without one, such as times."""
     from msgspec import inspect  # noqa: PLC0415 - see above
 
     match shape:

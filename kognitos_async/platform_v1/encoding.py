@@ -1,4 +1,4 @@
-"""From the arguments of an invocation to its body, and from a run back to what invoked it."""
+"""Encoding of invocations, and comparison of runs with them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOT_OURS = (InvocationSource.TRIGGER, InvocationSource.SCHEDULE)
 
 
 class Likeness(Enum):
-    """How a run compares with an invocation: nothing parts them, something is not told, it is another's."""
+    """How a run compares with an invocation: alike, not decidable, or certainly another's."""
 
     ALIKE = "alike"
     UNCLEAR = "unclear"
@@ -39,7 +39,7 @@ class Likeness(Enum):
 
 
 class Invocation(msgspec.Struct, frozen=True):
-    """A request to invoke an automation, checked and in the words of the API."""
+    """A checked request to invoke an automation, in the API's form."""
 
     automation: Name
     stage: str
@@ -52,17 +52,17 @@ class Invocation(msgspec.Struct, frozen=True):
 
     @property
     def record(self) -> bytes:
-        """All that a journal needs to know of it; equal for equal invocations."""
+        """What a journal keeps; equal for equal invocations."""
         return _encode({"automation": str(self.automation), "stage": self.stage, "inputs": self.inputs})
 
     @property
     def values(self) -> dict[str, object]:
-        """The inputs as the Python values that a run of it has: converted anew each time it is read."""
+        """The inputs as Python values, as a run shows them. Converted on each access."""
         return from_values(self.inputs)
 
     @property
     def mark(self) -> str:
-        """A name for it where the user gives none."""
+        """Default name in a journal."""
         return f"invocation {hashlib.sha256(self.record).hexdigest()[:32]}"
 
     def likeness(
@@ -72,11 +72,10 @@ class Invocation(msgspec.Struct, frozen=True):
         given: Mapping[str, object],
         inputs: Callable[[PlatformRun], Mapping[str, object]],
     ) -> Likeness:
-        """Whether the run may be what this invocation made, its time apart.
+        """Whether this invocation may have made the run, apart from its time.
 
-        `users` are the users that runs known to be ours were started by, `given` the values of this
-        invocation, `inputs` reads those of a run. Inputs beyond those given may be defaults that the API has
-        added, or somebody else's.
+        `users` started runs known to be ours. `given` are the values of this invocation; `inputs` reads those
+        of a run. Further inputs of a run may be defaults that the API added.
         """
         if run.stage != self.stage:
             return Likeness.OTHER
@@ -87,20 +86,20 @@ class Invocation(msgspec.Struct, frozen=True):
         theirs = inputs(run)
         if not all(name in theirs and same_value(theirs[name], value) for name, value in given.items()):
             return Likeness.OTHER
-        # What this version does not know may be a trigger of a new kind.
+        # An unknown source may be a new kind of trigger.
         known = source is None or source.known
         ours = known and (user in users if user or users else source == InvocationSource.MANUAL)
         return Likeness.ALIKE if ours and len(theirs) == len(self.inputs) else Likeness.UNCLEAR
 
 
 def encode_invocation(request: InvokeRequest, scope: Scope) -> Invocation:
-    """The invocation that a request is; `TypeError` or `ValueError` naming the argument at fault."""
+    """The invocation of a request. Raises `TypeError` or `ValueError` naming the invalid argument."""
     automation = scope.automation(request.automation, request.workspace_id, request.organization_id)
     return Invocation(automation, stage_word(request.stage), _values(request.inputs))
 
 
 def same_value(one: object, other: object) -> bool:
-    """Whether two values of the API are one: Python takes True for 1, and times of two zones for equal."""
+    """Equality in which True differs from 1, and times differ by offset."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -135,13 +134,13 @@ _RECORD = msgspec.json.Decoder(_Record)
 
 
 def invocation_of(record: bytes) -> Invocation:
-    """The invocation that a journal's record stands for."""
+    """The invocation that a journal's record holds."""
     known = _RECORD.decode(record)
     return Invocation(parse_name("automation", known.automation, AUTOMATION), str(known.stage), known.inputs)
 
 
 def request_of(record: bytes, name: str | None) -> InvokeRequest:
-    """The request that a journal's record stands for."""
+    """The request that a journal's record holds."""
     known = _RECORD.decode(record)
     automation = parse_name("automation", known.automation, AUTOMATION)
     return InvokeRequest(
@@ -154,7 +153,7 @@ def request_of(record: bytes, name: str | None) -> InvokeRequest:
 
 
 def stage_word(stage: object) -> str:
-    """DRAFT or PUBLISHED as the API writes it, from that, the bare word in any case, or `Stage`."""
+    """The stage as the API spells it, from that, the bare word in any case, or a `Stage`."""
     if not isinstance(stage, str):
         raise TypeError(f"stage must be an AutomationStage or str, got {type(stage).__name__}")
     word = str(stage).upper().removeprefix("AUTOMATION_STAGE_")

@@ -1,4 +1,4 @@
-"""A stream of events, one JSON object a line, that survives broken connections."""
+"""A stream of events, one JSON object per line, that survives broken connections."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _LONGEST_LINE = 16 * 1024 * 1024
 _REMEMBERED = 10_000
-"""At most this many events are recognised when they come again."""
+"""Number of emitted events remembered, to recognise repetitions."""
 _PAGE_SIZE = 100
 _LIVED = 0.25
-"""Seconds after which a connection that is cut had worked."""
+"""Seconds after which a broken connection counts as having worked."""
 _LIST_AGAIN_AFTER = 1.0
-"""Seconds after a failed look at the list."""
+"""Seconds to wait after a failed reading of the list."""
 _LISTED = model_decoder(ListEventsResponse)
 _EVENT = model_decoder(Event)
 _STATUS_OF_CODE = {
@@ -62,8 +62,8 @@ _CODE_OF_NAME = {
 class EventStream(WorkStream[Event]):
     """The events of an agent in the order in which they happen.
 
-    A connection that breaks is made again. What happened in between is read from the list of events, so none
-    is missing, and none comes twice unless it has changed.
+    A broken connection is made again, and the events missed meanwhile are read from the list: none is
+    missing, and none is repeated unless it changed.
     """
 
     def __init__(self, sender: Sender, path: str, idle_timeout: float | None) -> None:
@@ -74,11 +74,11 @@ class EventStream(WorkStream[Event]):
         self._idle_timeout = idle_timeout
         self._emitted = _EmittedEvents()
         self._began: datetime | None = None
-        """When the first connection was made, by the server's clock."""
+        """Time of the first connection, by the server's clock."""
         self._behind = False
-        """Whether events may have been missed that the list has not been asked for yet."""
+        """Whether events may have been missed that the list has not been read for yet."""
         self._since_gap: set[str] = set()
-        """The names of events emitted while others before them may be missing."""
+        """Names of the events emitted while earlier ones may be missing."""
         self._list_at = 0.0
         self._short_lived = 0
 
@@ -89,7 +89,7 @@ class EventStream(WorkStream[Event]):
         attempts.succeeded()
 
     async def _connection(self, emit: Callable[[Event], Awaitable[None]], attempts: Attempts) -> bool:
-        """Emit the new events of one connection; whether the API has ended the stream."""
+        """Emit the new events of one connection. Return True if the API ended the stream."""
         loop = asyncio.get_running_loop()
         connected_at: float | None = None
         try:
@@ -111,8 +111,7 @@ class EventStream(WorkStream[Event]):
         if idle or isinstance(failure, _HalfLineError) or lived < _LIVED:
             await attempts.back_off(failure, retryable=True, what=self._request)
             return False
-        # Proxies cut what is silent: the API was there, so this is no failed attempt. Connections that are
-        # cut again and again are made less and less often.
+        # Proxies cut idle connections: not a failed attempt. Repeated cuts are followed by a growing backoff.
         attempts.start_over()
         self._short_lived = 1 if lived > self._sender.policy.max_delay else self._short_lived + 1
         delay = retry.backoff(self._sender.policy, self._short_lived, self._sender.chance)
@@ -144,9 +143,9 @@ class EventStream(WorkStream[Event]):
         await emit(event)
 
     def _event(self, line: bytes, number: int, *, complete: bool) -> Event | None:
-        """The event in a line, bare or wrapped; None for a line that only keeps the connection alive.
+        """The event in a line, bare or wrapped; None for a keep-alive line.
 
-        Raises the error that a line holds, `DecodeError` when it is not a JSON object or not an event.
+        Raises the error that a line holds, and `DecodeError` for anything but a JSON object or an event.
         """
         if not line.strip():
             return None
@@ -186,10 +185,10 @@ class EventStream(WorkStream[Event]):
         )
 
     async def _catch_up(self, emit: Callable[[Event], Awaitable[None]], *, at_end: bool = False) -> None:
-        """Emit the events of the list that no connection has brought, oldest first.
+        """Emit the listed events that no connection has delivered, oldest first.
 
-        A list that cannot be read now is read later, at the latest when the stream ends; then the error is
-        raised. One that is refused for good leaves a warning.
+        After a transient failure the list is read again later, at the latest when the stream ends; then the
+        error is raised. A permanent failure is logged as a WARNING.
         """
         loop = asyncio.get_running_loop()
         if not self._behind or (loop.time() < self._list_at and not at_end):
@@ -216,11 +215,11 @@ class EventStream(WorkStream[Event]):
             await self._emit_event(event, emit)
 
     async def _missed(self, *, repeatable: bool) -> list[Event]:
-        """The events of the list that are new or have changed, oldest first.
+        """The listed events that are new or changed, oldest first.
 
-        The list is newest first. It is read as far as the first event that was emitted and has not changed
-        since, those emitted since the gap left out, and as far as those that were still being written; before
-        any was emitted, as far as the time at which the stream began.
+        The list is newest first. It is read back to the first emitted, unchanged event, not counting those
+        emitted since the gap, and past every event still being written; before any event was emitted, back to
+        the time at which the stream began.
         """
         missed: list[Event] = []
         unfinished = self._emitted.unfinished()
@@ -228,7 +227,7 @@ class EventStream(WorkStream[Event]):
         token: str | None = None
         while True:
             query = {"page_size": _PAGE_SIZE, "page_token": token}
-            # Once: while it is repeated, the events of the connection wait.
+            # Without retries: meanwhile the events of the connection would wait.
             request = Request("GET", with_query(self._list_path, query), repeatable=repeatable)
             page = await self._sender.send(request, _LISTED)
             for event in page.events:
@@ -240,7 +239,7 @@ class EventStream(WorkStream[Event]):
             token = page.next_page_token
             if not token:
                 break
-        # Nothing that was emitted is in the list any more: the age of the events has to decide.
+        # The list no longer holds any emitted event: decide by age.
         return [event for event in reversed(missed) if event.name in self._emitted or not self._is_old(event)]
 
     def _is_old(self, event: Event) -> bool:
@@ -248,28 +247,28 @@ class EventStream(WorkStream[Event]):
 
 
 class _HalfLineError(OutcomeUnknownError):
-    """A connection that ended as if all was well, in the middle of a line."""
+    """A connection that ended without error in the middle of a line."""
 
 
 class _EmittedEvents:
-    """What was emitted, to recognise it when it comes again."""
+    """The events emitted so far, to recognise repetitions."""
 
     def __init__(self) -> None:
         self._events: OrderedDict[str, tuple[bytes, bool, datetime | None]] = OrderedDict()
 
     def holds_more_than(self, names: set[str]) -> bool:
-        """Whether any event was emitted beside those of these names."""
+        """Whether any event apart from `names` was emitted."""
         return len(self._events) > len(names)
 
     def __contains__(self, name: object) -> bool:
         return name in self._events
 
     def unfinished(self) -> set[str]:
-        """The names of events that were still being written when they were emitted last."""
+        """The names of events that were still being written when last emitted."""
         return {name for name, (_, finished, _) in self._events.items() if not finished}
 
     def add(self, event: Event) -> None:
-        """Note that the event was emitted in this form."""
+        """Record the event as emitted in this form."""
         if not event.name:
             return
         self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, event.update_time)
@@ -278,7 +277,7 @@ class _EmittedEvents:
             self._events.popitem(last=False)
 
     def is_new(self, event: Event) -> bool:
-        """Whether the event was not emitted yet or has changed since; an earlier form of it is not new."""
+        """Whether the event was not emitted yet or has changed since. An earlier form of it is not new."""
         if not event.name or (before := self._events.get(event.name)) is None:
             return True
         digest, finished, updated = before
@@ -301,7 +300,7 @@ def _is_error(found: dict[str, Any]) -> bool:
 
 
 def _status_of(problem: Mapping[str, Any]) -> int:
-    """The HTTP status that a google.rpc.Status stands for, whichever way it is written."""
+    """The HTTP status equivalent to a google.rpc.Status, in any of its spellings."""
     for member in ("http_code", "code", "grpc_code", "status"):
         code = problem.get(member)
         if isinstance(code, str):
@@ -315,7 +314,7 @@ def _status_of(problem: Mapping[str, Any]) -> int:
 
 
 def _time_of(headers: Mapping[str, str]) -> datetime:
-    """The Date of an answer, without one our time."""
+    """The Date header, or else the local time."""
     try:
         found = parsedate_to_datetime(headers.get("Date", ""))
     except ValueError:
@@ -324,7 +323,7 @@ def _time_of(headers: Mapping[str, str]) -> datetime:
 
 
 async def _lines(pieces: AsyncIterator[bytes], path: str) -> AsyncGenerator[tuple[bytes, bool]]:
-    """The lines, without their ends, and whether they have one: the last may not."""
+    """The lines without their ends, and whether each had one: the last may not."""
     parts: list[bytes] = []
     size = 0
     async for piece in pieces:

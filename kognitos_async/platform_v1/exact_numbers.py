@@ -1,4 +1,4 @@
-"""The API's exact decimals: a mantissa of 96 bits, a scale of 0 to 28, a sign."""
+"""Exact decimals of the API: a 96-bit mantissa, a scale of 0 to 28, a sign."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MEMBERS = frozenset({"lo", "mid", "hi", "flags"})
 
 
 def write_number(number: float | Decimal) -> dict[str, int]:
-    """The members of a number, those of zero left out; `ValueError` for one that would be rounded.
+    """The members of a number, without zeros. Raises `ValueError` for one that would be rounded.
 
-    A float is taken for the decimal that `repr` shows.
+    A float counts as the decimal that its `repr` shows.
     """
     exact = Decimal(float.__repr__(number)) if isinstance(number, float) else Decimal(number)
     sign, digits, exponent = exact.as_tuple()
@@ -31,8 +31,8 @@ def write_number(number: float | Decimal) -> dict[str, int]:
         mantissa, exponent = mantissa // 10, exponent + 1
     if mantissa >> _BITS or exponent < -_LARGEST_SCALE:
         raise ValueError(
-            f"a number must have at most {_BITS} bits and {_LARGEST_SCALE} decimal places, for it is never "
-            f"rounded, got {_shortened(exact)}: it does not fit"
+            f"a number must have at most {_BITS} bits and {_LARGEST_SCALE} decimal places, got "
+            f"{_shortened(exact)}, which does not fit without rounding"
         )
     parts = {
         "lo": mantissa & 0xFFFFFFFF,
@@ -49,13 +49,13 @@ def _shortened(number: Decimal) -> str:
 
 
 def read_number(content: object) -> int | Decimal | None:
-    """An int where the scale is 0, else a Decimal of the same scale; None for what is no such number."""
+    """An int if the scale is 0, else a Decimal of the same scale; None for anything else."""
     if not isinstance(content, Mapping) or content.keys() - _MEMBERS:
         return None
     parts = [whole(content, name) for name in ("lo", "mid", "hi", "flags")]
     lo, mid, hi, flags = parts
     if flags < 0:
-        flags += 1 << 32  # a signed reading of 32 bits
+        flags += 1 << 32  # read as a signed 32-bit integer
     scale = flags >> 16 & 0xFF
     if not all(0 <= part < 1 << 32 for part in (lo, mid, hi)) or flags & ~(_SIGN | 0xFF0000):
         return None
@@ -69,9 +69,9 @@ def read_number(content: object) -> int | Decimal | None:
 
 
 def whole(content: Mapping[str, Any], member: str) -> int:
-    """An integer member, 0 where it is absent or null, which may be written as text.
+    """An integer member, possibly written as text; 0 if it is absent or null.
 
-    Raises `ValueError` for what is neither.
+    Raises `ValueError` for anything else.
     """
     found = content.get(member)
     if found is None:

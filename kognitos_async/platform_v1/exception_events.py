@@ -1,4 +1,4 @@
-"""The conversation about an exception: replies, and the events that follow."""
+"""The conversation about an exception: replies and events."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 AGENT = (*RUN, "agents")
 EVENT = (*AGENT, "events")
 ASTRAL = "astral"
-"""The agent that people talk to about exceptions."""
+"""The agent that handles exceptions with people."""
 
 
 class ExceptionEvents(Resource):
-    """What is said and done about exceptions. Each method takes the run, or the exception that it raised."""
+    """The conversation about exceptions. Methods accept a run or the exception it raised."""
 
     async def reply(
         self,
@@ -38,9 +38,9 @@ class ExceptionEvents(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Event:
-        """The event that holds `message`, plain text for the agent that asks for guidance with a run.
+        """Send `message`, plain text, to the agent that asks for guidance; return the event that holds it.
 
-        Sent once: after `OutcomeUnknownError` look at `events` before replying again. (CreateEvent)
+        Sent once: after `OutcomeUnknownError`, check `events` before replying again. (CreateEvent)
         """
         name = self._agent(run, agent, automation, workspace_id, organization_id)
         return await self._send(
@@ -62,7 +62,7 @@ class ExceptionEvents(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Event]:
-        """A pager over the events of a run's agent, newest first. The filter knows `exception`.
+        """A pager over the events of a run's agent, newest first. `filter` supports `exception`.
 
         (ListEvents)
         """
@@ -86,7 +86,7 @@ class ExceptionEvents(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.Event:
-        """One event; a bare id needs `run`. (GetEvent)"""
+        """An event. A bare id needs `run`. (GetEvent)"""
         within = None
         if run is not None:
             within = self._agent(run, agent, automation, workspace_id, organization_id)
@@ -112,14 +112,14 @@ class ExceptionEvents(Resource):
     ) -> AbstractAsyncContextManager[AsyncIterator[models.Event]]:
         """An async context manager over an async iterator of events as they happen, until the API ends it.
 
-        A broken connection is made again. One that worked before it was cut does not count as an attempt of
-        the client's `RetryPolicy`, which bounds those that fail at once. Then the list of `events` is asked
-        for what happened meanwhile: no event is missing, and none comes twice unless it has changed, as those
-        in `STATE_STREAMING` do. Streams have connections of their own: they keep no other request waiting.
-        A silent stream is waited for; with `idle_timeout` (seconds) silence counts as a failed attempt.
+        Broken connections are made again and the events missed meanwhile read from the list: none is missing,
+        and none is repeated unless it changed, as those in `STATE_STREAMING` do. A connection that worked
+        before it broke does not count as a failed attempt; the client's `RetryPolicy` bounds those that fail
+        at once. Streams use connections of their own and block no other request. `idle_timeout`, in seconds,
+        counts silence as a failed attempt; None waits.
 
         The iterator raises `DecodeError` with the number of a line that is not an event, the `APIStatusError`
-        of a line that holds an error, `TransportError` when the connection cannot be made again.
+        for a line that holds an error, and `TransportError` if the connection cannot be restored.
         (StreamEvents)
         """
         name = self._agent(run, agent, automation, workspace_id, organization_id)
@@ -135,7 +135,7 @@ class ExceptionEvents(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> None:
-        """Make the agent stop what it is writing. (CancelGeneration)"""
+        """Stop the agent's current response. (CancelGeneration)"""
         name = self._agent(run, agent, automation, workspace_id, organization_id)
         await self._send("POST", f"{name.path}/events:cancelGeneration", None)
 

@@ -18,7 +18,10 @@ GUIDE_ENTRY = (*AUTOMATION, "guideEntries")
 
 
 class Exceptions(ExceptionEvents):
-    """`client.exceptions`. Where a run is expected, the exception that it raised stands for it."""
+    """`client.exceptions`. Where a run is expected, the exception it raised is accepted too.
+
+    See `PlatformClient` for the errors that every request may raise.
+    """
 
     def list(
         self,
@@ -32,10 +35,8 @@ class Exceptions(ExceptionEvents):
     ) -> Pager[models.RunException]:
         """A pager over the exceptions of a workspace.
 
-        The filter knows `state` (PENDING, RESOLVED, ARCHIVED), `automation`, `group`, `run` and
-        `create_time`. `skip` leaves out that many at the beginning; `page_size` is 1 to 1000.
-
-        (ListExceptions)
+        `filter` supports `state` (PENDING, RESOLVED, ARCHIVED), `automation`, `group`, `run` and
+        `create_time`. `skip` omits that many items at the start. `page_size` is 1 to 1000. (ListExceptions)
         """
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
@@ -54,7 +55,7 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.RunException:
-        """One exception, such as `run.guidance.exception` names. (GetException)"""
+        """An exception, for instance the one named by `run.guidance.exception`. (GetException)"""
         name = self._scope.resolve(
             "exception",
             exception,
@@ -72,7 +73,7 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.RunExceptionGroup]:
-        """A pager over the groups that exceptions are sorted into. (ListExceptionGroups)"""
+        """A pager over the groups of exceptions. (ListExceptionGroups)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         return self._list(
             f"{workspace.path}/exceptionGroups",
@@ -91,7 +92,7 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.ExceptionGroupCount]:
-        """A pager over groups with the number of their exceptions; the filter is that of `list`.
+        """A pager over groups with the number of their exceptions. `filter` as in `list`.
 
         (CountExceptionsByGroup)
         """
@@ -114,7 +115,7 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.ExceptionAutomationCount]:
-        """A pager over automations with the number of their exceptions; the filter is that of `list`.
+        """A pager over automations with the number of their exceptions. `filter` as in `list`.
 
         (CountExceptionsByAutomation)
         """
@@ -136,7 +137,7 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.GuideEntry:
-        """One guide entry, learnt from an exception; a bare id needs `automation`. (GetGuideEntry)"""
+        """A guide entry learnt from an exception. A bare id needs `automation`. (GetGuideEntry)"""
         within = None
         if automation is not None:
             within = self._scope.automation(automation, workspace_id, organization_id)
@@ -161,12 +162,12 @@ class Exceptions(ExceptionEvents):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.GuideEntry]:
-        """A pager over guide entries, learnt from exceptions, of one automation or, with "-", of all.
+        """A pager over guide entries learnt from exceptions, of one automation or of all ("-").
 
-        The filter knows `automation`, `create_time` and `update_time`, and with `contains` only, as in
+        `filter` supports `automation`, `create_time` and `update_time`, and with `contains` only, as in
         `F.title.contains("invoice")`, also `title`, `resolution_steps`, `resolution_code` and
-        `resolution_notes`. A filter given as text is sent as it is: containment is the word contains there,
-        not a colon. `page_size` is 1 to 1000. (ListGuideEntries)
+        `resolution_notes`. A filter given as text is sent unchanged: this list spells containment as the word
+        contains, not as a colon. `page_size` is 1 to 1000. (ListGuideEntries)
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(

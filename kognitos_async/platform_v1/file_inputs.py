@@ -1,4 +1,4 @@
-"""Files among the inputs of an invocation, uploaded before it is sent."""
+"""`FileSource` inputs of an invocation, uploaded before it is sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def with_placeholders(request: InvokeRequest) -> tuple[InvokeRequest, dict[str, FileSource]]:
-    """The request with references to placeholders for its files, and the files by placeholder."""
+    """The request with placeholders for its files, and the files by placeholder."""
     files: dict[str, FileSource] = {}
 
     def refer(file: FileSource) -> FileRef:
@@ -32,7 +32,7 @@ def with_placeholders(request: InvokeRequest) -> tuple[InvokeRequest, dict[str, 
 
 
 async def with_uploads(request: InvokeRequest, files: Files) -> InvokeRequest:
-    """The request with references to its files, uploaded side by side now."""
+    """The request with references to its files, after uploading them concurrently."""
     _, sources = with_placeholders(request)
     if not sources:
         return request

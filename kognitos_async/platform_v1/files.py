@@ -46,24 +46,24 @@ _METADATA = decoder_for(models.FileMetadata, strict=False)
 
 
 class Download:
-    """A file being downloaded: `async for piece in download`, once. `size` in bytes, None if unknown."""
+    """A download in progress: `async for piece in download`, once."""
 
-    def __init__(self, answer: Streamed, patience: float) -> None:
+    def __init__(self, answer: Streamed, read_timeout: float) -> None:
         length = answer.headers.get("Content-Length", "")
         self.size: int | None = (
             int(length) if length.isdecimal() and "Content-Encoding" not in answer.headers else None
         )
-        """The size in bytes; None if unknown."""
+        """Size in bytes; None if unknown."""
         self.content_type: str | None = answer.headers.get("Content-Type")
-        """The media type as the file store names it; None if it does not."""
-        self._pieces = answer.pieces(patience)
+        """Media type given by the file store; None without one."""
+        self._pieces = answer.pieces(read_timeout)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
 
 
 class Files(Resource):
-    """`client.files`."""
+    """`client.files`. See `PlatformClient` for the errors that every request may raise."""
 
     async def upload(
         self,
@@ -74,32 +74,31 @@ class Files(Resource):
         on_progress: Callable[[int, int | None], object] | None = None,
         organization_id: str | None = None,
     ) -> models.FileMetadata:
-        """The metadata of the stored file; `file_ref(it)` goes into the inputs of an automation. (UploadFile)
+        """The metadata of the stored file; `file_ref(metadata)` refers to it in inputs. (UploadFile)
 
-        `source` is a path (a FIFO or /dev/stdin too), bytes, a binary file (read from where it stands and
-        left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an async
-        iterable of bytes (an async generator is closed in the end) or a `FileSource`. `file_name` (1 to 256
-        characters) defaults to the name of the source. A source of unknown size is written to a temporary
-        file first, unless `size` gives it in bytes. `on_progress` is called with the bytes sent so far and
-        the size. Memory stays constant.
+        `source` is a path (also a FIFO or /dev/stdin), bytes, a binary file (read from its current position
+        and left open), an async file (Starlette's `UploadFile`, a part of aiohttp's multipart reader), an
+        async iterable of bytes (an async generator is closed at the end) or a `FileSource`. `file_name` (1 to
+        256 characters) defaults to the name of the source. A source of unknown size is spooled to a temporary
+        file, unless `size` states it in bytes. `on_progress` is called with the bytes sent and the total
+        size. Memory use is constant.
 
-        At most `max_connections` uploads are under way at once, and a source is opened when its turn comes.
-        `request_timeout` bounds each stretch in which no byte moves, not the upload. It is sent again only
-        when the first try certainly stored nothing: after `OutcomeUnknownError` there may be a file more
-        than you know of.
+        At most `max_connections` uploads run at once; a source is opened when its turn comes.
+        `request_timeout` bounds each period without progress, not the whole upload. The upload is retried
+        only if the previous attempt certainly stored nothing: `OutcomeUnknownError` may leave an extra file.
 
-        Raises what `metadata` raises, with the file's name in a note once it is stored; `OSError` when the
-        source cannot be read; `UploadError` when it would have to be read twice and cannot; `TypeError` and
-        `ValueError` for arguments and a wrong `size`; `DecodeError` when the answer does not name the file.
+        Raises what `metadata` raises, with a note naming the file once it is stored; `OSError` if the source
+        cannot be read; `UploadError` if it would have to be read twice and cannot; `DecodeError` if the
+        answer does not name the file; `TypeError` and `ValueError` for arguments and a wrong `size`.
         """
         name = name_of(source, file_name)
         checks.callback("on_progress", on_progress)
         path = f"{self._scope.organization(organization_id).path}/files:upload"
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        with Upload(self._sender.observers) as told:
+        with Upload(self._sender.observers) as observed:
             async with opening as content:
-                told.size = content.size
+                observed.size = content.size
                 form = encode_form({"filename": name}, name, part="content")
 
                 def pieces() -> AsyncGenerator[bytes | memoryview]:
@@ -115,7 +114,7 @@ class Files(Resource):
         return await self._stored(request, answer)
 
     async def _stored(self, request: Request, answer: Response) -> models.FileMetadata:
-        """The file that an upload has stored. The body of a 201 may say less than its Location."""
+        """The metadata of an uploaded file. The body of a 201 may be less complete than its Location."""
         for decoder in (_UPLOADED, _METADATA):
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 found = decoder.decode(answer.body)
@@ -138,11 +137,11 @@ class Files(Resource):
     def download(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
     ) -> AbstractAsyncContextManager[Download]:
-        """An async context manager over a `Download`: the file piece by piece, in constant memory.
+        """An async context manager over a `Download`: the content in pieces, in constant memory.
 
-        The request is sent when the block is entered. `request_timeout` bounds each stretch of reading
-        without a byte. A connection that breaks while the file is read is not retried. Raises what `metadata`
-        raises, in the loop `OutcomeUnknownError` for a broken transfer. (DownloadFile)
+        The request is sent on entering the block. `request_timeout` bounds each read without data. A
+        connection that breaks during the transfer is not retried: the loop raises `OutcomeUnknownError`.
+        Entering raises what `metadata` raises. (DownloadFile)
         """
         path = f"{self._name(file, organization_id).path}:download"
         return self._download(path)
@@ -160,13 +159,13 @@ class Files(Resource):
         on_progress: Callable[[int, int | None], object] | None = None,
         organization_id: str | None = None,
     ) -> Path:
-        """The path, once the whole file is there. (DownloadFile)
+        """The path, once the file is complete. (DownloadFile)
 
-        The content goes to a temporary file in the same folder, which replaces `path` when it is complete and
-        on disk: `path` never holds half a file, and nothing is left behind by a failure. A broken transfer
-        begins again under the client's `RetryPolicy`. `on_progress` is called with the bytes received so far
-        and the size, None if unknown. Raises `OSError` when the file cannot be written, and what `download`
-        raises.
+        The content is written to a temporary file in the same folder, which replaces `path` once it is
+        complete and durable: `path` never holds a partial file, and a failure leaves nothing behind. A broken
+        transfer restarts under the client's `RetryPolicy`. `on_progress` is called with the bytes received
+        and the total size (None if unknown). Raises `OSError` if the file cannot be written, and what
+        `download` raises.
         """
         target = Path(os.fspath(path))
         checks.callback("on_progress", on_progress)
@@ -208,7 +207,7 @@ class Files(Resource):
     async def metadata(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
     ) -> models.FileMetadata:
-        """The file's name, size and type. Raises `NotFoundError` if there is none. (GetFileMetadata)"""
+        """The name, size and type of a file. Raises `NotFoundError` if there is none. (GetFileMetadata)"""
         name = self._name(file, organization_id)
         return await self._send("GET", f"{name.path}/metadata", models.FileMetadata)
 
@@ -219,7 +218,7 @@ class Files(Resource):
     async def generate_upload_url(
         self, *, expire: timedelta | float | None = None, organization_id: str | None = None
     ) -> PresignedUrl:
-        """A URL to which its holder may PUT one file, for an hour or `expire` seconds.
+        """A URL that accepts one PUT of a file, valid for an hour or `expire` seconds (at least 1).
 
         (GenerateUploadUrl)
         """
@@ -241,7 +240,7 @@ class Files(Resource):
         expire: timedelta | float | None = None,
         organization_id: str | None = None,
     ) -> PresignedUrl:
-        """A URL from which its holder may GET the file, for an hour or `expire` seconds.
+        """A URL to GET the file from, valid for an hour or `expire` seconds (at least 1).
 
         (GenerateDownloadUrl)
         """
@@ -264,12 +263,12 @@ class Files(Resource):
         content_type: str = "application/octet-stream",
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> None:
-        """Upload a file to a URL that `generate_upload_url` gave, to this client or another one.
+        """Upload a file to a URL from `generate_upload_url` of this or another client.
 
-        `source`, `size`, the slots and `request_timeout` are those of `upload`. No token is needed or sent.
-        It is sent once; its caller may send it again. Raises `UploadError` when the store refuses the file,
-        `TransportError` when the answer was lost or came before the whole file was sent, `OSError` when the
-        source cannot be read, `TypeError` and `ValueError` for arguments, a URL without https among them.
+        `source`, `size`, `on_progress`, slots and `request_timeout` are those of `upload`. No token is needed
+        or sent, and nothing is retried. Raises `UploadError` if the store refuses the file; `TransportError`
+        if the answer was lost or came before the whole file was sent; `OSError` if the source cannot be read;
+        `TypeError` and `ValueError` for arguments, such as a URL without https.
         """
         target = Secret(_checked(url))
         del url
@@ -278,19 +277,19 @@ class Files(Resource):
             raise ValueError(f"content_type must be printable, got {content_type!r}")
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        with Upload(self._sender.observers) as told:
+        with Upload(self._sender.observers) as observed:
             async with opening as content:
-                told.size = content.size
+                observed.size = content.size
                 answer = await _put(self._sender, target, content, content_type, on_progress)
         if not 200 <= answer.status < 300:
             raise refused("upload to a presigned URL: the file store answered", answer, [target.reveal()])
 
     @asynccontextmanager
     async def download_presigned(self, url: PresignedUrl | str) -> AsyncGenerator[Download]:
-        """An async context manager over a `Download` from a URL that `generate_download_url` gave.
+        """An async context manager over a `Download` from a URL of `generate_download_url`.
 
-        No token is needed or sent. Raises the `APIStatusError` of the store's status, `TransportError`,
-        `TypeError` and `ValueError` for a URL that is not https.
+        No token is needed or sent. Raises the `APIStatusError` for the store's status, `TransportError`, and
+        `TypeError` or `ValueError` for a URL without https.
         """
         target = Secret(_checked(url))
         del url
@@ -315,10 +314,10 @@ class Files(Resource):
 
 
 class PresignedUrl(msgspec.Struct, frozen=True):
-    """A URL that its holder may use without a token. Its query, the signature, stays out of reprs."""
+    """A URL usable without a token. Its `repr` omits the query, which holds the signature."""
 
     url: str
-    """The URL, signature included."""
+    """The URL with its signature."""
 
     def __str__(self) -> str:
         return self.url
@@ -331,7 +330,7 @@ class PresignedUrl(msgspec.Struct, frozen=True):
 
 
 def file_ref(file: models.FileMetadata) -> FileRef:
-    """The value for a stored file among the inputs of an automation."""
+    """The value that refers to a stored file, for the inputs of an automation."""
     return FileRef(given(file.name, "name"))
 
 

@@ -1,4 +1,4 @@
-"""Filters in the language of AIP-160, built from fields and values instead of from pieces of text."""
+"""Filters in AIP-160 syntax, built from fields and values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from kognitos_async.platform_v1.times import rfc3339
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _LARGEST = 2**63 - 1
-"""Beyond it the API has no integers."""
+"""Largest integer of the API."""
 _LARGEST_EXPONENT = 308
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
 class Filter:
-    """A condition on what a list holds: `str(filter)` is its text in AIP-160.
+    """A condition on the items of a list. `str(filter)` is its AIP-160 text.
 
-    `one & other`, `one | other` and `~one` combine conditions. Built from fields (`F`), or from text that is
-    sent as it is.
+    `one & other`, `one | other` and `~one` combine conditions. Build filters from fields (`F`), or from text,
+    which is sent unchanged.
     """
 
     __slots__ = ("_spelled", "_text")
@@ -44,7 +44,7 @@ class Filter:
     def __hash__(self) -> int:
         return hash(self._text)
 
-    # In AIP-160 OR binds tighter than AND, so every part stands in parentheses.
+    # In AIP-160 OR binds tighter than AND: put every part in parentheses.
 
     def __and__(self, other: Filter) -> Filter:
         return self._joined("AND", other) if isinstance(other, Filter) else NotImplemented
@@ -62,7 +62,7 @@ class Filter:
 
     @property
     def spelled(self) -> str:
-        """The text for lists whose operator of containment is the word contains instead of the colon."""
+        """The text for lists that spell containment as the word contains, not as a colon."""
         return self._spelled
 
     def __bool__(self) -> bool:
@@ -72,9 +72,9 @@ class Filter:
 class Field:
     """A field to compare: `F.create_time >= time`, `F.title.contains("invoice")`.
 
-    Values are str, bool, int, float, Decimal, an aware datetime or a date, and what stands for one: a member
-    of an enumeration, a scalar of numpy. Others are a `TypeError`; what cannot be written is a `ValueError`:
-    a naive datetime, nanoseconds, numbers beyond 64 bits, text with line breaks or control characters.
+    Values are str, bool, int, float, Decimal, aware datetimes, dates, enum members and numpy scalars. Raises
+    `TypeError` for other types, and `ValueError` for a naive datetime, nanoseconds, numbers beyond 64 bits,
+    and text with line breaks or control characters.
     """
 
     __slots__ = ("_name",)
@@ -114,12 +114,12 @@ class Field:
     def __ge__(self, value: object) -> Filter:
         return self._compared(">=", value)
 
-    __hash__ = None  # type: ignore[assignment]  # what compares to a filter is no key
+    __hash__ = None  # type: ignore[assignment]  # == builds a filter
 
     def contains(self, value: object) -> Filter:
         """The condition that the field contains `value`.
 
-        Written with the colon, as in AIP-160; `list_guide_entries` has the word contains in its place.
+        Spelled with a colon, as in AIP-160, and as the word contains for `exceptions.list_guide_entries`.
         """
         literal = _literal(value)
         return Filter(f"{self._name}:{literal}", spelled=f"{self._name} contains {literal}")
@@ -132,7 +132,7 @@ class Field:
 
 
 class _Fields:
-    """The fields by name: `F.name`, `F.name.part`, `F["name-with-dashes"]`."""
+    """Fields by name: `F.name`, `F.name.part`, `F["name-with-dashes"]`."""
 
     def __getattr__(self, name: str) -> Field:
         if name.startswith("__"):
@@ -144,11 +144,11 @@ class _Fields:
 
 
 F = _Fields()
-"""The fields of filters by name: `F.create_time >= time`, `F.state == "PUBLISHED"`."""
+"""Fields for filters: `F.create_time >= time`, `F.state == "PUBLISHED"`."""
 
 
 def filter_text(filter: Filter | str | None) -> str | None:
-    """The text of a filter, which may be text already; `TypeError` or `ValueError` for what is none."""
+    """The text of a filter, or None. Raises `TypeError` or `ValueError` for an invalid one."""
     if filter is None or isinstance(filter, Filter):
         return None if filter is None else str(filter)
     if not isinstance(filter, str):
@@ -159,7 +159,7 @@ def filter_text(filter: Filter | str | None) -> str | None:
 
 
 def spelled_filter_text(filter: Filter | str | None) -> str | None:
-    """The same for a list whose operator of containment is the word contains."""
+    """As `filter_text`, for lists that spell containment as the word contains."""
     return filter.spelled if isinstance(filter, Filter) else filter_text(filter)
 
 

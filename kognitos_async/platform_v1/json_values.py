@@ -1,4 +1,4 @@
-"""Python values as plain JSON holds them, for exports and logs. There is no way back: `to_value` is exact."""
+"""Python values as plain JSON for exports and logs. One-way: `to_value` is the exact form."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from kognitos_async.platform_v1.value_types import FileRef, UnknownValue
 
 
 def json_ready(value: object) -> Any:
-    """`value` of None, bool, int, float, str, lists and dicts with text as keys.
+    """`value` as None, bool, int, float, str, lists, and dicts with text keys.
 
-    Decimals are text, for floats would round them; times are ISO 8601, durations too; sets are lists; tables
-    are lists of rows, those that cannot be read without pyarrow their base64 or URL; contents of files are
-    base64.
+    Decimals become text (a float would round them), times and durations ISO 8601 text, sets lists, tables
+    lists of rows, file contents base64. Tables that need pyarrow become base64 or a URL where it is missing.
     """
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -38,7 +37,7 @@ def json_ready(value: object) -> Any:
 
 
 def _key(key: object) -> str:
-    """The text of a key: that of its JSON form, where it is not text already."""
+    """A key as text: its JSON form if it is not text already."""
     ready = json_ready(key)
     return ready if isinstance(ready, str) else msgspec.json.encode(ready).decode()
 

@@ -1,7 +1,7 @@
-"""Looking up invocations of the platform API whose answer was lost.
+"""Look-ups of platform API invocations whose answer was lost.
 
-Nothing marks an invocation, so a run is recognised by its time, its inputs and who started it, and absence
-is never proven.
+An invocation carries no mark: a run is recognised by its time, its inputs and its user, and absence is never
+proven.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from kognitos_async.shared_reading import Reading
     from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
 
-_ABSENCE = "nothing marks an invocation, so it may exist all the same"
-_ASKED_WHO_WE_ARE = 3
+_ABSENCE = "an invocation carries no mark, so it may exist all the same"
+_MOST_USER_READS = 3
 
 
 class LookUps:
-    """The look-ups of one client, which share readings of the lists."""
+    """The look-ups of one client, with shared readings of the lists."""
 
     def __init__(self, sender: Sender, scope: Scope, reader: RunReader, own: OwnStarts) -> None:
         self._sender = sender
@@ -48,7 +48,7 @@ class LookUps:
         )
 
     async def find(self, request: InvokeRequest, since: datetime) -> list[PlatformRun]:
-        """The runs that an invocation at `since` may have made, oldest first."""
+        """The runs that an invocation sent at `since` may have made, oldest first."""
         invocation = encode_invocation(request, self._scope)
         earliest = self._sender.clock.earliest(since)
         reading = await self._reading(invocation, earliest)
@@ -68,11 +68,11 @@ class LookUps:
         in_doubt_too: bool = False,
         own_under_way: int = 0,
     ) -> LookUp[PlatformRun]:
-        """The run that a lost invocation made, or that it cannot be told; never that there is none.
+        """The result for a lost invocation: its run, or undecided; absence is never proven.
 
-        Call it no sooner than the run must show in the list. `known_ids` are the names of runs known to be
-        those of other starts; `in_doubt_too` says that an equal invocation is in doubt too, and
-        `own_under_way` how many of the equal ones under way on this client are the caller's.
+        Call it no sooner than the run must appear in the list. `known_ids` are full names of runs of other
+        starts. `in_doubt_too` says that an equal invocation is in doubt. `own_under_way` is the number of
+        equal invocations in flight on this client that belong to the caller.
         """
         invocation = encode_invocation(request, self._scope)
         clock, own = self._sender.clock, self._own
@@ -83,7 +83,7 @@ class LookUps:
             others = [run for run in runs if run.name in known_ids or own.get(run.name) is not None]
             self._reader.note_users(others)
             if not self._reader.users and any(_user_of(run) for run in runs):
-                await self._ask_who_we_are(known_ids)
+                await self._learn_user(known_ids)
         except KognitosError as problem:
             return Undecided("the runs could not be read", problem)
         if in_doubt_too or own.are_others_in_doubt(invocation.record, window, own=own_under_way):
@@ -114,27 +114,27 @@ class LookUps:
         return answer
 
     def window_at(self, invocation: Invocation, since: datetime) -> StartWindow:
-        """What is known of an attempt that was sent at this time by our clock."""
+        """The window of an attempt sent at `since`, by the local clock."""
         known = self._own.window_at(invocation.record, since.timestamp())
         return known or self._sender.clock.window_at(since)
 
     def under_way(self, invocation: Invocation) -> AbstractContextManager[None]:
-        """While an invocation is under way, no look-up of an equal one can tell whose its run is."""
+        """Mark an invocation as in flight: meanwhile no look-up of an equal one can attribute a new run."""
         return self._own.under_way(invocation.record)
 
     def note(self, answer: Answered[StartedRun]) -> None:
-        """Take in the answer to an invocation: a run of ours."""
+        """Record the answer to an invocation: a run of ours."""
         run = answer.value
         self._own.note(run.name, OwnStart(run.automation, None, answer.sent, answer.received))
 
     async def _reading(self, invocation: Invocation, earliest: datetime) -> Reading[PlatformRun]:
-        """A shared reading of the runs of the invocation's stage."""
+        """A shared reading of the runs of the invocation's automation and stage."""
         return await self._readings.through(str(invocation.automation), invocation.stage, earliest)
 
     def _likeness_to(
         self, invocation: Invocation, reading: Reading[PlatformRun]
     ) -> Callable[[PlatformRun], Likeness]:
-        """What compares runs of the reading: each is converted once for all look-ups that share it."""
+        """A function that compares runs of the reading; all look-ups that share it convert each run once."""
         users, given, known = self._reader.users, invocation.values, reading.worked_out
 
         def inputs(run: PlatformRun) -> dict[str, object]:
@@ -144,9 +144,9 @@ class LookUps:
 
         return lambda run: invocation.likeness(run, users, given, inputs)
 
-    async def _ask_who_we_are(self, known: Iterable[str]) -> None:
-        """Read runs known to be ours until one tells who started it."""
-        names = list(islice(known, _ASKED_WHO_WE_ARE)) or self._own.latest(_ASKED_WHO_WE_ARE)
+    async def _learn_user(self, known: Iterable[str]) -> None:
+        """Read runs known to be ours until one shows the user who started it."""
+        names = list(islice(known, _MOST_USER_READS)) or self._own.latest(_MOST_USER_READS)
         for name in names:
             self._reader.note_users([await self._reader.read(name)])
             if self._reader.users:

@@ -1,4 +1,4 @@
-"""A run of the platform API as a mirror keeps it."""
+"""Runs of the platform API as rows of a mirror."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kognitos_async.platform_v1.models.runs import ENDED, PlatformRun, RunState
 
 
 def mirrored(run: PlatformRun) -> MirroredRun:
-    """The run as a row; `settled_at` is when it entered the state it is in."""
+    """The run as a row. `settled_at` is the time at which it entered its state."""
     body = run.state_object.get(str(run.state)) if isinstance(run.state_object, dict) else None
     outputs = body.get("outputs") if isinstance(body, dict) else None
     return MirroredRun(

@@ -1,4 +1,4 @@
-"""Resource names: from an id, a short name or a full one to the full name and its path."""
+"""Resource names: ids, short names and full names resolved to full names and paths."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Named(Protocol):
 
 
 class Name(msgspec.Struct, frozen=True):
-    """The full name of a resource, as pairs of collection and id."""
+    """The full name of a resource as pairs of collection and id."""
 
     parts: tuple[tuple[str, str], ...]
 
@@ -45,7 +45,7 @@ class Name(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """The id of the resource itself."""
+        """The id of the resource."""
         return self.parts[-1][1]
 
     @property
@@ -55,27 +55,27 @@ class Name(msgspec.Struct, frozen=True):
 
     @property
     def collection(self) -> tuple[str, ...]:
-        """The kind of resource: its collections from the top."""
+        """The kind of resource: its collections from the root."""
         return tuple(collection for collection, _ in self.parts)
 
     def child(self, collection: str, identifier: str) -> Name:
-        """A resource right below this one."""
+        """A resource directly below this one."""
         return Name((*self.parts, (collection, identifier)))
 
     def parent(self, collection: tuple[str, ...]) -> Name:
-        """The resource of that kind above this one."""
+        """The ancestor of that kind."""
         return Name(self.parts[: len(collection)])
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The organization and workspace of calls that name none."""
+    """The default organization and workspace of calls."""
 
     organization_id: str | None = None
     workspace_id: str | None = None
 
     @classmethod
     def of(cls, organization_id: str | None, workspace_id: str | None) -> Scope:
-        """A scope from ids or full names; `ConfigurationError` for what is neither."""
+        """A scope from ids or full names. Raises `ConfigurationError` for anything else."""
         try:
             known = {} if workspace_id is None else _parse("workspace_id", workspace_id, WORKSPACE)
             if organization_id is not None:
@@ -85,11 +85,11 @@ class Scope(msgspec.Struct, frozen=True):
         return cls(known.get("organizations"), known.get("workspaces"))
 
     def organization(self, organization_id: str | None) -> Name:
-        """The organization given, else the client's."""
+        """The given organization, by default the client's."""
         return self.resolve("organization_id", organization_id, ORGANIZATION)
 
     def workspace(self, workspace_id: str | None, organization_id: str | None = None) -> Name:
-        """The workspace given, else the client's."""
+        """The given workspace, by default the client's."""
         return self.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
 
     def automation(
@@ -144,11 +144,11 @@ class Scope(msgspec.Struct, frozen=True):
         organization_id: str | None = None,
         workspace_id: str | None = None,
     ) -> Name:
-        """The full name of `value`: an id, a full name, the last parts of one, or a model that has one.
+        """The full name of `value`: an id, a full name, the trailing parts of one, or a model with a name.
 
-        Parts that the value leaves out come from `within`, from the ids given, then from the client. Raises
-        `ValueError` for a name of another kind, of another organization than the client's or the one given,
-        or against what was given; `ConfigurationError` when a part is nowhere to be found.
+        Missing parts are taken from `within`, then from the given ids, then from the client. Raises
+        `ValueError` for a name of another kind, of another organization than the given one or the client's,
+        or one that contradicts the given ids; `ConfigurationError` if a part is missing.
         """
         given = {} if value is None else _parse(argument, value, kind)
         known = {} if within is None else dict(within.parts)
@@ -161,7 +161,7 @@ class Scope(msgspec.Struct, frozen=True):
         _merge(known, given, argument)
         own = {"organizations": self.organization_id, "workspaces": self.workspace_id}
         ours = self.organization_id
-        # `within` has been through here before, and a model comes from the API itself.
+        # `within` was checked already, and a model comes from the API itself.
         on_purpose = (
             organization_id is not None
             or argument == "organization_id"
@@ -171,7 +171,7 @@ class Scope(msgspec.Struct, frozen=True):
         if ours is not None and not on_purpose and known.get("organizations", ours) != ours:
             raise ValueError(
                 f"{argument} is of organization {known['organizations']!r}, the client's is {ours!r}: "
-                "pass organization_id too if this is meant"
+                "pass organization_id too if this is intended"
             )
         parts: list[tuple[str, str]] = []
         for collection in kind:
@@ -183,7 +183,7 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 def parse_name(argument: str, value: object, kind: tuple[str, ...]) -> Name:
-    """The name that a full resource name from the API is; `ValueError` if it is not of that kind."""
+    """A full resource name, parsed. Raises `ValueError` if it is not of that kind."""
     found = _parse(argument, value, kind)
     if len(found) != len(kind):
         raise ValueError(f"{argument} must be a full name of {kind[-1]}, got {value!r}")
@@ -195,9 +195,9 @@ def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str
     text = value if isinstance(value, str) else getattr(value, "name", value)
     if not isinstance(text, str):
         raise TypeError(
-            f"{argument} must be an id, a resource name or what carries one, got {type(text).__name__}"
+            f"{argument} must be an id, a resource name or a model with one, got {type(text).__name__}"
         )
-    if not isinstance(value, str) and "/" not in text:  # the name of a book or trigger is for people
+    if not isinstance(value, str) and "/" not in text:  # a display name, as of books and triggers
         raise TypeError(f"{argument} must be an id or a resource name, got a {type(value).__name__}")
     words = checks.text(argument, str.__str__(text)).split("/")
     if len(words) == 1:
@@ -226,4 +226,4 @@ def _missing(argument: str, collection: str) -> ConfigurationError:
         return ConfigurationError(
             f"no {word}: pass {word}_id to the call or to the client, or set KOGNITOS_{word.upper()}_ID"
         )
-    return ConfigurationError(f"{argument} is a bare id: give its full name, or its {word} too")
+    return ConfigurationError(f"{argument} is a bare id: pass its full name, or its {word} too")

@@ -1,4 +1,4 @@
-"""A value of the API as one Python type, checked."""
+"""API values narrowed to one Python type, with a check."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def narrowed(name: str, value: object, kind: type[T]) -> T:
-    """`value` if it is a `kind`, or a number that a `kind` holds exactly; `TypeError` for all else.
+    """`value` if it is a `kind`, or a number that a `kind` holds exactly. Raises `TypeError` otherwise.
 
-    Whole numbers are read as int and others as Decimal, so int passes for Decimal and float, and a Decimal
-    for float and int where nothing is lost. True and False are no numbers, a datetime is no date. For `Table`
-    a table of pyarrow passes too.
+    Whole numbers are read as int, others as Decimal: an int also passes for Decimal and float, and a Decimal
+    for float and int if nothing is lost. A bool is not a number, a datetime not a date. A pyarrow table
+    passes for `Table`.
     """
     found = _converted(value, kind)
     if (
@@ -46,6 +46,6 @@ def _converted(value: Any, kind: type) -> Any:
 
 
 def _double(number: int | Decimal) -> Any:
-    """The float that shows as this number; the number itself if there is none."""
+    """The float whose `repr` is this number; the number itself if there is none."""
     double = float(number)
     return double if Decimal(repr(double)) == number else number

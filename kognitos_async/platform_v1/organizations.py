@@ -1,4 +1,4 @@
-"""Organizations: those of the token, their users, roles, invitations and preferences."""
+"""Organizations of the token's user: users, roles, invitations and preferences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ INVITATION = (*ORGANIZATION, "invitations")
 
 
 class Organizations(Resource):
-    """`client.organizations`."""
+    """`client.organizations`. See `PlatformClient` for the errors that every request may raise."""
 
     def list(
         self, *, filter: Filter | str | None = None, page_size: int = 100, page_token: str | None = None
     ) -> Pager[models.Organization]:
-        """A pager over the organizations of the user of the token.
+        """A pager over the organizations of the token's user.
 
-        `page_size` is 1 to 1000; the filter knows `title`. (CurrentUserOrganizations)
+        `filter` supports `title`. `page_size` is 1 to 1000. (CurrentUserOrganizations)
         """
         return self._list(
             "/me/organizations",
@@ -38,24 +38,24 @@ class Organizations(Resource):
         )
 
     async def get(self, organization_id: str | Named | None = None) -> models.Organization:
-        """The organization, the client's unless another is named. (GetOrganization)"""
+        """The organization; by default the client's. (GetOrganization)"""
         name = self._scope.resolve("organization_id", organization_id, ORGANIZATION)
         return await self._send("GET", name.path, models.Organization)
 
     async def preferences(self, organization_id: str | None = None) -> models.OrganizationPreferences:
-        """The formats of numbers, dates and times of the organization. (GetOrganizationPreferences)"""
+        """The number, date and time formats of the organization. (GetOrganizationPreferences)"""
         path = self._scope.organization(organization_id).path
         return await self._send("GET", f"{path}/preferences", models.OrganizationPreferences)
 
     async def invitation(
         self, invitation: str | Named, *, organization_id: str | None = None
     ) -> models.Invitation:
-        """One invitation. (GetInvitation)"""
+        """An invitation. (GetInvitation)"""
         name = self._scope.resolve("invitation", invitation, INVITATION, organization_id=organization_id)
         return await self._send("GET", name.path, models.Invitation)
 
     async def user(self, user: str | Named, *, organization_id: str | None = None) -> models.UserBasicInfo:
-        """A user's name and mail address. (GetUserBasicInfo)"""
+        """The name and mail address of a user. (GetUserBasicInfo)"""
         name = self._scope.resolve("user", user, USER, organization_id=organization_id)
         return await self._send("GET", name.path, models.UserBasicInfo)
 
@@ -92,10 +92,11 @@ class Organizations(Resource):
         page_token: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.UserWithRoles]:
-        """A pager over the users with their roles, the newest first unless `order_by` says otherwise.
+        """A pager over the users with their roles, newest first unless `order_by` is given.
 
-        The filter knows `role`, `role_scope` and `search`; `order_by` takes display_name, email, created_time
-        and updated_time, with `desc`. `page_size` is 1 to 1000. (ListOrganizationUsers)
+        `filter` supports `role`, `role_scope` and `search`. `order_by` takes display_name, email,
+        created_time or updated_time, optionally followed by `desc`. `page_size` is 1 to 1000.
+        (ListOrganizationUsers)
         """
         return self._list(
             f"{self._scope.organization(organization_id).path}/users",

@@ -1,4 +1,4 @@
-"""Models on their way out: every member of its documented type, or an error that names it."""
+"""Models to be sent, checked member by member against their documented types."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NAMES = {"array": "a sequence", "object": "a model of its own", "null": "None"}
 
 
 def instance(name: str, value: object, kind: type[T]) -> T:
-    """A model of that kind, each member checked; `TypeError` or `ValueError` naming the member at fault.
+    """`value` checked, as a model of type `kind`.
 
-    Members of models may be set to anything, for nothing checks them when they are made. Scalars of other
-    libraries become Python's, sequences tuples.
+    Members are not checked when a model is created. Scalars of other libraries become Python's, sequences
+    become tuples. Raises `TypeError` or `ValueError` naming the invalid member.
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
@@ -39,14 +39,14 @@ def instance(name: str, value: object, kind: type[T]) -> T:
 
 
 def instances(name: str, values: object, kind: type[T]) -> list[T]:
-    """Several models of that kind; `TypeError` or `ValueError` for anything else."""
+    """Several models of type `kind`, checked. Raises `TypeError` or `ValueError` for anything else."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must be a sequence of {kind.__name__}, got {type(values).__name__}")
     return [instance(f"{name}[{index}]", value, kind) for index, value in enumerate(values)]
 
 
 def _outgoing(name: str, value: Any) -> Any:
-    """`value` as msgspec converts it to a model again: models as dicts, all else checked here."""
+    """`value` in the form from which msgspec builds the model again: models as dicts, scalars checked."""
     if isinstance(value, msgspec.Struct):
         found = {}
         for field in msgspec.structs.fields(type(value)):
@@ -77,7 +77,7 @@ def _scalar(name: str, value: Any) -> Any:
 
 
 def _check_word(name: str, value: Any, kind: Any) -> None:
-    """Refuse text that is no word of the API; what the API itself has sent, known or not, goes back."""
+    """Refuse text that is not one of the API's words. Enum members read from the API pass, known or not."""
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _check_word(f"{name}[{index}]", item, get_args(kind)[0])
@@ -94,7 +94,7 @@ def _explained(name: str, problem: msgspec.ValidationError) -> Exception:
     at = _FIELD.search(text)
     where = f"{name}{at[1] if at else ''}"
     if (missing := _MISSING.search(text)) is not None:
-        return ValueError(f"{where}.{missing[1]} must be given, got nothing")
+        return ValueError(f"{where}.{missing[1]} must be set, got nothing")
     if (types := _EXPECTED.search(text)) is not None:
         expected, got = (
             " or ".join(_NAMES.get(kind, kind) for kind in kinds.split(" | ")) for kinds in types.groups()

@@ -1,4 +1,4 @@
-"""What the resources of the platform API share: sending a request, listing, naming by a parent."""
+"""Base of the platform API's resources: requests, listings, required members."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ListResponse(Protocol):
-    """The members of a page beside its items."""
+    """A page without its items."""
 
     @property
     def next_page_token(self) -> str | None: ...  # noqa: D102
 
 
 class Resource:
-    """The base of all resources: the client's sender and scope, one request, one listing."""
+    """Base of all resources: the client's sender and scope."""
 
     def __init__(self, sender: Sender, scope: Scope) -> None:
         self._sender = sender
@@ -53,10 +53,10 @@ class Resource:
         confidential: bool = False,
         name: Name | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """The answer as `answer`, or None. Sent again after a lost answer if `repeatable`, as a GET is.
+        """The decoded answer, or None without `answer`. `repeatable` requests, by default GETs, are retried.
 
-        `DecodeError` for an answer about another resource than `name`, where that is given.
-        Not a coroutine function: one frame less on the way to the socket.
+        Raises `DecodeError` if the answer is about another resource than `name`. Not a coroutine function, to
+        save a frame on the way to the socket.
         """
         decoder = NOTHING if answer is None else model_decoder(answer, may_be_empty=method == "DELETE")
         return self._sender.send(
@@ -82,7 +82,7 @@ class Resource:
         query: Mapping[str, QueryValue] | None = None,
         confidential: bool = False,
     ) -> Pager[Any]:
-        """A pager over a list whose pages are `response`, with their items in the member of that name."""
+        """A pager over a list whose pages are `response`, with items in the member `items`."""
         fixed = {**(query or {}), "page_size": page_size_or_none(page_size)}
         if page_token is not None:
             checks.text("page_token", page_token)
@@ -103,7 +103,7 @@ class Resource:
 
 
 def given(member: T | None, name: str) -> T:
-    """A member that the answer must hold; `DecodeError` if it does not."""
+    """A required member of the answer. Raises `DecodeError` if it is missing."""
     if member is None:
         raise DecodeError(f"the answer lacks {name}", path=f"$.{name}", body=b"")
     return member

@@ -1,4 +1,4 @@
-"""How the shared polls read runs of the platform API."""
+"""Reads of platform API runs for shared polls."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _RUN = model_decoder(PlatformRun)
 _PAGE = list_decoder(ListRunsResponse, "runs")
 _WIDE_MARGIN = timedelta(seconds=60)
-"""How much earlier than its start a run may seem created, where a wider window costs nothing."""
+"""Seconds before its start at which a run may seem created. A wider window costs nothing here."""
 
 
 class RunReader:
-    """Reads runs, alone and by the page, and says what is known of one before it is read."""
+    """Reads runs one by one and by page, and estimates the age of a run before it is read."""
 
     largest_page = LARGEST_PAGE
     filters_by_time = True
@@ -45,7 +45,7 @@ class RunReader:
         self._recent = recent
         self._own = own
         self.users: set[str] = set()
-        """The users that runs known to be ours were started by."""
+        """Users who started runs known to be ours."""
 
     async def read(self, run_id: str) -> PlatformRun:
         """The run of a full name."""
@@ -57,7 +57,7 @@ class RunReader:
     async def read_page(
         self, group: str, token: str | None, since: datetime | None = None, *, size: int | None = None
     ) -> Page[PlatformRun]:
-        """A page of an automation's runs, of those created at `since` or later."""
+        """A page of an automation's runs created at `since` or later."""
         query: dict[str, Any] = {
             "page_size": size or LARGEST_PAGE,
             "filter": None if since is None else str(F.create_time >= since),
@@ -78,24 +78,24 @@ class RunReader:
         return Page(runs, following)
 
     def note_users(self, runs: Iterable[PlatformRun]) -> None:
-        """Take in by whom runs known to be ours were started."""
+        """Record the users who started runs known to be ours."""
         for run in runs:
             if run.invocation_details is not None and run.invocation_details.user_id:
                 self.users.add(run.invocation_details.user_id)
 
     def _learn(self, run: PlatformRun) -> None:
-        """What a run that this client started shows: who we are, and how the stamping clock goes."""
+        """Learn from a run of this client: its user, and the offset of the clock that stamps it."""
         start = self._own.unseen(run.name)
         if start is not None:
             self.note_users([run])
             self._sender.clock.note_stamp(run.create_time, sent=start.sent, received=start.received)
 
     def key(self, run: PlatformRun) -> str:
-        """The full name that `read` takes."""
+        """The full name, as `read` takes it."""
         return run.name
 
     def occurrence(self, run: PlatformRun) -> tuple[object, str | None]:
-        """The state, and the exception that it awaits guidance for."""
+        """The state, and the exception that the run awaits guidance for."""
         guidance = run.guidance
         return run.state, (guidance.exception or None) if guidance is not None else None
 
@@ -104,11 +104,11 @@ class RunReader:
         return run.automation
 
     def created(self, run: PlatformRun) -> datetime:
-        """When the run was created."""
+        """Time of creation."""
         return run.create_time
 
     def incomplete(self, run: PlatformRun) -> bool:
-        """Whether a run from a list may lack its outputs."""
+        """Whether a listed run may lack its outputs."""
         return run.succeeded and not run.has_outputs
 
     def waited(
@@ -118,7 +118,7 @@ class RunReader:
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Waited[PlatformRun]:
-        """What is known of a run that is waited for. Raises what `get` raises before sending."""
+        """The state of a run to wait for. Raises what `Scope.run` raises."""
         name = self._scope.run(run, automation, workspace_id, organization_id)
         key, group = str(name), str(name.parent(AUTOMATION))
         age = self._recent.age(key)
@@ -135,7 +135,7 @@ class RunReader:
         return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
 
     def started(self, invoked: str, automation: Name) -> StartedRun:
-        """The run that an invocation's answer names, in full or by its id alone."""
+        """The run named by the answer to an invocation, by full name or bare id."""
         try:
             name = (
                 parse_name("run_id", invoked, RUN)
@@ -144,7 +144,7 @@ class RunReader:
             )
         except ValueError as problem:
             raise DecodeError(
-                f"the invocation of {automation} was answered with a run id that is none: {problem}",
+                f"the invocation of {automation} was answered with an invalid run id: {problem}",
                 path="$.run_id",
                 body=b"",
             ) from None

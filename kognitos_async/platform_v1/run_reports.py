@@ -1,4 +1,4 @@
-"""Counts of runs, and the typed outputs of executions."""
+"""Run counts and typed outputs of executions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RUN = model_decoder(PlatformRun)
 
 
 class RunReports(Resource):
-    """Figures about the runs of a workspace."""
+    """Methods of `client.runs` for reports."""
 
     async def execution_outputs(
         self, execution_id: str, *, workspace_id: str | None = None, organization_id: str | None = None
     ) -> dict[str, generated.ExecutionOutput]:
-        """The outputs of one execution with their types, by name. (GetExecutionOutputs)"""
+        """The outputs of an execution with their types, by name. (GetExecutionOutputs)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         name = self._scope.resolve(
             "execution_id", execution_id, (*workspace.collection, "executions"), within=workspace
@@ -35,7 +35,7 @@ class RunReports(Resource):
     async def aggregates(
         self, *, workspace_id: str | None = None, organization_id: str | None = None
     ) -> tuple[generated.AutomationRunAggregateEntry, ...]:
-        """The number of runs of each automation of the workspace. (QueryAutomationRunAggregates)"""
+        """The number of runs of each automation in the workspace. (QueryAutomationRunAggregates)"""
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(
             "GET", f"{workspace.path}:automationRunAggregates", generated.QueryAutomationRunAggregatesResponse
@@ -54,7 +54,7 @@ class RunReports(Resource):
     ) -> tuple[generated.DailyRunAggregateEntry, ...]:
         """The number of runs created on each day from `start` to `end` in an IANA time zone.
 
-        The filter knows `automation_id` only, with = and OR. (QueryDailyRunAggregates)
+        `filter` supports `automation_id` only, with = and OR. (QueryDailyRunAggregates)
         """
         workspace = self._scope.workspace(workspace_id, organization_id)
         answer = await self._send(

@@ -1,4 +1,4 @@
-"""Runs of the platform API: read, list, follow, pause, and look up a start whose answer was lost."""
+"""Runs of the platform API: read, list, follow, mirror, pause, and look up a start whose answer was lost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RUN = model_decoder(PlatformRun)
 
 
 class Runs(RunReports):
-    """`client.runs`."""
+    """`client.runs`. See `PlatformClient` for the errors that every request may raise."""
 
     def __init__(
         self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader, look_ups: LookUps
@@ -63,8 +63,9 @@ class Runs(RunReports):
     ) -> Pager[PlatformRun]:
         """A pager over the runs of an automation, newest first.
 
-        The filter knows `create_time` only: `F.create_time >= time`. `page_size` is 1 to 1000. Items may
-        lack outputs. Nothing is sent before the pager is used. (ListRuns)
+        `filter` supports `create_time` only: `F.create_time >= time`. `page_size` is 1 to 1000. `page_token`
+        resumes an earlier listing. Listed runs may lack outputs. Nothing is sent until the pager is used.
+        (ListRuns)
         """
         name = self._scope.automation(automation, workspace_id, organization_id)
         return self._list(
@@ -97,7 +98,7 @@ class Runs(RunReports):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> PlatformRun:
-        """The run after the request to stop, which it does when it can; `resume` continues it. (PauseRun)"""
+        """The run after asking it to stop, which it does when it can; `resume` continues it. (PauseRun)"""
         name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send(
             "POST", f"{name.path}:pause", PlatformRun, body={"reason": checks.text("reason", reason)}
@@ -111,7 +112,7 @@ class Runs(RunReports):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> PlatformRun:
-        """The run after it was continued from where it was stopped. (ContinueRun)"""
+        """The run after continuing it from where it stopped. (ContinueRun)"""
         name = self._scope.run(run, automation, workspace_id, organization_id)
         return await self._send("POST", f"{name.path}:continue", PlatformRun, body={})
 
@@ -126,9 +127,10 @@ class Runs(RunReports):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[generated.RunEvent]:
-        """A pager over the events of a run, oldest first: changes of state and steps.
+        """A pager over the events of a run, oldest first: state changes and steps.
 
-        The filter knows `node_kind` only. `page_size` is 1 to 1000; pages may be short. (ListRunEvents)
+        `filter` supports `node_kind` only. `page_size` is 1 to 1000; pages may hold fewer items.
+        (ListRunEvents)
         """
         name = self._scope.run(run, automation, workspace_id, organization_id)
         return self._list(
@@ -141,14 +143,13 @@ class Runs(RunReports):
         )
 
     async def find_started(self, request: InvokeRequest, *, since: datetime) -> builtins.list[PlatformRun]:
-        """The runs that a lost invocation may have made: its automation, stage and inputs, created at `since`
-        or later by no trigger or schedule, nor by another user than the one that runs of this client show;
-        oldest first.
+        """The runs that a lost invocation may have made, oldest first; empty if there are none.
 
-        Nothing marks an invocation: one that the same user made elsewhere with the same inputs is found as
-        well, and runs with inputs beyond those given are, for the API may add defaults. `since` is by this
-        machine's clock; runs created earlier count too as far as the clocks that were seen may differ, at
-        least five seconds. Calls under way at once share readings of the list. (ListRuns)
+        These are runs of its automation, stage and inputs, created at `since` (local time) or later, not by a
+        trigger, a schedule or a user other than this client's. An invocation carries no mark: one made
+        elsewhere by the same user with the same inputs is found too. So are runs with further inputs, since
+        the API may add defaults. Runs created earlier are included by as much as the clocks may differ, at
+        least five seconds. Concurrent calls share readings of the list. (ListRuns)
         """
         check_since(since)
         return await self._look_ups.find(request, since)
@@ -156,10 +157,10 @@ class Runs(RunReports):
     async def find_many(
         self, requests: Iterable[InvokeRequest], *, since: datetime
     ) -> dict[str, builtins.list[PlatformRun]]:
-        """What `find_started` finds for each of `requests`, in one reading of each list.
+        """What `find_started` finds for each of `requests`, by name, from one reading of each list.
 
-        The keys are the requests' names, and for those without one the name that a journal gives them.
-        Raises `ValueError` when two have one name, and what `find_started` raises.
+        A request without a name is listed under the name that a journal would give it. Raises `ValueError` if
+        two requests have the same name, and what `find_started` raises. (ListRuns)
         """
         check_since(since)
         asked: dict[str, InvokeRequest] = {}
@@ -179,19 +180,18 @@ class Runs(RunReports):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[PlatformRun]]:
-        """An async context manager over an async iterator that never ends by itself: a `PlatformRun` whenever
-        one of the automation appears or changes its state, whoever started it.
+        """An async context manager over an endless async iterator: a run whenever it appears or changes.
 
-        It follows the runs created at `since` or later. With `since`, those that exist come first, as they
-        are; without it, it follows those of the last day too, but yields only what changes from now on.
-        `poll` sets how often the list is read: `initial` seconds after a change, up to `maximum` while
-        nothing happens. A state that comes and goes between two readings is not seen.
+        It follows the runs of the automation created at `since` or later, whoever started them. With `since`,
+        existing runs are yielded first; without it, runs of the last day are followed too, but only their
+        changes from now on are yielded. `poll` sets the reading interval: `initial` seconds after a change,
+        up to `maximum` while idle. A state that comes and goes between two readings is missed.
 
-        A reading costs the pages that may hold new runs and those that hold runs which have not ended; runs
-        that the list does not show are read singly. Memory holds the runs that have not ended, at most
-        100,000; of more the oldest are dropped, with a WARNING. Runs that cannot be decoded are left out,
-        with a WARNING. Lost connections, 5xx, 429 and expired tokens only delay; pages larger than 64 MiB
-        are asked for in smaller ones. Raises what trying again cannot help. (ListRuns, GetRun)
+        Each reading fetches the pages that may hold new runs or runs that have not ended; runs missing from
+        the list are read individually. At most 100,000 runs that have not ended are tracked; the oldest are
+        dropped, and runs that cannot be decoded are skipped, both with a WARNING. Lost connections, 5xx, 429
+        and expired tokens only delay; pages over 64 MiB are fetched again in smaller ones. The iterator
+        raises permanent errors. (ListRuns, GetRun)
         """
         if since is not None:
             check_since(since)
@@ -214,18 +214,18 @@ class Runs(RunReports):
         organization_id: str | None = None,
         on_progress: Callable[[SyncResult], object] | None = None,
     ) -> SyncResult:
-        """What one pass over the history has changed in a local mirror. (ListRuns, GetRun)
+        """The changes that one pass over the history made to a local mirror. (ListRuns, GetRun)
 
-        `store` is a `RunStore` or a path: `*.duckdb`, a folder (of Parquet files), else a SQLite file.
-        Mirrors the runs of one automation, or of all the workspace's automations without `automation`. A
-        pass reads what is new, and reads again every run that had not ended, so that no change of state is
-        missed. Each page is on disk before the next is asked for: an interrupted pass goes on where it was.
-        Memory stays flat. `on_progress` is called with the `SyncResult` so far.
+        `store` is a `RunStore` or a path: `*.duckdb`, a folder (for Parquet files), or else a SQLite file.
+        The mirror covers one automation, or all automations of the workspace without `automation`. A pass
+        reads new runs, and reads again each run that had not ended, so that no state change is missed. Each
+        page is durable before the next is fetched: an interrupted pass resumes where it stopped. Memory use
+        is constant. `on_progress` is called with the `SyncResult` so far.
 
-        Raises `MirrorError` when the store cannot be used or written, `ModuleNotFoundError` when its extra
+        Raises `MirrorError` if the store cannot be used or written, `ModuleNotFoundError` if its extra
         (`sync`) is missing, and what `list` and `get` raise.
         """
-        # Loaded with the first pass: it brings SQLite.
+        # Imported late: it loads SQLite.
         from kognitos_async.mirror.sync import sync_lists  # noqa: PLC0415
         from kognitos_async.platform_v1.mirror import mirrored  # noqa: PLC0415
 

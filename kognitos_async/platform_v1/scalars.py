@@ -1,6 +1,6 @@
-"""Plain Python scalars from what stands in for them: Enum members, numpy's scalars, pandas' times.
+"""Plain Python scalars in place of enum members, numpy scalars and pandas times.
 
-Nothing of numpy or pandas is imported: their values are recognised by what they offer.
+Neither numpy nor pandas is imported: their values are recognised by their attributes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _BASES: tuple[tuple[type, Callable[[Any], object]], ...] = (
 
 
 def plain(obj: object) -> object:
-    """The Python scalar that `obj` stands for; `obj` itself if it stands for none.
+    """The Python scalar that `obj` stands for, or `obj` itself.
 
-    An Enum member is its value, a number of another library the `bool`, `int` or `Decimal` it shows, a
-    subclass of `str`, `int` or `float` the value of its base. Raises `ValueError` for what Python cannot
-    hold exactly, such as nanoseconds, and for a missing value that is not None (NaT).
+    An enum member becomes its value, a number of another library a `bool`, `int` or `Decimal`, an instance of
+    a subclass of `str`, `int` or `float` a plain one. Raises `ValueError` for what Python cannot hold
+    exactly, such as nanoseconds, and for NaT.
     """
     if type(obj) in _EXACT:
         return obj
@@ -48,14 +48,14 @@ def plain(obj: object) -> object:
 
 
 def _dtype_kind(obj: object) -> str | None:
-    """The kind of a numpy scalar, or of an array without dimensions; None for all else."""
+    """The dtype kind of a numpy scalar or zero-dimensional array; None for anything else."""
     kind = getattr(getattr(obj, "dtype", None), "kind", None)
     return kind if isinstance(kind, str) and getattr(obj, "ndim", None) == 0 else None
 
 
 def _of_numpy(obj: Any, kind: str) -> object:
     if kind == "f":
-        # What str shows is the decimal that was meant, of a float32 too.
+        # str shows the intended decimal, also of a float32.
         return Decimal(str(obj))
     if kind in "Mm":
         if obj != obj:  # noqa: PLR0124 - only NaT differs from itself
@@ -77,7 +77,7 @@ def _item(scalar: Any, shown: object) -> object:
 
 
 def _refuse_finer(moment: Any) -> None:
-    """Pandas' times are subclasses of Python's that hold nanoseconds as well, and NaT is a datetime."""
+    """Refuse nanoseconds and NaT: pandas times are subclasses of Python's."""
     if moment != moment:  # noqa: PLR0124 - only NaT differs from itself
         raise ValueError("a time must be a moment or None, got NaT")
     if getattr(moment, "nanosecond", 0) or getattr(moment, "nanoseconds", 0):

@@ -1,4 +1,4 @@
-"""What a schedule must be for the API to take it, by the notes of its schema."""
+"""Checks of a schedule, by the notes of its schema."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_INT = 2**31 - 1
 
 
 def checked_config(config: object) -> ScheduleConfig:
-    """The configuration of a schedule; `TypeError` or `ValueError` naming the member that is wrong."""
+    """The configuration of a schedule. Raises `TypeError` or `ValueError` naming the invalid member."""
     found = instance("config", config, ScheduleConfig)
     first = _check_start(found.start)
     _check_interval(found.repeat_interval)
@@ -120,7 +120,7 @@ def _day(name: str, day: Date) -> date:
 
 
 def _check_zone(name: str, key: str) -> None:
-    """An IANA time zone, empty for UTC; not looked up where the machine has no database of them."""
+    """Check an IANA time zone (empty: UTC), unless the machine has no time zone database."""
     if not key:
         return
     try:

@@ -1,4 +1,4 @@
-"""Starting runs of the platform API: one invocation, and start or find."""
+"""Starts of the platform API: a single invocation, and start or find."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Starts:
         self._files = files
 
     async def encoded(self, request: InvokeRequest) -> tuple[InvokeRequest, Invocation]:
-        """The request and its invocation, once its files are uploaded."""
-        encode_invocation(with_placeholders(request)[0], self._scope)  # wrong arguments are refused first
+        """The request and its invocation, after uploading its files."""
+        encode_invocation(with_placeholders(request)[0], self._scope)  # refuse invalid arguments first
         request = await with_uploads(request, self._files)
         return request, encode_invocation(request, self._scope)
 
@@ -55,7 +55,7 @@ class Starts:
         wait_for_room: bool = True,
         one_attempt: bool = False,
     ) -> StartedRun:
-        """The run just started; `invocation` is what `request` says. Raises what `invoke` raises."""
+        """The run just started. `invocation` is `request` encoded. Raises as `automations.invoke`."""
         sent = Request(
             "POST",
             f"{invocation.automation.path}:invoke",
@@ -85,7 +85,7 @@ class Starts:
         before_send: BeforeSend | None,
         absence_delay: float,
     ) -> StartedRun:
-        """The one run of `request`; `earlier` is that of an attempt in doubt. Raises as `start_once`."""
+        """The one run of `request`; `earlier` is the time of an attempt in doubt. Raises as `start_once`."""
         request, invocation = await self.encoded(request)
         lost: StartUncertainError | None = None
         observers = self._sender.observers

@@ -1,4 +1,4 @@
-"""Tables among the values: columns of plain values, Arrow data, or the address of a Feather file."""
+"""Table values: columns of plain values, Arrow data, or the URL of a Feather file."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ARROW_MEMBERS = ("data", "content", "arrow", "arrow_ipc")
-"""Where the Arrow bytes of an inline table may be found; sources differ."""
+"""Members that may hold the Arrow bytes of an inline table; sources differ."""
 _NO_PYARROW = "tables need pyarrow: pip install 'kognitos-async[arrow]'"
 _ONE_OF_THREE = "a Table must have either data, a url or columns, and not more"
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table that is no pyarrow table: its columns, its Arrow bytes, or the URL of a Feather file.
+    """A table that is not a pyarrow table: columns, Arrow bytes, or the URL of a Feather file.
 
-    `Table(columns={"line": [1, 2], "text": ["a", None]})` is one to send. Read are such tables where pyarrow
-    is missing (the `arrow` extra), where the table is remote, and where a column mixes values that Arrow
-    would convert; all others are pyarrow tables. Both have `to_pylist()`, `to_pydict()`, `column_names`,
-    `num_rows`.
+    To send one: `Table(columns={"line": [1, 2], "text": ["a", None]})`. Tables read from the API are pyarrow
+    tables; `Table` is used instead if pyarrow is not installed (the `arrow` extra), if the table is remote,
+    or if a column mixes values that Arrow would convert. Both have `to_pylist()`, `to_pydict()`,
+    `column_names` and `num_rows`.
     """
 
     data: bytes | None = None
-    """The table as Arrow IPC: a stream, a file, or Feather."""
+    """Arrow IPC bytes: a stream, a file, or Feather."""
     url: str | None = None
-    """Where a Feather file is. It is never fetched: the URL is the caller's to trust or not."""
+    """URL of a Feather file. Never fetched: whether to trust it is up to the caller."""
     columns: dict[str, list[Any]] | None = None
-    """Lists of plain values by the name of their column, all of one length."""
+    """Lists of plain values by column name, all of the same length."""
 
     def __repr__(self) -> str:
         if self.data is not None:
@@ -54,22 +54,22 @@ class Table(msgspec.Struct, frozen=True):
         return len(next(iter(self.to_pydict().values()), []))
 
     def to_pydict(self) -> dict[str, list[Any]]:
-        """The columns by name. Raises what `to_arrow` raises, unless `columns` are there."""
+        """The columns by name. Raises what `to_arrow` raises, unless `columns` is set."""
         if self.columns is not None:
             return {name: list(cells) for name, cells in self.columns.items()}
         found: dict[str, list[Any]] = self.to_arrow().to_pydict()
         return found
 
     def to_pylist(self) -> list[dict[str, Any]]:
-        """The rows, each a dict by column. Raises what `to_arrow` raises, unless `columns` are there."""
+        """The rows as dicts by column name. Raises what `to_arrow` raises, unless `columns` is set."""
         columns = self.to_pydict()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_arrow(self) -> pa.Table:
         """The pyarrow table.
 
-        Raises `ImportError` without pyarrow, `ValueError` for bytes it cannot read, for columns that mix
-        kinds of values, and for a remote table, which is not fetched.
+        Raises `ImportError` without pyarrow, and `ValueError` for bytes that it cannot read, for columns of
+        mixed types, and for a remote table, which is not fetched.
         """
         try:
             import pyarrow as pa  # noqa: PLC0415 - an extra
@@ -92,7 +92,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def is_frame(obj: object) -> bool:
-    """Whether `obj` is a table of pyarrow, pandas, polars or another library that exchanges Arrow data."""
+    """Whether `obj` is a table of pyarrow, pandas, polars or another library that exports Arrow data."""
     kind = type(obj)
     return (
         hasattr(kind, "__arrow_c_stream__") or hasattr(kind, "__dataframe__") or hasattr(kind, "to_batches")
@@ -100,10 +100,10 @@ def is_frame(obj: object) -> bool:
 
 
 def write_table(table: Any) -> dict[str, Any]:
-    """The API's form of a `Table` or a frame: its columns, or the address of a remote one.
+    """A `Table` or a frame in the API's form: its columns, or the URL of a remote table.
 
-    Raises `TypeError` for what is no table, for frames without pyarrow and cells of types without a form;
-    `ValueError` for columns of different lengths or of one name, and for cells that cannot be held exactly.
+    Raises `TypeError` for anything else, for a frame without pyarrow, and for cells of unsupported types;
+    `ValueError` for columns of different lengths or equal names, and for cells that cannot be held exactly.
     """
     if not isinstance(table, Table):
         return {"inline": _inline(_from_frame(table))}
@@ -138,7 +138,7 @@ def _inline(columns: Any) -> dict[str, Any]:
 
 
 def _from_frame(frame: Any) -> dict[str, list[Any]]:
-    """The columns of a frame of any library, by way of pyarrow."""
+    """The columns of any library's frame, read by pyarrow."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra
     except ImportError:
@@ -166,7 +166,7 @@ def _from_frame(frame: Any) -> dict[str, list[Any]]:
 
 
 def _check_index(frame: Any) -> None:
-    """Refuse labels of rows that may mean something: pandas does not count them among the columns."""
+    """Refuse a meaningful index: pandas does not include it in the columns."""
     index: Any = getattr(frame, "index", None)
     names = getattr(index, "names", None)
     if names is None:
@@ -184,7 +184,7 @@ def _columns_of(table: pa.Table) -> dict[str, list[Any]]:
 
 
 def _cells(name: str, column: Any) -> list[Any]:
-    """The cells of a pyarrow column; those with nanoseconds are refused, not cut."""
+    """The cells of a pyarrow column. Raises `ValueError` for nanoseconds, which would be lost."""
     import pyarrow as pa  # noqa: PLC0415 - an extra, loaded already
 
     kind = column.type
@@ -201,7 +201,7 @@ def _cells(name: str, column: Any) -> list[Any]:
 
 
 def read_table(content: Any) -> object:
-    """The table in the API's form, None if that is not one this version knows."""
+    """The table in the API's form; None if this version does not know the form."""
     if not isinstance(content, Mapping) or len(content) != 1:
         return None
     if isinstance(url := content.get("remote"), str):
@@ -238,7 +238,7 @@ def _read_columns(columns: object) -> dict[str, list[Any]] | None:
 
 
 def _exactly(columns: dict[str, list[Any]]) -> pa.Table | None:
-    """The pyarrow table of these columns, None where it would hold other values than they do."""
+    """The pyarrow table of these columns; None if it would change their values."""
     pa = sys.modules["pyarrow"]
     try:
         table = pa.table(columns)
@@ -248,7 +248,7 @@ def _exactly(columns: dict[str, list[Any]]) -> pa.Table | None:
 
 
 def _same(one: object, other: object) -> bool:
-    """Equal all the way down; True is not 1, and a time has its zone."""
+    """Deep equality in which True differs from 1, and times differ by offset."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list | tuple):

@@ -1,4 +1,4 @@
-"""Dates, times and durations of the API, to Python and back: to the microsecond exactly, or not at all."""
+"""Conversion of the API's dates, times and durations, exact to the microsecond."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _DURATION = re.compile(r"(-?)(\d{1,14})(?:\.(\d{1,9}))?s", re.ASCII)
 _LONGEST_OFFSET = timedelta(hours=18)
 _MICROSECOND = timedelta(microseconds=1)
 _FINER = re.compile(r"(\.\d{6})(\d+)", re.ASCII)
-"""Digits of a second beyond the microsecond."""
+"""Digits beyond the microsecond."""
 _DAY = frozenset({"year", "month", "day"})
 _CLOCK = frozenset({"hours", "minutes", "seconds", "nanos"})
 
 
 def rfc3339(moment: datetime) -> str:
-    """An aware time as the API writes times: in UTC, with Z."""
+    """An aware datetime as an RFC 3339 timestamp in UTC, with Z."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def truncated(text: str) -> str:
-    """A timestamp without the digits beyond the microsecond: rounding could name the next second."""
+    """A timestamp truncated to microseconds; rounding could yield the next second."""
     return _FINER.sub(r"\1", text, count=1)
 
 
 def read_timestamp(text: object, *, truncate: bool = False) -> datetime | None:
-    """The moment of a timestamp; None for other text, and for nanoseconds unless `truncate` drops them."""
+    """The datetime of a timestamp; None for other text, and for nanoseconds unless `truncate` drops them."""
     if not isinstance(text, str):
         return None
     finer = _FINER.search(text)
@@ -60,20 +60,20 @@ def write_clock(moment: time | datetime) -> dict[str, int]:
 
 
 def write_timeofday(moment: time) -> dict[str, int]:
-    """A time of day; `ValueError` for one with a time zone."""
+    """A time of day. Raises `ValueError` for one with a time zone."""
     if moment.tzinfo is not None:
         raise ValueError("value must be a time without a zone, got one with: give a datetime")
     return write_clock(moment)
 
 
 def write_datetime(moment: datetime) -> dict[str, Any]:
-    """A date and time, with its zone or offset; `ValueError` where the API has no form for it."""
+    """A date and time with its zone or offset. Raises `ValueError` if the API has no exact form for it."""
     written: dict[str, Any] = {**write_date(moment), **write_clock(moment)}
     zone = moment.tzinfo
     if isinstance(zone, ZoneInfo):
         if moment.fold and moment.utcoffset() != moment.replace(fold=0).utcoffset():
             raise ValueError(
-                "a datetime in a time zone must be the first of two equal local times: give a fixed offset"
+                "a datetime in a time zone must be the first of two equal local times: use a fixed offset"
             )
         written["time_zone"] = {"id": zone_key(zone)}
     elif (offset := moment.utcoffset()) is not None:
@@ -84,31 +84,31 @@ def write_datetime(moment: datetime) -> dict[str, Any]:
 
 
 def zone_key(zone: ZoneInfo) -> str:
-    """The IANA name of a time zone; `ValueError` for one read from a file."""
+    """The IANA name of a time zone. Raises `ValueError` for one read from a file."""
     if not zone.key:
         raise ValueError("a time zone must have a key, such as Europe/Berlin")
     return str(zone.key)
 
 
 def write_duration(span: timedelta) -> str:
-    """Seconds, with up to 6 decimal places, and an s."""
+    """A duration as seconds with up to 6 decimal places and the suffix s."""
     microseconds = span // _MICROSECOND
     seconds, part = divmod(abs(microseconds), 1_000_000)
     fraction = f".{part:06}" if part else ""
     return f"{'-' if microseconds < 0 else ''}{seconds}{fraction}s"
 
 
-# What follows raises ValueError, TypeError, KeyError or OverflowError for what Python cannot hold.
+# The functions below raise ValueError, TypeError, KeyError or OverflowError for what Python cannot hold.
 
 
 def read_date(content: Any) -> date:
-    """The whole date; a partial one is a `ValueError`."""
+    """A full date. Raises `ValueError` for a partial one."""
     members = _members(content, _DAY)
     return date(whole(members, "year"), whole(members, "month"), whole(members, "day"))
 
 
 def read_timeofday(content: Any) -> time:
-    """The time of day, without a zone."""
+    """A naive time of day."""
     members = _members(content, _CLOCK)
     nanos = whole(members, "nanos")
     if nanos % 1000:
@@ -117,7 +117,7 @@ def read_timeofday(content: Any) -> time:
 
 
 def read_datetime(content: Any) -> datetime:
-    """The date and time: aware with an offset or a zone, else naive."""
+    """A datetime: aware if there is an offset or a zone, else naive."""
     members = _members(content, _DAY | _CLOCK | {"utc_offset", "time_zone"})
     offset, zone = members.get("utc_offset"), members.get("time_zone")
     if offset is not None and zone is not None:
@@ -133,18 +133,18 @@ def read_datetime(content: Any) -> datetime:
 
 
 def read_zone(content: Any) -> ZoneInfo:
-    """The time zone of an IANA name; one of a certain version of the database is a `ValueError`."""
+    """The time zone of an IANA name. Raises `ValueError` for a pinned version of the database."""
     members = _members(content, frozenset({"id", "version"}))
     if members.get("version"):
         raise ValueError("a time zone must be of no version")
     try:
         return ZoneInfo(members["id"])
-    except OSError:  # names that are folders
+    except OSError:  # the name of a folder
         raise ValueError("a time zone must be one of the IANA database") from None
 
 
 def read_duration(content: Any) -> timedelta:
-    """The span of seconds."""
+    """A duration."""
     found = _DURATION.fullmatch(content)
     if found is None:
         raise ValueError("a duration must be seconds and an s")
@@ -156,7 +156,7 @@ def read_duration(content: Any) -> timedelta:
 
 
 def _members(content: Any, known: frozenset[str]) -> Mapping[str, Any]:
-    """`content`, if it holds nothing that would be lost."""
+    """`content`, if it has no unknown members: they would be lost."""
     if not isinstance(content, Mapping) or content.keys() - known:
         raise ValueError("members must be known, for the others would be lost")
     return content

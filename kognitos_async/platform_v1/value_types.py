@@ -1,4 +1,4 @@
-"""Values that Python has no type of its own for."""
+"""Value types without a counterpart in Python."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _INLINE = frozenset({"file_name", "content"})
 
 
 class FileRef(msgspec.Struct, frozen=True):
-    """A file as a value: `remote` names one in Kognitos, or else `content` is the file itself.
+    """A file as a value: either `remote`, the name of a file in Kognitos, or `content`, its bytes.
 
     `(await client.files.upload(...)).ref` is one.
     """
 
     remote: str | None = None
-    """The name of a file that Kognitos holds, such as organizations/o/files/f."""
+    """Name of a file in Kognitos, such as organizations/o/files/f."""
     file_name: str | None = None
-    """The name of a file given by its content."""
+    """File name of a file given by its content."""
     content: bytes | None = None
-    """The bytes of the file itself."""
+    """Bytes of the file."""
 
     def __repr__(self) -> str:
         size = "" if self.content is None else f", {len(self.content)} bytes"
@@ -34,14 +34,14 @@ class FileRef(msgspec.Struct, frozen=True):
 
 
 class UnknownValue(msgspec.Struct, frozen=True):
-    """A value without an exact counterpart in Python, or of a kind this version does not know."""
+    """A value that Python cannot hold exactly, or of a kind unknown to this version."""
 
     raw: dict[str, Any]
-    """Its JSON object as it came; `to_value` gives it back unchanged."""
+    """Its JSON object as received; `to_value` returns it unchanged."""
 
 
 def write_file(file: FileRef) -> dict[str, Any]:
-    """A file in the API's form; `ValueError` unless it has either a remote name or a content."""
+    """A file in the API's form. Raises `ValueError` unless it has exactly one of `remote` and `content`."""
     if (file.remote is None) == (file.content is None):
         raise ValueError("a FileRef must have either a remote name or a content")
     if file.content is None:
@@ -51,7 +51,7 @@ def write_file(file: FileRef) -> dict[str, Any]:
 
 
 def read_file(content: object) -> FileRef | None:
-    """The file in the API's form; None for what is not one."""
+    """The file in the API's form; None if it is not one."""
     if not isinstance(content, Mapping) or content.keys() - _MEMBERS:
         return None
     remote, inline = content.get("remote"), content.get("inline")
@@ -68,10 +68,10 @@ def read_file(content: object) -> FileRef | None:
 
 
 def read_bytes(text: object) -> bytes | None:
-    """The bytes of base64 text; None for what is none."""
+    """The bytes of base64 text; None for anything else."""
     if not isinstance(text, str):
         return None
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):  # ValueError: text beyond ASCII
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
         return None

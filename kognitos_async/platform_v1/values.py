@@ -1,7 +1,7 @@
-"""Values of the platform API: to Python and back, exactly, or not at all.
+"""Conversion between Python values and values of the platform API: exact, or refused.
 
-A value is a JSON object with one member that names its kind. What Python cannot hold exactly, or this version
-does not know, is read as an `UnknownValue` that keeps it as it came.
+A value is a JSON object with one member, named by its kind. What Python cannot hold exactly, or this version
+does not know, is read as an `UnknownValue` that keeps the JSON unchanged.
 """
 
 from __future__ import annotations
@@ -34,30 +34,33 @@ from kognitos_async.platform_v1.value_types import FileRef, UnknownValue, read_f
 __all__ = ["FileRef", "UnknownValue", "from_value", "from_values", "to_value", "to_values"]
 
 _DEEPEST = 100
-"""Levels of nesting that are converted."""
+"""Maximum nesting depth converted."""
 
 
 class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    """A value that is to be kept as it came."""
+    """The value is to be kept as an `UnknownValue`."""
 
 
 def to_value(obj: object) -> dict[str, Any]:
-    """The API's form of a Python value, ready for JSON.
+    """A Python value in the API's form, ready for JSON.
 
-    Takes None, bool, int, Decimal, float, str, date, time, datetime, ZoneInfo, timedelta, list, tuple, dict,
-    set, `FileRef`, `Table`, `UnknownValue`, members of enumerations (their values), numpy's scalars, and
-    frames of pyarrow, pandas or polars (which need the `arrow` extra). Numbers have 96 bits and a scale of at
-    most 28; a float is taken for the decimal that `repr` shows. Raises `ValueError` for what does not fit,
-    for it is never rounded or cut, and `TypeError` for other types.
+    Accepts None, bool, int, Decimal, float, str, date, time, datetime, ZoneInfo, timedelta, list, tuple,
+    dict, set, `FileRef`, `Table`, `UnknownValue`, enum members (as their values), numpy scalars, and pyarrow,
+    pandas or polars frames (which need the `arrow` extra). Numbers have 96 bits and a scale of at most 28; a
+    float counts as the decimal that its `repr` shows. Nesting is limited to 100 levels.
+
+    Raises `ValueError` for a value that does not fit: nothing is rounded or truncated. Raises `TypeError` for
+    other types.
     """
     return _write(obj, 0)
 
 
 def from_value(value: Mapping[str, Any]) -> object:
-    """The Python value of the API's form; whole numbers are int, others Decimal of the same scale.
+    """The Python value of an API value. Whole numbers become int, others Decimal of the same scale.
 
-    An inline table is a pyarrow table where pyarrow is installed and holds it exactly, else a `Table`; both
-    have `to_pylist()`. Raises `TypeError` only, for what is no JSON object.
+    An inline table becomes a pyarrow table if pyarrow is installed and holds it exactly, else a `Table`; both
+    have `to_pylist()`. A value that Python cannot hold exactly becomes an `UnknownValue`. Raises `TypeError`
+    if `value` is not a mapping.
     """
     if not isinstance(value, Mapping):
         raise TypeError(f"value must be a mapping with one member, got {type(value).__name__}")
@@ -65,7 +68,10 @@ def from_value(value: Mapping[str, Any]) -> object:
 
 
 def to_values(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
-    """Named values, such as the inputs of an automation; errors name the one at fault."""
+    """Named values in the API's form, such as the inputs of an automation.
+
+    Raises what `to_value` raises, with the name of the invalid input.
+    """
     if not isinstance(values, Mapping):
         raise TypeError(f"inputs must be a mapping of names to values, got {type(values).__name__}")
     written = {}
@@ -80,7 +86,10 @@ def to_values(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
 
 
 def from_values(values: Mapping[str, Any]) -> dict[str, object]:
-    """Named values, such as the outputs of a run. What is no object at all is kept in an `UnknownValue`."""
+    """Named values as Python values, such as the outputs of a run.
+
+    Anything but a JSON object becomes an `UnknownValue`.
+    """
     return {
         name: from_value(value) if isinstance(value, Mapping) else UnknownValue({"": value})
         for name, value in values.items()
@@ -126,11 +135,11 @@ def _write_hashable(obj: object) -> dict[str, Any]:
     if found is not obj and not isinstance(
         found, bool | int | float | Decimal | str | date | time | timedelta
     ):
-        return _write(found, 1)  # the value of an enumeration's member: None, or a list
+        return _write(found, 1)  # an enum member with a value such as None or a list
     for types, kind, write in _HASHABLE_WRITERS:
         if isinstance(found, types):
             return {kind: write(found)}
-    raise TypeError(f"value must be what a Kognitos value can hold, got {type(obj).__name__}{_advice(obj)}")
+    raise TypeError(f"value must be of a type that Kognitos has, got {type(obj).__name__}{_advice(obj)}")
 
 
 _HASHABLE_WRITERS: tuple[tuple[type | tuple[type, ...], str, Callable[[Any], Any]], ...] = (
@@ -166,7 +175,7 @@ def _read(value: Mapping[str, Any], depth: int) -> object:
             raise _Unreadable
         [(kind, content)] = value.items()
         return _READERS[kind](content, depth)
-    # A member that is missing, of another type or out of range: what follows reads as unknown.
+    # A missing, mistyped or out-of-range member.
     except (_Unreadable, KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         return UnknownValue(dict(value))
 
@@ -195,7 +204,7 @@ def _known(found: object) -> object:
 
 
 def _items(content: Any, member: str) -> list[Any]:
-    """The list in `content`, if it holds nothing else that would be lost."""
+    """The list in `content`, if it has no other members: they would be lost."""
     if not isinstance(content, Mapping) or content.keys() - {member}:
         raise _Unreadable
     items = content.get(member) or []
@@ -231,7 +240,7 @@ def _read_set(content: Any, _: int) -> set[object]:
 
 
 def _tell_apart(kinds: dict[object, str], key: object, value: Mapping[str, Any]) -> None:
-    """Python holds True and 1 for one key: what it would merge is kept as it came."""
+    """Refuse keys that Python would merge, such as True and 1."""
     [kind] = value
     if kinds.setdefault(key, kind) != kind:
         raise _Unreadable

@@ -1,4 +1,4 @@
-"""Workspaces of an organization: their users, roles, invitations and preferences."""
+"""Workspaces of an organization: users, roles, invitations and preferences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Workspaces(Resource):
-    """`client.workspaces`."""
+    """`client.workspaces`. See `PlatformClient` for the errors that every request may raise."""
 
     def list(
         self,
@@ -30,9 +30,9 @@ class Workspaces(Resource):
         page_token: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Workspace]:
-        """A pager over the workspaces of an organization, the newest first unless `order_by` says otherwise.
+        """A pager over the workspaces of an organization, newest first unless `order_by` is given.
 
-        The filter knows `title`; `order_by` takes title, create_time and update_time. `page_size` is 1 to
+        `filter` supports `title`. `order_by` takes title, create_time or update_time. `page_size` is 1 to
         1000. (ListWorkspaces)
         """
         return self._list(
@@ -52,9 +52,9 @@ class Workspaces(Resource):
         page_token: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.Workspace]:
-        """A pager over the workspaces that the user of the token may enter.
+        """A pager over the workspaces that the token's user may enter.
 
-        The filter knows `title`. `page_size` is 1 to 1000. (CurrentUserOrganizationWorkspaces)
+        `filter` supports `title`. `page_size` is 1 to 1000. (CurrentUserOrganizationWorkspaces)
         """
         return self._list(
             f"/me{self._scope.organization(organization_id).path}/workspaces",
@@ -68,14 +68,14 @@ class Workspaces(Resource):
     async def get(
         self, workspace_id: str | Named | None = None, *, organization_id: str | None = None
     ) -> models.Workspace:
-        """The workspace, the client's unless another is named. (GetWorkspace)"""
+        """The workspace; by default the client's. (GetWorkspace)"""
         name = self._scope.resolve("workspace_id", workspace_id, WORKSPACE, organization_id=organization_id)
         return await self._send("GET", name.path, models.Workspace, name=name)
 
     async def preferences(
         self, workspace_id: str | None = None, *, organization_id: str | None = None
     ) -> models.WorkspacePreferences:
-        """The formats of numbers, dates and times of the workspace. (GetWorkspacePreferences)"""
+        """The number, date and time formats of the workspace. (GetWorkspacePreferences)"""
         path = self._scope.workspace(workspace_id, organization_id).path
         return await self._send("GET", f"{path}/preferences", models.WorkspacePreferences)
 
@@ -123,10 +123,11 @@ class Workspaces(Resource):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> Pager[models.UserWithRoles]:
-        """A pager over the users with their roles, the newest first unless `order_by` says otherwise.
+        """A pager over the users with their roles, newest first unless `order_by` is given.
 
-        The filter knows `role`, `role_scope` and `search`; `order_by` takes display_name, email, created_time
-        and updated_time, with `desc`. `page_size` is 1 to 1000. (ListWorkspaceUsers)
+        `filter` supports `role`, `role_scope` and `search`. `order_by` takes display_name, email,
+        created_time or updated_time, optionally followed by `desc`. `page_size` is 1 to 1000.
+        (ListWorkspaceUsers)
         """
         return self._list(
             f"{self._scope.workspace(workspace_id, organization_id).path}/users",
@@ -140,7 +141,7 @@ class Workspaces(Resource):
     async def count_users(
         self, workspace_ids: Iterable[str], *, organization_id: str | None = None
     ) -> dict[str, int]:
-        """The number of users of each of these workspaces, by its id. (CountWorkspaceUsers)"""
+        """The number of users of each workspace, by its id. (CountWorkspaceUsers)"""
         names = [
             self._scope.workspace(workspace, organization_id)
             for workspace in texts("workspace_ids", workspace_ids)

@@ -92,9 +92,9 @@ class Files:
         request = self._form_request(name, agent_id)
         opening = opened_in_turn(self._sender, source, size)
         del source  # may be the content itself, and frames show their locals
-        with Upload(self._sender.observers) as told:
+        with Upload(self._sender.observers) as observed:
             async with opening as content:
-                told.size = content.size
+                observed.size = content.size
                 attempts = self._sender.attempts()
                 while True:
                     form = await self._sender.send(request, _FORM, attempts=attempts)

@@ -277,7 +277,7 @@ class FileUpload(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=T
     id: str
     """Id of the file once uploaded, for `file_ids`."""
     file_name: str
-    """File name as sanitized by the API."""
+    """File name as sanitised by the API."""
     upload_url: str
     """URL to send the form to; its query may hold credentials."""
     upload_fields: dict[str, str] = {}
@@ -308,7 +308,7 @@ class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """Id of the file, for `file_ids`."""
     file_name: str
-    """File name as sanitized by the API."""
+    """File name as sanitised by the API."""
     size: int
     """Size in bytes."""
 

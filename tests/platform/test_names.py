@@ -113,7 +113,7 @@ def test_what_is_missing_is_named():
         Scope().organization(None)
     with pytest.raises(ConfigurationError, match="KOGNITOS_WORKSPACE_ID"):
         Scope("o1").workspace(None)
-    with pytest.raises(ConfigurationError, match="give its full name, or its automation"):
+    with pytest.raises(ConfigurationError, match="pass its full name, or its automation"):
         SCOPE.resolve("run", "r1", RUN)
 
 

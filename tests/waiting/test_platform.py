@@ -172,7 +172,7 @@ def test_a_bare_id_needs_its_automation():
         platform = Platform()
         platform.add()
         async with platform.client() as client:
-            with pytest.raises(ValueError, match="give its full name, or its automation"):
+            with pytest.raises(ValueError, match="pass its full name, or its automation"):
                 await client.wait_for_run("run0")
             with pytest.raises(TypeError, match="run must be"):
                 await client.wait_for_run(3)

@@ -1,4 +1,4 @@
-"""The bases of the models of the platform API."""
+"""Bases of the platform API's models."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from kognitos_async.web_models import WebModel
 
 
 class Model(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message of the API. Members it leaves out have their defaults, members not known here are ignored."""
+    """A message of the API. Absent members have their defaults; unknown members are ignored."""
 
 
 class Named(Model, frozen=True, kw_only=True):
-    """A resource, identified by its `name`."""
+    """A resource identified by its `name`."""
 
     name: str = ""
-    """The full resource name, empty where the API gave none."""
+    """Full resource name; empty if the API sends none."""
 
     @property
     def id(self) -> str:
-        """The last part of the name, empty where the API gave none."""
+        """Last part of the name; empty if the API sends none."""
         return self.name.rpartition("/")[2]
 
 
 class OneOf:
-    """A message that holds one of several contents."""
+    """A message with one of several members."""
 
     __slots__ = ()
     kinds: ClassVar[tuple[str, ...]] = ()
-    """The names of the members one of which is present."""
+    """Names of the members, one of which is present."""
 
     @property
     def kind(self) -> str:
-        """The name of the member that is present, empty or not; "" for one that is not known here."""
+        """Name of the member that is present; "" if this version does not know it."""
         return next((name for name in self.kinds if getattr(self, name) is not None), "")
 
     @property
     def content(self) -> object:
-        """The member that is present; None for one that is not known here."""
+        """The member that is present; None if this version does not know it."""
         return getattr(self, self.kind) if self.kind else None

@@ -1,4 +1,4 @@
-"""Runs of the platform API, as frozen structs with the API's own field names."""
+"""Runs of the platform API: frozen structs with the API's field names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 if TYPE_CHECKING:
     StageWord = AutomationStage | str
 else:
-    # msgspec, and frameworks that read types with it, know no union of two kinds of text.
+    # msgspec, and frameworks built on it, support no union of two string types.
     StageWord = AutomationStage
 
 
@@ -56,65 +56,65 @@ class InvocationDetails(Model, frozen=True, kw_only=True):
     """Who or what started a run."""
 
     trigger_id: str | None = None
-    """The trigger, if one started the run."""
+    """Id of the trigger; None if none started the run."""
     user_id: str | None = None
-    """The user, if one started the run."""
+    """Id of the user; None if none started the run."""
     invocation_source: InvocationSource | None = None
-    """The kind of source."""
+    """Kind of source."""
 
 
 class RunFailure(Model, frozen=True, kw_only=True):
     """Why a run failed."""
 
     id: str = ""
-    """The id of the error."""
+    """Id of the error."""
     description: str = ""
-    """What went wrong, for people."""
+    """Description of the error, for people."""
     location: Location | None = None
-    """The bytes of the code at which the run failed."""
+    """Byte range of the code at which the run failed."""
 
 
 class RunGuidance(Model, frozen=True, kw_only=True):
-    """What a run needs a person for.
+    """The guidance that a run awaits.
 
-    `client.exceptions.get(guidance.exception)` has the rest, `client.exceptions.reply` answers it.
+    `client.exceptions.get(guidance.exception)` returns the details; `client.exceptions.reply` answers.
     """
 
     exception: str = ""
-    """The id or full name of the exception."""
+    """Id or full name of the exception."""
     description: str = ""
-    """What is asked, for people."""
+    """The question, for people."""
     location: Location | None = None
-    """The bytes of the code at which the run waits."""
+    """Byte range of the code at which the run waits."""
 
 
 class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A run as it was when read. Times are aware, in UTC.
+    """A run as it was when read. Times are timezone-aware, in UTC.
 
-    `outputs` belong to the state completed, `failure` to failed, `guidance` to awaiting_guidance,
-    `stop_reason` to stopped and stopping. Items of a list may lack outputs that `runs.get` returns.
+    Each state has its detail: completed has `outputs`, failed `failure`, awaiting_guidance `guidance`,
+    stopped and stopping `stop_reason`. Listed runs may lack outputs that `runs.get` returns.
     """
 
     name: str = ""
-    """The full resource name; `id` is its last part."""
+    """Full resource name; `id` is its last part."""
     create_time: Timestamp = _EPOCH
-    """When the run was created; 1970-01-01 where the API leaves it out."""
+    """Time of creation; 1970-01-01 if the API sends none."""
     update_time: Timestamp | None = None
-    """When the run last changed."""
+    """Time of the last change."""
     state_object: dict[str, Any] | str = msgspec.field(name="state", default_factory=dict)
-    """The state as the API writes it: a member named like the state, beside `update_time`."""
+    """State as sent: an object with a member named like the state, and `update_time`."""
     stage: AutomationStage = AutomationStage.UNSPECIFIED
-    """Which version of the automation runs."""
+    """Version of the automation: draft or published."""
     stage_version: str = ""
-    """The version of the automation when the run was created."""
+    """Version number of the automation at the creation of the run."""
     previous_run: str = ""
-    """The full name of the preceding run of a chain."""
+    """Full name of the previous run of a chain."""
     invocation_details: InvocationDetails | None = None
     """Who or what started the run."""
     user_input_values: dict[str, Any] = msgspec.field(name="user_inputs", default_factory=dict)
-    """`user_inputs` as the API writes them."""
+    """`user_inputs` in the API's form."""
     executable_steps: ExecutableSteps | None = None
-    """The code that ran: steps that hand their output on."""
+    """The code that ran, as steps that pass on their outputs."""
 
     def __post_init__(self) -> None:
         for name in ("create_time", "update_time"):
@@ -125,31 +125,31 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     @property
     def id(self) -> str:
-        """The last part of the name."""
+        """Last part of the name."""
         return self.name.rpartition("/")[2]
 
     @property
     def automation(self) -> str:
-        """The full name of the run's automation."""
+        """Full name of the automation."""
         return self.name.rpartition("/runs/")[0]
 
     @property
     def handle(self) -> StartedRun:
-        """What it takes to wait for the run, small and JSON-ready."""
+        """A reference to this run that every wait accepts, small and JSON-ready."""
         return StartedRun(name=self.name, started_at=self.create_time)
 
     @property
     def state(self) -> RunState:
-        """The member that the state object has; presence decides, for empty objects are normal."""
+        """The state: the member that the state object has, even if it is empty."""
         word, _ = self._state
         return word
 
     status = state
-    """The same, by the name that REST API v2 has for it."""
+    """Same as `state`; the name that REST API v2 uses."""
 
     @property
     def state_time(self) -> datetime | None:
-        """When the state was entered."""
+        """Time at which the run entered its state."""
         state = self.state_object
         moment = None if isinstance(state, str) else read_timestamp(state.get("update_time"), truncate=True)
         if moment is None or moment.tzinfo is UTC:
@@ -158,26 +158,26 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     @property
     def settled(self) -> bool:
-        """Whether the run does not go on by itself; an unknown state never counts as settled."""
+        """Whether the run makes no progress without a person. False for an unknown state."""
         return self.state in SETTLED_STATES
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run has completed."""
+        """Whether the run completed."""
         return self.state == RunState.COMPLETED
 
     @property
     def outputs(self) -> dict[str, object]:
-        """The outputs of a completed run as Python values by name: converted anew each time it is read."""
+        """Outputs of a completed run as Python values by name. Converted on each access."""
         word, body = self._state
         outputs = body.get("outputs") if word == RunState.COMPLETED else None
         return from_values(outputs) if isinstance(outputs, dict) else {}
 
     def output(self, name: str, kind: type[T]) -> T:
-        """The output of that name, if it is a `kind`: `run.output("total", Decimal)`.
+        """The output of that name as `kind`: `run.output("total", Decimal)`.
 
-        A number passes for every number type that holds it exactly, and a table of pyarrow for `Table`.
-        Raises `KeyError` naming the outputs there are, `TypeError` for an output of another type.
+        A number passes for every number type that holds it exactly, and a pyarrow table for `Table`. Raises
+        `KeyError` naming the existing outputs, and `TypeError` if the output is of another type.
         """
         outputs = self.outputs
         if name not in outputs:
@@ -187,28 +187,28 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     @property
     def has_outputs(self) -> bool:
-        """Whether the run came with outputs."""
+        """Whether the run was read with outputs."""
         word, body = self._state
         return word == RunState.COMPLETED and bool(body.get("outputs"))
 
     @property
     def user_inputs(self) -> dict[str, object]:
-        """The inputs of the run as Python values by name: converted anew each time it is read."""
+        """Inputs of the run as Python values by name. Converted on each access."""
         return from_values(self.user_input_values)
 
     @property
     def failure(self) -> RunFailure | None:
-        """Why the run failed, if it did."""
+        """Details of the failure; None unless the run failed."""
         return self._detail(RunState.FAILED, RunFailure)
 
     @property
     def guidance(self) -> RunGuidance | None:
-        """What the run needs a person for, if it does."""
+        """The guidance that the run awaits; None unless it does."""
         return self._detail(RunState.AWAITING_GUIDANCE, RunGuidance)
 
     @property
     def stop_reason(self) -> str | None:
-        """The reason a person gave for stopping the run, if it is stopped or stopping."""
+        """The reason a person gave for stopping the run; None unless it is stopped or stopping."""
         word, body = self._state
         reason = body.get("reason") if word in (RunState.STOPPED, RunState.STOPPING) else None
         return reason if isinstance(reason, str) else None
@@ -216,7 +216,8 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
     def raise_for_status(self) -> Self:
         """The run itself, unless it settled without success.
 
-        Raises `RunFailedError`, `RunStoppedError`, and `AwaitingGuidanceError`, which names the exception.
+        Raises `RunFailedError` for failed, `RunStoppedError` for stopped, and `AwaitingGuidanceError`, which
+        names the exception, for awaiting_guidance.
         """
         if self.succeeded or not self.settled:
             return self
@@ -239,9 +240,9 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
     def to_dict(self) -> dict[str, Any]:
         """The run as JSON-ready values by attribute, for exports.
 
-        `state` is the word, `outputs` and `user_inputs` are converted: decimals to text, tables to lists of
-        rows, contents of files to base64. Times are ISO 8601 in UTC. `msgspec.to_builtins` has the API's own
-        form.
+        `state` is the plain word. `outputs` and `user_inputs` are converted: decimals to text, tables to
+        lists of rows, file contents to base64. Times are ISO 8601 in UTC. `msgspec.to_builtins` returns the
+        API's own form.
         """
         return {
             "name": self.name,
@@ -279,7 +280,7 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
         return unknown or RunState(""), {}
 
     def _detail(self, word: RunState, kind: type[D]) -> D | None:
-        """The body of the state, without members that are not as documented."""
+        """The body of the state, without members of undocumented types."""
         state, body = self._state
         if state != word:
             return None
@@ -297,7 +298,7 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
             ("state", self.state),
             ("created", self.create_time),
             ("updated", self.update_time),
-            ("outputs", ", ".join(self.outputs)),  # by name alone: they may hold files
+            ("outputs", ", ".join(self.outputs)),  # names only: values may hold files
         ]
 
     def _repr_html_(self) -> str:
@@ -315,7 +316,7 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
             ("update_time", self.update_time),
             ("stage", str(self.stage)),
             ("stage_version", self.stage_version),
-            # By name alone: they may hold files.
+            # Names only: values may hold files.
             ("user_inputs", list(self.user_input_values)),
             ("outputs", list(self.outputs)),
         ]
@@ -328,26 +329,26 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
 
 class StartedRun(WebModel, msgspec.Struct, frozen=True, kw_only=True):
-    """A run that `automations.invoke` has started: what it takes to wait for it, small and JSON-ready."""
+    """Reference to a run started by `automations.invoke`, small and JSON-ready. Every wait accepts it."""
 
     name: str
-    """The full resource name; `id` is its last part."""
+    """Full resource name; `id` is its last part."""
     started_at: Timestamp
-    """When the answer came, by this machine's clock; `create_time` in the `handle` of a run read before."""
+    """Local time of the answer; for the `handle` of a run that was read, its `create_time`."""
 
     @property
     def id(self) -> str:
-        """The last part of the name."""
+        """Last part of the name."""
         return self.name.rpartition("/")[2]
 
     @property
     def automation(self) -> str:
-        """The full name of the run's automation."""
+        """Full name of the automation."""
         return self.name.rpartition("/runs/")[0]
 
     @property
     def handle(self) -> StartedRun:
-        """The same: a handle is what this is."""
+        """The run itself: it already is a handle."""
         return self
 
 
@@ -355,17 +356,17 @@ class InvokeRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     """A run to start: the arguments of `automations.invoke`."""
 
     automation: str
-    """An id or a full resource name."""
+    """Id or full resource name."""
     inputs: Mapping[str, object] | None = None
-    """Python values by name."""
+    """Python values by name; None for no inputs."""
     stage: StageWord = AutomationStage.PUBLISHED
-    """DRAFT or PUBLISHED."""
+    """DRAFT or PUBLISHED; default PUBLISHED."""
     workspace_id: str | None = None
-    """The workspace, the client's unless given."""
+    """Id of the workspace; None for the client's."""
     organization_id: str | None = None
-    """The organization, the client's unless given."""
+    """Id of the organization; None for the client's."""
     name: str | None = None
-    """The name in a journal, not sent; equal requests without one are refused there as duplicates."""
+    """Name in a journal, not sent. Equal requests without a name are refused there as duplicates."""
 
 
 class ListRunsResponse(msgspec.Struct, frozen=True, gc=False):
@@ -376,6 +377,6 @@ class ListRunsResponse(msgspec.Struct, frozen=True, gc=False):
 
 
 class InvokeAutomationResponse(msgspec.Struct, frozen=True):
-    """The answer to a start: the run's full name, or its bare id."""
+    """The answer to an invocation: the full name or bare id of the run."""
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Words of the platform API about runs: their states, stages and sources."""
+"""Enumerations of the platform API for runs: states, stages and sources."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from kognitos_async.open_enum import Word
 
 
 class RunState(Word):
-    """The state of a run. The vendor's pages also say running and waiting: EXECUTING, AWAITING_GUIDANCE."""
+    """The state of a run. `running` and `waiting` are read as EXECUTING and AWAITING_GUIDANCE."""
 
     PENDING = "pending"
     """Not running yet."""
     EXECUTING = "executing"
     """Running."""
     STOPPING = "stopping"
-    """About to be stopped."""
+    """Being stopped."""
     STOPPED = "stopped"
     """Stopped; settled until a person resumes it."""
     AWAITING_GUIDANCE = "awaiting_guidance"
-    """Waits for a person's answer; settled until there is one."""
+    """Waiting for a person's answer; settled until there is one."""
     COMPLETED = "completed"
-    """Done, with outputs; settled."""
+    """Finished with outputs; settled."""
     FAILED = "failed"
     """Failed; settled."""
 
@@ -36,17 +36,17 @@ _SYNONYMS = {"running": "executing", "waiting": "awaiting_guidance"}
 SETTLED_STATES = frozenset(
     {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED, RunState.AWAITING_GUIDANCE}
 )
-"""The states in which a run does not go on by itself."""
+"""States in which a run makes no progress without a person."""
 
 ENDED = frozenset({RunState.COMPLETED, RunState.FAILED})
-"""The states a run never leaves; one that is stopped or awaits guidance goes on when a person says so."""
+"""Final states. A run that is stopped or awaits guidance can continue."""
 
 
 class AutomationStage(Word):
     """A version of an automation: the latest draft or the latest published one."""
 
     UNSPECIFIED = "AUTOMATION_STAGE_UNSPECIFIED"
-    """Left out."""
+    """Not specified."""
     DRAFT = "AUTOMATION_STAGE_DRAFT"
     """The latest draft."""
     PUBLISHED = "AUTOMATION_STAGE_PUBLISHED"
@@ -54,13 +54,13 @@ class AutomationStage(Word):
 
 
 class InvocationSource(Word):
-    """What created a run."""
+    """What started a run."""
 
     UNSPECIFIED = "INVOCATION_SOURCE_UNSPECIFIED"
-    """Left out."""
+    """Not specified."""
     MANUAL = "INVOCATION_SOURCE_MANUAL"
-    """A person or a program invoked the automation."""
+    """A person or a program."""
     TRIGGER = "INVOCATION_SOURCE_TRIGGER"
-    """A trigger did."""
+    """A trigger."""
     SCHEDULE = "INVOCATION_SOURCE_SCHEDULE"
-    """A schedule did."""
+    """A schedule."""
