@@ -66,11 +66,12 @@ LookUp: TypeAlias = Found[R] | Absent | Undecided
 
 
 class Answered(NamedTuple, Generic[T]):
-    """The answer to a start, with the monotonic times between which it was processed."""
+    """The answer to a start, the monotonic times between which it was processed, and the attempt's id."""
 
     value: T
     sent: float
     received: float
+    attempts: tuple[str, ...] = ()
 
 
 async def started(
@@ -116,14 +117,15 @@ async def started(
             start.in_doubt(uncertain)
             raise uncertain from problem
         start.run = value
-    return Answered(value, sent, clock.monotonic())
+    return Answered(value, sent, clock.monotonic(), () if window is None else window.attempts[-1:])
 
 
 def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeError) -> bool:
     if isinstance(problem, APIStatusError):
         if certainly_not_done(problem):
             return False
-        return problem.status >= 500 or problem.status in _REFUSED_LATE
+        # Below 200 it is no final answer: what refused the start, if anything did, is not known.
+        return problem.status >= 500 or problem.status < 200 or problem.status in _REFUSED_LATE
     return True
 
 
@@ -139,12 +141,13 @@ def uncertain_error(answer: Undecided, what: str, asked: Any, window: StartWindo
 
 
 class OwnStart(NamedTuple):
-    """A run that this client started: the list it belongs to, its name as sent, and when."""
+    """A run that this client started: its list, its name as sent, when, and the ids of the attempts."""
 
     group: Hashable
     name: str | None
     sent: float
     received: float
+    attempts: tuple[str, ...] = ()
 
 
 class OwnStarts:

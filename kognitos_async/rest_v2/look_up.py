@@ -122,18 +122,23 @@ class LookUps:
         self._own.resolved((group, name_key(request.name)), window)
         if isinstance(answer, Found):
             moment = self._sender.clock.moment_of(window)
-            self._own.adopt(answer.run.id, OwnStart(group, answer.run.name, moment, moment))
+            self._own.adopt(answer.run.id, OwnStart(group, answer.run.name, moment, moment, window.attempts))
 
     def _is_anothers(self, run: Run, window: StartWindow) -> bool:
         """Whether this client knows that the run belongs to another start.
 
-        A start of the same name that this client sent within the window is the one in question: its caller
-        was ended before the answer could be recorded.
+        The client may know the run of the attempt in question: its caller was ended before the answer could be
+        recorded. The id of the attempt tells; where only its time is known, the start of the same name that
+        this client sent within the window is the one.
         """
         start = self._own.get(run.id)
         if start is None:
             return False
-        return start.name != run.name or not self._sender.clock.within(start.sent, window)
+        if start.name != run.name:
+            return True
+        if start.attempts and window.attempts:
+            return not set(start.attempts) & set(window.attempts)
+        return not self._sender.clock.within(start.sent, window)
 
     def group_of(self, request: RunRequest) -> Group:
         """The agent, process and stage whose list holds the run of the request."""
@@ -151,7 +156,8 @@ class LookUps:
     def note(self, request: RunRequest, answer: Answered[Run]) -> None:
         """Record the answer to a start: a run of ours, and how the service stores names and times."""
         run, group = answer.value, self.group_of(request)
-        self._own.note(run.id, OwnStart(group, request.name, answer.sent, answer.received))
+        start = OwnStart(group, request.name, answer.sent, answer.received, answer.attempts)
+        self._own.note(run.id, start)
         clock = self._sender.clock
         clock.note_stamp(run.created_at, sent=answer.sent, received=answer.received)
         if (run.name, run.agent_id, run.process_id, run.stage) != (request.name, *group):

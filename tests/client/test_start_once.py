@@ -219,6 +219,17 @@ async def test_two_at_once_of_one_name_do_not_share_a_run(client, server):
     assert len(server.runs) == 1
 
 
+async def test_a_lost_start_does_not_take_anothers_answered_run(server, connect):
+    """Of two callers with one name, one is answered: its run is not the other's, whose start did nothing."""
+    client = await connect(server, request_timeout=0.5)
+    server.misbehave("create_run", faults.hang())
+    mine = asyncio.create_task(client.runs.start_once(request_of(server), absence_delay=0.05))
+    await eventually(lambda: server.count("create_run") == 1)
+    theirs = await client.runs.start(server.process.id, name="Invoice 1")
+    assert (await mine).id != theirs.id
+    assert len(server.runs) == 2
+
+
 @pytest.mark.parametrize("after_work", [True, False])
 async def test_a_doubtful_start_is_handed_on(serve, connect, after_work):
     """With the time on its error, and all that the client knows of it: here, that the clocks are off."""

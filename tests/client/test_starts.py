@@ -34,6 +34,7 @@ LOST_BEFORE = {
     "proxy 502": faults.proxy_error(502),
     "proxy 503": faults.proxy_error(503),
     "408": faults.answer(408, b"{}"),
+    "101": faults.answer(101),
     "html 200": faults.html_page(200),
 }
 LOST_AFTER = {
