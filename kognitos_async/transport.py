@@ -141,7 +141,7 @@ class Transport:
                     **options,
                 ) as answer,
             ):
-                return Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
+                return Response(answer.status, answer.headers, await _read(answer))
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
             failure = self._failed(problem, str(request), session, body)
@@ -192,7 +192,7 @@ class Transport:
         what: str,
         stated: Mapping[str, Any],
     ) -> Response:
-        body = UploadBody(pieces, int(headers.reveal()["Content-Length"]))
+        body = UploadBody(pieces, int(headers.reveal()["Content-Length"]), _boundary(headers))
         answer: aiohttp.ClientResponse | None = None
         try:
             async with (
@@ -207,8 +207,13 @@ class Transport:
                     **stated,
                 ) as answer,
             ):
-                early = 200 <= answer.status < 300 and not body.complete
-                response = Response(answer.status, answer.headers, await _read(answer, LARGEST_ANSWER))
+                taken = 200 <= answer.status < 300
+                early = taken and not body.complete
+                response = Response(
+                    answer.status,
+                    answer.headers,
+                    await _read(answer) if taken else body.without_echo(await _read(answer)),
+                )
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
@@ -644,7 +649,13 @@ def _shown(problem: Exception) -> Exception | None:
     return problem.with_traceback(None)
 
 
-async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+def _boundary(headers: Secret[dict[str, str]]) -> bytes | None:
+    """What separates the parts of a form with these headers, None for a body that is no form."""
+    boundary = headers.reveal().get("Content-Type", "").partition("boundary=")[2]
+    return boundary.encode() or None
+
+
+async def _read(answer: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
     """The decompressed body, read on only while it stays within `limit`; of a refusal its start."""
     refused = not 200 <= answer.status < 300
     pieces: list[bytes] = []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _CHECKS = 16
 """Checks of the progress within the time limit."""
 _LONGEST_CHECK_INTERVAL = 1.0
+_SHORTEST_MARK, _LONGEST_MARK = 8, 64
+"""Bytes of a body by which an echo of it is recognized; longer than what many files begin with."""
 
 
 class BodyWriter(Protocol):
@@ -27,15 +29,18 @@ class BodyWriter(Protocol):
 
 
 class UploadBody:
-    """A body of `size` bytes, written piece by piece, once."""
+    """A body of `size` bytes, written piece by piece, once. `boundary` separates the parts of a form."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes | memoryview], size: int) -> None:
+    def __init__(
+        self, pieces: AsyncGenerator[bytes | memoryview], size: int, boundary: bytes | None = None
+    ) -> None:
         self.size = size
         self.source_error: Exception | None = None
         """What reading the pieces raised."""
         self.complete: bool = size == 0
         """Whether all of it has left for the socket."""
         self._pieces = pieces
+        self._mark = boundary
         self._written = 0
         self._task: asyncio.Task[Any] | None = None
         self._transport: asyncio.Transport | None = None
@@ -47,6 +52,8 @@ class UploadBody:
         self._task = asyncio.current_task()
         self._transport = writer.transport
         while (piece := await self._next()) is not None:
+            if self._mark is None and len(piece) >= _SHORTEST_MARK:
+                self._mark = bytes(piece[:_LONGEST_MARK])
             await writer.write(piece)
             self._written += len(piece)
             if self._written == self.size and (transport := writer.transport) is not None:
@@ -55,6 +62,11 @@ class UploadBody:
                 await writer.drain()
                 transport.set_write_buffer_limits()
                 self.complete = True
+
+    def without_echo(self, answer: bytes) -> bytes:
+        """A refusal, cut where it repeats this body: gateways may echo what they refuse, file and all."""
+        at = -1 if self._mark is None else answer.find(self._mark)
+        return answer if at < 0 else answer[:at] + b"[redacted]"
 
     async def _next(self) -> bytes | memoryview | None:
         try:

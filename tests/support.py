@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from kognitos_async import PollPolicy, RetryPolicy
 from kognitos_async.testing import KognitosServer, Schedule
@@ -36,6 +37,18 @@ async def site(**options: Any) -> AsyncIterator[tuple[KognitosServer, KognitosCl
     settings = {"schedule": Schedule.fixed(0.02), "capacity": None, **options}
     async with KognitosServer(**settings) as server, server.client(**FAST) as client:
         yield server, client
+
+
+@contextlib.asynccontextmanager
+async def answering(handler: Callable[[web.BaseRequest], Any]) -> AsyncIterator[str]:
+    """The URL of a server that answers each request with what the handler returns."""
+    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def eventually(condition: Callable[[], object]) -> None:

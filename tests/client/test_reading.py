@@ -16,6 +16,7 @@ from aiohttp import web
 
 from kognitos_async.uploads import reading as reading_module
 from kognitos_async.uploads.sources import name_of, open_source
+from tests.support import answering
 
 CONTENT = bytes(range(256)) * 9000  # more than two pieces
 
@@ -50,15 +51,6 @@ class Pipe(io.RawIOBase):
 
     def read(self, size=-1):
         return self._file.read(size)
-
-
-@contextlib.asynccontextmanager
-async def server_of(handler):
-    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 class Noting(io.BytesIO):
@@ -267,7 +259,7 @@ async def test_a_part_of_aiohttps_multipart_reader():
             got.append((name_of(part, None), await content(source)))
         return web.Response()
 
-    async with server_of(handler) as url, aiohttp.ClientSession() as session:
+    async with answering(handler) as url, aiohttp.ClientSession() as session:
         form = aiohttp.FormData()
         form.add_field("f", io.BytesIO(CONTENT), filename="a.pdf")
         await session.post(url, data=form)

@@ -10,17 +10,21 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 from rich.pretty import pretty_repr
 
 from kognitos_async import (
+    BadRequestError,
     ConfigurationError,
     KognitosClient,
     KognitosError,
     NotSentError,
     PlatformClient,
     RetryPolicy,
+    UploadError,
 )
 from kognitos_async.testing import KognitosServer, faults
+from tests.support import answering
 
 TESTS = str(Path(__file__).parents[1])
 KEY = "sk-very-secret-key-0123456789"
@@ -190,6 +194,46 @@ async def test_a_failed_upload(server, client, caplog, fault):
         for name in ("policy", "signature", "x-amz-security-token"):
             assert form.upload_fields[name] not in shown
     assert server.leaks == 0
+
+
+ECHOED = {
+    "post": {},
+    "put": {"upload_http_method": "PUT", "upload_fields": {}},
+    "short": {},
+}
+
+
+@pytest.mark.parametrize("what", ECHOED)
+async def test_a_store_that_echoes_the_upload(what):
+    """A gateway's debug page quotes what it refuses: the file in it is not shown, what comes before is."""
+    content = CONTENT[:12] if what == "short" else CONTENT * 10_000
+
+    async def answer(request):
+        if not request.path.endswith("/store"):
+            form = {"id": "f", "file_name": "x", "upload_url": f"{base}/store", "upload_fields": {"key": "k"}}
+            return web.json_response({**form, **ECHOED[what]}, status=201)
+        echo = b"".join([piece async for piece in request.content.iter_any()])
+        return web.Response(status=403, body=b"<h1>Forbidden by gateway</h1>" + echo)
+
+    async with answering(answer) as base, KognitosClient("k", base_url=base, agent_id="a") as client:
+        with pytest.raises(UploadError) as caught:
+            await client.files.upload(content, file_name="x")
+    assert caught.value.body.startswith(b"<h1>Forbidden by gateway</h1>")
+    assert caught.value.body.endswith(b"[redacted]")
+    assert content[:12].decode() not in _everything(caught.value)
+
+
+async def test_an_api_that_echoes_the_upload():
+    """The same on the platform API, which takes the file itself."""
+
+    async def answer(request):
+        return web.Response(status=400, body=b"bad request: " + await request.read())
+
+    async with answering(answer) as base, PlatformClient(KEY, base_url=base, organization_id="o") as client:
+        with pytest.raises(BadRequestError) as caught:
+            await client.files.upload(CONTENT, file_name="x")
+    assert caught.value.body == b"bad request: --[redacted]"
+    assert CONTENT.decode() not in _everything(caught.value)
 
 
 async def test_one_debug_record_an_attempt(server, client, caplog):
