@@ -106,8 +106,10 @@ class Pager(Generic[T]):
         while not walk.ended and (max_items is None or len(items) < max_items):
             self.continuation_token = walk.token
             page = await walk.fetch()
-            if max_items is not None and len(items) + len(page.items) > max_items:
-                items.extend(page.items[: max_items - len(items)])
+            wanted = None if max_items is None else max_items - len(items)
+            if wanted is not None and len(page.items) >= wanted + (not isinstance(page, PartialPage)):
+                # The rest of the page, items that cannot be decoded included, is still to come.
+                items.extend(page.items[:wanted])
                 break
             items.extend(_whole(page).items)
             self.continuation_token = page.continuation_token

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import struct
 import threading
 import time
@@ -84,6 +85,8 @@ class JournalFile:
             raise JournalError(f"there is no journal {path}") from None
         except OSError as problem:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
+        if not stat.S_ISREG(state.st_mode):
+            raise JournalError(f"journal {path} must be a regular file; what is there was left as it is")
         self._identity = state.st_dev, state.st_ino
         self._size = state.st_size
         self.in_use: bool = False

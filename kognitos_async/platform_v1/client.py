@@ -35,7 +35,7 @@ from kognitos_async.secret import Secret
 from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
-from kognitos_async.waiting.waits import Waits, checked_wait
+from kognitos_async.waiting.waits import Waits, checked_wait, several_runs
 
 if TYPE_CHECKING:
     import os
@@ -209,7 +209,7 @@ class PlatformClient(BaseClient):
         a failed wait in its turn; iterate again for the remaining runs. Leaving the block ends all waits.
         """
         arguments = checked_wait(timeout, until, poll, None)
-        runs = tuple(runs)
+        runs = several_runs(runs)
         for run in runs:
             self._scope.run(run, automation)
         return self._waits.several((self._reader.waited(run, automation) for run in runs), arguments)

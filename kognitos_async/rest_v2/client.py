@@ -23,7 +23,7 @@ from kognitos_async.secret import Secret
 from kognitos_async.uncertain_start import OwnStarts
 from kognitos_async.waiting.policy import PollPolicy
 from kognitos_async.waiting.recent_starts import RecentStarts
-from kognitos_async.waiting.waits import Waits, checked_wait
+from kognitos_async.waiting.waits import Waits, checked_wait, several_runs
 
 if TYPE_CHECKING:
     import os
@@ -185,7 +185,7 @@ class KognitosClient(BaseClient):
         (get_run, list_runs)
         """
         arguments = checked_wait(timeout, until, poll, None)
-        waited = tuple(runs)
+        waited = several_runs(runs)
         for run in waited:
             check_run(run)
         return self._waits.several((self._reader.waited(run) for run in waited), arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
-        Iterable,
     )
     from contextlib import AbstractAsyncContextManager
 
@@ -59,6 +58,13 @@ def checked_wait(
     if poll is not None and not isinstance(poll, PollPolicy):
         raise TypeError(f"poll must be a PollPolicy or None, got {type(poll).__name__}")
     return WaitArguments(checks.seconds_or_none(name, timeout), until, poll)
+
+
+def several_runs(runs: Iterable[Q]) -> tuple[Q, ...]:
+    """The runs to wait for. Raises `TypeError` for a single one: an id would be read letter by letter."""
+    if isinstance(runs, str) or not isinstance(runs, Iterable):
+        raise TypeError(f"runs must be an iterable of runs, got {type(runs).__name__}")
+    return tuple(runs)
 
 
 class RaisingStream(WorkStream["R | KognitosError"], Generic[R]):

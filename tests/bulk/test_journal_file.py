@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -241,6 +242,20 @@ async def test_a_file_without_its_job_is_refused(tmp_path, damage):
     database.close()
     with pytest.raises(JournalError):
         await record(path, "b")
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "device"])
+async def test_what_is_no_regular_file_is_refused(tmp_path, kind):
+    """Before anything is read from it."""
+    path = Path("/dev/null") if kind == "device" else tmp_path / "job"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    with pytest.raises(JournalError, match="regular file"):
+        await record(path, "a")
+    with pytest.raises(JournalError, match="regular file"), Journal(path):
+        pass
 
 
 async def test_a_file_that_is_cut_while_the_job_runs_is_noticed(tmp_path):

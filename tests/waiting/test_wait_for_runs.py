@@ -141,6 +141,17 @@ async def test_leaving_the_block_ends_all_waits():
         assert server.count() == seen
 
 
+@pytest.mark.parametrize("runs", ["run-1", None, 5])
+async def test_one_run_is_no_list_of_runs(runs):
+    """An id alone would be read letter by letter."""
+    async with site() as (server, client):
+        with pytest.raises(TypeError, match="runs must be an iterable"):
+            client.wait_for_runs(runs)
+        async with server.platform_client() as platform:
+            with pytest.raises(TypeError, match="runs must be an iterable"):
+                platform.wait_for_runs(runs)
+
+
 async def test_an_error_of_the_block_passes_unwrapped():
     """It is the very exception, not a group around it."""
     async with site() as (server, client):
