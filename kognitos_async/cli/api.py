@@ -54,17 +54,17 @@ class Api(Protocol):
         """The status of the API, `ok` among it."""
         ...
 
-    def runs(self, source: str, stage: str | None, since: Any) -> AsyncIterator[Any]:
-        """The runs of a process or automation, created at `since` or later."""
+    def runs(self, source: str, stage: str | None, since: Any, skipped: Skipped) -> AsyncIterator[Any]:
+        """The runs of a process or automation, created at `since` or later.
+
+        `skipped` is called for items that cannot be decoded, here and below.
+        """
         ...
 
     def history(
         self, source: str, stage: str | None, since: Any, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Any], str | None]]:
-        """The pages of the runs of a process or automation, from `token` on, each with the next one's token.
-
-        `skipped` is called for items that cannot be decoded.
-        """
+        """The pages of the runs of a process or automation from `token` on, each with the next token."""
         ...
 
     async def find_source(self, source: str) -> None:
@@ -95,10 +95,10 @@ class Api(Protocol):
         """The file just uploaded."""
         ...
 
-    def exceptions(self, source: str | None, state: str | None) -> AsyncIterator[Record]:
+    def exceptions(self, source: str | None, state: str | None, skipped: Skipped) -> AsyncIterator[Record]:
         """What waits for a person."""
         ...
 
-    async def exception(self, name: str, automation: str | None) -> Record:
+    async def exception(self, name: str, automation: str | None, skipped: Skipped) -> Record:
         """One of these."""
         ...

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kognitos_async.cli.whole_pages import whole_pages
+from kognitos_async.cli.whole_pages import whole_items, whole_pages
 from kognitos_async.platform_v1.encoding import stage_word
 from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.filters import F
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kognitos_async.platform_v1.models.generated.exceptions import Event, RunException
 
 _PAGE = 1000
+_EVENTS = 50
 
 
 class PlatformApi:
@@ -45,10 +46,10 @@ class PlatformApi:
         await self.client.organizations.list(page_size=1)
         return {"status": "OK", "ok": True}
 
-    async def automations(self, state: str | None) -> AsyncIterator[Record]:
-        """The automations of the workspace."""
+    async def automations(self, state: str | None, skipped: Skipped) -> AsyncIterator[Record]:
+        """The automations; `skipped` is called for items that cannot be decoded, here and below."""
         chosen = None if state is None else F.state == state.upper()
-        async for automation in self.client.automations.list(filter=chosen):
+        async for automation in whole_items(self.client.automations.list(filter=chosen), skipped):
             yield _automation(automation)
 
     async def automation(self, name: str) -> Record:
@@ -62,22 +63,20 @@ class PlatformApi:
         }
 
     async def runs(
-        self, source: str, stage: str | None, since: datetime | None
+        self, source: str, stage: str | None, since: datetime | None, skipped: Skipped
     ) -> AsyncIterator[PlatformRun]:
         """The runs of an automation, newest first."""
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
-        async for run in self.client.runs.list(source, filter=after, page_size=_PAGE):
+        pager = self.client.runs.list(source, filter=after, page_size=_PAGE)
+        async for run in whole_items(pager, skipped):
             if wanted is None or str(run.stage) == wanted:
                 yield run
 
     async def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[PlatformRun], str | None]]:
-        """The pages of the runs of an automation, from `token` on, each with the token of the next one.
-
-        `skipped` is called for items that cannot be decoded.
-        """
+        """The pages of the runs of an automation, from `token` on, each with the token of the next one."""
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
         pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
@@ -143,17 +142,23 @@ class PlatformApi:
         file = await self.client.files.upload(path, file_name=file_name)
         return {"id": file.name, "file_name": file.filename, "size": file.size_bytes}
 
-    async def exceptions(self, source: str | None, state: str | None) -> AsyncIterator[Record]:
+    async def exceptions(
+        self, source: str | None, state: str | None, skipped: Skipped
+    ) -> AsyncIterator[Record]:
         """The exceptions of the workspace, in a state and of an automation if these are given."""
         chosen = None if state is None else F.state == state.upper()
-        async for exception in self.client.exceptions.list(filter=chosen):
+        async for exception in whole_items(self.client.exceptions.list(filter=chosen), skipped):
             if source is None or (exception.automation or "").rpartition("/")[2] == source.rpartition("/")[2]:
                 yield _exception(exception)
 
-    async def exception(self, name: str, automation: str | None) -> Record:
+    async def exception(self, name: str, automation: str | None, skipped: Skipped) -> Record:
         """One exception, and what was said about it. A run may be named instead: its exception is meant."""
         exception = await self.client.exceptions.get(await self.exception_of(name, automation))
-        events = await self.client.exceptions.events(exception.run).collect(max_items=50)
+        events = []
+        async for event in whole_items(self.client.exceptions.events(exception.run), skipped):
+            events.append(event)
+            if len(events) == _EVENTS:
+                break
         return {
             **_exception(exception),
             "description": exception.description,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from kognitos_async.cli.whole_pages import whole_pages
+from kognitos_async.cli.whole_pages import whole_items, whole_pages
 from kognitos_async.rest_v2.models import RunStatus
 
 if TYPE_CHECKING:
@@ -45,24 +45,23 @@ class RestV2Api:
         health = await self.client.health()
         return {"status": health.status, "ok": health.ok}
 
-    async def processes(self) -> AsyncIterator[Record]:
-        """The processes of the agent."""
-        async for process in self.client.processes.list():
+    async def processes(self, skipped: Skipped) -> AsyncIterator[Record]:
+        """The processes; `skipped` is called for items that cannot be decoded, here and below."""
+        async for process in whole_items(self.client.processes.list(), skipped):
             yield _process(process)
 
-    async def runs(self, source: str, stage: str | None, since: datetime | None) -> AsyncIterator[Run]:
+    async def runs(
+        self, source: str, stage: str | None, since: datetime | None, skipped: Skipped
+    ) -> AsyncIterator[Run]:
         """The runs of a process. The order of the list is not documented, so that all are looked at."""
-        async for run in self.client.runs.list(source, stage=_stage(stage)):
+        async for run in whole_items(self.client.runs.list(source, stage=_stage(stage)), skipped):
             if since is None or run.created_at >= since:
                 yield run
 
     async def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Run], str | None]]:
-        """The pages of the runs of a process, from `token` on, each with the token of the next one.
-
-        `skipped` is called for items that cannot be decoded.
-        """
+        """The pages of the runs of a process, from `token` on, each with the token of the next one."""
         pager = self.client.runs.list(source, stage=_stage(stage), continuation_token=token)
         async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if since is None or run.created_at >= since]
@@ -105,9 +104,14 @@ class RestV2Api:
         file = await self.client.files.upload(path, file_name=file_name)
         return {"id": file.id, "file_name": file.file_name, "size": file.size}
 
-    async def exceptions(self, source: str | None, state: str | None) -> AsyncIterator[Record]:  # noqa: ARG002
+    async def exceptions(
+        self,
+        source: str | None,
+        state: str | None,  # noqa: ARG002 - of the platform's
+        skipped: Skipped,
+    ) -> AsyncIterator[Record]:
         """The runs of a process that need a person: this API has nothing else about them."""
-        async for run in self.client.runs.list(source or ""):
+        async for run in whole_items(self.client.runs.list(source or ""), skipped):
             if run.status == RunStatus.EXCEPTION:
                 yield {
                     "id": run.id,
@@ -117,7 +121,12 @@ class RestV2Api:
                     "message": run.name,
                 }
 
-    async def exception(self, name: str, automation: str | None) -> Record:  # noqa: ARG002 - ids are enough
+    async def exception(
+        self,
+        name: str,
+        automation: str | None,  # noqa: ARG002 - ids are enough
+        skipped: Skipped,  # noqa: ARG002 - it is no list
+    ) -> Record:
         """The run that needs a person."""
         return self.record(await self.client.runs.get(name))
 

@@ -21,6 +21,7 @@ from kognitos_async.cli.start_run import (
     start_run,
 )
 from kognitos_async.cli.target import PLATFORM
+from kognitos_async.cli.whole_pages import LeftOut
 
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
@@ -47,14 +48,15 @@ def list_automations(
 
 
 async def _list(call: Call, state: str | None) -> int:
+    left_out = LeftOut("automations")
     async with connect(call.target) as api:
         automations: PlatformApi = api  # type: ignore[assignment]  # the key is of this API
         await call.output.list(
-            automations.automations(state),
+            automations.automations(state, left_out),
             ("id", "version", "published_version", "update_time", "display_name"),
             nothing="the workspace has no automations",
         )
-    return 0
+    return left_out.exit_code
 
 
 @command(app)

@@ -11,6 +11,7 @@ from kognitos_async.cli.command import Automation, Call, Process, command, comma
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import run_command, usage_errors
 from kognitos_async.cli.target import PLATFORM, V2
+from kognitos_async.cli.whole_pages import LeftOut
 
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
@@ -51,12 +52,13 @@ def list_exceptions(
 async def _list(call: Call, source: str | None, state: str | None) -> int:
     time = "create_time" if call.target.is_platform else "created_at"
     columns = ("id", "state" if call.target.is_platform else "status", time, "message")
+    left_out = LeftOut("exceptions" if call.target.is_platform else "runs")
     async with connect(call.target) as api:
         with usage_errors():
             await call.output.list(
-                api.exceptions(source, state), columns, nothing="nothing waits for a person"
+                api.exceptions(source, state, left_out), columns, nothing="nothing waits for a person"
             )
-    return 0
+    return left_out.exit_code
 
 
 @command(app)
@@ -71,11 +73,12 @@ def show(
 
 
 async def _show(call: Call, exception: str, automation: str | None) -> int:
+    left_out = LeftOut("events")
     async with connect(call.target) as api:
         with usage_errors():
-            record = await api.exception(exception, automation)
+            record = await api.exception(exception, automation, left_out)
     call.output.show(record)
-    return 0
+    return left_out.exit_code
 
 
 @command(app)

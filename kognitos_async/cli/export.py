@@ -14,10 +14,11 @@ from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.destination import Destination
 from kognitos_async.cli.parquet_file import import_pyarrow
-from kognitos_async.cli.running import run_command, usage_errors
+from kognitos_async.cli.running import complain, run_command, usage_errors
 from kognitos_async.cli.spool import Spool
 from kognitos_async.cli.table_file import Format, format_of, text_writer, write_table
 from kognitos_async.cli.times import moment
+from kognitos_async.cli.whole_pages import LeftOut
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,7 +90,7 @@ class _Export:
         self._kind = kind
         self._as_columns = outputs is Outputs.COLUMNS
         self._destination = destination
-        self._skipped = 0
+        self._left_out = LeftOut("runs")
 
     async def run(self) -> int:
         """0 once every run is written, 1 where some could not be decoded and were left out."""
@@ -101,19 +102,15 @@ class _Export:
             except BrokenPipeError:
                 raise self._destination.lost() from None
         self._call.output.note(f"kognitos: {count} runs written")
-        return 1 if self._skipped else 0
-
-    def _skip(self, error: DecodeError) -> None:
-        """Leave out items that cannot be decoded: they must not keep the rest of the history away."""
-        self._skipped += len(error.undecoded)
-        self._call.output.note(f"kognitos: runs left out: {len(error.undecoded)}. {error}")
+        return self._left_out.exit_code
 
     async def _stream(self, api: Any) -> int:
         """Write runs as pages come, into what cannot be taken up again."""
         count = 0
         with self._destination.open() as file:
             write = text_writer(self._kind, api.record_columns, file, {})
-            async for runs, _ in api.history(self._source, self._stage, self._since, None, self._skip):
+            history = api.history(self._source, self._stage, self._since, None, self._left_out)
+            async for runs, _ in history:
                 write(api.columns(runs))
                 count += len(runs)
         return count
@@ -139,10 +136,18 @@ class _Export:
         try:
             if spool.resumed:
                 self._call.output.note(f"kognitos: going on behind {spool.count} runs of an earlier call")
+                if spool.left_out:
+                    complain(f"runs left out by an earlier call: {spool.left_out}")
+                    self._left_out.count = spool.left_out
                 for page in spool.pages():
                     types.see(page)
             if not spool.complete:
-                history = api.history(self._source, self._stage, self._since, spool.token, self._skip)
+
+                def leave_out(error: DecodeError) -> None:
+                    self._left_out(error)
+                    spool.leave_out(len(error.undecoded))
+
+                history = api.history(self._source, self._stage, self._since, spool.token, leave_out)
                 async for runs, token in history:
                     columns = api.columns(runs)
                     types.see(columns)

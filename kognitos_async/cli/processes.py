@@ -8,6 +8,7 @@ from kognitos_async.cli.command import Call, command, command_group
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import run_command
 from kognitos_async.cli.target import V2
+from kognitos_async.cli.whole_pages import LeftOut
 
 if TYPE_CHECKING:
     import typer
@@ -26,9 +27,10 @@ def list_processes(call: Call) -> None:
 
 
 async def _list(call: Call) -> int:
+    left_out = LeftOut("processes")
     async with connect(call.target) as api:
         processes: RestV2Api = api  # type: ignore[assignment]  # the key is of this API
         await call.output.list(
-            processes.processes(), ("id", "stage", "name"), nothing="the agent has no processes"
+            processes.processes(left_out), ("id", "stage", "name"), nothing="the agent has no processes"
         )
-    return 0
+    return left_out.exit_code

@@ -25,6 +25,7 @@ from kognitos_async.cli.start_run import (
 )
 from kognitos_async.cli.sync import sync
 from kognitos_async.cli.times import moment
+from kognitos_async.cli.whole_pages import LeftOut
 from kognitos_async.errors import NotFoundError, UnknownStatusError, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -63,19 +64,19 @@ def list_runs(
 async def _list(
     call: Call, source: str, stage: str | None, wanted: set[str], since: datetime | None, limit: int
 ) -> int:
+    left_out = LeftOut("runs")
     async with connect(call.target) as api:
+        runs = api.runs(source, stage, since, left_out)
         with usage_errors():
             await call.output.list(
-                _records(api, source, stage, wanted, since, limit), api.run_columns, nothing="no such runs"
+                _records(api, runs, wanted, limit), api.run_columns, nothing="no such runs"
             )
-    return 0
+    return left_out.exit_code
 
 
-async def _records(
-    api: Api, source: str, stage: str | None, wanted: set[str], since: datetime | None, limit: int
-) -> AsyncIterator[Record]:
+async def _records(api: Api, runs: AsyncIterator[Any], wanted: set[str], limit: int) -> AsyncIterator[Record]:
     count = 0
-    async for run in api.runs(source, stage, since):
+    async for run in runs:
         if wanted and api.status(run).lower() not in wanted:
             continue
         yield api.record(run)

@@ -35,11 +35,15 @@ _decode = msgspec.json.Decoder().decode
 
 
 class _Page(msgspec.Struct):
-    """A line of the file: how many records, the columns they are in, and the token of the next page."""
+    """A line of the file: how many records, the columns they are in, and the token of the next page.
+
+    A line with `left_out` has no records: so many items of the page before could not be decoded.
+    """
 
     count: int
     columns: msgspec.Raw
     token: str | None = None
+    left_out: int = 0
 
 
 _decode_page = msgspec.json.Decoder(_Page).decode
@@ -56,6 +60,7 @@ class Spool:
         self._heading = {"version": _VERSION, **question}
         self._file: BinaryIO | None = None
         self.count: int = 0
+        self.left_out: int = 0
         self.token: str | None = None
         self.complete: bool = False
         self.resumed: bool = False
@@ -87,6 +92,7 @@ class Spool:
                 if page is None:
                     break
                 self.count += page.count
+                self.left_out += page.left_out
                 self.token, self.complete = page.token, page.token is None
                 kept += len(line)
         return kept and kept + len(json_line(self._heading)) + 1
@@ -112,12 +118,22 @@ class Spool:
             self._file.write(_line({"count": count, "token": token, "columns": page}))
             self._file.flush()
 
+    def leave_out(self, count: int) -> None:
+        """Record how many items of the last page could not be decoded."""
+        self.left_out += count
+        if self._file is not None:
+            self._file.write(_line({"count": 0, "token": self.token, "columns": {}, "left_out": count}))
+            self._file.flush()
+
     def pages(self) -> Iterator[Columns]:
         """The pages, with their times, dates and decimals."""
         with self.path.open("rb") as file:
             file.readline()
             for line in file:
-                columns: dict[str, Any] = _decode_columns(_decode_page(line).columns)
+                page = _decode_page(line)
+                if page.left_out:
+                    continue
+                columns: dict[str, Any] = _decode_columns(page.columns)
                 yield {name: _untagged_column(values) for name, values in columns.items()}
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
-"""The pages of a listing, those with items that cannot be decoded too."""
+"""The pages and items of a listing, without the items that cannot be decoded."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from kognitos_async.cli.running import FAILED, complain
 from kognitos_async.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -12,6 +13,24 @@ if TYPE_CHECKING:
     from kognitos_async.paging import Page, Pager
 
 T = TypeVar("T")
+
+
+class LeftOut:
+    """Reports on standard error the items that cannot be decoded, and counts them."""
+
+    def __init__(self, what: str) -> None:
+        self.count: int = 0
+        self._what = what
+
+    def __call__(self, error: DecodeError) -> None:
+        """Report the items that a page lacks."""
+        self.count += len(error.undecoded)
+        complain(f"{self._what} left out: {len(error.undecoded)}. {error}")
+
+    @property
+    def exit_code(self) -> int:
+        """1 if there were any, else 0."""
+        return FAILED if self.count else 0
 
 
 async def whole_pages(pager: Pager[T], skipped: Callable[[DecodeError], object]) -> AsyncIterator[Page[T]]:
@@ -28,3 +47,10 @@ async def whole_pages(pager: Pager[T], skipped: Callable[[DecodeError], object])
             skipped(error)
         else:
             yield page
+
+
+async def whole_items(pager: Pager[T], skipped: Callable[[DecodeError], object]) -> AsyncIterator[T]:
+    """The items of all pages; `skipped` is called as by `whole_pages`."""
+    async for page in whole_pages(pager, skipped):
+        for item in page.items:
+            yield item
