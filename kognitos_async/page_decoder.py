@@ -1,4 +1,4 @@
-"""Pages are decoded whole; where that fails, item by item, so that one item does not hide the others."""
+"""Decoding of pages: as a whole, or item by item if that fails, so that one bad item spoils no page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELD = re.compile(r" - at `(?:key in )?\$([^`]*)`")
 
 
 class BadItem(msgspec.Struct, frozen=True):
-    """An item that could not be decoded: where it stands, its JSON, the field at fault and why."""
+    """An item that could not be decoded: its index on the page, its JSON, the invalid field, the reason."""
 
     index: int
     json: bytes
@@ -29,18 +29,17 @@ class BadItem(msgspec.Struct, frozen=True):
 
 
 class PageDecoder(Generic[T]):
-    """Decodes pages as the decoder `whole` does, whose items are in `member`.
-
-    `decode` returns the page and the items that could not be decoded, which the page then lacks. It raises
-    what `msgspec.json.Decoder.decode` raises where something else than single items is wrong.
-    """
+    """Decodes pages with the decoder `whole`; `member` is the field that holds the items."""
 
     def __init__(self, whole: msgspec.json.Decoder[T], member: str) -> None:
         self._whole = whole
         self._member = member
 
     def decode(self, body: bytes) -> tuple[T, tuple[BadItem, ...]]:
-        """The page and its bad items."""
+        """The page, and the items left out of it because they could not be decoded.
+
+        Raises what `msgspec.json.Decoder.decode` raises when the page itself is invalid.
+        """
         try:
             return self._whole.decode(body), ()
         except msgspec.ValidationError:
@@ -50,7 +49,7 @@ class PageDecoder(Generic[T]):
             return found
 
     def _item_by_item(self, body: bytes) -> tuple[T, tuple[BadItem, ...]] | None:
-        """The page without its bad items; None where they are not what is wrong."""
+        """The page without its bad items; None if the page itself is invalid."""
         page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         listed = page.get(self._member)
         if listed is None or bytes(listed).lstrip()[:1] != b"[":
@@ -76,19 +75,19 @@ class PageDecoder(Generic[T]):
 
 @functools.lru_cache(maxsize=128)
 def page_decoder(response: type[T], member: str) -> msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]:
-    """The `PageDecoder` of a type, made once; it decodes wherever a decoder of msgspec does."""
+    """The cached `PageDecoder` of a type, usable in place of a msgspec decoder."""
     made: Any = PageDecoder(decoder_for(response), member)
     return cast("msgspec.json.Decoder[tuple[T, tuple[BadItem, ...]]]", made)
 
 
 def undecoded(request: Request, member: str, bad: tuple[BadItem, ...], redactor: Redactor) -> DecodeError:
-    """The error for the items of a page that could not be decoded. It shows no secret."""
+    """The error for the items of a page that could not be decoded, with secrets removed."""
     first = bad[0]
     path = f"$.{member}[{first.index}]{first.field}"
     reason = redactor.clean(first.reason.encode("utf-8", "replace")).decode("utf-8", "replace")
     return DecodeError(
-        f"{request.method} {request.path}: {len(bad)} of the items of a page are not as documented, the "
-        f"first at {path}: {reason}. `undecoded` of this error holds them, `continuation_token` leads on",
+        f"{request.method} {request.path}: {len(bad)} items of a page are not as documented, the first at "
+        f"{path}: {reason}. `undecoded` holds them, `continuation_token` fetches the next page",
         path=path,
         body=b"" if request.confidential else redactor.clean(first.json),
         undecoded=() if request.confidential else tuple(redactor.remove(item.json) for item in bad),

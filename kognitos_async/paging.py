@@ -1,4 +1,4 @@
-"""Listings that follow their continuation tokens, one page ahead of the reader."""
+"""Pagination by continuation tokens, with one page of prefetch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,14 @@ T = TypeVar("T")
 
 
 class Page(WebModel, msgspec.Struct, Generic[T], frozen=True):
-    """One page: its items, and the token of the next page, None on the last.
-
-    `total_size` counts the items of all pages where the API says how many there are.
-    """
+    """One page of a listing."""
 
     items: tuple[T, ...]
     """The items, in the order of the API."""
     continuation_token: str | None = None
-    """The token of the next page; None on the last."""
+    """The token of the next page; None on the last page."""
     total_size: int | None = None
-    """The number of items of all pages; None where the API does not say."""
+    """The number of items on all pages; None if the API does not return it."""
 
     def _repr_html_(self) -> str:
         more = "there is another page" if self.continuation_token else "the last page"
@@ -38,24 +35,25 @@ class Page(WebModel, msgspec.Struct, Generic[T], frozen=True):
 
 
 class PartialPage(Page[T], Generic[T], frozen=True, kw_only=True):
-    """A page some of whose items could not be decoded: `items` holds the others."""
+    """A page with items that could not be decoded; `items` holds the others, `error` describes them."""
 
     error: DecodeError
 
 
 class Pager(Generic[T]):
-    """A listing that has not been fetched yet.
+    """A lazy listing.
 
-    `async for item in pager` walks all items, `pager.pages()` all pages, `await pager` fetches the first
-    page, `await pager.collect()` makes a list. While one page is consumed the next is fetched, never more
-    than one ahead; leaving the loop ends that. Each iteration begins at the start.
+    `async for item in pager` iterates over all items, `pager.pages()` over pages, `await pager` returns the
+    first page, `await pager.collect()` a list. While a page is consumed the next one is fetched, never more
+    than one ahead; leaving the loop cancels that request. Each iteration begins at the start.
 
-    Cancelling one step of an iteration, by a time limit for instance, loses nothing: the next step of the
-    same iterator continues where it was. So does the step after an exception.
+    Cancelling a step of an iteration, for instance by a timeout, loses nothing: the next step of the same
+    iterator continues from there, also after an exception.
 
-    Whatever the requests of the listing raise ends the loop, with `continuation_token` on the error.
-    `DecodeError` with `undecoded` follows the items of a page that holds others which cannot be decoded; its
-    token leads behind that page (None if it was the last). `PaginationError` when the API repeats a token.
+    Raises the errors of the requests, with `continuation_token` set to resume from. Raises `DecodeError`
+    after the decoded items of a page with items that cannot be decoded: they are in `undecoded`, and the
+    token is that of the next page (None if it was the last). Raises `PaginationError` when the API repeats
+    a token.
     """
 
     def __init__(
@@ -64,10 +62,10 @@ class Pager(Generic[T]):
         self._fetch = fetch
         self._start = continuation_token
         self.continuation_token = continuation_token
-        """The token that fetches what has not been yielded: pass it to `list(...)` to continue later.
+        """The token of the first page not fully yielded: pass it to `list(...)` to resume later.
 
-        It moves page by page: inside a page it is that page's own, so nothing is skipped and the page's
-        first items come again. None before the first page and after the last."""
+        Within a page it is that page's own, so no item is skipped and the first items of the page repeat.
+        None before the first page and after the last."""
 
     def __repr__(self) -> str:
         where = "" if self.continuation_token is None else ", begun"
@@ -80,7 +78,7 @@ class Pager(Generic[T]):
         return self._first().__await__()
 
     async def _first(self) -> Page[T]:
-        """The first page, without fetching ahead."""
+        """The first page, without prefetch."""
         walk = _Walk(self._fetch, self._start)
         self.continuation_token = self._start
         page = _whole(await walk.fetch())
@@ -91,17 +89,20 @@ class Pager(Generic[T]):
         return _Items(self, self._fetch, self._start)
 
     def pages(self) -> AsyncIterator[Page[T]]:
-        """The pages one after the other, empty ones too."""
+        """An async iterator over the pages, including empty ones."""
         return _Pages(self, self._fetch, self._start)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
-        """The items as a list, at most `max_items`; no page is fetched beyond what that needs."""
+        """The items as a list, at most `max_items` (default all); no further page is fetched.
+
+        Raises what iterating raises, `TypeError` or `ValueError` for an invalid `max_items`.
+        """
         if max_items is not None and (isinstance(max_items, bool) or not isinstance(max_items, int)):
             raise TypeError(f"max_items must be an int or None, got {type(max_items).__name__}")
         if max_items is not None and max_items < 0:
             raise ValueError(f"max_items must be 0 or more, got {max_items}")
         items = cast("list[T]", Collected())
-        # Without fetching ahead: no work of the caller's between two pages could hide it.
+        # Without prefetch: nothing runs between two pages that it could overlap with.
         walk = _Walk(self._fetch, self._start)
         while not walk.ended and (max_items is None or len(items) < max_items):
             self.continuation_token = walk.token
@@ -117,7 +118,7 @@ class Pager(Generic[T]):
 
 
 class _Walk(Generic[T]):
-    """The position of one iteration: the token of the next page, and which tokens it has used."""
+    """The position of one iteration: the token of the next page, and the tokens used so far."""
 
     def __init__(self, fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None) -> None:
         self._fetch = fetch
@@ -128,12 +129,12 @@ class _Walk(Generic[T]):
         self.ended = False
 
     async def fetch(self) -> Page[T]:
-        """The next page, fetched in the task of the caller."""
+        """The next page, fetched in the caller's task."""
         self._refuse_repetition()
         return self._advance(await _outcome(self._fetch, self.token))
 
     async def fetch_in_task(self) -> Page[T]:
-        """The next page. After a cancellation the next call finds it, or its request still under way."""
+        """The next page, fetched in a task that survives a cancellation of this call."""
         self._refuse_repetition()
         if self._ahead is None:
             self.fetch_ahead()
@@ -142,11 +143,11 @@ class _Walk(Generic[T]):
             task, self._ahead = self._ahead, None
             if not task.cancelled():
                 return self._advance(task.result())
-            self.fetch_ahead()  # somebody cancelled all tasks there were
+            self.fetch_ahead()  # the task was cancelled from outside
         raise AssertionError("fetch_ahead always starts a task")  # pragma: no cover
 
     def fetch_ahead(self) -> bool:
-        """Start fetching the next page; whether there is one to fetch."""
+        """Begin to fetch the next page; return whether there is one."""
         if self.ended or self._fingerprint in self._used:
             return False
         if self._ahead is None:
@@ -154,9 +155,9 @@ class _Walk(Generic[T]):
         return True
 
     def close(self) -> None:
-        """Cancel the request under way, if there is one. Callable from any thread."""
+        """Cancel the request in flight, if any. Callable from any thread."""
         if self._ahead is not None and not self._ahead.done():
-            with suppress(RuntimeError):  # the loop was closed, and ended its tasks before
+            with suppress(RuntimeError):  # the loop is closed and has ended its tasks
                 self._ahead.get_loop().call_soon_threadsafe(self._ahead.cancel)
         self._ahead = None
 
@@ -177,17 +178,17 @@ class _Walk(Generic[T]):
     def _refuse_repetition(self) -> None:
         if self._fingerprint in self._used:
             error = PaginationError(
-                f"the API repeated a continuation token after {len(self._used)} pages; following it would "
-                "never end. What was yielded is valid; report this to Kognitos"
+                f"the API repeated a continuation token after {len(self._used)} pages: an endless listing. "
+                "The items yielded so far are valid; report this to Kognitos"
             )
             error.continuation_token = self.token
             raise error
 
 
 class _PageIterator(Generic[T]):
-    """What both iterations share. Collecting it as garbage ends the request under way.
+    """Base of the two iterators. Garbage collection cancels the request in flight.
 
-    The task of that request knows nothing of the iterator, which would otherwise never be garbage.
+    The task of that request must not reference the iterator, which would keep it alive.
     """
 
     def __init__(
@@ -205,13 +206,13 @@ class _PageIterator(Generic[T]):
         self._walk.close()
 
     async def aclose(self) -> None:
-        """End the iteration and the request under way."""
+        """End the iteration and cancel the request in flight."""
         self._walk.close()
         self._walk.ended = True
         self._error = None
 
     async def _next_page(self) -> Page[T]:
-        """The next page; `StopAsyncIteration` after the last. The caller has to keep it at once."""
+        """The next page; `StopAsyncIteration` after the last. The caller must store it before awaiting."""
         if self._reading:
             raise RuntimeError("another task waits for the next page of this iterator")
         if self._error is not None:
@@ -232,7 +233,7 @@ class _PageIterator(Generic[T]):
 
 
 class _Items(_PageIterator[T]):
-    """`async for item in pager`."""
+    """The iterator over items."""
 
     def __init__(
         self, pager: Pager[T], fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None
@@ -250,11 +251,11 @@ class _Items(_PageIterator[T]):
             if not page.items:
                 self._pager.continuation_token = self._walk.token
             if self._walk.fetch_ahead():
-                # Lets the request go out now: a reader that never awaits would keep it waiting.
+                # Lets the request be sent now, even if the reader never awaits.
                 await asyncio.sleep(0)
             for item in self._most:
                 return item
-        # With its last item a page has been yielded whole.
+        # With its last item the page is complete: the token moves on.
         [item], self._last = self._last, ()
         self._pager.continuation_token = self._walk.token
         return item
@@ -265,7 +266,7 @@ class _Items(_PageIterator[T]):
 
 
 class _Pages(_PageIterator[T]):
-    """`pager.pages()`."""
+    """The iterator over pages."""
 
     _page: Page[T] | None = None
 
@@ -286,7 +287,7 @@ class _Pages(_PageIterator[T]):
 async def _outcome(
     fetch: Callable[[str | None], Awaitable[Page[T]]], token: str | None
 ) -> Page[T] | KognitosError:
-    """The page or its error: an abandoned task must not end in an exception that nobody retrieves."""
+    """The page or its error, returned so that an abandoned task has no unretrieved exception."""
     try:
         return await fetch(token)
     except KognitosError as error:
@@ -294,12 +295,12 @@ async def _outcome(
 
 
 def _whole(page: Page[T]) -> Page[T]:
-    """`page`, unless some of its items could not be decoded."""
+    """The page. Raises its `DecodeError` if some items could not be decoded."""
     if isinstance(page, PartialPage):
         raise page.error
     return page
 
 
 def _fingerprint(token: str | None) -> bytes:
-    """16 bytes for a token of any length, so that memory stays small in a long history."""
+    """A 16-byte hash of a token, which bounds the memory of long listings."""
     return hashlib.blake2b((token or "").encode("utf-8", "replace"), digest_size=16).digest()

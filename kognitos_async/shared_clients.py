@@ -1,4 +1,4 @@
-"""One open client for many users: tasks of one event loop that do not know of each other."""
+"""Open clients shared by independent tasks of one event loop."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _open: dict[tuple[asyncio.AbstractEventLoop, Hashable], _Shared[Any]] = {}
 
 
 def shared_client(**settings: Any) -> AbstractAsyncContextManager[KognitosClient]:
-    """An async context manager over an open `KognitosClient` that all users of equal settings share.
+    """An async context manager over an open `KognitosClient`, shared by all users of equal settings.
 
-    `settings` are the arguments of `KognitosClient`; those left out come from the environment, as there.
-    There is one client for each event loop and settings: it opens with its first user and closes after the
-    last, so shared polls, the rate and the retry quota serve all of them. Leave it open: `aclose()` would end
-    it for everybody. Nothing is made or read before the block is entered. Raises `ConfigurationError` as
-    `KognitosClient` does, and `TypeError` for a setting that is not hashable.
+    `settings` are the arguments of `KognitosClient`; the others come from the environment, as usual. There
+    is one client for each event loop and settings: it opens with its first user and closes after the last,
+    and all users share its polls, rate limit and retry quota. Do not call `aclose()`, which would close it
+    for all of them. Entering the block reads the environment and creates the client. It raises
+    `ConfigurationError` as `KognitosClient` does, and `TypeError` for a setting that is not hashable.
     """
     from kognitos_async.rest_v2.client import KognitosClient  # noqa: PLC0415 - brings aiohttp
 
@@ -45,7 +45,10 @@ def shared_client(**settings: Any) -> AbstractAsyncContextManager[KognitosClient
 
 
 def shared_platform_client(**settings: Any) -> AbstractAsyncContextManager[PlatformClient]:
-    """The same as `shared_client` for `PlatformClient`, whose arguments `settings` are."""
+    """An async context manager over an open `PlatformClient`, shared by all users of equal settings.
+
+    `settings` are the arguments of `PlatformClient`; the rest is as for `shared_client`.
+    """
     from kognitos_async.platform_v1.client import PlatformClient  # noqa: PLC0415 - brings the models
 
     return _shared(PlatformClient, settings)
@@ -54,8 +57,8 @@ def shared_platform_client(**settings: Any) -> AbstractAsyncContextManager[Platf
 @asynccontextmanager
 async def _shared(kind: type[C], settings: dict[str, Any]) -> AsyncGenerator[C]:
     loop = asyncio.get_running_loop()
-    for place in [place for place in _open if place[0].is_closed()]:
-        del _open[place]  # left by a loop that ended without ending its tasks
+    for stale in [key for key in _open if key[0].is_closed()]:
+        del _open[stale]  # its loop was closed without ending its tasks
     key = loop, _key(kind, settings)
     shared: _Shared[C] = _open.setdefault(key, _Shared())
     shared.users += 1
@@ -69,7 +72,7 @@ async def _shared(kind: type[C], settings: dict[str, Any]) -> AsyncGenerator[C]:
     finally:
         shared.users -= 1
         if not shared.users and _open.get(key) is shared:
-            # Before closing takes time: who comes meanwhile gets a client of its own.
+            # Before closing, which takes time: later users get a new client.
             del _open[key]
             if shared.client is not None:
                 with anyio.CancelScope(shield=True):
@@ -77,12 +80,12 @@ async def _shared(kind: type[C], settings: dict[str, Any]) -> AsyncGenerator[C]:
 
 
 def _key(kind: type[BaseClient], settings: dict[str, Any]) -> Hashable:
-    """What tells clients apart: all settings, those of the environment included."""
+    """The key of a shared client: all settings, including those of the environment."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     from_environment = {name: value for name, value in os.environ.items() if name.startswith("KOGNITOS_")}
     key = kind, frozenset(given.items()), frozenset(from_environment.items())
     try:
         hash(key)
     except TypeError as problem:
-        raise TypeError(f"settings must be hashable to be shared, got one that is not ({problem})") from None
+        raise TypeError(f"settings must be hashable, got one that is not ({problem})") from None
     return key

@@ -1,4 +1,4 @@
-"""Readings of a list of runs shared by many look-ups: one at a time for each list, from its first page."""
+"""Readings of a list of runs that many look-ups share: one at a time for each list, from its first page."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ R = TypeVar("R", bound=Waitable)
 T = TypeVar("T")
 E = TypeVar("E", bound=KognitosError)
 
-_PROOF = 100
-"""Runs in descending order after which a list counts as newest first."""
+_MIN_SORTED = 100
+"""Runs in descending order after which a list counts as sorted newest first."""
 
 
 class Reading(Generic[R]):
-    """One reading of one list: the keys looked for, and the runs found."""
+    """One reading of one list: the keys sought, and the runs found."""
 
     def __init__(self) -> None:
         self.began: float = 0.0
@@ -38,25 +38,25 @@ class Reading(Generic[R]):
         self.ended: float = 0.0
         """Monotonic time after its last page."""
         self.met: set[str] = set()
-        """Ids of the listed runs known to be ours."""
+        """Ids of the listed runs that this client started."""
         self.newest: datetime | None = None
         """The latest `created_at` in the list."""
         self.undecoded: DecodeError | None = None
-        """The error that holds the listed items which could not be decoded."""
-        self.worked_out: dict[str, Any] = {}
-        """What one look-up has computed from a run, by its key, for all that share the reading."""
+        """The error with the listed items that could not be decoded."""
+        self.cache: dict[str, Any] = {}
+        """Values computed from runs, by key, for all look-ups that share the reading."""
         self._found: dict[Hashable, dict[str, R]] = {}
         self._earliest: datetime | None = None
         self._lacking: set[str] | None = None
 
     def look_for(self, key: Hashable, earliest: datetime) -> None:
-        """Keep runs of this key; the list is needed as far back as `earliest`."""
+        """Collect runs with this key; the list is needed back to `earliest`."""
         self._found.setdefault(key, {})
         self._earliest = earliest if self._earliest is None else min(self._earliest, earliest)
 
     @property
     def earliest(self) -> datetime | None:
-        """How far back any look-up needs the list."""
+        """The earliest time that any look-up needs."""
         return self._earliest
 
     def see(self, key: Hashable, run_id: str, created: datetime, run: R) -> None:
@@ -67,28 +67,28 @@ class Reading(Generic[R]):
             self._found[key][run_id] = run
 
     def miss(self, error: DecodeError) -> None:
-        """Record the items of a page that could not be decoded: any may be the run looked for."""
+        """Record the items of a page that could not be decoded; any may be a run sought."""
         if self.undecoded is not None:
             error = copy.copy(error)
             error.undecoded = (*self.undecoded.undecoded, *error.undecoded)
         self.undecoded = error
 
     def lacking(self, expected: Callable[[Hashable, float], set[str]], group: Hashable) -> set[str]:
-        """Expected runs that the list did not show; computed once, for all look-ups that share it."""
+        """Expected runs missing from the list; computed once for all look-ups that share the reading."""
         if self._lacking is None:
             self._lacking = expected(group, self.began) - self.met
         return self._lacking
 
     def found(self, key: Hashable) -> list[R]:
-        """The runs of this key, each once, in the order of the list."""
+        """The runs with this key, each once, in the order of the list."""
         return list(self._found[key].values())
 
 
 class Readings(Generic[R]):
-    """All readings of one client.
+    """The readings of one client.
 
-    A look-up joins the next reading, never one under way: pages read before it began prove nothing for it.
-    All look-ups that arrive during a reading share the one after it.
+    A look-up joins the next reading, never one in progress, whose pages may be older than the look-up. All
+    look-ups that arrive during a reading share the next one.
     """
 
     def __init__(
@@ -107,15 +107,15 @@ class Readings(Generic[R]):
         self._current: dict[Hashable, _Walk[R]] = {}
 
     async def through(self, group: Hashable, key: Hashable, earliest: datetime) -> Reading[R]:
-        """A reading of the group's list that begins after this call and keeps the runs of this key.
+        """A reading of the group's list that begins after this call and collects the runs with this key.
 
-        It may stop where the list proves to be newest first and older than `earliest`. Raises the error of
-        the reading.
+        It may stop early once the list proves to be sorted newest first and is older than `earliest`. Raises
+        the error of the reading.
         """
         walk = self._next.get(group)
         if walk is None:
             walk = self._next[group] = _Walk()
-            # Shared work runs in an empty context, not in that of its first caller.
+            # Shared work runs in an empty context, not in that of the first caller.
             walk.task = asyncio.get_running_loop().create_task(
                 self._walk(group, walk), name="kognitos_async look-up", context=Context()
             )
@@ -138,7 +138,7 @@ class Readings(Generic[R]):
         return outcome
 
     async def _walk(self, group: Hashable, walk: _Walk[R]) -> Reading[R] | KognitosError:
-        """The reading or its error, returned: an abandoned task must not end in an unretrieved exception."""
+        """The reading or its error, returned so that an abandoned task has no unretrieved exception."""
         before = self._current.get(group)
         if before is not None:
             await asyncio.wait([before.task])
@@ -180,7 +180,7 @@ class Readings(Generic[R]):
                 )
             order.add(reader.created(run) for run in page.items)
             past = order.last is not None and earliest is not None and order.last < earliest
-            if past and order.newest_first and order.read >= _PROOF:
+            if past and order.newest_first and order.read >= _MIN_SORTED:
                 return
 
 
@@ -192,7 +192,7 @@ class _Walk(Generic[R]):
 
 
 async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in order; the first error cancels the others and is raised."""
+    """The results in order. The first error cancels the others and is raised."""
     tasks = [asyncio.ensure_future(look_up) for look_up in look_ups]
     try:
         return await asyncio.gather(*tasks)

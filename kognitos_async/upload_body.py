@@ -1,4 +1,4 @@
-"""The body of an upload on its way: how much of it the connection has taken, and when nothing moves."""
+"""The body of an upload: how much the connection has sent, and whether it makes progress."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 _CHECKS = 16
-"""Checks of the progress within the time limit."""
+"""Progress checks within the time limit."""
 _LONGEST_CHECK_INTERVAL = 1.0
 _SHORTEST_MARK, _LONGEST_MARK = 8, 64
-"""Bytes of a body by which an echo of it is recognized; longer than what many files begin with."""
+"""Bytes of the body that identify an echo of it; more than the common header of many file formats."""
 
 
 class BodyWriter(Protocol):
-    """What aiohttp gives to write a body with."""
+    """The writer that aiohttp passes to a body."""
 
     @property
     def transport(self) -> asyncio.Transport | None: ...  # noqa: D102
@@ -29,16 +29,16 @@ class BodyWriter(Protocol):
 
 
 class UploadBody:
-    """A body of `size` bytes, written piece by piece, once. `boundary` separates the parts of a form."""
+    """A body of `size` bytes, written once, in pieces. `boundary` separates the parts of a form."""
 
     def __init__(
         self, pieces: AsyncGenerator[bytes | memoryview], size: int, boundary: bytes | None = None
     ) -> None:
         self.size = size
         self.source_error: Exception | None = None
-        """What reading the pieces raised."""
+        """The error raised by the source of the pieces."""
         self.complete: bool = size == 0
-        """Whether all of it has left for the socket."""
+        """Whether all of it was written to the socket."""
         self._pieces = pieces
         self._mark = boundary
         self._written = 0
@@ -46,9 +46,9 @@ class UploadBody:
         self._transport: asyncio.Transport | None = None
 
     async def write(self, writer: BodyWriter) -> None:
-        """Write all pieces. They cannot be written twice: aiohttp may try where it repeats a request."""
+        """Write all pieces. Raises `ConnectionError` if aiohttp repeats the request: they are sent once."""
         if self._task is not None:
-            raise ConnectionError("the body of this request was sent before")
+            raise ConnectionError("the body of this request was already sent")
         self._task = asyncio.current_task()
         self._transport = writer.transport
         while (piece := await self._next()) is not None:
@@ -57,31 +57,31 @@ class UploadBody:
             await writer.write(piece)
             self._written += len(piece)
             if self._written == self.size and (transport := writer.transport) is not None:
-                # Until nothing is left in the transport's buffer, which `drain` alone does not wait for.
+                # Wait until the transport's buffer is empty, which `drain` alone does not.
                 transport.set_write_buffer_limits(high=0)
                 await writer.drain()
                 transport.set_write_buffer_limits()
                 self.complete = True
 
     def without_echo(self, answer: bytes) -> bytes:
-        """A refusal, cut where it repeats this body: gateways may echo what they refuse, file and all."""
+        """The response to a refused upload, cut where it echoes the body, as gateways may do."""
         at = -1 if self._mark is None else answer.find(self._mark)
         return answer if at < 0 else answer[:at] + b"[redacted]"
 
     async def _next(self) -> bytes | memoryview | None:
         try:
             return await anext(self._pieces, None)
-        except Exception as error:  # whatever the user's source raises, to be raised as it is
+        except Exception as error:  # an error of the user's source is later raised unchanged
             self.source_error = error
             raise
 
     @property
     def started(self) -> bool:
-        """Whether there is a connection for it."""
+        """Whether a connection has begun to send the body."""
         return self._task is not None
 
     def taken(self) -> int:
-        """Bytes that have gone out: those the peer has acknowledged, where the system tells."""
+        """Number of bytes sent, or acknowledged by the peer on systems that tell."""
         if (transport := self._transport) is None:
             return 0
         queued = _queued_in_kernel(transport.get_extra_info("socket"))
@@ -89,9 +89,9 @@ class UploadBody:
 
     @asynccontextmanager
     async def watched(self, limit: float, extend: Callable[[float], None]) -> AsyncGenerator[None]:
-        """Call `extend` with a new deadline, `limit` seconds from now, whenever bytes have moved.
+        """Call `extend` with a new deadline, `limit` seconds from now, whenever bytes were sent.
 
-        While there is no connection yet, nothing could move: the deadline is extended too.
+        The deadline is also extended while there is no connection yet.
         """
         loop = asyncio.get_running_loop()
         before = -1
@@ -113,7 +113,7 @@ class UploadBody:
                 timer.cancel()
 
     async def aclose(self) -> None:
-        """End the writing and close the source, even when this is cancelled."""
+        """Stop writing and close the source, even if this call is cancelled."""
         await asyncio.shield(asyncio.ensure_future(self._aclose()))
 
     async def _aclose(self) -> None:
@@ -124,7 +124,7 @@ class UploadBody:
 
 
 def _queued_in_kernel(sock: Any) -> int:
-    """Bytes in the send queue of a socket, 0 where the system does not say."""
+    """Bytes in the send queue of a socket, 0 if the system does not tell."""
     if sock is None:
         return 0
     try:

@@ -1,6 +1,6 @@
-"""Models as web frameworks take them: validated, serialized and documented by FastAPI and by pydantic.
+"""Support for pydantic and FastAPI: validation, serialization and JSON schemas of models.
 
-Frameworks that speak msgspec, Litestar among them, need nothing of this for what msgspec encodes by itself.
+Frameworks with msgspec support, such as Litestar, do not need it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kognitos_async.open_enum import Word
 
 Timestamp = Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-"""A time that says in the JSON schema what it is."""
+"""A time with format `date-time` in the JSON schema."""
 
 _ERROR_SCHEMA: dict[str, Any] = {
     "title": "KognitosError",
@@ -32,16 +32,16 @@ _ERROR_SCHEMA: dict[str, Any] = {
 
 
 class WebModel:
-    """A struct that FastAPI and pydantic accept wherever they accept a model of their own.
+    """A struct that FastAPI and pydantic accept wherever they accept their own models.
 
-    Its JSON is what `msgspec.json.encode` makes of it, with an error as its type and its message.
+    Its JSON is that of `msgspec.json.encode`, with errors as type and message.
     """
 
     __slots__ = ()
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """What pydantic asks for; only then is it imported, by itself."""
+        """The core schema for pydantic, which is imported only here."""
         from pydantic import PlainSerializer, PlainValidator, WithJsonSchema  # noqa: PLC0415 - optional
 
         kind = get_origin(source) or source
@@ -65,19 +65,19 @@ class WebModel:
 
 
 def error_as_dict(error: BaseException) -> dict[str, str]:
-    """What an error is in JSON: the name of its class, and its text."""
+    """An error in JSON: the name of its class, and its message."""
     return {"type": type(error).__name__, "message": str(error)}
 
 
 def builtins_of(value: object) -> Any:
-    """`value` as JSON-ready dicts, lists, text and numbers. Raises `TypeError` for what JSON cannot hold."""
+    """`value` as JSON-ready builtins. Raises `TypeError` for values that have no JSON form."""
     return msgspec.to_builtins(value, enc_hook=_encoded, str_keys=True)
 
 
 def json_schema(kind: Any) -> dict[str, Any]:
-    """The JSON schema of what `builtins_of` makes of a `kind`, in one piece without references.
+    """The JSON schema of `builtins_of` for a type, without references.
 
-    Words of the API are text with examples, for there may be more of them than this version knows.
+    Enumerations of the API are strings with examples, since there may be values unknown to this version.
     """
     schema = msgspec.json.schema(kind, schema_hook=_schema_of_others)
     inlined: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}), ())
@@ -85,7 +85,7 @@ def json_schema(kind: Any) -> dict[str, Any]:
 
 
 def word_schema(kind: type[Word]) -> dict[str, Any]:
-    """The JSON schema of a word: any text, the known ones as examples."""
+    """The JSON schema of an open enumeration: any string, with the known values as examples."""
     return {"title": kind.__name__, "type": "string", "examples": [str(word) for word in kind]}
 
 
@@ -112,7 +112,7 @@ def _schema_of_others(kind: type) -> dict[str, Any]:
 
 
 def _inlined(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
-    """`node` with each reference replaced by what it leads to; a model inside itself is any value there."""
+    """`node` with references replaced by their definitions; a recursive one becomes the empty schema."""
     if isinstance(node, list | tuple):
         return [_inlined(item, definitions, inside) for item in node]
     if not isinstance(node, dict):
@@ -134,9 +134,9 @@ def _inlined(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) ->
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a field that has another default than null: only the API's own JSON may hold null there.
+    """The schema of a field with a default other than null, without null.
 
-    The model replaces it.
+    Only responses of the API may hold null there; the model replaces it by the default.
     """
     kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
     rest = {key: value for key, value in schema.items() if key != "anyOf"}

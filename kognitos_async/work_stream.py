@@ -1,4 +1,4 @@
-"""Background work behind an async iterator; leaving the block ends the work."""
+"""Async iterators fed by a background task, which ends with the block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class _Item(Generic[T]):
-    """An emitted value, and the future that is done once it was read."""
+    """An emitted value, and the future that is done once it is read."""
 
     __slots__ = ("taken", "value")
 
@@ -25,7 +25,7 @@ class _Item(Generic[T]):
 
 
 async def side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do it all at once; the first error ends the others and is raised as it is."""
+    """Run coroutines concurrently. The first error cancels the others and is raised without a group."""
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
@@ -42,16 +42,17 @@ async def _done(one: Coroutine[Any, Any, None]) -> None:
 
 
 class WorkStream(Generic[T]):
-    """An async context manager that runs `work` in a task and iterates over what it emits.
+    """An async context manager that runs `work` in a task, and an async iterator over what it emits.
 
-    `work` receives a function that emits an item at once and returns an awaitable, which is done when the
-    item was read: work that is to keep pace with its reader awaits it. An exception of `work` is raised by
-    the iterator after everything emitted before it. Leaving the block cancels the work and waits until it
-    has ended; an exception of the block itself passes unchanged.
+    `work` receives a function that emits an item immediately and returns an awaitable, done once the item is
+    read; awaiting it applies backpressure. An exception of `work` is raised by the iterator after the items
+    emitted before it. Leaving the block cancels the work and waits for its end; an exception of the block
+    itself passes unchanged.
 
     The work runs in its own task, in the context (contextvars) of the task that enters the block. The block
-    may be left in any task, as happens when an async generator that holds it is garbage collected. An item
-    leaves the queue only as `__anext__` returns it, so cancelling a read loses nothing.
+    may be left in another task, as happens when an async generator that holds it is garbage collected. An
+    item leaves the queue only when `__anext__` returns it, so cancelling a read loses nothing. Raises
+    `RuntimeError` when entered twice, or iterated outside the block.
     """
 
     def __init__(self, work: Callable[[Callable[[T], Awaitable[None]]], Coroutine[Any, Any, None]]) -> None:
@@ -63,7 +64,7 @@ class WorkStream(Generic[T]):
 
     async def __aenter__(self) -> Self:
         if self._task is not None:
-            raise RuntimeError("this was entered before: make another one")
+            raise RuntimeError("this was already entered: create another one")
         self._task = asyncio.create_task(self._work(self._emit), name=f"kognitos_async {type(self).__name__}")
         self._task.add_done_callback(self._ended)
         return self
@@ -76,12 +77,12 @@ class WorkStream(Generic[T]):
         self._left = True
         self._task.cancel()
         cancelled: asyncio.CancelledError | None = None
-        # The shield keeps a cancelled scope of anyio around the block from cancelling every await again.
+        # The shield keeps a cancelled anyio scope around the block from cancelling every await again.
         with anyio.CancelScope(shield=True):
             while not self._task.done():
                 try:
                     await asyncio.wait([self._task])
-                except asyncio.CancelledError as cancellation:  # raised again once the work has ended
+                except asyncio.CancelledError as cancellation:  # raised again after the work has ended
                     cancelled = cancellation
         while not self._queue.empty():
             self._queue.get_nowait()
@@ -96,12 +97,12 @@ class WorkStream(Generic[T]):
         if self._task is None:
             raise RuntimeError("iterate inside `async with`")
         item = await self._queue.get()
-        # From here on nothing awaits: a cancellation finds the item either in the queue or returned.
+        # No await from here on: a cancelled read leaves the item in the queue.
         if item is not None:
             if not item.taken.done():
                 item.taken.set_result(None)
             return item.value
-        self._queue.put_nowait(None)  # for the next read, which ends as well
+        self._queue.put_nowait(None)  # the next read ends too
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
@@ -109,7 +110,7 @@ class WorkStream(Generic[T]):
 
     def _ended(self, work: asyncio.Task[None]) -> None:
         problem = RuntimeError("the work was cancelled") if work.cancelled() else work.exception()
-        if not self._left:  # an error that nobody is left to read is dropped
+        if not self._left:  # after the block, no reader is left for an error
             self._problem = problem
             self._queue.put_nowait(None)
 

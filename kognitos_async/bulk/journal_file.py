@@ -86,7 +86,7 @@ class JournalFile:
         except OSError as problem:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
         if not stat.S_ISREG(state.st_mode):
-            raise JournalError(f"journal {path} must be a regular file; what is there was left as it is")
+            raise JournalError(f"journal {path} must be a regular file; it was not changed")
         self._identity = state.st_dev, state.st_ino
         self._size = state.st_size
         self.in_use: bool = False

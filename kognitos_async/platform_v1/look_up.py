@@ -135,7 +135,7 @@ class LookUps:
         self, invocation: Invocation, reading: Reading[PlatformRun]
     ) -> Callable[[PlatformRun], Likeness]:
         """A function that compares runs of the reading; all look-ups that share it convert each run once."""
-        users, given, known = self._reader.users, invocation.values, reading.worked_out
+        users, given, known = self._reader.users, invocation.values, reading.cache
 
         def inputs(run: PlatformRun) -> dict[str, object]:
             if (found := known.get(run.name)) is None:

@@ -1,1 +1,1 @@
-"""Uploads: sources, the multipart form, and the file store's answers."""
+"""Uploads: sources, the multipart form, and the responses of the file store."""

@@ -1,4 +1,4 @@
-"""The file store: which URLs it may have, and what its answers mean."""
+"""The file store: its URLs, its headers, its errors."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connec
 
 
 def allowed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a presigned form, without those that only the sender of the body can know."""
+    """The headers of a presigned form, without those that the transport sets."""
     return {name: value for name, value in headers.items() if name.lower() not in _OWN_HEADERS}
 
 
 def unsafe_url(url: str) -> str | None:
-    """What is wrong with a URL to send a file to or take it from: not https, nor http on this machine.
+    """Why a URL must not be used to send or fetch a file, None if it may be.
 
-    None if nothing is.
+    Allowed are https, and http on loopback.
     """
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it checks it
         host = parts.hostname or ""
-        host.encode("idna")  # as resolving it does
+        host.encode("idna")  # as name resolution does
     except ValueError:
-        return "an address that is no URL"
+        return "an invalid URL"
     if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and is_loopback(host)):
         return f"{parts.scheme}://{host}, not https://"
     return None
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, which hold nothing secret; empty for what is no URL."""
+    """Scheme, host and port of a URL, which hold no secrets; empty for an invalid URL."""
     try:
         parts = urlsplit(url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
@@ -58,15 +58,15 @@ def origin_of(url: str) -> str:
 
 
 def refused(what: str, answer: Response, presigned: Iterable[str]) -> UploadError:
-    """The error that an answer of the file store other than 2xx means; `what` begins its message."""
+    """The error for a response of the file store other than 2xx; `what` begins its message."""
     code, message, body = refusal(answer.body, presigned)
-    reason = ": ".join(filter(None, (code, message))) or "without an explanation"
+    reason = ": ".join(filter(None, (code, message))) or "without an error message"
     return UploadError(f"{what} {answer.status} {reason}", status=answer.status, body=body, code=code)
 
 
 def refusal(body: bytes, presigned: Iterable[str]) -> tuple[str, str, bytes]:
     """Code, message and body of the file store's XML error, presigned values redacted."""
-    import html  # noqa: PLC0415 - a large table that only an error needs
+    import html  # noqa: PLC0415 - a large table, needed for errors only
 
     shown = _SIGNED.sub(rb"<\1>[redacted]</\1>", body)
     for value in presigned:

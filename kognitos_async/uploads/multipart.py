@@ -1,4 +1,4 @@
-"""The multipart form around a file."""
+"""Multipart forms that upload a file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _SLICE = 64 * 1024
 _ESCAPES = str.maketrans({chr(code): f"%{code:02X}" for code in (*range(32), ord('"'), 127)})
-"""Quotes and line ends as browsers write them, and all other control characters: a NUL ends a C string."""
+"""Escapes of quotes and line breaks as in browsers, and of all other control characters."""
 
 
 class Form(msgspec.Struct, frozen=True):
-    """A body around a file: `head`, the file's bytes, `tail`. Presigned fields stay out of its reprs."""
+    """The parts of a body before and after the file. Presigned fields stay out of its reprs."""
 
     content_type: str | None = None
     head: bytes = b""
     tail: bytes = b""
 
     def size_with(self, content: Source) -> int:
-        """The length of the whole body in bytes."""
+        """The size of the whole body in bytes."""
         return len(self.head) + content.size + len(self.tail)
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Form(msgspec.Struct, frozen=True):
 def encode_form(
     fields: Mapping[str, str], file_name: str, boundary: str | None = None, *, part: str = "file"
 ) -> Form:
-    """Every field in the order given, then the file as the last part, named `part`."""
+    """The form with every field in the given order and the file as the last part, named `part`."""
     boundary = boundary or secrets.token_hex(16)
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPES)}"\r\n\r\n'
@@ -64,7 +64,7 @@ def encode_form(
 async def framed(
     content: Source, form: Form, on_progress: Callable[[int, int | None], object] | None
 ) -> AsyncGenerator[bytes | memoryview]:
-    """The body; `on_progress` is called with the bytes of the content sent so far and its size."""
+    """The body in pieces; `on_progress` gets the bytes of the content sent so far and its size."""
     if form.head:
         yield form.head
     sent = 0

@@ -1,4 +1,4 @@
-"""Files that a request names before they are uploaded: placeholders in its JSON, replaced by ids later."""
+"""Placeholders in the JSON of a request for files not uploaded yet, later replaced by file ids."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREFIX = "upload:"
 
 
 def file_sources(files: object) -> tuple[FileSource, ...]:
-    """The files of a request; `TypeError` for what is neither a path nor a `FileSource`."""
+    """The files of a request. Raises `TypeError` for anything but paths and `FileSource`."""
     if files is None:
         return ()
     if isinstance(files, str | bytes | os.PathLike | FileSource) or not isinstance(files, Sequence):
@@ -29,17 +29,17 @@ def file_sources(files: object) -> tuple[FileSource, ...]:
 
 
 def placeholder() -> str:
-    """A text that stands for one file in one request, and in nothing else."""
+    """A random placeholder for one file of one request."""
     return f"{_PREFIX}{secrets.token_hex(16)}"
 
 
 def content_mark(content_hash: str, name: str) -> str:
-    """A text that stands for every file of this content (SHA-256) and name."""
+    """The placeholder for every file of this content (SHA-256) and name."""
     return f"{_PREFIX}sha256:{content_hash}:{name}"
 
 
 def replaced(record: bytes, texts: Mapping[str, str]) -> bytes:
-    """The JSON of a request with each of `texts` replaced where it stands as a whole value."""
+    """The JSON of a request with each string value that is a key of `texts` replaced."""
     return msgspec.json.encode(_replaced(msgspec.json.decode(record), texts)) if texts else record
 
 

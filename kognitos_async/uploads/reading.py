@@ -1,4 +1,4 @@
-"""Open files and async readers, read piece by piece without blocking the event loop."""
+"""Reading of files and async sources in pieces, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READ_SIZE = 1024 * 1024
 """Bytes read from a source at a time."""
 _SHORTEST_WAIT = 0.005
 _LONGEST_WAIT = 0.1
-"""Seconds between two looks at a source that has nothing yet."""
+"""Seconds between polls of a source that has no data yet, from the first to the longest."""
 
 
 class ThreadedFile:
@@ -35,18 +35,18 @@ class ThreadedFile:
         self._running: asyncio.Future[Any] | None = None
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
-        """What `function` returns. A cancelled call goes on in its thread; `finish` waits for it."""
+        """The result of `function`. A cancelled call continues in its thread; `finish` waits for it."""
         running = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
         self._running = running
         return await asyncio.shield(running)
 
     async def finish(self) -> None:
-        """Wait for a call whose caller was cancelled, so that no thread uses the file any more."""
+        """Wait for a call whose caller was cancelled, so that no thread uses the file afterwards."""
         running, self._running = self._running, None
         if running is not None:
             await asyncio.wait({running})
             if not running.cancelled():
-                running.exception()  # its caller has it, or was cancelled
+                running.exception()  # raised by the caller, unless it was cancelled
 
     async def pieces(self, start: int) -> AsyncGenerator[bytes]:
         """The content from position `start` to the end."""
@@ -55,12 +55,12 @@ class ThreadedFile:
             yield piece
 
     async def close(self) -> None:
-        """Close the file, even when this is cancelled."""
+        """Close the file, even if this call is cancelled."""
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
         await self.finish()
-        # Closing a temporary file frees its blocks, which takes long for a large one.
+        # In a thread: closing a large temporary file takes long, because it frees its blocks.
         await anyio.to_thread.run_sync(self.file.close)
 
 
@@ -68,7 +68,7 @@ class ThreadedFile:
 async def opened(make: Callable[[], BinaryIO]) -> AsyncGenerator[ThreadedFile]:
     """The file that `make` opens in a thread, closed at the end of the block.
 
-    A cancellation while it opens waits until it is open and can be closed.
+    A cancellation during opening waits for the file, so that it can be closed.
     """
     opening = asyncio.ensure_future(anyio.to_thread.run_sync(make))
     try:
@@ -90,7 +90,7 @@ def _close_result(opening: asyncio.Future[BinaryIO]) -> None:
 
 @asynccontextmanager
 async def spooled(pieces: AsyncIterable[bytes]) -> AsyncGenerator[ThreadedFile]:
-    """A temporary file on disk that holds all the pieces."""
+    """A temporary file with all the pieces, closed at the end of the block."""
     async with opened(lambda: cast("BinaryIO", tempfile.TemporaryFile())) as spool:
         async for piece in pieces:
             await spool.call(spool.file.write, checked_piece(piece))
@@ -99,7 +99,7 @@ async def spooled(pieces: AsyncIterable[bytes]) -> AsyncGenerator[ThreadedFile]:
 
 
 def checked_piece(piece: object) -> bytes | memoryview:
-    """A piece of a source, copied if its reader may change it; `TypeError` unless it is bytes."""
+    """A piece of a source, copied if it is mutable. Raises `TypeError` unless it is bytes-like."""
     if isinstance(piece, bytes):
         return piece
     if isinstance(piece, bytearray | memoryview):
@@ -108,9 +108,9 @@ def checked_piece(piece: object) -> bytes | memoryview:
 
 
 def measure(file: BinaryIO) -> tuple[int, int] | None:
-    """Where a file stands and how many bytes follow, None if it cannot seek.
+    """The position of a file and the number of bytes after it, None if it is not seekable.
 
-    It blocks: the size of a gzip file is known once all of it has been read.
+    This may block for long: a gzip file is read to its end.
     """
     seekable = getattr(file, "seekable", None)
     if seekable is None or not seekable():
@@ -122,7 +122,7 @@ def measure(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a FIFO, a terminal or the like, whose size is known once it has been read."""
+    """Whether a path is a FIFO or a character device, whose size is unknown until it has been read."""
     return _is_stream(Path(path).stat().st_mode)
 
 
@@ -131,7 +131,7 @@ def _is_stream(mode: int) -> bool:
 
 
 def open_path(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file at a path; a FIFO without waiting for its writer."""
+    """The opened file. A FIFO is opened without waiting for its writer."""
     if is_stream(path):
         opened = io.FileIO(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
         return cast("BinaryIO", opened)
@@ -139,13 +139,13 @@ def open_path(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 async def read_file(file: ThreadedFile) -> AsyncGenerator[bytes]:
-    """The rest of a file that cannot seek.
+    """The rest of a file that is not seekable.
 
-    None from `read` means that there is nothing yet. A pipe is read only once it has something; any other
-    read waits in a thread of its own, which nothing can end: a cancelled upload does not wait for it.
+    None from `read` means no data yet. A pipe is read only when it is readable. Any other read blocks in a
+    thread of its own, which cannot be interrupted: a cancelled upload does not wait for it.
     """
     pipe = _pipe_of(file.file)
-    # read() waits until it has all it was asked for, read1() until it has anything.
+    # read() blocks until it has the full size, read1() until it has any data.
     blocking = pipe is not None and os.get_blocking(pipe)
     read = getattr(file.file, "read1", file.file.read) if blocking else file.file.read
     limiter = anyio.CapacityLimiter(1)
@@ -167,7 +167,7 @@ async def read_file(file: ThreadedFile) -> AsyncGenerator[bytes]:
 
 
 def _pipe_of(file: BinaryIO) -> int | None:
-    """The descriptor of a pipe or a terminal, None for a file that may hold back bytes it has read ahead."""
+    """The descriptor of a pipe or a terminal, None for any other file, which may have its own buffer."""
     raw = file.raw if isinstance(file, io.BufferedReader) else file
     if not isinstance(raw, io.FileIO) or not hasattr(select, "poll"):
         return None
@@ -178,17 +178,17 @@ def _pipe_of(file: BinaryIO) -> int | None:
 def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))  # an end counts too
+    return bool(poll.poll(0))  # the end of the file counts too
 
 
 async def read_async(read: Callable[[int], Awaitable[bytes]]) -> AsyncGenerator[bytes]:
-    """What an async `read(size)` gives, until it gives nothing."""
+    """The pieces returned by an async `read(size)`, until one is empty."""
     while piece := await read(READ_SIZE):
         yield piece
 
 
 async def read_iterable(source: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
-    """What an async iterable gives; its iterator is closed at the end."""
+    """The pieces of an async iterable; its iterator is closed at the end."""
     iterator = aiter(source)
     try:
         async for piece in iterator:
@@ -199,6 +199,6 @@ async def read_iterable(source: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
 
 
 async def read_memory(content: memoryview) -> AsyncGenerator[bytes]:
-    """Bytes in pieces."""
+    """The content in pieces of 1 MiB."""
     for start in range(0, len(content), READ_SIZE):
         yield bytes(content[start : start + READ_SIZE])

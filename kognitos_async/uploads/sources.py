@@ -1,4 +1,4 @@
-"""What can be uploaded: paths, bytes, open files, async readers and iterators, read piece by piece."""
+"""Sources of an upload: paths, bytes, open files, async readers and iterables."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _SEPARATORS = re.compile(r"[\\/]")
 
 
 class FileSource(msgspec.Struct, frozen=True):
-    """A file to upload for a run: a path or the content itself, and the name it is to have.
+    """A file to upload for a run. It is opened when its upload begins.
 
-    `file_name` defaults to the last part of the path; content needs one. The file is opened when its upload
-    begins. Raises `TypeError` and `ValueError` for anything else.
+    Raises `TypeError` when `source` is neither a path nor bytes, `ValueError` for an invalid file name, and
+    for bytes without a file name.
     """
 
     source: str | os.PathLike[str] | bytes
-    """A path, or the content itself."""
+    """A path, or the content as bytes."""
     file_name: str | None = None
-    """The name of the file, 1 to 256 characters; None for the last part of the path."""
+    """The file name, 1 to 256 characters; by default the last part of the path. Required for bytes."""
 
     def __post_init__(self) -> None:
         if isinstance(self.source, bytearray | memoryview):
@@ -52,11 +52,11 @@ class FileSource(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name under which it is uploaded."""
+        """The file name used for the upload."""
         return name_of(self.source, self.file_name)
 
     async def content_hash(self) -> str:
-        """The SHA-256 of the content in hexadecimal digits, read in a thread.
+        """The SHA-256 of the content as hexadecimal digits; the file is read in a thread.
 
         Raises `OSError` when the file cannot be read, `ValueError` for a FIFO or a device, which can be read
         only once.
@@ -84,7 +84,7 @@ class AsyncReader(Protocol):
 
 
 class ChunkReader(Protocol):
-    """A part of a multipart request as aiohttp's server gives it."""
+    """A part of a multipart request, as in aiohttp's server."""
 
     async def read_chunk(self, size: int, /) -> bytes: ...  # noqa: D102
 
@@ -101,12 +101,12 @@ UploadSource = (
     | ChunkReader
     | FileSource
 )
-"""What an upload takes."""
+"""The types accepted as the source of an upload."""
 _KINDS = (FileSource, bytes, bytearray, memoryview, str, os.PathLike, AsyncIterable)
 
 
 class Source:
-    """A file's content of known size. `rewindable` sources may be read more than once."""
+    """Content of known size in bytes. A `rewindable` source can be read more than once."""
 
     def __init__(self, size: int, read: Callable[[], AsyncGenerator[bytes]], *, rewindable: bool) -> None:
         self.size = size
@@ -115,17 +115,17 @@ class Source:
         self._read = read
 
     async def pieces(self) -> AsyncGenerator[bytes | memoryview]:
-        """The content from its start, in pieces of at most 1 MiB or as large as the source gives them.
+        """The content from its start, in pieces of at most 1 MiB, or of the size that an iterable yields.
 
-        Raises `ValueError` when it turns out longer or shorter than `size`, `TypeError` when it is not bytes,
+        Raises `ValueError` when it is longer or shorter than `size`, `TypeError` when it is not bytes,
         `OSError` when it cannot be read.
         """
         self.touched = True
         sent = 0
-        last = memoryview(b"")  # kept back until the source has ended: no wrong file is ever complete
+        last = memoryview(b"")  # held back until the source has ended, so that no wrong upload completes
         async with aclosing(self._read()) as pieces:
             async for given in pieces:
-                piece = memoryview(reading.checked_piece(given))  # whose repr shows nothing
+                piece = memoryview(reading.checked_piece(given))  # its repr shows no content
                 del given
                 sent += len(piece)
                 if sent > self.size:
@@ -141,7 +141,7 @@ class Source:
 
 
 def name_of(source: object, file_name: str | None) -> str:
-    """The file name given, or else the source's own; `ValueError` if it has none."""
+    """The given file name, by default that of the source. Raises `ValueError` if there is none."""
     if file_name is None and isinstance(source, FileSource):
         file_name = source.file_name
         source = source.source
@@ -154,7 +154,7 @@ def name_of(source: object, file_name: str | None) -> str:
 
 def _own_name(source: object) -> str | None:
     if isinstance(sent := getattr(source, "filename", None), str):
-        return _SEPARATORS.split(sent)[-1]  # as the sender of a form has it, whatever its system
+        return _SEPARATORS.split(sent)[-1]  # the sender's system may use either separator
     own = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     if not isinstance(own, str | os.PathLike) or own == "<stdin>":
         return None
@@ -162,7 +162,7 @@ def _own_name(source: object) -> str | None:
 
 
 def check_source(source: object, size: object) -> None:
-    """Raise `TypeError` or `ValueError` for what no upload can take; nothing is opened."""
+    """Raise `TypeError` or `ValueError` for an invalid source or size; nothing is opened."""
     if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
         raise TypeError(f"size must be an int or None, got {type(size).__name__}")
     if size is not None and size < 0:
@@ -180,11 +180,11 @@ def check_source(source: object, size: object) -> None:
 
 @asynccontextmanager
 async def open_source(source: UploadSource, size: int | None) -> AsyncGenerator[Source]:
-    """A `Source` for the length of the block.
+    """A `Source`, open for the block.
 
-    A file object is read from where it stands and left open; an async generator is closed. What has no known
-    size is written to a temporary file first. Raises what `check_source` raises, `ValueError` for a wrong
-    `size`, `OSError` for a path that cannot be opened.
+    A file object is read from its current position and left open; an async generator is closed. A source of
+    unknown size is spooled to a temporary file first. Raises what `check_source` raises, `ValueError` for a
+    wrong `size`, `OSError` for a path that cannot be opened.
     """
     check_source(source, size)
     if isinstance(source, FileSource):
@@ -224,16 +224,16 @@ async def _until_closed(sender: Sender) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None) -> AsyncGenerator[Source]:
-    """A `Source`, opened once the upload has one of the client's slots, which it keeps for the block.
+    """A `Source`, opened once the upload has one of the client's slots, which it holds for the block.
 
-    Raises what `open_source` raises, `ClientClosedError` when the client is closed before it is ready.
+    Raises what `open_source` raises, and `ClientClosedError` when the client is closed before that.
     """
     check_source(source, size)
     held = Secret(source)
     del source
     async with AsyncExitStack() as stack:
         async with _until_closed(sender):
-            if not mimetypes.inited:  # which reads files of the system
+            if not mimetypes.inited:  # initialization reads files
                 await anyio.to_thread.run_sync(mimetypes.init)
             await stack.enter_async_context(sender.upload_slots)
             content = await stack.enter_async_context(open_source(held.reveal(), size))
@@ -241,7 +241,7 @@ async def opened_in_turn(sender: Sender, source: UploadSource, size: int | None)
 
 
 def _async_pieces(source: Any) -> AsyncGenerator[bytes] | None:
-    """The content of what is read with `await`, None for anything else."""
+    """The content of an async source, None for any other."""
     for method in ("read_chunk", "read"):
         if inspect.iscoroutinefunction(read := getattr(source, method, None)):
             return reading.read_async(read)
@@ -260,7 +260,7 @@ async def _from_file(file: reading.ThreadedFile, size: int | None) -> AsyncGener
 
 @asynccontextmanager
 async def _read_once(pieces: AsyncGenerator[bytes], size: int | None) -> AsyncGenerator[Source]:
-    """Streamed if its size is known, else by way of a temporary file."""
+    """A source that is streamed if its size is known, else spooled to a temporary file."""
     async with aclosing(pieces):
         if size is not None:
             yield Source(size, lambda: pieces, rewindable=False)

@@ -240,7 +240,7 @@ async def test_entering_twice_is_refused():
         job = client.run_many(requests_of(server, 1))
         async with job as outcomes:
             assert len([o async for o in outcomes]) == 1
-        with pytest.raises(RuntimeError, match="entered before"):
+        with pytest.raises(RuntimeError, match="already entered"):
             await job.__aenter__()
         assert len(server.runs) == 1
 

@@ -49,7 +49,7 @@ def test_bad_items_do_not_hide_the_others():
     assert error.undecoded == (b'{"id": 3}', b"null", b'{"id":"b","size":"x"}')
     assert not error.malformed
     assert "GET /things" in str(error)
-    assert "3 of the items" in str(error)
+    assert "3 items of a page" in str(error)
     assert "Expected `str`, got `int`" in str(error)
     assert pickle.loads(pickle.dumps(error)).undecoded == error.undecoded
 

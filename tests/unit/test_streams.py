@@ -125,7 +125,7 @@ def test_a_stream_is_used_inside_its_block_and_once():
             await anext(stream)
         async with stream:
             pass
-        with pytest.raises(RuntimeError, match="before"):
+        with pytest.raises(RuntimeError, match="already entered"):
             await stream.__aenter__()
         with pytest.raises(StopAsyncIteration):
             await anext(stream)

@@ -189,7 +189,7 @@ async def test_a_stream_is_entered_once_and_read_inside():
             await anext(stream)
         async with stream:
             pass
-        with pytest.raises(RuntimeError, match="entered before"):
+        with pytest.raises(RuntimeError, match="already entered"):
             await stream.__aenter__()
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
