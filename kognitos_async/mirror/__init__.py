@@ -1,1 +1,1 @@
-"""A local mirror of the history of runs: what is new is read, and what had not ended is read again."""
+"""A local mirror of the run history, updated incrementally: new runs and runs that had not ended."""

@@ -45,7 +45,7 @@ _UPSERT = (
     f"{', '.join(f'{name} = excluded.{name}' for name in _CHANGING)}, "
     "needed_person = (needed_person OR excluded.needed_person)"
 )
-# As numbers: DuckDB needs another package to give out times with a zone.
+# As numbers: DuckDB needs another package to return times with a zone.
 _SELECT = (
     "SELECT * REPLACE (epoch_us(created_at) AS created_at, epoch_us(settled_at) AS settled_at) "  # noqa: S608 - constants
     f"FROM (SELECT {_COLUMNS} FROM runs) ORDER BY created_at, key"
@@ -69,14 +69,14 @@ _ARROW = pa.schema(
 
 
 class DuckDBStore:
-    """A mirror in a DuckDB file: table `runs` with timestamps, and outputs as JSON."""
+    """A mirror in a DuckDB file: table `runs` with timestamps in UTC, and outputs as JSON."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._database: duckdb.DuckDBPyConnection | None = None
 
     def open(self, api: str) -> None:
-        """Open or create the file; `MirrorError` if it is no mirror, or one of the other API."""
+        """Open or create the file. Raises `MirrorError` if it is not a mirror, or one of the other API."""
         try:
             database = duckdb.connect(str(self.file))
             try:
@@ -98,14 +98,15 @@ class DuckDBStore:
             database.execute("COMMIT")
             return
         if not {"mirror", "progress", "runs"} <= tables:
-            raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was left as it is")
+            raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was not changed")
         known, version = database.execute("SELECT api, version FROM mirror").fetchall()[0]
         if version != _VERSION:
             raise MirrorError(
-                f"mirror {self.file} is of version {version}, this kognitos-async reads {_VERSION}"
+                f"mirror {self.file} has format version {version}, but this version of kognitos-async reads "
+                f"{_VERSION}"
             )
         if api and known != api:
-            raise MirrorError(f"mirror {self.file} holds runs of the API {known}, not {api}: use another")
+            raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
 
     @property
     def _db(self) -> duckdb.DuckDBPyConnection:
@@ -114,12 +115,12 @@ class DuckDBStore:
         return self._database
 
     def progress(self, scope: str) -> Progress:
-        """How far the list `scope` has been mirrored."""
+        """The progress of mirroring the list `scope`."""
         row = self._db.execute("SELECT content FROM progress WHERE scope = ?", [scope]).fetchone()
         return _PROGRESS.decode(row[0]) if row else Progress()
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
-        """Keep the runs and the progress in one transaction: how many were new, and how many changed."""
+        """Store the runs and the progress in one transaction; return how many runs were new and changed."""
         latest = {run.key: run for run in runs}
         database = self._db
         try:
@@ -154,11 +155,11 @@ class DuckDBStore:
         return dict(rows.fetchall())
 
     def known(self, keys: Collection[str]) -> set[str]:
-        """Those of the keys that the mirror holds."""
+        """The keys that are in the mirror."""
         return set(self._contents(list(keys)))
 
     def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
-        """Keys of runs that had not ended and were not read in pass `number`, `limit` at most."""
+        """The keys of at most `limit` runs that have not ended and were not read in pass `number`."""
         rows = self._db.execute(
             "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
             [scope, number, limit],
@@ -166,7 +167,7 @@ class DuckDBStore:
         return [key for (key,) in rows.fetchall()]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Note runs that the API no longer has, read in pass `number`."""
+        """Mark runs that the API no longer has as read in pass `number`."""
         self._db.execute(
             "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) "
             "WHERE key IN (SELECT unnest(?))",
@@ -174,11 +175,11 @@ class DuckDBStore:
         )
 
     def publish(self) -> None:
-        """Write what is in memory to the file."""
+        """Write the write-ahead log to the file."""
         self._db.execute("CHECKPOINT")
 
     def rows(self) -> Iterator[MirroredRun]:
-        """All runs, the oldest first, read as they are asked for."""
+        """All runs, oldest first, read lazily."""
         cursor = self._db.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         result = cursor.execute(_SELECT)

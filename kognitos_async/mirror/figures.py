@@ -1,4 +1,4 @@
-"""The figures of a report: computed from the rows of a mirror in one pass."""
+"""The figures of a report, computed in one pass over the runs of a mirror."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 10
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that a report names."""
+    """A run listed in a report."""
 
     id: str
     name: str
@@ -28,11 +28,11 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     created_at: datetime
     seconds: float | None
-    """From creation to settling, where the API says when a run settled."""
+    """Seconds from creation to settling; None if the API does not return the latter."""
 
 
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
-    """How long runs took to settle, in seconds: 50, 90 and 99 of 100 took at most so long."""
+    """Percentiles of the seconds from creation to settling."""
 
     median: float
     p90: float
@@ -40,40 +40,40 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one process or automation, or of all."""
+    """The figures of one process or automation, or the total."""
 
     name: str
     runs: int
     succeeded: int
     failed: int
-    """Settled without success, and needing no person at the moment."""
+    """Runs that ended without success."""
     going: int
-    """Not settled, or waiting for a person."""
+    """Runs that have not ended, including those that wait for a person."""
     needed_person: int
     settling: Settling | None
-    """None where the API does not say when runs settled, and where none has."""
+    """None if no run has settled, or if the API does not return when."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report shows."""
+    """The figures of a report."""
 
     total: Group
     groups: tuple[Group, ...]
     """By process or automation, the one with the most runs first."""
     statuses: dict[str, int]
-    """Runs by status, the most frequent first."""
+    """Number of runs by status, most frequent first."""
     days: dict[date, dict[str, int]]
-    """Runs by day of creation (UTC) and status; days without runs are left out."""
+    """Number of runs by day of creation (UTC) and status; days without runs are left out."""
     longest: tuple[Listed, ...]
-    """The runs that took longest to settle."""
+    """The runs that took longest to settle, at most 10."""
     latest_failures: tuple[Listed, ...]
-    """The runs created last among those that failed or wait for a person."""
+    """The latest runs that failed or wait for a person, at most 10."""
     read_at: datetime
     """When the figures were computed."""
 
 
 def figures_of(rows: Iterable[MirroredRun], *, now: datetime | None = None) -> Figures:
-    """The figures of all rows, which come oldest first. Memory holds one number a settled run."""
+    """The figures of the runs, given oldest first. Memory grows by one float for each settled run."""
     total = _Tally("all")
     groups: dict[str, _Tally] = {}
     statuses: Counter[str] = Counter()
@@ -155,5 +155,5 @@ class _Tally:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that at least that share of the values does not exceed."""
+    """The quantile of sorted values: the smallest value that at least `share` of them do not exceed."""
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]

@@ -1,4 +1,4 @@
-"""A mirror as a folder of Parquet files, one a day (extra `sync`)."""
+"""A mirror as a folder of Parquet files, one for each day (extra `sync`)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _SCHEMA = pa.schema(
 
 
 class ParquetStore(SQLiteStore):
-    """A folder `created=YYYY-MM-DD/runs.parquet`: timestamps with zone, outputs and the run as JSON text.
+    """Files `created=YYYY-MM-DD/runs.parquet`: timestamps in UTC, outputs and the run as JSON text.
 
-    The mirror itself is a SQLite file in the folder. After each pass the files of the days that changed are
-    written beside and renamed, so that a reader never sees half a file.
+    The mirror itself is a SQLite file in the folder. After each pass the files of changed days are replaced
+    atomically.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,23 +50,23 @@ class ParquetStore(SQLiteStore):
         self.folder = folder
 
     def open(self, api: str) -> None:
-        """Open or create the folder; `MirrorError` if it is no mirror, or one of the other API."""
+        """Open or create the folder. Raises `MirrorError` if it is not a mirror, or one of the other API."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
-            raise MirrorError(f"mirror {self.folder} cannot be made: {problem.strerror}") from problem
+            raise MirrorError(f"mirror {self.folder} cannot be created: {problem.strerror}") from problem
         super().open(api)
         self._db.execute("CREATE TABLE IF NOT EXISTS unpublished (day TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
-        """Keep the runs and the progress, and note which days have to be written."""
+        """Store the runs and the progress, and record the days to be written."""
         days = {(run.created_at.date().isoformat(),) for run in runs}
-        # Before the runs: a day written once too often is harmless.
+        # Before the runs: an unchanged day may be written, but no changed one is missed.
         self._db.executemany("INSERT OR IGNORE INTO unpublished VALUES (?)", days)
         return super().write(scope, runs, progress)
 
     def publish(self) -> None:
-        """Write the files of the days that changed."""
+        """Write the files of changed days."""
         for (day,) in self._db.execute("SELECT day FROM unpublished ORDER BY day").fetchall():
             try:
                 self._write_day(day)

@@ -1,4 +1,4 @@
-"""What a mirror keeps of a run and of a pass over the history. Pure values."""
+"""The values of a mirror: its runs, and the progress of a pass over the history."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ if TYPE_CHECKING:
 
 
 class MirrorError(KognitosError):
-    """A mirror cannot be used: the file is none, is of the other API, or cannot be written."""
+    """A mirror cannot be used: the file is not a mirror, is of the other API, or is not writable."""
 
 
 class MirroredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of either API as a mirror keeps it."""
+    """A run of either API, as stored in a mirror."""
 
     key: str
-    """What the run is read by: its id (REST API v2) or its full name (platform API)."""
+    """The key for reading the run: its id (REST API v2) or its full name (platform API)."""
     id: str
     name: str
-    """The name it was started with; on the platform API its full resource name."""
+    """The name given at the start; on the platform API the full resource name."""
     parent: str
-    """The process or automation."""
+    """The process (REST API v2) or the automation (platform API)."""
     stage: str
     status: str
     settled: bool
-    """Whether it does not go on by itself."""
+    """Whether the run has settled; a person may still continue it unless it has `ended`."""
     ended: bool
-    """Whether its status will never change: such a run is not read again."""
+    """Whether the status is final; such a run is not read again."""
     needed_person: bool
-    """Whether it needed a person when it was read; a mirror remembers that for good."""
+    """Whether the run needed a person at any reading."""
     created_at: datetime
     settled_at: datetime | None
-    """When the status was entered, where the API says so (platform API, settled runs)."""
+    """When the run settled; None if it has not, and on REST API v2."""
     outputs: dict[str, Any]
     """The outputs by name, JSON-ready."""
     content: bytes
-    """The whole run as JSON."""
+    """The complete run as JSON."""
 
 
 _LARGEST_SLACK = 600.0
-"""Inversions beyond this many seconds: the list is not sorted."""
-_PROOF = 200
-"""Items whose order proves that a list is sorted: more than one page of either API's smaller limit."""
+"""Inversions in seconds beyond which a list does not count as sorted."""
+_MIN_SORTED = 200
+"""A list must have more items than this to count as sorted: more than one page of 100."""
 
 
 class ListSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pass has seen of a list, in its order: how far it is from being sorted."""
+    """The part of a list that a pass has read, and how well it is sorted."""
 
     from_start: bool = False
     """Whether the pass began with the first page."""
@@ -59,12 +59,12 @@ class ListSeen(msgspec.Struct, frozen=True, kw_only=True):
     oldest: datetime | None = None
     newest: datetime | None = None
     rise: float = 0.0
-    """The most seconds by which an item was newer than one before it."""
+    """The largest number of seconds by which an item was newer than an earlier one."""
     fall: float = 0.0
-    """The most seconds by which an item was older than one before it."""
+    """The largest number of seconds by which an item was older than an earlier one."""
 
     def after(self, times: Iterable[datetime]) -> ListSeen:
-        """The same with the times of the next items."""
+        """A copy with the times of the next items added."""
         count, oldest, newest, rise, fall = self.count, self.oldest, self.newest, self.rise, self.fall
         for time in times:
             count += 1
@@ -80,48 +80,48 @@ class ListSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def slack(self) -> float | None:
-        """Seconds of inversion in a list sorted newest first; None if that is not proven."""
+        """The inversions in seconds of a list sorted newest first; None if that order is not proven."""
         sorted_enough = self.rise <= min(_LARGEST_SLACK, 0.1 * self.fall)
-        return self.rise if self.fall > 0 and self.count > _PROOF and sorted_enough else None
+        return self.rise if self.fall > 0 and self.count > _MIN_SORTED and sorted_enough else None
 
     @property
     def oldest_first(self) -> bool:
         """Whether times only rose."""
-        return self.rise > 0 and self.fall == 0 and self.count > _PROOF
+        return self.rise > 0 and self.fall == 0 and self.count > _MIN_SORTED
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the history of one list has been mirrored."""
+    """The progress of mirroring one list."""
 
     horizon: datetime | None = None
     """The newest `created_at` of the last complete pass; None before the first."""
     slack: float | None = None
-    """The list is sorted newest first, up to inversions of this many seconds; None where it is not."""
+    """The inversions in seconds of a list sorted newest first; None if it is not."""
     tail: str | None = None
-    """The token of the last page, where the list is sorted oldest first."""
+    """The token of the last page of a list sorted oldest first; else None."""
     number: int = 0
-    """The number of the pass that this progress belongs to."""
+    """The number of the pass."""
     resume: str | None = None
-    """The token that an interrupted pass goes on with."""
+    """The token to resume an interrupted pass from."""
     seen: ListSeen = ListSeen()
-    """What an interrupted pass has seen of the list."""
+    """The part of the list that an interrupted pass has read."""
     complete: bool = True
-    """Whether that pass has read all it had to."""
+    """Whether the pass is complete."""
 
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one `runs.sync` did."""
+    """The counts of one `runs.sync`. Results can be added."""
 
     new: int = 0
-    """Runs that the mirror did not have."""
+    """Runs added to the mirror."""
     changed: int = 0
-    """Runs whose content differed from the mirror's."""
+    """Runs updated in the mirror."""
     missing: int = 0
-    """Runs that had not ended and that the API no longer has; the mirror keeps them as they were."""
+    """Runs that had not ended and that the API no longer has; the mirror keeps their last state."""
     pages: int = 0
     """List pages read."""
     reads: int = 0
-    """Runs read one by one."""
+    """Runs read singly."""
 
     def __add__(self, other: SyncResult) -> SyncResult:
         return SyncResult(

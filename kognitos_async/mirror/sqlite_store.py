@@ -60,14 +60,14 @@ _OUTPUTS = msgspec.json.Decoder(dict[str, Any])
 
 
 class SQLiteStore:
-    """A mirror in a SQLite file: table `runs`, a run a row, times as ISO text in UTC, outputs as JSON."""
+    """A mirror in a SQLite file: table `runs`, times as ISO text in UTC, outputs as JSON."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._database: sqlite3.Connection | None = None
 
     def open(self, api: str) -> None:
-        """Open or create the file; `MirrorError` if it is no mirror, or one of the other API."""
+        """Open or create the file. Raises `MirrorError` if it is not a mirror, or one of the other API."""
         try:
             database = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
             try:
@@ -93,14 +93,15 @@ class SQLiteStore:
                 database.execute("INSERT INTO mirror VALUES (?)", (api,))
                 return
             if application != _APPLICATION_ID:
-                raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was left as it is")
+                raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was not changed")
             if version != _VERSION:
                 raise MirrorError(
-                    f"mirror {self.file} is of version {version}, this kognitos-async reads {_VERSION}"
+                    f"mirror {self.file} has format version {version}, but this version of kognitos-async "
+                    f"reads {_VERSION}"
                 )
             (known,) = database.execute("SELECT api FROM mirror").fetchone()
             if api and known != api:
-                raise MirrorError(f"mirror {self.file} holds runs of the API {known}, not {api}: use another")
+                raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -109,12 +110,12 @@ class SQLiteStore:
         return self._database
 
     def progress(self, scope: str) -> Progress:
-        """How far the list `scope` has been mirrored."""
+        """The progress of mirroring the list `scope`."""
         row = self._db.execute("SELECT content FROM progress WHERE scope = ?", (scope,)).fetchone()
         return _PROGRESS.decode(row[0]) if row else Progress()
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
-        """Keep the runs and the progress in one transaction: how many were new, and how many changed."""
+        """Store the runs and the progress in one transaction; return how many runs were new and changed."""
         database = self._db
         try:
             with database:
@@ -139,11 +140,11 @@ class SQLiteStore:
         return found
 
     def known(self, keys: Collection[str]) -> set[str]:
-        """Those of the keys that the mirror holds."""
+        """The keys that are in the mirror."""
         return set(self._contents(list(keys)))
 
     def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
-        """Keys of runs that had not ended and were not read in pass `number`, `limit` at most."""
+        """The keys of at most `limit` runs that have not ended and were not read in pass `number`."""
         rows = self._db.execute(
             "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
             (scope, number, limit),
@@ -151,7 +152,7 @@ class SQLiteStore:
         return [key for (key,) in rows]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Note runs that the API no longer has, read in pass `number`."""
+        """Mark runs that the API no longer has as read in pass `number`."""
         with self._db as database:
             database.executemany(
                 "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) WHERE key = ?",
@@ -159,10 +160,10 @@ class SQLiteStore:
             )
 
     def publish(self) -> None:
-        """Nothing to do: the file is the mirror."""
+        """Do nothing: readers use the file itself."""
 
     def rows(self, day: str = "") -> Iterator[MirroredRun]:
-        """All runs, or those created on a `day` (ISO, UTC), the oldest first, read as they are asked for."""
+        """All runs, or those created on `day` (ISO date in UTC), oldest first, read lazily."""
         for row in self._db.execute(
             f"SELECT {_ROW} FROM runs WHERE created_at >= ? AND created_at < ? ORDER BY created_at, key",  # noqa: S608 - constants
             (day, f"{day}~"),
@@ -198,7 +199,7 @@ def _values(scope: str, run: MirroredRun, number: int) -> tuple[Any, ...]:
 
 
 def _run_of(row: tuple[Any, ...]) -> MirroredRun:
-    """The run in a row of the columns key to content."""
+    """The run in a row with the columns of `_ROW`."""
     key, id_, name, parent, stage, status, settled, ended, person, created, settled_at, outputs, content = row
     return MirroredRun(
         key=key,
@@ -218,5 +219,5 @@ def _run_of(row: tuple[Any, ...]) -> MirroredRun:
 
 
 def _iso(time: datetime) -> str:
-    """ISO text in UTC, of one length, so that it sorts as the time does."""
+    """ISO text in UTC of constant length, so that it sorts chronologically."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""Where a mirror is kept: the protocol, and which store a path means."""
+"""The protocol of a mirror's store, and the choice of a store by its path."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ if TYPE_CHECKING:
 
 
 class RunStore(Protocol):
-    """A mirror on disk. All calls but `open` are made in one worker thread; each one is atomic."""
+    """A mirror on disk. Each call is atomic; a sync makes all of them in one worker thread."""
 
     def open(self, api: str) -> None:
-        """Open or create the store; `MirrorError` if it belongs to another API or is no mirror."""
+        """Open or create the store. Raises `MirrorError` if it is not a mirror, or one of the other API."""
         ...
 
     def progress(self, scope: str) -> Progress:
-        """How far the list `scope` has been mirrored."""
+        """The progress of mirroring the list `scope`."""
         ...
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
-        """Keep the runs and the progress in one transaction: how many were new, and how many changed."""
+        """Store the runs and the progress in one transaction; return how many runs were new and changed."""
         ...
 
     def known(self, keys: Collection[str]) -> set[str]:
-        """Those of the keys that the mirror holds."""
+        """The keys that are in the mirror."""
         ...
 
     def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
-        """Keys of runs that had not ended and were not read in pass `number`, `limit` at most."""
+        """The keys of at most `limit` runs that have not ended and were not read in pass `number`."""
         ...
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Note runs that the API no longer has, read in pass `number`."""
+        """Mark runs that the API no longer has as read in pass `number`."""
         ...
 
     def publish(self) -> None:
-        """Make the pass visible where the store has a second form (files of a folder)."""
+        """Make the pass visible to readers, if the store has separate files for them."""
         ...
 
     def rows(self) -> Iterator[MirroredRun]:
-        """All runs, the oldest first, read as they are asked for."""
+        """All runs, oldest first, read lazily."""
         ...
 
     def close(self) -> None:
@@ -53,9 +53,9 @@ class RunStore(Protocol):
 
 
 def store_of(path: str | os.PathLike[str]) -> RunStore:
-    """The store that a path means: `*.duckdb`, a folder (or a path that ends in /), else SQLite.
+    """The store for a path: DuckDB for `*.duckdb`, Parquet for a folder or a path ending in /, else SQLite.
 
-    Raises `ModuleNotFoundError` naming the extra when DuckDB or pyarrow is missing.
+    Raises `ModuleNotFoundError` that names the extra if DuckDB or pyarrow is missing.
     """
     text = os.fspath(path)
     file = Path(text)

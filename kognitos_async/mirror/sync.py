@@ -1,4 +1,4 @@
-"""One pass over the history: read what is new, and read again what had not ended."""
+"""One pass over the history: reads new runs, and runs that had not ended again."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Waitable)
 
-_LATE = 300.0
-"""Seconds after its creation within which a run may still appear in the list."""
-_READS_AT_ONCE = 10
+_LISTING_DELAY = 300.0
+"""Seconds after its creation within which a run may first be listed."""
+_CONCURRENT_READS = 10
 _BATCH = 200
 _PROBES = 5
-"""Single reads that find out whether list items leave outputs out."""
+"""Single reads to find out whether list items lack outputs."""
 
 
 class StoreThread:
-    """A store, called in one thread, so that a slow disk never blocks the event loop."""
+    """A store whose calls run in one thread, so that a slow disk does not block the event loop."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class StoreThread:
     @classmethod
     @asynccontextmanager
     async def opened(cls, store: RunStore, api: str) -> AsyncGenerator[StoreThread]:
-        """The store, open for the block and closed after it, however the block ends."""
+        """The store, opened for the block and closed at its end."""
         self = cls(store)
         try:
             await self.call(store.open, api)
@@ -57,46 +57,46 @@ class StoreThread:
                     self._thread.shutdown(wait=False)
 
     async def call(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of a call of the store."""
+        """The result of a call to the store."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def progress(self, scope: str) -> Progress:
-        """How far the list has been mirrored."""
+        """The progress of mirroring the list."""
         found: Progress = await self.call(self._store.progress, scope)
         return found
 
     async def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> SyncResult:
-        """Keep the runs and the progress; what was new and what changed."""
+        """Store the runs and the progress; return how many runs were new and changed."""
         new, changed = await self.call(self._store.write, scope, runs, progress)
         return SyncResult(new=new, changed=changed)
 
     async def known(self, keys: Collection[str]) -> set[str]:
-        """Those of the keys that the mirror holds."""
+        """The keys that are in the mirror."""
         found: set[str] = await self.call(self._store.known, keys)
         return found
 
     async def open_unread(self, scope: str, number: int) -> list[str]:
-        """Keys of runs still to be read in this pass."""
+        """The keys of at most 200 runs still to be read in this pass."""
         found: list[str] = await self.call(self._store.open_unread, scope, number, _BATCH)
         return found
 
     async def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Note runs that the API no longer has."""
+        """Mark runs that the API no longer has as read in this pass."""
         await self.call(self._store.mark_missing, keys, number)
 
     async def publish(self) -> None:
-        """Make the pass visible."""
+        """Make the pass visible to readers."""
         await self.call(self._store.publish)
 
 
 class HistorySync(Generic[R]):
     """Mirrors one list of runs.
 
-    A pass reads list pages until everything on them is known and older than the last pass, then reads each
-    run that had not ended and was not met. That needs a list sorted newest first (small inversions are
-    allowed for) or a filter by time; a list sorted oldest first is read from its last page on, and one in no
-    order is read whole. Each page is on disk, with the token of the next, before that is asked for: an
-    interrupted pass goes on where it was.
+    A pass reads list pages until all their runs are known and older than the last pass, then singly the runs
+    that had not ended and were not listed. This needs a list sorted newest first (small inversions are
+    tolerated) or a filter by time. A list sorted oldest first is read from its last page on, an unsorted one
+    completely. Each page is stored with the token of the next before that is requested, so that an
+    interrupted pass can resume.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class HistorySync(Generic[R]):
         self._probes = 0
 
     async def run(self) -> SyncResult:
-        """What the pass did. Raises what the requests raise and `MirrorError`."""
+        """Run or resume a pass; return its counts. Raises the errors of the requests, and `MirrorError`."""
         progress = await self._store.progress(self._scope)
         if progress.complete:
             progress = msgspec.structs.replace(
@@ -135,10 +135,10 @@ class HistorySync(Generic[R]):
         return self._result
 
     async def _read_list(self, progress: Progress) -> Progress:
-        """Read the pages that may hold what is new; the progress to keep when the pass is complete."""
+        """Read the pages that may hold new runs; return the progress to store once the pass is complete."""
         stop_at = None
         if progress.horizon is not None and (progress.slack is not None or self._filters_by_time):
-            stop_at = progress.horizon - timedelta(seconds=_LATE + 2 * (progress.slack or 0.0))
+            stop_at = progress.horizon - timedelta(seconds=_LISTING_DELAY + 2 * (progress.slack or 0.0))
         since = stop_at if self._filters_by_time else None
         token = progress.resume or progress.tail
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
@@ -148,19 +148,19 @@ class HistorySync(Generic[R]):
             except BadRequestError:
                 if token is None:
                     raise
-                # The token has expired: begin at the start of the list.
+                # The token has expired: restart from the first page.
                 token, seen = None, ListSeen(from_start=True)
                 continue
             self._result += SyncResult(pages=1)
             times = [self._reader.created(run) for run in page.items]
             if stop_at is not None and not seen.count and times and max(times) < stop_at and since is None:
-                stop_at = None  # the newest run is not on the first page: the list is sorted otherwise now
+                stop_at = None  # the newest run is not on the first page: the order of the list has changed
             seen = seen.after(times)
             keys = {self._reader.key(run) for run in page.items}
             nothing_new = stop_at is not None and len(await self._store.known(keys)) == len(keys)
             last_token, token = token, page.continuation_token
             progress = msgspec.structs.replace(progress, resume=token, seen=seen)
-            await self._keep(page, progress)
+            await self._store_page(page, progress)
             old = stop_at is not None and bool(times) and min(times) < stop_at
             if token is None or (nothing_new and old and since is None):
                 break
@@ -174,7 +174,7 @@ class HistorySync(Generic[R]):
             seen=ListSeen(),
         )
 
-    async def _keep(self, page: Page[R], progress: Progress) -> None:
+    async def _store_page(self, page: Page[R], progress: Progress) -> None:
         runs = list(page.items)
         if self._lists_outputs is None and any(self._row_of(run).outputs for run in runs):
             self._lists_outputs = True
@@ -209,9 +209,9 @@ class HistorySync(Generic[R]):
             self._on_progress(self._result)
 
     async def _read_each(self, keys: list[str]) -> list[R | None]:
-        """The runs, read one by one; None for each that the API no longer has."""
+        """The runs, read singly; None for each that the API no longer has."""
         found: list[R | None] = [None] * len(keys)
-        slots = anyio.Semaphore(_READS_AT_ONCE)
+        slots = anyio.Semaphore(_CONCURRENT_READS)
 
         async def read(index: int) -> None:
             async with slots:
@@ -243,7 +243,10 @@ async def sync_lists(
     filters_by_time: bool,
     on_progress: Callable[[SyncResult], object] | None,
 ) -> SyncResult:
-    """Mirror each list of `groups` into a store of the API, one pass."""
+    """Mirror each list of `groups` into the store, in one pass; return the total counts.
+
+    Raises the errors of the requests, and `MirrorError`.
+    """
     total = SyncResult()
 
     def so_far(result: SyncResult) -> None:

@@ -1,6 +1,6 @@
-"""Attributes of spans and metrics: from requests, runs and errors to names and values. Pure.
+"""The attributes of spans and metrics for requests, runs and errors. Pure.
 
-The HTTP names are the stable ones of the OpenTelemetry semantic conventions; `url.template` is opt-in there.
+HTTP attributes follow the stable OpenTelemetry semantic conventions, with the opt-in `url.template`.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ _WORDS = frozenset(
         "processes",
     }
 )
-"""The fixed segments of both APIs' paths; all others are ids."""
+"""The fixed path segments of both APIs; all others are ids."""
 _VERB = re.compile(r"[A-Za-z]{1,60}")
 
 
 def route(path: str) -> str:
-    """A path with its ids replaced by {id}: one of few, whatever was asked for."""
+    """The path with ids replaced by {id}, of low cardinality."""
     return "/".join(_template(part) for part in path.split("/"))
 
 
@@ -93,7 +93,7 @@ class Server(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, base_url: str) -> Server:
-        """Taken from its URL."""
+        """The address in a base URL."""
         parts = urlsplit(base_url)
         return cls(base_url, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
 
@@ -102,7 +102,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def request_attributes(what: Request | StoreRequest, server: Server) -> Attributes:
-    """What metrics and spans say of a request."""
+    """The attributes of a request, for metrics and spans."""
     if isinstance(what, StoreRequest):
         server = Server.of(what.origin)
         return {METHOD: what.method, ADDRESS: server.host, PORT: server.port}
@@ -115,12 +115,12 @@ def request_attributes(what: Request | StoreRequest, server: Server) -> Attribut
 
 
 def url_of(what: Request | StoreRequest, server: Server) -> str:
-    """The URL without its query, of a presigned one the origin alone."""
+    """The URL without its query; of a presigned one only the origin."""
     return f"{what.origin}/REDACTED" if isinstance(what, StoreRequest) else server.base_url + what.path
 
 
 def result_attributes(result: int | str | KognitosError) -> Attributes:
-    """What came of an attempt: a status, an error, or "stored" or "cancelled"."""
+    """The attributes of the result of an attempt: a status, an error, "stored" or "cancelled"."""
     if result == "cancelled":
         return {ERROR: "CancelledError"}
     status = result if isinstance(result, int) else None
@@ -135,12 +135,12 @@ def result_attributes(result: int | str | KognitosError) -> Attributes:
 
 
 def error_type(error: BaseException) -> str:
-    """The status of a refusal, else the name of the error's class."""
+    """The `error.type` of an error: the status of an `APIStatusError`, else the name of the class."""
     return str(error.status) if isinstance(error, APIStatusError) else type(error).__qualname__
 
 
 def asked_attributes(asked: Any) -> Attributes:
-    """Which process or automation a request to start a run is about."""
+    """The attributes of a request to start a run, or of a run: its process or automation."""
     if (process := getattr(asked, "process_id", None)) is not None:
         return {PROCESS_ID: str(process)}
     if (automation := getattr(asked, "automation", None)) is not None:
@@ -149,7 +149,7 @@ def asked_attributes(asked: Any) -> Attributes:
 
 
 def run_attributes(run: Any) -> Attributes:
-    """Which run it is, where it belongs, and its status where that is known."""
+    """The attributes of a run: its id, its process or automation, its status if known."""
     if run is None:
         return {}
     found: Attributes = {RUN_ID: _last(run.id), **asked_attributes(run)}

@@ -1,4 +1,4 @@
-"""Switching telemetry of a client on and off."""
+"""Enabling and disabling telemetry of a client."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> None:
-    """Trace and measure what a client does from now on, until `uninstrument(client)`.
+    """Record spans and metrics of a client until `uninstrument(client)`.
 
-    `client` is a `KognitosClient` or a `PlatformClient`, open or not. Providers left out are the global ones,
-    also when those are set later. A client that is instrumented already stays as it is. Names of runs,
-    inputs, outputs, files, keys and presigned URLs are never recorded; requests carry no trace headers.
+    `client` is a `KognitosClient` or a `PlatformClient`, open or not. Providers default to the global ones,
+    even if those are set later. No effect on a client that is already instrumented. Names of runs, inputs,
+    outputs, files, keys and presigned URLs are never recorded, and no trace headers are sent.
 
     Raises `TypeError` when `client` is not a client.
     """
@@ -52,7 +52,7 @@ def instrument(
 
 
 def uninstrument(client: BaseClient) -> None:
-    """End what `instrument` began. Spans of work under way end with that work; without effect on others."""
+    """Stop recording. Spans in progress end with their work. No effect on a client not instrumented."""
     for end in _instrumented.pop(client, ()):
         end()
 
@@ -62,14 +62,14 @@ def _always() -> bool:
 
 
 def _are_spans_wanted() -> bool:
-    """Whether a global provider has been set that records."""
+    """Whether a global provider that records has been set."""
     idle = trace.ProxyTracerProvider | trace.NoOpTracerProvider
     return not isinstance(trace.get_tracer_provider(), idle)
 
 
 def _are_metrics_wanted() -> bool:
     provider = metrics.get_meter_provider()
-    # The class of the provider that stands in for one set later is not public.
+    # The class of the default proxy provider is not public.
     return not (
         isinstance(provider, metrics.NoOpMeterProvider) or type(provider).__name__.startswith("_Proxy")
     )

@@ -1,4 +1,4 @@
-"""Metrics of what a client does."""
+"""The metrics of a client."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from kognitos_async.telemetry.attributes import Server
 
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""The buckets that the semantic conventions name."""
+"""The buckets recommended by the semantic conventions."""
 _RUN_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0)
 
 
 class Metrics(Observer):
-    """Counts and times attempts, starts, runs, polls, pauses and the states of journals."""
+    """Records metrics of attempts, starts, runs, polls, pauses and journals."""
 
     def __init__(self, meter: Meter, server: Server, wanted: Callable[[], bool]) -> None:
         self._server = server
@@ -58,21 +58,21 @@ class Metrics(Observer):
     def attempt_ended(
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
-        """Its duration, by operation and status."""
+        """Record the duration, by operation and status."""
         if self._wanted() and isinstance(what, Request | StoreRequest):
             found = {**request_attributes(what, self._server), **result_attributes(result)}
             self._requests.record(seconds, found)
 
     def retry_planned(self, failure: KognitosError, number: int, delay: float) -> None:
-        """One more, by error."""
+        """Count a retry, by error."""
         self._retries.add(1, {names.ERROR: error_type(failure)})
 
     def paused(self, request: Request, seconds: float) -> None:
-        """One more."""
+        """Count a pause."""
         self._pauses.add(1)
 
     def work_began(self, work: Work) -> None:
-        """A run is pending while anybody waits for it."""
+        """Count a run as pending from its first wait on; track the states of a job's journal."""
         if isinstance(work, Wait):
             self._waits[work.run_id] += 1
             if self._waits[work.run_id] == 1:
@@ -81,7 +81,7 @@ class Metrics(Observer):
             self._states[work] = Counter()
 
     def work_ended(self, work: Work, error: BaseException | None) -> None:
-        """Starts by outcome, settled runs by status, polls by method."""
+        """Count starts by outcome, settled runs by status, polls by method."""
         if isinstance(work, Wait):
             self._wait_ended(work)
         elif isinstance(work, Poll):
@@ -103,7 +103,7 @@ class Metrics(Observer):
             self._durations.record(wait.settled_after, status)
 
     def journal_moved(self, job: Job, before: str | None, after: str) -> None:
-        """One less in the state before, one more in the next."""
+        """Move a request from one state to the next."""
         states = self._states.get(job)
         if states is None:
             return

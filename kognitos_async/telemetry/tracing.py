@@ -1,4 +1,4 @@
-"""Spans for the work of a client, and for each HTTP attempt."""
+"""Spans for the work of a client and for each HTTP attempt."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from kognitos_async.observed_work import Work
     from kognitos_async.telemetry.attributes import Server
 
-_MOST_LINKS = 128
-_SHORTEST_QUEUE = 0.001
+_MAX_LINKS = 128
+_MIN_QUEUE_TIME = 0.001
 _OPEN = context.create_key("kognitos-async-work")
 
 
 class _Request:
-    """A request under way, and since when it could have been sent."""
+    """A request in flight; `ready` is the time from which it waits in the queue."""
 
     __slots__ = ("ready", "token")
 
@@ -54,7 +54,7 @@ _REQUEST: ContextVar[_Request | None] = ContextVar("kognitos_async_request", def
 
 
 class _Open:
-    """The span of a work under way, and what it counts."""
+    """The span of work in progress, and its counts."""
 
     __slots__ = ("doubts", "errors", "parent", "requests", "retries", "span", "token")
 
@@ -69,11 +69,11 @@ class _Open:
 
 
 class Spans(Observer):
-    """Makes spans of what a client does.
+    """Records the spans of a client.
 
-    Work is the parent of what happens within it, through OpenTelemetry's context. Polls, which serve many
-    waits in a context that belongs to none, are roots with a link to each wait. Attempts become spans when
-    they end. As long as they are not `wanted`, because no provider is set, next to nothing is done.
+    The span of a work is the parent of the spans within it, through OpenTelemetry's context. A poll, which
+    serves many waits in an empty context, is a root span with a link to each wait. The span of an attempt is
+    recorded when it ends. Nothing is recorded while no provider is set (`wanted`).
     """
 
     def __init__(self, tracer: Tracer, server: Server, wanted: Callable[[], bool]) -> None:
@@ -85,7 +85,7 @@ class Spans(Observer):
     # Requests
 
     def request_began(self, request: Request) -> object:
-        """What `request_ended` resets."""
+        """Begin to measure the queue time; the result is passed to `request_ended`."""
         if not self._wanted():
             return None
         began = _Request()
@@ -93,15 +93,15 @@ class Spans(Observer):
         return began
 
     def request_ended(self, began: object, error: BaseException | None) -> None:
-        """Forget the request."""
+        """Reset the current request."""
         if isinstance(began, _Request):
-            with suppress(ValueError):  # ended in another context, which never knew it
+            with suppress(ValueError):  # ended in another context, where it was never set
                 _REQUEST.reset(began.token)
 
     def attempt_ended(
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
-        """A span for the attempt that just ended."""
+        """Record a span for the attempt."""
         if not self._wanted() or not isinstance(what, Request | StoreRequest):
             return
         now = time.perf_counter()
@@ -122,7 +122,7 @@ class Spans(Observer):
                 span.set_attribute(names.RESENDS, number - 1)
             if (run_id := run_id_of(what)) is not None:
                 span.set_attribute(names.RUN_ID, run_id)
-            if request is not None and (queued := now - seconds - request.ready) > _SHORTEST_QUEUE:
+            if request is not None and (queued := now - seconds - request.ready) > _MIN_QUEUE_TIME:
                 span.set_attribute("kognitos.queue.duration", queued)
             if names.ERROR in became:
                 span.set_status(StatusCode.ERROR)
@@ -131,7 +131,7 @@ class Spans(Observer):
             request.ready = now
 
     def retry_planned(self, failure: KognitosError, number: int, delay: float) -> None:
-        """An event of the work under way, which counts its retries."""
+        """Add an event to the current work, and count the retry."""
         if (request := _REQUEST.get()) is not None:
             request.ready += delay
         opened = _current()
@@ -144,14 +144,14 @@ class Spans(Observer):
             opened = opened.parent
 
     def paused(self, request: Request, seconds: float) -> None:
-        """An event of the work under way."""
+        """Add an event to the current work."""
         if (opened := _current()) is not None:
             opened.span.add_event("kognitos.pause", {"kognitos.pause.duration": seconds})
 
     # Work
 
     def work_began(self, work: Work) -> None:
-        """A span for the work, the parent of what happens until it ends."""
+        """Begin a span, the parent of all spans until the work ends."""
         if not self._wanted():
             return
         own: Context = context.Context() if isinstance(work, Poll) else context.get_current()
@@ -167,10 +167,10 @@ class Spans(Observer):
 
     def _links(self, poll: Poll) -> list[Link]:
         served = (self._open[wait] for wait in poll.waits if wait in self._open)
-        return [Link(opened.span.get_span_context()) for opened in islice(served, _MOST_LINKS)]
+        return [Link(opened.span.get_span_context()) for opened in islice(served, _MAX_LINKS)]
 
     def work_ended(self, work: Work, error: BaseException | None) -> None:
-        """End the span with what came of the work."""
+        """Record the outcome, and end the span."""
         opened = self._open.pop(work, None)
         if opened is None:
             return
@@ -193,7 +193,7 @@ class Spans(Observer):
         span.end()
 
     def start_in_doubt(self, asked: object, error: KognitosError) -> None:
-        """An event of the work under way, which counts its doubts."""
+        """Add an event to the current work, and count the doubt."""
         opened = _current()
         if opened is not None:
             cause = error.__cause__ or error
@@ -203,7 +203,7 @@ class Spans(Observer):
             opened = opened.parent
 
     def run_changed(self, wait: Wait, run: Any) -> None:
-        """An event of the wait."""
+        """Add an event to the span of the wait."""
         if (opened := self._open.get(wait)) is not None:
             opened.span.add_event("kognitos.run.status", {names.RUN_STATUS: str(run.status)})
 
@@ -231,7 +231,7 @@ _WORK_NAMES: dict[type[Work], str] = {
 
 
 def _attributes_of(work: Work) -> Attributes:
-    """What is known of a work from its begin on."""
+    """The attributes known when the work begins."""
     if isinstance(work, Start | LookUp):
         return asked_attributes(work.asked)
     if isinstance(work, Wait):
@@ -244,7 +244,7 @@ def _attributes_of(work: Work) -> Attributes:
 
 
 def _outcome_of(work: Work, opened: _Open) -> Attributes:
-    """What came of a work."""
+    """The attributes known when the work ends."""
     found: Attributes = {}
     if isinstance(work, Start):
         found = {**run_attributes(work.run), names.UNCERTAIN: opened.doubts > 0}
