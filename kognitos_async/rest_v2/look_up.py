@@ -127,9 +127,9 @@ class LookUps:
     def _is_anothers(self, run: Run, window: StartWindow) -> bool:
         """Whether this client knows that the run belongs to another start.
 
-        The client may know the run of the attempt in question: its caller was ended before the answer could be
-        recorded. The id of the attempt tells; where only its time is known, the start of the same name that
-        this client sent within the window is the one.
+        The run may belong to the attempt in question, if its caller ended before recording the answer.
+        Attempt ids decide; if only the time is known, a start of the same name sent within the window is the
+        one in question.
         """
         start = self._own.get(run.id)
         if start is None:

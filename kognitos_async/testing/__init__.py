@@ -1,7 +1,6 @@
-"""A real server on loopback that behaves as the Kognitos APIs do, for tests of whatever uses them.
+"""An HTTP server on loopback that behaves as the Kognitos APIs do, for tests of programs that use them.
 
-The names are loaded when they are first asked for: pytest imports this package in every run, tests of
-Kognitos or not, and should not pay for a web server it may never start.
+Names are loaded on first access: pytest imports this package in every run, and most runs need no server.
 """
 
 from __future__ import annotations

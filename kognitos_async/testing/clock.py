@@ -1,4 +1,4 @@
-"""The emulator's clock: that of the event loop, which tests may advance."""
+"""The emulator's clock: that of the event loop, plus what tests advance it by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A monotonic clock in seconds: that of the loop plus what `advance` has added."""
+    """A monotonic clock in seconds: the loop's time plus what `advance` added."""
 
     def __init__(self) -> None:
         self._time: Callable[[], float] = time.monotonic
@@ -19,30 +19,30 @@ class Clock:
         self._advanced = 0.0
 
     def follow(self, source: Callable[[], float]) -> None:
-        """Read `source` from now on, without a jump, so that runs added earlier keep their age."""
+        """Read `source` from now on, without a jump: runs added earlier keep their age."""
         self._base += self._time() - source()
         self._time = source
 
     def now(self) -> float:
-        """The time in seconds since an arbitrary moment."""
+        """Seconds since an arbitrary moment."""
         return self._time() + self._base + self._advanced
 
     @property
     def origin(self) -> float:
-        """The Unix time at which `now` was 0, as it seems now."""
+        """The current estimate of the Unix time at which `now` was 0."""
         return time.time() - self.now()
 
     def resume(self, origin: float) -> None:
-        """Let `now` be what it would be had the clock of this `origin` run on."""
+        """Set `now` to what it would be had the clock of this `origin` kept running."""
         self._base += time.time() - origin - self.now()
 
     def wall(self) -> datetime:
-        """The time of day, in UTC, ahead of the machine's by what `advance` has added."""
+        """The current time in UTC plus what `advance` added."""
         return datetime.now(UTC) + timedelta(seconds=self._advanced)
 
     def advance(self, seconds: float) -> None:
-        """Add `seconds`; raises ValueError when they are negative."""
+        """Add `seconds`. Raises `ValueError` for a negative number."""
         if not seconds >= 0:
-            message = f"seconds must be at least 0, for a clock only goes forward, got {seconds!r}"
+            message = f"seconds must be at least 0, got {seconds!r}"
             raise ValueError(message)
         self._advanced += seconds

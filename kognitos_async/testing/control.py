@@ -1,7 +1,7 @@
-"""Control of a running server over HTTP, for tests whose processes are not the server's.
+"""Control of a running server over HTTP, for tests in other processes.
 
-Everything is JSON below `/_control`, with `Authorization: Bearer TOKEN`. Nothing is served there unless the
-server was given a control token, and nothing of it is logged or counted. `ServerControl` is a client of it.
+JSON below `/_control`, with `Authorization: Bearer TOKEN`. Served only if the server has a control token;
+neither logged nor counted. `ServerControl` is a client of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FAULTS: dict[str, Callable[..., Any]] = {
     for name, make in inspect.getmembers(faults, inspect.isfunction)
     if make.__module__ == faults.__name__ and not name.startswith("_") and name != "rewritten"
 }
-"""The faults that can be asked for by name: all but the one that takes a function."""
+"""Faults available by name: all but the one that takes a function."""
 _BYTES = frozenset({"body", "data"})
 
 
@@ -42,7 +42,7 @@ class ControlApi:
         self._handles: dict[str, FaultHandle] = {}
 
     async def respond(self, request: web.BaseRequest) -> web.Response:
-        """The answer: 200, 400 for wrong arguments, 401 for a wrong token, 404 for what is not there."""
+        """The answer: 200, 400 for invalid arguments, 401 for a wrong token, 404 for anything unknown."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(errors="replace"), self._token.encode()):
             return _answer(401, {"error": "missing or wrong control token"})

@@ -1,4 +1,4 @@
-"""Sending of answers, intact or as a fault spoils them."""
+"""Delivery of answers, intact or as faults alter it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from kognitos_async.testing.routing import Reply
 
 _WATCH = 0.05
-"""Interval at which a waiting handler checks its connection, in seconds."""
+"""Interval in seconds at which a waiting handler checks its connection."""
 _GAP = 0.02
-"""Interval at which a stream checks for more to send, in seconds."""
+"""Interval in seconds at which a stream checks for more to send."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 _BLANKS = b" " * 65536
 
 
 class Delivery:
-    """Sends answers; everything that waits ends as soon as the server stops."""
+    """Sends answers. Everything that waits ends as soon as the server stops."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
@@ -35,7 +35,7 @@ class Delivery:
         self._stopping.set()
 
     async def pause(self, seconds: float, request: web.BaseRequest) -> bool:
-        """Wait, and return whether `seconds` passed with the server running and the peer connected."""
+        """Wait `seconds`; False if the server stops or the peer disconnects first."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not self._stopping.is_set() and _is_open(request):
@@ -50,7 +50,7 @@ class Delivery:
         return False
 
     async def sleep(self, seconds: float) -> None:
-        """Wait `seconds`, less if the server stops, even if the peer has disconnected."""
+        """Wait `seconds`, or until the server stops, even if the peer disconnects."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -90,7 +90,7 @@ class Delivery:
     async def send_and_then(
         self, request: web.BaseRequest, reply: Reply, seconds: float, data: bytes
     ) -> web.StreamResponse:
-        """Send the answer; `seconds` later write `data` to its connection, or close it without any."""
+        """Send the answer; `seconds` later write `data` to its connection, or close it if there is none."""
         response = plain(reply)
         await response.prepare(request)
         await response.write_eof()
@@ -140,7 +140,7 @@ class Delivery:
         return response
 
     async def endless(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        """Send blanks without end, which JSON allows: only the size of the body is wrong."""
+        """Send spaces without end. JSON allows them: only the size of the body is wrong."""
         response = _stream(reply)
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -152,14 +152,14 @@ class Delivery:
 
 
 def body_of(reply: Reply) -> bytes:
-    """The bytes of an answer."""
+    """The encoded body of an answer."""
     if reply.body is not None:
         return reply.body
     return b"" if reply.payload is None else msgspec.json.encode(reply.payload)
 
 
 def plain(reply: Reply) -> web.Response:
-    """The answer, intact."""
+    """The answer, unaltered."""
     headers = {**reply.headers}
     body = body_of(reply)
     if body:
@@ -174,7 +174,7 @@ def break_connection(request: web.BaseRequest) -> None:
         return
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        # Closing without lingering is what turns the FIN into a RST.
+        # SO_LINGER with 0 seconds sends a RST instead of a FIN.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
 

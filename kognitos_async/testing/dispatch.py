@@ -1,4 +1,4 @@
-"""The way of each request through log, checks, faults and handlers, whichever API it belongs to."""
+"""Request dispatch for both APIs: log, checks, faults, handlers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Dispatcher:
         self.log: RequestLog = RequestLog(log_limit)
         self.faults: FaultQueue = FaultQueue(seed)
         self.lock: threading.Lock = threading.Lock()
-        """Held while faults are chosen and requests counted: tests ask and arm from other threads."""
+        """Held while faults are chosen and requests counted: tests call from other threads."""
         self.delivery: Delivery | None = None
         """Set while the server runs."""
         self.control: ControlApi | None = None
@@ -67,12 +67,12 @@ class Dispatcher:
         self._requests = 0
 
     def summary(self) -> dict[str, Any]:
-        """How many requests came in: `requests`, `by_operation`, `by_status`, `by_worker`."""
+        """Request counts: `requests`, `by_operation`, `by_status`, `by_worker`."""
         with self.lock:
             return self.log.summary()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to one request, which is logged and counted."""
+        """Answer one request, and log and count it."""
         raw_path = request.rel_url.raw_path
         if self.control is not None and raw_path.startswith(PREFIX):
             return await self.control.respond(request)
@@ -98,7 +98,7 @@ class Dispatcher:
             if _is_answered(request):
                 status = response.status
         except ConnectionError:
-            # The peer went away: there is nobody left to answer.
+            # The peer disconnected.
             response = web.Response(status=499)
         finally:
             with self.lock:
@@ -125,7 +125,7 @@ class Dispatcher:
         fault = None if handle is None else handle.fault
         seen.fault = None if fault is None else fault.name
         if self.latency and not await delivery.pause(self.latency, request):
-            # The API does its work whether or not anybody still listens.
+            # The API does its work even if the peer has disconnected.
             _logger.debug("the peer left before %s was answered", route.operation)
         if isinstance(fault, kinds.Delay) and fault.work_last:
             await delivery.sleep(fault.seconds)
@@ -140,7 +140,7 @@ class Dispatcher:
     async def _read(
         self, api: Api, route: Route, request: web.BaseRequest, path: Mapping[str, str], seen: SeenRequest
     ) -> tuple[Call, Reply | None]:
-        """The call, and the refusal if it never gets to its handler."""
+        """The call, and its refusal if it must not reach its handler."""
         body: Any = None
         problem: Reply | None = None
         if route.reads_json:
@@ -161,7 +161,7 @@ class Dispatcher:
         return Call(request, path, request.query, body), api.admit(request) or problem
 
     async def _altered(self, api: Api, reply: Reply, handle: FaultHandle, seen: SeenRequest) -> Reply:
-        """What the fault makes of the answer."""
+        """The answer as the fault changes it."""
         match handle.fault:
             case kinds.Refusal() as fault:
                 refusal = api.refuse(fault.status, fault.message)
@@ -188,7 +188,7 @@ class Dispatcher:
     async def _deliver(
         self, delivery: Delivery, request: web.BaseRequest, reply: Reply, fault: kinds.Fault | None
     ) -> web.StreamResponse:
-        """The answer on its way, as the fault lets it."""
+        """Send the answer as the fault allows."""
         match fault:
             case kinds.Cut():
                 return await delivery.cut(request, reply)
@@ -212,7 +212,7 @@ class Dispatcher:
                 return await delivery.stream(request, reply, limits)
 
     def _pass(self, handle: FaultHandle, seen: SeenRequest) -> None:
-        """Take back a hit: the fault does not fit this answer."""
+        """Take back a hit: the fault does not apply to this answer."""
         with self.lock:
             handle.hits -= 1
         seen.fault = None

@@ -1,4 +1,4 @@
-"""The kinds of faults, as the dispatcher tells them apart. `faults` makes them."""
+"""Kinds of faults, as the dispatcher distinguishes them. `faults` creates them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error answer in the form of the API that was asked."""
+    """An error answer in the form of the requested API."""
 
     name: str
     status: int
@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection breaks (TCP RST) without an answer."""
+    """A connection reset (TCP RST) without an answer."""
 
     name: str
     after_work: bool
@@ -45,7 +45,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Nothing is answered for `seconds`, then the connection breaks."""
+    """No answer for `seconds`, then a reset."""
 
     name: str
     seconds: float
@@ -64,7 +64,7 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The real answer, broken off half way."""
+    """The real answer, cut off halfway."""
 
     name: str = "cut_body"
     after_work: bool = True
@@ -72,7 +72,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """The real answer, its body spread over `seconds` in `chunks` pieces."""
+    """The real answer with its body in `chunks` pieces over `seconds`."""
 
     name: str
     seconds: float
@@ -82,7 +82,7 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Endless:
-    """A body without an end."""
+    """An endless body."""
 
     name: str = "endless_body"
     after_work: bool = True
@@ -90,9 +90,9 @@ class Endless:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An event stream that skips what was there when it opened, or goes silent or breaks after `limit` lines.
+    """An event stream without the events at its opening, or one that stalls or breaks after `limit` lines.
 
-    Answers that are no event stream pass.
+    Other answers are unaffected.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
-    """The real answer, and after `seconds` these bytes on its connection, or its end if there are none."""
+    """The real answer, then after `seconds` these bytes on its connection, or its end without any."""
 
     name: str
     seconds: float
@@ -123,16 +123,16 @@ class MoreHeaders:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a rewrite may look at beside the payload."""
+    """What a rewrite knows beside the payload."""
 
     page: PageMarks | None
     earlier_tokens: tuple[str, ...]
-    """Tokens this listing was asked for with before, oldest first."""
+    """Tokens with which this listing was requested before, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """The real answer with its JSON changed. `change` returns None where the change does not fit."""
+    """The real answer with changed JSON. `change` returns None if it does not apply."""
 
     name: str
     change: Callable[[Any, Asked], Any]
@@ -153,4 +153,4 @@ Fault = (
     | MoreHeaders
     | Rewrite
 )
-"""What `KognitosServer.misbehave` takes; made by the functions of `kognitos_async.testing.faults`."""
+"""A fault for `KognitosServer.misbehave`, made by a function of `kognitos_async.testing.faults`."""

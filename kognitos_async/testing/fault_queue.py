@@ -1,4 +1,4 @@
-"""The faults that are armed, and which of them hits a request."""
+"""Active faults, and the choice of the one that applies to a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FaultHandle:
-    """One `misbehave` call: how often it hit, and how to end it."""
+    """The fault of a `misbehave` call: counts its hits, and cancels it."""
 
     def __init__(
         self,
@@ -33,21 +33,21 @@ class FaultHandle:
             message = f"probability must be between 0 and 1, got {probability}"
             raise ValueError(message)
         self.operation = operation
-        """The operationId whose answers are spoiled; `*` for any."""
+        """OperationId whose answers are affected; `*` for any."""
         self.fault = fault
-        """What happens to them."""
+        """The fault."""
         self.times = times
-        """How many are spoiled; None for all."""
+        """Number of answers to affect; None for all."""
         self.worker = worker
-        """The worker whose requests are meant; None for anybody's."""
+        """Worker whose requests are affected; None for any."""
         self.hits = 0
-        """How many answers it spoiled so far."""
+        """Number of answers affected so far."""
         self._skip = skip
         self._probability = probability
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Spoil no further answer."""
+        """Affect no further answers."""
         self._cancelled = True
 
     @property
@@ -59,13 +59,13 @@ class FaultHandle:
         return f"<FaultHandle {self.fault.name} on {self.operation}: {self.hits} of {self.times or 'all'}>"
 
     def concerns(self, request: SeenRequest) -> bool:
-        """Whether it may hit this request: its operation, its worker."""
+        """Whether it is live and matches the operation and worker of this request."""
         return (
             self.live and self.operation in {request.operation, "*"} and self.worker in {None, request.worker}
         )
 
     def skips(self) -> bool:
-        """Whether this request is one of those to skip, which is then counted."""
+        """Whether this request is skipped; counts the skip."""
         if self._skip > 0:
             self._skip -= 1
             return True
@@ -77,10 +77,10 @@ class FaultHandle:
 
 
 class FaultQueue:
-    """Faults in the order they were armed; each request meets the first live one that concerns it.
+    """Faults in the order of their `misbehave` calls; the first live match applies to a request.
 
-    A fault that still skips holds back the ones behind it. One that chance passes over does not, so that
-    several faults with a probability can be armed at once.
+    A fault that is still skipping blocks the ones behind it. One that its probability passes over does not,
+    so that several faults with a probability can be active at once.
     """
 
     def __init__(self, seed: int) -> None:
@@ -91,13 +91,13 @@ class FaultQueue:
         return bool(self._handles)
 
     def arm(self, handle: FaultHandle) -> FaultHandle:
-        """The handle, now last in the queue."""
+        """Append a handle and return it."""
         self._handles = [known for known in self._handles if known.live]
         self._handles.append(handle)
         return handle
 
     def next(self, request: SeenRequest) -> FaultHandle | None:
-        """The handle that hits this request, counted as a hit; None for none."""
+        """The handle that applies to this request, counted as a hit; None if there is none."""
         for handle in self._handles:
             if not handle.concerns(request):
                 continue
@@ -109,7 +109,7 @@ class FaultQueue:
         return None
 
     def clear(self) -> None:
-        """Cancel them all."""
+        """Cancel all faults."""
         for handle in self._handles:
             handle.cancel()
         self._handles.clear()

@@ -1,7 +1,7 @@
 """Faults for `KognitosServer.misbehave`.
 
-Each function says whether the work is done before the fault shows: a run that was created although its answer
-never arrives is another matter than one that was not.
+Each function documents whether the API does its work first: a run may have been created even though its
+answer never arrives.
 """
 
 from __future__ import annotations
@@ -52,28 +52,28 @@ _HTML = b"""<!DOCTYPE html>
 _REASONS = {200: b"OK", 500: b"Internal Server Error", 502: b"Bad Gateway", 503: b"Service Unavailable"}
 _MIB = 1024 * 1024
 
-# Refusals, in the form of the API that was asked
+# Refusals, in the form of the requested API
 
 
 def refused(
     status: int, message: str, headers: Mapping[str, str] | None = None, *, after_work: bool = False
 ) -> Fault:
-    """Any error, before or after the work is done."""
+    """Any error, before or after the work."""
     return Refusal("refused", status, message, tuple((headers or {}).items()), after_work)
 
 
 def rate_limited(retry_after: float | datetime | str | None = None) -> Fault:
-    """429, with Retry-After in seconds, as a date, or as the very text given. The work is not done.
+    """429, with Retry-After in seconds, as a date, or as the given text. The work is not done.
 
-    For a 429 in another form, as gateways send it, see `answer`.
+    For a 429 in another form, as gateways send it, use `answer`.
     """
     return Refusal("rate_limited", 429, "Too many requests: rate limit exceeded", _retry_after(retry_after))
 
 
 def capacity_reached(capacity: int = 150, *, message: str = CAPACITY_MESSAGE, status: int = 403) -> Fault:
-    """The refusal of a start in an organization that is at its capacity. The work is not done.
+    """The refusal of a start because the organization is at capacity. The work is not done.
 
-    `{capacity}` in the message stands for the number.
+    `{capacity}` in the message is replaced by the number.
     """
     return Refusal("capacity_reached", status, message.format(capacity=capacity))
 
@@ -84,7 +84,7 @@ def unavailable(retry_after: float | datetime | str | None = None) -> Fault:
 
 
 def server_error(status: int = 500, *, after_work: bool = False) -> Fault:
-    """An error as JSON, before or after the work is done."""
+    """An error as JSON, before or after the work."""
     return Refusal("server_error", status, "Internal error", after_work=after_work)
 
 
@@ -99,20 +99,20 @@ def not_found() -> Fault:
 def answer(
     status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, after_work: bool = False
 ) -> Fault:
-    """These very bytes, before or after the work is done.
+    """Exactly these bytes, before or after the work.
 
-    Before it, an upload is answered without reading its body.
+    Before the work, an upload is answered without reading its body.
     """
     return Answer("answer", status, body, tuple((headers or {}).items()), after_work)
 
 
 def proxy_error(status: int = 502, *, after_work: bool = False) -> Fault:
-    """A gateway's HTML error page, before or after the work is done."""
+    """A gateway's HTML error page, before or after the work."""
     return Answer("proxy_error", status, _html(status), (("Content-Type", "text/html"),), after_work)
 
 
 def html_page(status: int = 200) -> Fault:
-    """An HTML page, such as a login form in between. The work is not done."""
+    """An HTML page, such as a login form. The work is not done."""
     return Answer("html_page", status, _html(status), (("Content-Type", "text/html; charset=utf-8"),))
 
 
@@ -122,12 +122,12 @@ def redirect(location: str, status: int = 307) -> Fault:
 
 
 def wrong_json(body: bytes = b'{"id": 1') -> Fault:
-    """200 and a body that calls itself JSON and is not. The work is done."""
+    """200 with an invalid body declared as JSON. The work is done."""
     return Answer("wrong_json", 200, body, (("Content-Type", "application/json"),), after_work=True)
 
 
 def gzip_bomb(size: int = 200 * _MIB) -> Fault:
-    """A small gzip body that unpacks to `size` bytes of JSON. The work is done."""
+    """A small gzip body that decompresses to `size` bytes of JSON. The work is done."""
     headers = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
     return Answer("gzip_bomb", 200, lambda: _bomb(size), headers, after_work=True)
 
@@ -136,42 +136,42 @@ def gzip_bomb(size: int = 200 * _MIB) -> Fault:
 
 
 def reset(*, after_work: bool) -> Fault:
-    """The connection breaks (TCP RST) without an answer, before or after the work is done."""
+    """A connection reset (TCP RST) without an answer, before or after the work."""
     return Reset("reset", after_work)
 
 
 def hang(seconds: float = 3600.0, *, after_work: bool = False) -> Fault:
-    """No answer for `seconds`, then a broken connection; sooner when the peer goes or the server stops."""
+    """No answer for `seconds`, then a reset; earlier if the peer disconnects or the server stops."""
     return Hang("hang", seconds, after_work)
 
 
 def delay(seconds: float, *, after_work: bool = True) -> Fault:
-    """The real answer after `seconds`. The work is done before them, or else after them.
+    """The real answer after `seconds`. The work is done before the delay, or else after it.
 
-    It is done in any case: with `after_work=False` long after the peer may have given up.
+    It is done in any case: with `after_work=False` perhaps long after the peer has given up.
     """
     return Delay("delay", seconds, work_last=not after_work)
 
 
 def close_after(seconds: float = 0.0) -> Fault:
-    """The real answer, whose connection stays open by its headers and is closed after `seconds`."""
+    """The real answer on a persistent connection that is closed after `seconds`."""
     return Afterwards("close_after", seconds)
 
 
 def unsolicited_answer(
     data: bytes = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", *, seconds: float = 0.0
 ) -> Fault:
-    """The real answer, and after `seconds` another one on its idle connection that nobody asked for."""
+    """The real answer, then after `seconds` an unsolicited one on the idle connection."""
     return Afterwards("unsolicited_answer", seconds, data)
 
 
 def cut_body() -> Fault:
-    """Half a body, less than its Content-Length says, then the end of the connection. The work is done."""
+    """Half of the body announced by Content-Length, then the end of the connection. The work is done."""
     return Cut()
 
 
 def slow_body(seconds: float, chunks: int = 10) -> Fault:
-    """The real answer, its body sent in `chunks` pieces over `seconds`. The work is done."""
+    """The real answer with its body in `chunks` pieces over `seconds`. The work is done."""
     if chunks < 1:
         message = f"chunks must be at least 1, got {chunks}"
         raise ValueError(message)
@@ -179,26 +179,26 @@ def slow_body(seconds: float, chunks: int = 10) -> Fault:
 
 
 def endless_body() -> Fault:
-    """A body that goes on until the peer goes or the server stops. The work is done."""
+    """A body that ends only when the peer disconnects or the server stops. The work is done."""
     return Endless()
 
 
 def silent_stream(after: int = 0) -> Fault:
-    """An event stream that sends `after` lines and then nothing, and stays open. Other answers pass."""
+    """An event stream that stalls after `after` lines but stays open. Other answers are unaffected."""
     return Stream("silent_stream", limit=after, end="silence")
 
 
 def cut_stream(after: int = 1) -> Fault:
-    """An event stream whose connection breaks after `after` lines. Other answers pass."""
+    """An event stream that is reset after `after` lines. Other answers are unaffected."""
     return Stream("cut_stream", limit=after)
 
 
 def stream_without_replay() -> Fault:
-    """An event stream that leaves out what was there when it was opened. Other answers pass."""
+    """An event stream without the events that existed when it was opened. Other answers are unaffected."""
     return Stream("stream_without_replay", replay=False)
 
 
-# Changes of the real answer: the work is done. Those of its JSON hit successful answers that they fit.
+# Changes of the real answer: the work is done. JSON changes apply only to matching successful answers.
 
 
 def more_headers(headers: Mapping[str, str]) -> Fault:
@@ -212,12 +212,12 @@ def header_bomb(size: int = 64 * 1024) -> Fault:
 
 
 def rewritten(change: Callable[[Any], Any]) -> Fault:
-    """The real answer with its JSON as `change` returns it; None leaves the answer alone."""
+    """The real answer with its JSON as returned by `change`; None leaves it unchanged."""
     return Rewrite("rewritten", lambda payload, _asked: change(payload))
 
 
 def without(*members: str) -> Fault:
-    """Every object that the answer is about lacks these members."""
+    """The real answer without these members in its objects."""
 
     def change(item: dict[str, Any]) -> bool:
         there = [member for member in members if member in item]
@@ -229,12 +229,12 @@ def without(*members: str) -> Fault:
 
 
 def without_zeros() -> Fault:
-    """Members that are zero, false, empty or null are left out at any depth, as proto3 JSON does."""
+    """The real answer without zero, false, empty and null members at any depth, as in proto3 JSON."""
     return Rewrite("without_zeros", lambda payload, _asked: without_defaults(payload))
 
 
 def null_lists() -> Fault:
-    """Null in place of every list below the objects that the answer is about."""
+    """The real answer with null in place of every list below its objects."""
 
     def change(item: dict[str, Any]) -> bool:
         changed = with_null_lists(item)
@@ -246,12 +246,12 @@ def null_lists() -> Fault:
 
 
 def wrong_shape() -> Fault:
-    """Valid JSON in which a field has the wrong type."""
+    """Valid JSON with a field of the wrong type."""
     return Rewrite("wrong_shape", with_wrong_type)
 
 
 def status_word(word: str) -> Fault:
-    """Every run in the answer carries `word` as its status, or as its state in the platform API."""
+    """The real answer with `word` as the status (platform API: state) of every run."""
 
     def change(item: dict[str, Any]) -> bool:
         if "status" in item:
@@ -263,12 +263,12 @@ def status_word(word: str) -> Fault:
 
 
 def new_state(word: str, **members: Any) -> Fault:
-    """Every run of the platform API in the answer is in the state `word`, with these members below it."""
+    """The real answer with every platform API run in the state `word`, with these members."""
     return Rewrite("new_state", of_items(lambda item: set_state(item, word, members)))
 
 
 def extra_fields() -> Fault:
-    """Every object carries fields that no schema knows."""
+    """The real answer with unknown fields in every object."""
 
     def change(payload: Any, _asked: Asked) -> Any:
         return with_extra(payload)
@@ -277,7 +277,7 @@ def extra_fields() -> Fault:
 
 
 def repeat_token() -> Fault:
-    """A page whose token is the one it was asked for with. Hits the first page asked for with one."""
+    """A page whose token is the one that requested it. Hits the first page requested with a token."""
 
     def change(payload: Any, asked: Asked) -> Any:
         if asked.page is None or asked.page.asked_with is None:
@@ -289,9 +289,9 @@ def repeat_token() -> Fault:
 
 
 def cyclic_token() -> Fault:
-    """A page whose token leads back to an earlier page of this listing than the one before.
+    """A page whose token leads back to an earlier page than the previous one.
 
-    Hits the first page that was asked for with a second token: the third page.
+    Hits the first page requested with a second token: the third page.
     """
 
     def change(payload: Any, asked: Asked) -> Any:
@@ -309,7 +309,7 @@ def cyclic_token() -> Fault:
 
 
 def empty_page() -> Fault:
-    """No items, and a token that goes on where this page would have started: nothing is lost."""
+    """A page without items whose token continues where it would have started: nothing is lost."""
 
     def change(payload: Any, asked: Asked) -> Any:
         if asked.page is None:
@@ -322,7 +322,7 @@ def empty_page() -> Fault:
 
 
 def null_items() -> Fault:
-    """`items` is null, and the token goes on where this page would have started: nothing is lost."""
+    """A page whose items are null and whose token continues where it would have started: nothing is lost."""
 
     def change(payload: Any, asked: Asked) -> Any:
         if asked.page is None:

@@ -1,4 +1,4 @@
-"""Keyset pagination: keys in order, and the page that follows a key."""
+"""Keyset pagination: sorted keys, and the page after a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from kognitos_async.testing.tokens import Key
 
 Order = Literal["newest", "oldest", "shuffled"]
-"""How a list of runs is sorted. `shuffled` is one random order for all pages, the same for the same seed."""
+"""Sort order of run lists. `shuffled` is one random order for all pages, determined by the seed."""
 
 
 class Keyset:
@@ -27,7 +27,7 @@ class Keyset:
         insort(self._keys, key)
 
     def after(self, key: Key | None, limit: int) -> tuple[list[Key], bool]:
-        """Up to `limit` keys behind `key` (None: from the start), and whether more follow."""
+        """Up to `limit` keys after `key` (None: from the start), and whether more follow."""
         keys = self._keys
         if self._descending:
             end = len(keys) if key is None else bisect_left(keys, key)
@@ -38,16 +38,16 @@ class Keyset:
 
 
 class Ranking:
-    """The rank that sorts runs in one order.
+    """The rank by which runs are sorted.
 
-    `jitter` seconds move each run by up to that much within an order by time, so that neighbours may stand
-    the wrong way round; the same run always by the same amount.
+    `jitter` shifts each run by up to that many seconds in an order by time, so that neighbours may be
+    swapped. The shift of a run is constant.
     """
 
     def __init__(self, order: Order, *, jitter: float, seed: int) -> None:
         self.descending: bool = order == "newest"
         self.by_time: bool = order == "newest" and not jitter
-        """Whether a run that is older than another certainly comes after it."""
+        """Whether an older run always comes after a newer one."""
         self._shuffled = order == "shuffled"
         self._jitter = jitter
         self._seed = seed

@@ -1,4 +1,4 @@
-"""Where the server listens: in the caller's event loop, or in a thread of its own."""
+"""The listening server, in the caller's event loop or in its own thread."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from kognitos_async.testing.dispatch import Dispatcher
 
 _GRACE = 1.0
-"""Seconds that a request under way has to end when the server stops."""
+"""Seconds that a request in flight has to end when the server stops."""
 
 
 class Listener:
-    """An HTTP server in the running event loop or in a thread. Started again, it has the same port.
+    """An HTTP server in the running event loop or in a thread. A restart uses the same port.
 
-    `async with`, or `start` and `stop`, serve in the running loop, plain `with` in the thread. Within plain
-    `with`, `start` and `stop` act in that thread, from whatever loop they are awaited in.
+    `async with`, or `start` and `stop`, serves in the running loop; `with` serves in a thread. Inside `with`,
+    `start` and `stop` act in that thread, whichever loop awaits them.
     """
 
     def __init__(self, dispatcher: Dispatcher, clock: Clock, *, host: str, port: int) -> None:
@@ -40,20 +40,20 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """`http://host:port`. Raises RuntimeError before a start has found a free port."""
+        """`http://host:port`. Raises `RuntimeError` until the server has a port."""
         if not self._port:
-            message = "the server has no address before it is started"
+            message = "the server must be started first: it has no address yet"
             raise RuntimeError(message)
-        # A wildcard address is where to listen, not where to connect to.
+        # Clients cannot connect to a wildcard address.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - only read
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Listen. Raises RuntimeError when it does already, OSError when the port is taken."""
+        """Start listening. Raises `RuntimeError` if already listening, `OSError` if the port is taken."""
         await (self._listen() if self._thread is None else self._thread.run(self._listen()))
 
     async def stop(self) -> None:
-        """Stop listening and end every request under way; does nothing when stopped already."""
+        """Stop listening and end every request in flight. No effect if already stopped."""
         await (self._close() if self._thread is None else self._thread.run(self._close()))
 
     async def __aenter__(self) -> Self:
@@ -113,7 +113,7 @@ class Listener:
         runner, self._runner = self._runner, None
         if runner is None or self._listening is None or self._dispatcher.delivery is None:
             return
-        # asyncio drops, unclosed, a connection it has accepted but not set up when its server closes.
+        # A closing asyncio server leaks connections that are accepted but not set up yet.
         with suppress(NotImplementedError):  # Windows
             asyncio.get_running_loop().remove_reader(self._listening)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Read-only views of what the server changes meanwhile."""
+"""Read-only views of data that the server keeps changing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class LiveView(Mapping[K, V]):
-    """A mapping as it is now. It may be iterated while the server, in another thread, changes it."""
+    """A live mapping. It may be iterated while the server changes it in another thread."""
 
     __slots__ = ("_entries",)
 
@@ -27,11 +27,11 @@ class LiveView(Mapping[K, V]):
         return iter(list(self._entries))
 
     def items(self) -> ItemsView[K, V]:
-        """The entries at this moment."""
+        """A snapshot of the entries."""
         return dict(self._entries).items()
 
     def values(self) -> ValuesView[V]:
-        """The values at this moment."""
+        """A snapshot of the values."""
         return dict(self._entries).values()
 
     def __repr__(self) -> str:

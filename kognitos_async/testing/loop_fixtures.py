@@ -1,8 +1,8 @@
-"""Fixtures behind `kognitos_client` and `platform_client`: one for each event loop a test may run in.
+"""Fixtures behind `kognitos_client` and `platform_client`, one for each event loop scope.
 
-pytest-asyncio opens an async fixture in the loop whose scope its decorator names, and a test may name any
-scope, so that each scope needs a fixture of its own. `pytest_plugin` registers this module when the first
-client is asked for, and picks the fixture.
+pytest-asyncio opens an async fixture in the loop of the scope named by its decorator, and each test may
+choose its scope, so each scope needs its own fixture. `pytest_plugin` registers this module on the first
+request for a client, and selects the fixture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 try:
     from pytest_asyncio import fixture as _asyncio_fixture
 except ImportError:
-    _asyncio_fixture = None  # type: ignore[assignment]  # tests run by anyio, or synchronous ones alone
+    _asyncio_fixture = None  # type: ignore[assignment]  # only anyio or synchronous tests
 
 _LoopScope = Literal["function", "class", "module", "package", "session"]
 _RETRY = RetryPolicy(base_delay=0.01, max_delay=0.1)
@@ -37,7 +37,7 @@ def _in_loop(kind: str, scope: _LoopScope) -> Any:
         async with _unopened(kognitos_server, kind) as client:
             yield client
 
-    assert _asyncio_fixture is not None  # noqa: S101 - callers have looked
+    assert _asyncio_fixture is not None  # noqa: S101 - checked by callers
     return _asyncio_fixture(loop_scope=scope, name=f"_{kind}_{scope}")(opened)
 
 

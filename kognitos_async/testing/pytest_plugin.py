@@ -1,7 +1,7 @@
 """pytest fixtures: `kognitos_server`, `kognitos_client` and `platform_client`.
 
-pytest imports this module in every run of whoever has the package installed. It imports pytest and nothing
-else; server and clients are imported when a test asks for one of the fixtures.
+pytest imports this module in every run where the package is installed. It imports nothing but pytest; server
+and clients are imported when a test requests a fixture.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LOOP_FIXTURES = "kognitos_loop_fixtures"
 
 @pytest.fixture
 def kognitos_server() -> Iterator[KognitosServer]:
-    """A running `KognitosServer` in a thread of its own, stopped after the test.
+    """A running `KognitosServer` in its own thread, stopped after the test.
 
-    Synchronous tests, coroutines in any event loop and subprocesses can use it. A fixture of the same name
-    and a wider scope in a conftest.py replaces it: `with KognitosServer() as server: yield server`.
+    Usable from synchronous tests, coroutines in any event loop, and subprocesses. To widen its scope,
+    override it in conftest.py: `with KognitosServer() as server: yield server`.
     """
     from kognitos_async.testing.server import KognitosServer  # noqa: PLC0415 - see the module
 
@@ -37,8 +37,8 @@ def kognitos_server() -> Iterator[KognitosServer]:
 def kognitos_client(request: pytest.FixtureRequest) -> KognitosClient:
     """A client of `kognitos_server` that polls and retries fast.
 
-    In a coroutine test it is open, in the event loop of that test, and closed afterwards. In a synchronous
-    test it is not opened yet: `async with kognitos_client` is the test's own affair.
+    In a coroutine test it is open in the test's event loop, and closed afterwards. In a synchronous test it
+    is not open: use `async with kognitos_client`.
     """
     client: KognitosClient = _client(request, "kognitos_client")
     return client
@@ -46,13 +46,13 @@ def kognitos_client(request: pytest.FixtureRequest) -> KognitosClient:
 
 @pytest.fixture
 def platform_client(request: pytest.FixtureRequest) -> PlatformClient:
-    """A client of the platform API of `kognitos_server`; all else is as for `kognitos_client`."""
+    """A client of the platform API of `kognitos_server`; otherwise as `kognitos_client`."""
     client: PlatformClient = _client(request, "platform_client")
     return client
 
 
 def _client(request: pytest.FixtureRequest, kind: str) -> Any:
-    """The client of this kind, opened by whatever runs the test."""
+    """The client of this kind, opened by the plugin that runs the test."""
     plugins = request.config.pluginmanager
     if not plugins.has_plugin(_LOOP_FIXTURES):
         from kognitos_async.testing import loop_fixtures  # noqa: PLC0415 - see the module

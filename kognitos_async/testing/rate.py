@@ -22,7 +22,7 @@ class TokenBucket:
         self._read = clock.now()
 
     def take(self) -> bool:
-        """Whether one more request is allowed now."""
+        """Take a token; False if there is none."""
         now = self._clock.now()
         self._left = min(self._burst, self._left + (now - self._read) * self._rate)
         self._read = now

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ServerControl:
-    """Asks a server that was given a `control_token`, and tells it what to do. Blocking, for any thread.
+    """Controls a server that has a `control_token`, from another process. Blocking; usable in any thread.
 
-    Methods raise ValueError for what the server refuses, LookupError for what it does not know, and OSError
-    when it cannot be reached.
+    Methods raise `ValueError` for arguments that the server refuses, `LookupError` for what it does not know,
+    and `OSError` if it cannot be reached.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -25,29 +25,29 @@ class ServerControl:
         self._token = token
 
     def summary(self) -> dict[str, Any]:
-        """Requests in all, by operation, status and worker; runs, files and duplicates of both APIs."""
+        """Requests in total, by operation, status and worker; runs, files and duplicates of both APIs."""
         found: dict[str, Any] = self._get("summary")
         return found
 
     def count(
         self, operation: str | None = None, *, status: int | None = None, worker: str | None = None
     ) -> int:
-        """How many requests came in: of an operation, of a worker; with a status, how many it answered."""
+        """The number of requests, of an operation and a worker; with `status`, of those answered with it."""
         found: int = self._post("count", operation=operation, status=status, worker=worker)
         return found
 
     def runs(self, name: str | None = None) -> list[dict[str, str]]:
-        """Id, name and status of all runs of the REST API v2, or of those of this name."""
+        """Id, name and status of all REST API v2 runs, or of those of this name."""
         found: list[dict[str, str]] = self._get("runs", **({} if name is None else {"name": name}))
         return found
 
     def duplicates(self) -> dict[str, int]:
-        """How many runs carry each name that more than one carries: what was started twice."""
+        """Number of runs by name, for names of more than one run: those started twice."""
         found: dict[str, int] = self.summary()["duplicates"]
         return found
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that no run carries: what was lost."""
+        """The names that no run has: those lost."""
         found: list[str] = self._post("missing", names=list(names))
         return found
 
@@ -62,7 +62,7 @@ class ServerControl:
         worker: str | None = None,
         **arguments: Any,
     ) -> RemoteFault:
-        """As `KognitosServer.misbehave`, with a fault by its name in `faults` and its arguments."""
+        """As `KognitosServer.misbehave`, with the name of a function of `faults` and its arguments."""
         made = self._post(
             "fault",
             operation=operation,
@@ -80,15 +80,15 @@ class ServerControl:
         self._post("behave")
 
     def advance(self, seconds: float) -> None:
-        """Move runs, upload forms and rate limits `seconds` ahead."""
+        """Advance runs, upload forms and rate limits by `seconds`."""
         self._post("advance", seconds=seconds)
 
     def set_status(self, run_id: str, status: str, outputs: Mapping[str, str | float] | None = None) -> None:
-        """Let a run of the REST API v2 have this status from now on."""
+        """Fix the status of a REST API v2 run from now on."""
         self._post("status", run_id=run_id, status=status, outputs=outputs)
 
     def set_state(self, run_id: str, state: str, **members: Any) -> None:
-        """Let a run of the platform API be in this state from now on."""
+        """Fix the state of a platform API run from now on."""
         self._post("state", run_id=run_id, state=state, **members)
 
     def _get(self, command: str, **query: str) -> Any:
@@ -102,7 +102,7 @@ class ServerControl:
             f"{self._url}/_control/{command}", body, {"Authorization": f"Bearer {self._token}"}
         )
         try:
-            # Proxies of the environment are for other hosts.
+            # Ignore proxies of the environment.
             with _OPENER.open(request, timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
@@ -114,14 +114,14 @@ class ServerControl:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFault:
-    """One `misbehave` call to a server in another process."""
+    """The fault of a `misbehave` call to a server in another process."""
 
     control: ServerControl
     id: str
 
     @property
     def hits(self) -> int:
-        """How many answers it spoiled so far."""
+        """Number of answers affected so far."""
         found: int = self.control._get("fault", id=self.id)["hits"]  # noqa: SLF001 - of this module
         return found
 
@@ -132,7 +132,7 @@ class RemoteFault:
         return found
 
     def cancel(self) -> None:
-        """Spoil no further answer."""
+        """Affect no further answers."""
         self.control._post("cancel", id=self.id)  # noqa: SLF001 - of this module
 
 

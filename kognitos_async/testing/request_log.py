@@ -1,4 +1,4 @@
-"""What the server saw: the last requests in full, all of them counted."""
+"""Log of requests: the last ones in full, counters of all."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ REDACTED = "…"
 
 @dataclass(slots=True)
 class SeenRequest:
-    """One request. `status` is None while it is under way, and stays None when nothing was answered."""
+    """A request that the server received. `status` stays None if it is not answered."""
 
     operation: str
-    """The operationId, `upload_file` and the like for the file stores, `unknown` for an unknown route."""
+    """OperationId, `upload_file` and the like for the file stores, `unknown` for an unknown route."""
     method: str
-    """The HTTP method."""
+    """HTTP method."""
     path: str
-    """The path, percent-encoded."""
+    """Path, percent-encoded."""
     query: Mapping[str, str]
-    """The parameters of the query."""
+    """Query parameters."""
     headers: Mapping[str, str]
-    """Keys and tokens left out."""
+    """Headers, without keys and tokens."""
     time: float
-    """The server's clock when it came in, in seconds."""
+    """Server time of arrival, in seconds."""
     worker: str = ""
-    """Who sent it: the server's `worker_header`, else User-Agent."""
+    """Sender: the value of the server's `worker_header`, else User-Agent."""
     body: Any = None
-    """The parsed JSON body, if any."""
+    """Parsed JSON body, if any."""
     status: int | None = None
-    """The status of the answer; None while there is none."""
+    """Status of the answer; None until answered."""
     fault: str | None = None
-    """The name of the fault that hit it."""
+    """Name of the fault that affected it."""
     finished: bool = field(default=False)
-    """Whether the answer was sent, or the connection was broken."""
+    """Whether it was answered or its connection broken."""
 
 
 class RequestLog:
@@ -50,19 +50,19 @@ class RequestLog:
         self._answered: Counter[tuple[str, str, int]] = Counter()
 
     def arrive(self, seen: SeenRequest) -> None:
-        """Count a request that came in."""
+        """Log and count a received request."""
         self.seen.append(seen)
         self._arrived[seen.operation, seen.worker] += 1
 
     def finish(self, seen: SeenRequest, status: int | None) -> None:
-        """Count its answer; None when there was none."""
+        """Count its answer; None if there was none."""
         seen.status = status
         seen.finished = True
         if status is not None:
             self._answered[seen.operation, seen.worker, status] += 1
 
     def count(self, operation: str | None, status: int | None, worker: str | None) -> int:
-        """How many requests came in; with a status, how many were answered with it. None stands for any."""
+        """The number of requests; with `status`, of those answered with it. None matches any."""
         if status is None:
             return sum(
                 count

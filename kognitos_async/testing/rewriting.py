@@ -13,7 +13,7 @@ _DEFAULTS: tuple[object, ...] = (0, "", "0", [], None)
 
 
 def items_of(payload: Any, asked: Asked) -> list[dict[str, Any]]:
-    """The objects an answer is about: the items of a page, or the answer itself."""
+    """The objects of an answer: the items of a page, or the answer itself."""
     if not isinstance(payload, dict):
         return []
     found = cast("dict[str, Any]", payload)
@@ -23,7 +23,7 @@ def items_of(payload: Any, asked: Asked) -> list[dict[str, Any]]:
 
 
 def of_items(change: Callable[[dict[str, Any]], bool]) -> Callable[[Any, Asked], Any]:
-    """A rewrite that fits answers with at least one object that `change` fits."""
+    """A rewrite that applies to answers with at least one object that `change` applies to."""
 
     def changed(payload: Any, asked: Asked) -> Any:
         fitting = [change(item) for item in items_of(payload, asked)]
@@ -33,7 +33,7 @@ def of_items(change: Callable[[dict[str, Any]], bool]) -> Callable[[Any, Asked],
 
 
 def set_state(item: dict[str, Any], word: str, members: Mapping[str, Any]) -> bool:
-    """Whether the item is a run of the platform API, which is then in the state `word`."""
+    """Set the state of a platform API run; False if `item` is none."""
     state = item.get("state")
     if not isinstance(state, dict):
         return False
@@ -43,7 +43,7 @@ def set_state(item: dict[str, Any], word: str, members: Mapping[str, Any]) -> bo
 
 
 def with_wrong_type(payload: Any, asked: Asked) -> Any:
-    """The payload with one field of another type."""
+    """The payload with a field of another type."""
     if not isinstance(payload, dict):
         return None
     found = cast("dict[str, Any]", payload)
@@ -53,7 +53,7 @@ def with_wrong_type(payload: Any, asked: Asked) -> Any:
 
 
 def with_extra(value: Any) -> Any:
-    """The value with a member more in every object."""
+    """The value with an additional member in every object."""
     if isinstance(value, dict):
         found = {name: with_extra(inner) for name, inner in cast("dict[str, Any]", value).items()}
         return {**found, "x_added_later": {"nested": [1, None, "text"]}}
@@ -63,7 +63,7 @@ def with_extra(value: Any) -> Any:
 
 
 def without_defaults(value: Any) -> Any:
-    """The value as proto3 JSON writes it: members that are zero, false, empty or null are left out."""
+    """The value as in proto3 JSON, without zero, false, empty and null members."""
     if isinstance(value, dict):
         found = {name: without_defaults(inner) for name, inner in cast("dict[str, Any]", value).items()}
         return {name: inner for name, inner in found.items() if inner not in _DEFAULTS}
@@ -73,7 +73,7 @@ def without_defaults(value: Any) -> Any:
 
 
 def with_null_lists(value: Any) -> Any:
-    """The value with null in place of each list, at any depth, but for the list at the top of a page."""
+    """The value with null in place of every list, except that of a page's items."""
     if isinstance(value, dict):
         found = cast("dict[str, Any]", value)
         return {

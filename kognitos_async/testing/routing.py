@@ -1,4 +1,4 @@
-"""Routes, calls and replies: what the server and the APIs it serves exchange."""
+"""Routes, calls and replies: the interface between the server and its APIs."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class PageMarks:
-    """The fields of a page, for the faults that change paging."""
+    """The fields of a page, for faults that change paging."""
 
     items_field: str
     token_field: str
     asked_with: str | None
-    """The token in the request for this page."""
+    """The token of the request for this page."""
     listing: tuple[str | None, ...]
-    """The parameters that stay the same from page to page."""
+    """The parameters that must not change between pages."""
     same_place: Callable[[], str]
     """A new token for the start of this page."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer before it is bytes: `payload` is a JSON value, `body` raw bytes (at most one of the two)."""
+    """An answer before encoding: `payload` is a JSON value, `body` raw bytes; at most one of them is set."""
 
     status: int
     payload: Any = None
@@ -40,7 +40,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     page: PageMarks | None = None
     stream: Callable[[], AsyncGenerator[bytes, None]] | None = None
-    """Pieces to send instead of `body` as they come; an empty one is a pause.
+    """Pieces to send instead of `body` as they become available; an empty one is a pause.
 
     `body` then holds the pieces available now, for faults that need a complete body.
     """
@@ -48,14 +48,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that reached its route."""
+    """A request that matched a route."""
 
     request: web.BaseRequest
     path: Mapping[str, str]
-    """The path parameters, percent-decoded."""
+    """Path parameters, percent-decoded."""
     query: MultiMapping[str]
     body: Any = None
-    """The JSON body; None when there is none or the route reads its own."""
+    """The JSON body; None if there is none or if the route reads it itself."""
 
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]
@@ -63,41 +63,41 @@ Handler = Callable[[Call], Reply | Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation of an API."""
+    """An operation of an API."""
 
     operation: str
     method: str
     template: str
-    """Such as `/v2/runs/{run_id}`."""
+    """For instance `/v2/runs/{run_id}`."""
     handler: Handler
     reads_json: bool = False
-    """Whether the server reads and parses the body before the handler is called."""
+    """Whether the server parses the body before calling the handler."""
 
 
 class Api(Protocol):
-    """An API that `KognitosServer` serves below one path prefix."""
+    """An API that `KognitosServer` serves below a path prefix."""
 
     @property
     def prefix(self) -> str:
-        """The first path segment, such as `/v2`."""
+        """First path segment, such as `/v2`."""
         ...
 
     @property
     def routes(self) -> Iterable[Route]:
-        """All its operations."""
+        """All operations."""
         ...
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
-        """An error in this API's own form."""
+        """An error in the form of this API."""
         ...
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """None to admit the request, else its refusal: no key, wrong key, too many requests."""
+        """None to admit the request, else its refusal: missing or wrong key, too many requests."""
         ...
 
 
 class Router:
-    """Finds the operation for a method and a raw path."""
+    """Finds the operation of a method and a raw path."""
 
     def __init__(self, apis: Iterable[Api]) -> None:
         self._apis = tuple(apis)
@@ -110,14 +110,14 @@ class Router:
                 self._methods(route.template)[route.method] = route
 
     def api(self, raw_path: str) -> Api | None:
-        """The API whose prefix the path starts with."""
+        """The API whose prefix the path has."""
         for api in self._apis:
             if raw_path.startswith(api.prefix) and raw_path[len(api.prefix) :][:1] in {"", "/"}:
                 return api
         return None
 
     def find(self, raw_path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
-        """The routes of this path by method (empty: no such path), and the decoded path parameters."""
+        """The routes of this path by method (empty: unknown path), and the decoded path parameters."""
         exact = self._exact.get(raw_path)
         if exact is not None:
             return exact, {}
@@ -140,11 +140,11 @@ class Router:
                 return known
         methods: dict[str, Route] = {}
         patterns.append((re.compile(text), methods))
-        # `{id}` also matches `x:pause`: the more specific pattern is tried first.
+        # `{id}` also matches `x:pause`: try the more specific pattern first.
         patterns.sort(key=lambda item: -len(re.sub(r"\(.*?\)", "", item[0].pattern)))
         return methods
 
 
 def _bucket(path: str) -> tuple[str, int]:
-    """The prefix and the number of segments, which few patterns share."""
+    """Index key of a path: its prefix and number of segments."""
     return path.split("/", 2)[1], path.count("/")

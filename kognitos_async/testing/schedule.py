@@ -1,6 +1,6 @@
 """The states of a run over time, as pure functions of its age.
 
-Statuses are those of the REST API v2; an outcome may also be a state of the platform API.
+Statuses are those of REST API v2; an outcome may also be a state of the platform API.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SETTLED_WORDS = frozenset({"Succeeded", "Exception", "Stopped", "Failed", "Cancelled", "TimedOut"})
-"""The statuses of runs that have settled: they no longer count towards the capacity."""
+"""Statuses of settled runs, which do not count towards the capacity."""
 
 PLATFORM_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ PLATFORM_WORDS: Mapping[str, str] = MappingProxyType(
         "Cancelled": "stopped",
     }
 )
-"""What the platform API calls a status of the REST API v2."""
+"""Platform API states by REST API v2 status."""
 
 REST_V2_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -42,7 +42,7 @@ REST_V2_WORDS: Mapping[str, str] = MappingProxyType(
         "stopped": "Stopped",
     }
 )
-"""What the REST API v2 calls a state of the platform API."""
+"""REST API v2 statuses by platform API state."""
 
 DEFAULT_OUTCOMES: Mapping[str, float] = MappingProxyType(
     {"Succeeded": 0.8, "Exception": 0.15, "Stopped": 0.05}
@@ -51,7 +51,7 @@ DEFAULT_OUTCOMES: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The future of one run: seconds from its start until it is Running, and until `outcome`."""
+    """The future of a run: seconds until it is Running, seconds until `outcome`."""
 
     running_after: float
     settled_after: float
@@ -66,14 +66,14 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A rule for how runs move. Build one with `fixed`, `random` or `manual`."""
+    """How runs move over time. Create one with `fixed`, `random` or `manual`."""
 
     plan: Callable[[int], Course]
-    """The course of a run by its number, 0 for the first of the server."""
+    """The course of a run by its number, from 0."""
 
     @classmethod
     def fixed(cls, seconds: float, outcome: str = "Succeeded", *, created: float = 0.0) -> Schedule:
-        """Every run settles in `outcome` after `seconds`, the first `created` seconds of them as Created."""
+        """Every run settles in `outcome` after `seconds`, of which it spends `created` seconds as Created."""
         _check_seconds(seconds=seconds, created=created)
         course = Course(created, seconds, outcome)
         return cls(lambda _number: course)
@@ -90,7 +90,7 @@ class Schedule:
     ) -> Schedule:
         """Each run settles after `low` to `high` seconds; `outcomes` maps each status to its weight.
 
-        The course of a run depends on `seed` and its number alone, not on when it is computed.
+        The course of a run depends only on `seed` and its number.
         """
         _check_seconds(low=low, high=high, created=created)
         words, weights = tuple(outcomes), tuple(outcomes.values())
@@ -106,7 +106,7 @@ class Schedule:
 
     @classmethod
     def manual(cls) -> Schedule:
-        """Every run stays Created, or pending, until `set_status` or `set_state` moves it."""
+        """Every run stays Created (platform API: pending) until `set_status` or `set_state` moves it."""
         course = Course(math.inf, math.inf, "Created")
         return cls(lambda _number: course)
 
@@ -114,5 +114,5 @@ class Schedule:
 def _check_seconds(**values: float) -> None:
     for name, value in values.items():
         if not value >= 0:
-            message = f"{name} must be seconds of at least 0, got {value!r}"
+            message = f"{name} must be 0 or more seconds, got {value!r}"
             raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Checks requests against the vendor's OpenAPI file; every validator is built once."""
+"""Checks of requests against the vendor's OpenAPI files. Every validator is built once."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ except ImportError as error:
     raise ImportError(message) from error
 
 Problems = list[tuple[str, str]]
-"""What is wrong: (where, why)."""
+"""Problems of a request as pairs of place and reason."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 _UNIONS = ("oneof: exactly one", "either remote or inline")
-"""How the spec begins to describe objects of which exactly one member is set."""
+"""Starts of the descriptions of objects with exactly one member."""
 
 
 class OperationSchema:
-    """One operation of a spec: where it is, and what is wrong with its query or body."""
+    """An operation of a spec: its method and path, and checks of its query and body."""
 
     def __init__(
         self, method: str, template: str, operation: Mapping[str, Any], components: Mapping[str, Any]
     ) -> None:
         self.method = method
         self.template = template
-        """The path with `{parameters}`."""
+        """Path with `{parameters}`."""
         self.components = components
         parameters: list[Mapping[str, Any]] = operation.get("parameters", [])
         self._query = {
@@ -54,13 +54,13 @@ class OperationSchema:
         self._required = [name for name, parameter in self._query.items() if parameter.required]
         content = operation.get("requestBody", {}).get("content", {})
         self.body_schema: Mapping[str, Any] | None = content.get("application/json", {}).get("schema")
-        """What a JSON body is; None when the operation takes none."""
+        """Schema of the JSON body; None if the operation takes none."""
         answer: Mapping[str, Any] = operation["responses"].get("200", {}).get("content", {})
         self.answer_schema: Mapping[str, Any] | None = answer.get("application/json", {}).get("schema")
-        """What the answer 200 is; None when it is not JSON."""
+        """Schema of the answer 200; None if it is not JSON."""
 
     def query(self, query: MultiMapping[str]) -> tuple[dict[str, Any], Problems]:
-        """The parameters by name with numbers as numbers and null left out, and what is wrong with them."""
+        """The parameters by name (numbers converted, null omitted), and the problems with them."""
         values: dict[str, Any] = {}
         problems: Problems = []
         for name, raw in query.items():
@@ -80,7 +80,7 @@ class OperationSchema:
         return values, problems
 
     def body(self, body: Any) -> Problems:
-        """What is wrong with a JSON body."""
+        """The problems with a JSON body."""
         if self._body is None:
             return []
         errors = cast("Iterable[Any]", self._body.iter_errors(body))
@@ -103,7 +103,7 @@ class _Parameter:
         self.repeated = "array" in kinds
         self._plain = schema == {"type": "string"}
         self._validator = _validator(schema, components)
-        # The same few values come again and again: a page of runs costs no validation but the first time.
+        # Cached: the same few values recur.
         self._cached = lru_cache(maxsize=1024)(self._check)
 
     def read(self, raw: str) -> tuple[Any, str | None]:
@@ -124,7 +124,7 @@ class _Parameter:
 
 @cache
 def load(name: str) -> Mapping[str, OperationSchema]:
-    """The operations of a spec file in this package, by operationId; read once, and not to be changed."""
+    """The operations of a spec file of this package by operationId. Cached: do not modify."""
     text = resources.files("kognitos_async.testing").joinpath(name).read_bytes()
     spec = cast("dict[str, Any]", _exact(msgspec.json.decode(text)))
     components = spec["components"]
@@ -136,7 +136,7 @@ def load(name: str) -> Mapping[str, OperationSchema]:
 
 
 def _nearest(error: Any) -> Any:
-    """Of several ways to be right, what keeps the nearest one from being met."""
+    """The most relevant error behind a union's error."""
     return best_match([error]) or error
 
 
@@ -187,9 +187,9 @@ def _is_base64(value: object) -> bool:
 def _exact(value: Any, name: str = "") -> Any:
     """The spec, made strict.
 
-    `$` in a pattern means the very end in ECMAScript, but also "before the last newline" in Python. A limit,
-    of which the spec gives the maximum only, is at least 1. Objects have no members but those named, and
-    unions, which the spec describes in prose, exactly one.
+    `$` at the end of a pattern does not match before a final newline, as in ECMAScript. A limit with a
+    maximum only is at least 1. Objects have no members but those named. Unions, which the spec describes in
+    prose, have exactly one member.
     """
     if isinstance(value, list):
         return [_exact(inner, name) for inner in value]

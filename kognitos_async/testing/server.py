@@ -1,4 +1,4 @@
-"""`KognitosServer`: a real HTTP server on loopback that behaves, or misbehaves, as the Kognitos APIs do."""
+"""`KognitosServer`: an HTTP server on loopback that behaves, or misbehaves, as the Kognitos APIs do."""
 
 from __future__ import annotations
 
@@ -34,46 +34,46 @@ if TYPE_CHECKING:
 
 
 class KognitosServer(EmulatedRestV2, Listener):
-    """An emulated Kognitos organization, with both APIs at one address.
+    """An emulated Kognitos organization: both APIs at one address, without shared runs, files or limits.
 
-    The REST API v2 has one process, `server.process`, published and as a draft; what belongs to the platform
-    API is at `server.platform`. The two share no runs, files, capacity or rate limit.
+    REST API v2 starts with one process, `server.process`, published and as a draft. Everything of the
+    platform API is at `server.platform`.
 
-    `with server:` serves in a thread of its own: for synchronous tests, subprocesses, and fixtures of any
-    scope. `async with server:`, or `await start()` and `await stop()`, serves in the running event loop.
-    Either way attributes and methods may be used from any thread. Times are seconds. Raises ValueError for
-    settings out of range.
+    `with server:` serves in its own thread: for synchronous tests, subprocesses, and fixtures of any scope.
+    `async with server:`, or `await start()` and `await stop()`, serves in the running event loop. Attributes
+    and methods may be used from any thread either way. Times are in seconds. Raises `ValueError` for settings
+    out of range.
 
     Args:
-        schedule: How runs move; `Schedule.fixed(0.2)` unless given.
-        order: How run lists are sorted.
-        order_jitter: Largest error of that order, in seconds: neighbours may stand the wrong way round.
+        schedule: How runs move; default `Schedule.fixed(0.2)`.
+        order: Sort order of run lists.
+        order_jitter: Maximum error of that order, in seconds: neighbours may be swapped.
         list_lag: Age at which a new run first appears in lists.
-        capacity: Unsettled runs at once, above which a start is refused; None for no limit.
-        capacity_message: The message of that refusal; `{capacity}` stands for the number.
-        rate_limit: Requests a second for each API, above which 429 is answered; None for no limit.
-        rate_burst: Requests at once within that limit; `rate_limit` unless given.
-        retry_after: The Retry-After of those 429s; None for none.
-        form_lifetime: How long an upload form is valid.
-        time_format: How the REST API v2 writes `created_at`.
-        created_at: From the time of a start to the `created_at` it is stamped with, for a clock that is wrong
-            or a local time written without its offset.
-        date: From the time of an answer to its Date header, for a clock that is wrong or a cache in between.
-        stored_name: From the name in a start to the name that the run carries, such as `str.strip`.
-        list_outputs: Whether runs in lists carry their outputs.
+        capacity: Maximum number of unsettled runs; further starts are refused. None: no limit.
+        capacity_message: Message of that refusal; `{capacity}` is replaced by the number.
+        rate_limit: Requests per second for each API; further ones are answered 429. None: no limit.
+        rate_burst: Requests admitted at once within that limit; default `rate_limit`.
+        retry_after: Retry-After of those 429s; None for none.
+        form_lifetime: Validity of an upload form.
+        time_format: Format of `created_at` in REST API v2.
+        created_at: Function from the time of a start to its `created_at`, for a wrong clock or a local time
+            without offset.
+        date: Function from the time of an answer to its Date header, for a wrong clock or a cache.
+        stored_name: Function from the name in a start to the name of the run, such as `str.strip`.
+        list_outputs: Whether listed runs have outputs.
         strict_files: Whether a start with an unknown file is refused.
         run_id_form: How an invocation names the new run.
-        max_file_size: Largest upload, in bytes.
-        keep_content_limit: Largest file whose content is kept, in bytes.
-        latency: Seconds before each answer.
-        log_limit: Requests kept in `log`.
-        worker_header: The header that tells workers apart; User-Agent where a request has none.
-        seed: The same seed gives the same ids, outcomes and chances.
-        host: Where to listen.
-        port: 0 for a free port.
-        state: A file that keeps runs and files, so that a server started with it later, in another process
-            too, goes on with them. Raises OSError when it is in use or not such a file.
-        control_token: Lets whoever has it use `ServerControl`; None serves no control.
+        max_file_size: Maximum size of an upload, in bytes.
+        keep_content_limit: Maximum size of a file whose content is kept, in bytes.
+        latency: Delay of each answer.
+        log_limit: Number of requests kept in `log`.
+        worker_header: Header that identifies workers; requests without it are identified by User-Agent.
+        seed: Seed of ids, outcomes and probabilities.
+        host: Address to listen on.
+        port: Port to listen on; 0 for a free one.
+        state: File that keeps runs and files, so that a later server, in another process too, continues with
+            them. Raises `OSError` if it is in use or not such a file.
+        control_token: Token for `ServerControl`; None disables it.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class KognitosServer(EmulatedRestV2, Listener):
         control_token: str | None = None,
     ) -> None:
         self.api_key = api_key
-        """The key of REST API v2 that is accepted."""
+        """The accepted key of REST API v2."""
         clock = Clock()
         kept = Transient() if state is None else StateFile(state, clock, seed=seed)
         schedule = schedule or Schedule.fixed(0.2)
@@ -161,7 +161,7 @@ class KognitosServer(EmulatedRestV2, Listener):
         self.platform: EmulatedPlatform = EmulatedPlatform(
             platform_world, self._objects, token=token, url=lambda: self.url
         )
-        """What belongs to the platform API."""
+        """The emulated platform API."""
         platform_v1 = platform_api(
             platform_world,
             self._objects,
@@ -190,12 +190,12 @@ class KognitosServer(EmulatedRestV2, Listener):
 
     @property
     def base_url(self) -> str:
-        """Where the REST API v2 begins."""
+        """Base URL of REST API v2."""
         return f"{self.url}/v2"
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that lead clients of both APIs, and the examples, here."""
+        """Environment variables that direct clients of both APIs, and the examples, to this server."""
         return {
             **self.platform.environ,
             "KOGNITOS_BASE_URL": self.base_url,
@@ -206,15 +206,15 @@ class KognitosServer(EmulatedRestV2, Listener):
         }
 
     def client(self, **options: Any) -> KognitosClient:
-        """A client of this server that polls fast, not opened yet; `options` go to KognitosClient."""
-        from kognitos_async import KognitosClient  # noqa: PLC0415 - the server alone needs no client
+        """A client of this server that polls fast, not open yet. `options` go to `KognitosClient`."""
+        from kognitos_async import KognitosClient  # noqa: PLC0415 - not needed by the server
 
         given = {"api_key": self.api_key, "base_url": self.base_url, "agent_id": self.agent_id}
         return KognitosClient(**{**given, "poll": _fast_polls(), **options})
 
     def platform_client(self, **options: Any) -> PlatformClient:
-        """A client of the platform API that polls fast, not opened yet; `options` go to PlatformClient."""
-        from kognitos_async import PlatformClient  # noqa: PLC0415 - the server alone needs no client
+        """A client of the platform API that polls fast, not open yet. `options` go to `PlatformClient`."""
+        from kognitos_async import PlatformClient  # noqa: PLC0415 - not needed by the server
 
         platform = self.platform
         given = {
@@ -227,13 +227,13 @@ class KognitosServer(EmulatedRestV2, Listener):
 
     @property
     def leaks(self) -> int:
-        """How many requests gave an API key or a token to a file store."""
+        """Number of requests that sent an API key or a token to a file store."""
         return self._store.leaks + self._objects.leaks
 
     def advance(self, seconds: float) -> None:
-        """Move runs, upload forms and rate limits `seconds` ahead; `created_at` keeps the real time.
+        """Advance runs, upload forms and rate limits by `seconds`; `created_at` keeps the real time.
 
-        Raises ValueError when negative.
+        Raises `ValueError` for a negative number.
         """
         with self._world.lock, self.platform.lock:
             self._clock.advance(seconds)
@@ -248,12 +248,12 @@ class KognitosServer(EmulatedRestV2, Listener):
         probability: float = 1.0,
         worker: str | None = None,
     ) -> FaultHandle:
-        """Spoil the next `times` answers (None: all) of an operation, and return the handle to cancel that.
+        """Apply a fault to the next `times` answers (None: all) of an operation; return its handle.
 
         `operation` is an operationId, `upload_file`, `put_object` or `get_object` for the file stores, or `*`
-        for any. The first `skip` requests are served well, and each later one with `1 - probability`. With
-        `worker`, only requests of that worker count: see `worker_header`. Raises ValueError for an unknown
-        operation and numbers out of range.
+        for any. The first `skip` requests are answered normally; each later one gets the fault with this
+        `probability`. `worker` limits the fault to requests of that worker: see `worker_header`. Raises
+        `ValueError` for an unknown operation and for numbers out of range.
         """
         known = self._dispatcher.router.operations
         if operation != "*" and operation not in known:
@@ -271,7 +271,7 @@ class KognitosServer(EmulatedRestV2, Listener):
     def count(
         self, operation: str | None = None, *, status: int | None = None, worker: str | None = None
     ) -> int:
-        """How many requests came in: of an operation, of a worker; with a status, how many it answered."""
+        """The number of requests, of an operation and a worker; with `status`, of those answered with it."""
         with self._dispatcher.lock:
             return self._dispatcher.log.count(operation, status, worker)
 
@@ -283,13 +283,13 @@ class KognitosServer(EmulatedRestV2, Listener):
 
 
 def _bucket(clock: Clock, rate: float | None, burst: float | None) -> TokenBucket | None:
-    """The rate limit of one API, if any."""
+    """The rate limiter of one API; None without a limit."""
     if rate is None:
         return None
     return TokenBucket(clock, rate, max(1.0, rate or 0.0) if burst is None else burst)
 
 
 def _fast_polls() -> Any:
-    from kognitos_async import PollPolicy  # noqa: PLC0415 - the server alone needs no client
+    from kognitos_async import PollPolicy  # noqa: PLC0415 - not needed by the server
 
     return PollPolicy(initial=0.02, factor=1.5, maximum=0.2)

@@ -1,4 +1,4 @@
-"""A file that keeps runs and files of the emulator, so that they survive its process."""
+"""A file that preserves runs and files of the emulator beyond its process."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ if TYPE_CHECKING:
     from kognitos_async.testing.clock import Clock
 
 Record = dict[str, Any]
-"""One object as plain values."""
+"""An object as plain values."""
 
 
 class State(Protocol):
-    """Where worlds report what changed, and find what was there before."""
+    """Storage to which worlds report changes and from which they restore."""
 
     secret: bytes
-    """Signs page tokens and upload forms."""
+    """Key that signs page tokens and upload forms."""
 
     def load(self, kind: str) -> list[Record]:
-        """The records of a kind, in the order in which they were first kept."""
+        """The records of a kind, in order of first storage."""
         ...
 
     def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
-        """Keep `record()` at the next flush, or forget what was kept if that is None."""
+        """Store `record()` at the next flush; None deletes the stored record."""
         ...
 
     def flush(self) -> None:
-        """Write what changed. Every answer waits for this, so that no client knows more than the file."""
+        """Write the changes. Every answer waits for it, so that no client knows more than the file."""
         ...
 
     def close(self) -> None:
-        """Let another server use it."""
+        """Release the storage for another server."""
         ...
 
 
 class Transient:
-    """Keeps nothing."""
+    """A state that stores nothing."""
 
     def __init__(self) -> None:
         self.secret: bytes = secrets.token_bytes(32)
 
     def load(self, kind: str) -> list[Record]:  # noqa: ARG002 - as the protocol says
-        """Nothing."""
+        """No records."""
         return []
 
     def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
-        """Nothing happens."""
+        """Do nothing."""
 
     def flush(self) -> None:
-        """Nothing happens."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing happens."""
+        """Do nothing."""
 
 
 class StateFile:
     """A SQLite file, open in one process at a time.
 
-    It survives the end of the process, kill -9 included, but not a power cut: it is not synced to disk.
-    Raises OSError for a file that another server uses or that is none of these, and ValueError for one that
-    was made with another seed, whose processes and automations have other ids.
+    It survives the end of the process, even kill -9, but not a power failure: it is not synced to disk.
+    Raises `OSError` for a file that is in use or not a state file, and `ValueError` for one created with
+    another seed, whose processes and automations have other ids.
     """
 
     def __init__(self, path: str | PathLike[str], clock: Clock, *, seed: int) -> None:
@@ -82,14 +82,14 @@ class StateFile:
         settings: Record = found[0] if found else {"seed": seed, "secret": secrets.token_bytes(32)}
         if settings["seed"] != seed:
             self.close()
-            message = f"seed must be {settings['seed']}, with which {path} was made, got {seed}"
+            message = f"seed must be {settings['seed']}, that of {path}, got {seed}"
             raise ValueError(message)
         self.secret: bytes = settings["secret"]
         if "origin" in settings:
             clock.resume(settings["origin"])
 
     def _open(self) -> sqlite3.Connection:
-        import sqlite3  # noqa: PLC0415 - few servers keep a state
+        import sqlite3  # noqa: PLC0415 - rarely needed
 
         if self._file is not None:
             return self._file
@@ -111,22 +111,22 @@ class StateFile:
         return file
 
     def load(self, kind: str) -> list[Record]:
-        """The records of a kind, in the order in which they were first kept."""
+        """The records of a kind, in order of first storage."""
         rows = self._open().execute("SELECT data FROM record WHERE kind = ? ORDER BY number", (kind,))
         return [msgspec.msgpack.decode(data) for (data,) in rows]
 
     def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:
-        """Keep `record()` at the next flush."""
+        """Store `record()` at the next flush."""
         with self._lock:
             self._pending[kind, key] = record
 
     def flush(self) -> None:
-        """Write what changed, in one transaction."""
+        """Write the changes in one transaction."""
         with self._lock:
             pending, self._pending = self._pending, {}
         if not pending:
             return
-        # Outside of the lock: a record is made under the lock of its world, whose holder may report changes.
+        # Outside the lock: a record is made under its world's lock, whose holder may report changes.
         rows = [(kind, key, record()) for (kind, key), record in pending.items()]
         server = {"seed": self._seed, "secret": self.secret, "origin": self._clock.origin}
         kept = [(kind, key, record) for kind, key, record in [*rows, ("server", "", server)] if record]
@@ -145,7 +145,7 @@ class StateFile:
             file.execute("COMMIT")
 
     def close(self) -> None:
-        """Let another server use the file. The next flush opens it again."""
+        """Release the file for another server. The next flush reopens it."""
         with self._lock:
             file, self._file = self._file, None
         if file is not None:
@@ -153,5 +153,5 @@ class StateFile:
 
 
 def fields_of(value: object, *names: str) -> Record:
-    """These attributes of an object by name."""
+    """Attributes of an object by name."""
     return {name: getattr(value, name) for name in names}

@@ -1,4 +1,4 @@
-"""Continuation tokens: opaque, keyset, bound to the query they were issued for."""
+"""Continuation tokens: opaque keyset cursors, bound to the query they were issued for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import hmac
 import msgspec
 
 Key = tuple[float, int]
-"""A position in an ordered list: rank, then number."""
+"""A position in an ordered list: rank and number."""
 
 Query = tuple[str | None, ...]
-"""The parameters that must stay the same from page to page."""
+"""The parameters that must not change between pages."""
 
 _MAC_SIZE = 12
 
@@ -29,7 +29,7 @@ class _Place(msgspec.Struct, array_like=True):
 
 
 class Tokens:
-    """Issues tokens, signed with a secret, and reads them back."""
+    """Issues and reads signed tokens."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -37,9 +37,9 @@ class Tokens:
         self._decoder = msgspec.json.Decoder(_Place)
 
     def issue(self, query: Query, key: Key | None, *, reworded: bool = False) -> str:
-        """The token that goes on behind `key` (None: from the start).
+        """A token for the position after `key` (None: the start).
 
-        The same position has the same token, unless `reworded`.
+        Equal positions have equal tokens, except for `reworded` ones.
         """
         if reworded:
             self._wordings += 1
@@ -48,7 +48,7 @@ class Tokens:
         return base64.urlsafe_b64encode(self._mac(query, place) + place).decode().rstrip("=")
 
     def read(self, query: Query, token: str) -> Key | None:
-        """The key behind which `token` goes on. Raises InvalidTokenError unless it was issued for `query`."""
+        """The key after which `token` continues. Raises `InvalidTokenError` for a token of another query."""
         try:
             sealed = base64.b64decode(
                 token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True

@@ -1,4 +1,4 @@
-"""What uploads to both file stores have in common: S3's errors, bodies read in constant memory."""
+"""Common parts of both file stores: S3's errors, bodies read in constant memory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from aiohttp import BodyPartReader
 
 CHUNK = 256 * 1024
-"""How much of a body is read at once, in bytes."""
+"""Bytes of a body read at once."""
 
 BROKEN_MULTIPART = (ValueError, AssertionError, web.HTTPException, HttpProcessingError)
-"""What aiohttp's parser raises for a body that is not what its header says."""
+"""Exceptions of aiohttp's parser for a malformed body."""
 
 _DRAIN_LIMIT = 64 * 1024 * 1024
 _CODES = {400: "InvalidRequest", 404: "NoSuchKey", 405: "MethodNotAllowed", 429: "SlowDown", 503: "SlowDown"}
 
 
 TOO_LARGE = "Your proposed upload exceeds the maximum allowed size"
-"""S3's message for such an upload."""
+"""S3's message for an upload that is too large."""
 
 
 class TooLargeError(Exception):
@@ -37,7 +37,7 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of a file. `data` is None when it is larger than the server keeps."""
+    """The content of a file. `data` is None if it is larger than the server keeps."""
 
     size: int
     sha256: str
@@ -45,7 +45,7 @@ class Content:
 
 
 async def read_content(chunks: AsyncIterator[bytes], *, max_size: int, keep_limit: int) -> Content:
-    """The content, read in constant memory. Raises TooLargeError above `max_size` bytes."""
+    """The content, read in constant memory. Raises `TooLargeError` above `max_size` bytes."""
     digest = hashlib.sha256()
     size = 0
     kept: bytearray | None = bytearray()
@@ -62,18 +62,18 @@ async def read_content(chunks: AsyncIterator[bytes], *, max_size: int, keep_limi
 
 
 async def chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:
-    """The bytes of one part of a multipart body."""
+    """The bytes of a part of a multipart body."""
     while chunk := await part.read_chunk(CHUNK):
         yield chunk
 
 
 def content_of(data: bytes, *, keep_limit: int) -> Content:
-    """The content of a file whose bytes are there already."""
+    """The content of a file given as bytes."""
     return Content(len(data), hashlib.sha256(data).hexdigest(), data if len(data) <= keep_limit else None)
 
 
 def s3_error(status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
-    """An error document as S3 writes them; `details` may give its `Code`."""
+    """An error document in S3's form; `details` may hold its `Code`."""
     code = next((value for name, value in details if name == "Code"), "") or _CODES.get(
         status, "InternalError"
     )
@@ -85,15 +85,15 @@ def s3_error(status: int, message: str, details: Iterable[tuple[str, str]] = ())
     return Reply(status, body=body.encode(), content_type="application/xml")
 
 
-async def go_ahead(request: web.BaseRequest) -> None:
-    """Answer 100 Continue to a peer that waits for it before it sends its body."""
+async def send_continue(request: web.BaseRequest) -> None:
+    """Answer 100 Continue if the peer waits for it before it sends its body."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
 
 
 async def drain(request: web.BaseRequest) -> bool:
-    """Whether the rest of the body was read within bounds: a peer that still sends may miss the answer."""
+    """Read the rest of the body, since a peer still sending may miss the answer. False if it is too large."""
     read = 0
     while chunk := await request.content.readany():
         read += len(chunk)

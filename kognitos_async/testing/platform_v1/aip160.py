@@ -1,6 +1,6 @@
-"""Filters after AIP-160, as far as the platform API's lists take them: read once, then asked of each item.
+"""AIP-160 filters, as far as the platform API's lists support them: parsed once, applied to each item.
 
-`OR` binds tighter than `AND`, as the AIP says, and terms side by side mean `AND`.
+As in the AIP, `OR` binds tighter than `AND`, and adjacent terms mean `AND`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _DEEPEST = 50
 
 
 class FilterError(ValueError):
-    """A filter that cannot be read, or asks for what this list does not know."""
+    """A malformed filter, or one that this list does not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field that a list can be filtered by."""
+    """A field that a list can be filtered by."""
 
     value: Callable[[Any], Any]
-    """From an item to what is compared."""
+    """Function from an item to the compared value."""
     operators: tuple[Operator, ...] = EQUAL
     read: Callable[[str], Any] = str
-    """From the text of the filter to what it is compared with; raises ValueError for what cannot be."""
+    """Function from the filter's text to the compared value. Raises `ValueError` for invalid text."""
     quoted: bool = False
     """Whether the value must be in quotes."""
 
@@ -50,18 +50,18 @@ Fields = Mapping[str, Field]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that was read."""
+    """A parsed filter."""
 
     matches: Callable[[Any], bool]
     least: Mapping[str, Any]
-    """For a field compared with `=`, `>` or `>=`: no item with a smaller value can match."""
+    """Lower bounds: by field compared with `=`, `>` or `>=`, the value below which no item matches."""
 
 
 EVERYTHING = Filter(lambda _item: True, {})
 
 
 def parse(text: str, fields: Fields) -> Filter:
-    """The filter. Raises FilterError for one that is not well formed or names an unknown field."""
+    """The parsed filter. Raises `FilterError` for a malformed one or an unknown field."""
     if not text.strip():
         return EVERYTHING
     reader = _Reader(text, fields)
@@ -71,7 +71,7 @@ def parse(text: str, fields: Fields) -> Filter:
 
 
 def nanoseconds(text: str) -> int:
-    """An RFC 3339 moment as nanoseconds since 1970. Raises ValueError."""
+    """An RFC 3339 timestamp as nanoseconds since 1970. Raises `ValueError` for other text."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         message = "not an RFC 3339 timestamp such as 2025-01-31T12:00:00Z"
@@ -87,7 +87,7 @@ class _Reader:
         self._at = 0
 
     def expression(self, depth: int) -> Filter:
-        """Factors joined by AND, or by nothing but blanks."""
+        """Factors joined by AND or whitespace."""
         if depth > _DEEPEST:
             message = f"more than {_DEEPEST} levels of parentheses"
             raise FilterError(message)
@@ -98,7 +98,7 @@ class _Reader:
         return _all(factors)
 
     def end(self) -> None:
-        """Raise FilterError when something is left."""
+        """Raise `FilterError` if anything is left."""
         if self._peek() is not None:
             message = f"unexpected {self._word()}"
             raise FilterError(message)

@@ -1,4 +1,4 @@
-"""The platform API: its 102 routes, authorization, and the checks before each handler."""
+"""Emulated platform API: its 102 routes, authorization, and checks before each handler."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 SPEC = "platform.openapi.json"
 
 _ERROR_TYPES = {"StreamEvents": "application/x-ndjson", "DownloadFile": "application/octet-stream"}
-"""Operations that give even their errors the type of their answers."""
+"""Operations whose errors have the content type of their answers."""
 
 
 class PlatformV1:
-    """Routes and checks of `/api/v1`. Operations without a handler of their own get `sample`'s."""
+    """Routes and checks of `/api/v1`. Operations without a handler use `sample`."""
 
     prefix = "/api"
 
@@ -66,7 +66,7 @@ class PlatformV1:
         return status_reply(status, message, details)
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """403 outside of `/api/v1`, 401 without the right token, 429 above the rate."""
+        """403 outside `/api/v1`, 401 without the right token, 429 above the rate limit."""
         if not request.rel_url.raw_path.startswith("/api/v1/"):
             return self.refuse(403, "Forbidden")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -101,7 +101,7 @@ class PlatformV1:
         )
 
     def _check_path(self, operation: str, path: Mapping[str, str]) -> None:
-        """Raise ApiError unless organization, workspace, automation and run are there."""
+        """Raise `ApiError` for an unknown organization, workspace, automation or run."""
         if any(not value or len(value) > 1000 for value in path.values()):
             raise ApiError(400, "A part of the resource name is too long", code=INVALID_ARGUMENT)
         world = self._world

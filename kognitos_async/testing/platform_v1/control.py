@@ -1,4 +1,4 @@
-"""`server.platform`: the emulated platform API as tests see it, and how it is assembled."""
+"""`server.platform`: the emulated platform API as tests see it, and its assembly."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 
 
 class EmulatedPlatform:
-    """An emulated organization with one workspace, and one published automation in it."""
+    """An emulated organization with one workspace and one published automation."""
 
     def __init__(
         self, world: PlatformWorld, store: PlatformFiles, *, token: str, url: Callable[[], str]
     ) -> None:
         self.token = token
-        """The personal access token that is accepted."""
+        """The accepted personal access token."""
         self.organization_id: str = world.organization_id
-        """The id of the organization."""
+        """Id of the organization."""
         self.workspace_id: str = world.workspace_id
-        """The id of the workspace."""
+        """Id of the workspace."""
         self._world = world
         self._store = store
         self._url = url
         self.lock: threading.RLock = world.lock
-        """Held while the world is read or changed."""
+        """Held to read or change the world."""
         self.automation: EmulatedAutomation = self.add_automation("Process invoice")
-        """The published automation every server starts with."""
+        """The published automation that every server starts with."""
 
     @property
     def base_url(self) -> str:
-        """Where the platform API begins. Raises RuntimeError before a start has found a free port."""
+        """Base URL of the platform API. Raises `RuntimeError` until the server has a port."""
         return f"{self._url()}/api/v1"
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that lead a client here."""
+        """Environment variables that direct a client to this server."""
         return {
             "KOGNITOS_TOKEN": self.token,
             "KOGNITOS_ORGANIZATION_ID": self.organization_id,
@@ -93,9 +93,9 @@ class EmulatedPlatform:
         stage: str = "PUBLISHED",
         input_specs: Sequence[Mapping[str, Any]] = (),
     ) -> EmulatedAutomation:
-        """A new automation; one that is PUBLISHED can be run as a draft too.
+        """The new automation. A published one can be run as a draft too.
 
-        Raises ValueError for an id that is taken and for another stage than DRAFT and PUBLISHED.
+        Raises `ValueError` for a duplicate id and for a stage other than DRAFT and PUBLISHED.
         """
         with self.lock:
             return self._world.add_automation(
@@ -115,15 +115,15 @@ class EmulatedPlatform:
         user: str = USER,
         source: str = MANUAL,
     ) -> EmulatedPlatformRun:
-        """The new run, as if invoked earlier. With a `state` it stays so; else it moves from `created_at` on.
+        """The new run, as if invoked earlier: in `state` if one is given, else moving from `created_at` on.
 
-        Values are plain Python ones or the API's own objects. `user` and `source` are its
-        `invocation_details`, such as `users/other` and `INVOCATION_SOURCE_SCHEDULE`. Raises ValueError for an
-        unknown automation, an id that is taken, a `created_at` without an offset, and a state together with a
+        Values are plain Python ones or objects in the API's form. `user` and `source` are its
+        `invocation_details`, such as `users/other` and `INVOCATION_SOURCE_SCHEDULE`. Raises `ValueError` for
+        an unknown automation, a duplicate id, a `created_at` without an offset, and a state together with a
         schedule.
         """
         if state is not None and schedule is not None:
-            message = "give a state or a schedule, not both: a run with a state does not move"
+            message = "state and schedule must not be given together: a run with a state does not move"
             raise ValueError(message)
         automation = self.automations.get(automation_id or self.automation.id)
         if automation is None:
@@ -144,10 +144,11 @@ class EmulatedPlatform:
             )
 
     def set_state(self, run_id: str, state: str, **members: Any) -> EmulatedPlatformRun:
-        """The run, in this state from now on, which may be any word, with `members` below it.
+        """Fix the state of a run, to any word, until a request moves it; return the run.
 
-        `outputs` belong to completed, `id` and `description` to failed, `exception` and `description` to
-        awaiting_guidance, `reason` to stopped. Raises KeyError for an unknown run.
+        `members` belong to the state object: `outputs` to completed, `id` and `description` to failed,
+        `exception` and `description` to awaiting_guidance, `reason` to stopped. Raises `KeyError` for an
+        unknown run.
         """
         with self.lock:
             return self._world.set_state(run_id, state, members)
@@ -161,9 +162,9 @@ class EmulatedPlatform:
         agent_id: str = "astral",
         **payload: Any,
     ) -> EmulatedEvent:
-        """A new event of an agent. `payload` replaces `content` for kinds that have other members.
+        """The new event of an agent. `payload` replaces `content` for kinds with other members.
 
-        Raises KeyError for an unknown run.
+        Raises `KeyError` for an unknown run.
         """
         with self.lock:
             self._world.catch_up()
@@ -172,20 +173,20 @@ class EmulatedPlatform:
             )
 
     def add_file(self, filename: str, content: bytes = b"") -> EmulatedFile:
-        """A file that was uploaded before."""
+        """The new file, as if uploaded earlier."""
         with self.lock:
             return self._store.add(filename, content)
 
     def expire_files(self, *file_ids: str) -> None:
-        """Forget uploaded files, all unless given: an invocation with one is refused with a 404.
+        """Remove uploaded files, by default all: an invocation with one is refused with 404.
 
-        Raises KeyError for an unknown file.
+        Raises `KeyError` for an unknown file.
         """
         with self.lock:
             self._store.forget(file_ids)
 
     def duplicates(self) -> dict[str, int]:
-        """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
+        """Number of runs by their inputs as JSON, for inputs of more than one run."""
         with self.lock:
             return self._world.run_list.duplicates()
 
@@ -203,7 +204,7 @@ def platform_api(
     capacity_message: str,
     secret: bytes,
 ) -> PlatformV1:
-    """The API over this world and store, with all its handlers."""
+    """The API of this world and store, with all handlers."""
     pages = Pages(secret)
     runs = RunHandlers(
         world,

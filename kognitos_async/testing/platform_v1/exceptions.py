@@ -1,4 +1,4 @@
-"""The platform API's handlers for exceptions and for the events of the agents that ask about them."""
+"""Platform API handlers for exceptions and the events of agents."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _STATES = ("PENDING", "RESOLVED", "ARCHIVED")
 _LIVE = frozenset({"pending", "executing", "stopping", "awaiting_guidance"})
-"""The states in which an agent may still add events."""
+"""States in which agents may still add events."""
 _FROM_AGENTS = (
     "agent_message",
     "tool_call_request",
@@ -73,7 +73,7 @@ _EVENT_FIELDS = {
 
 
 class ExceptionHandlers:
-    """Exceptions, their groups and counts, and events."""
+    """Handlers of exceptions, their groups and counts, and events."""
 
     def __init__(self, world: PlatformWorld, pages: Pages) -> None:
         self._world = world
@@ -81,7 +81,7 @@ class ExceptionHandlers:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """By operationId."""
+        """Handlers by operationId."""
         return {
             "GetException": self._get_exception,
             "ListExceptions": self._list_exceptions,
@@ -164,7 +164,7 @@ class ExceptionHandlers:
             raise invalid(problems)
         state = run.state
         if state not in _LIVE:
-            raise ApiError(400, f"The run is {state}: nobody listens", code=FAILED_PRECONDITION)
+            raise ApiError(400, f"The run is {state} and takes no messages", code=FAILED_PRECONDITION)
         said = self._world.questions.add_event(
             run, "user_message", {"user": USER, **message}, agent_id=agent_id
         )
@@ -174,13 +174,13 @@ class ExceptionHandlers:
         return Reply(200, self._shown(said))
 
     def _reply(self, run: EmulatedPlatformRun, agent_id: str) -> None:
-        """What an agent does about a message: it thinks, looks something up, and writes for a while."""
+        """An agent's reaction to a message: thinking, a tool call, an answer that takes a while."""
         call = self._world.new_id()
         for kind, payload, seconds in (
             ("thinking", {"content": "The answer settles what was missing."}, 0.0),
             ("tool_call_request", {"tool_call_id": call, "display_name": "Remember", "input": "{}"}, 0.0),
             ("tool_call_result", {"tool_call_id": call, "result": "done"}, 0.0),
-            ("agent_message", {"content": "Thank you. The run goes on with your answer."}, WRITING_SECONDS),
+            ("agent_message", {"content": "Thank you. The run continues with your answer."}, WRITING_SECONDS),
         ):
             self._world.questions.add_event(run, kind, payload, agent_id=agent_id, seconds=seconds)
 
@@ -215,9 +215,9 @@ class ExceptionHandlers:
         )
 
     async def _lines(self, run: EmulatedPlatformRun, agent_id: str) -> AsyncGenerator[bytes, None]:
-        """Every event as it comes, and once more when its agent has written all of it.
+        """Every event as it occurs, and again once it is complete.
 
-        An empty line is nothing to send: it lets the sender wait a little.
+        An empty line means nothing to send: the sender waits a little.
         """
         sent: dict[str, bool] = {}
         while True:

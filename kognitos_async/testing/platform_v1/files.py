@@ -25,9 +25,9 @@ from kognitos_async.testing.uploads import (
     chunks_of,
     content_of,
     drain,
-    go_ahead,
     read_content,
     s3_error,
+    send_continue,
 )
 
 if TYPE_CHECKING:
@@ -45,34 +45,34 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class EmulatedFile:
-    """One file of the organization. `content` is None when it is larger than the server keeps."""
+    """A file of the organization. `content` is None if it is larger than the server keeps."""
 
     id: str
-    """The last part of the resource name."""
+    """Last part of the resource name."""
     name: str
-    """The full resource name."""
+    """Full resource name."""
     filename: str
-    """The name it was uploaded under."""
+    """File name of the upload."""
     size: int
-    """The size in bytes."""
+    """Size in bytes."""
     sha256: str
-    """The SHA-256 of the content in hexadecimal digits."""
+    """SHA-256 of the content, in hexadecimal."""
     content: bytes | None = field(repr=False)
-    """The content; None when it is larger than the server keeps."""
+    """Content; None if it is larger than the server keeps."""
     mime_type: str
-    """The media type of the upload."""
+    """Media type of the upload."""
     created_ns: int = field(repr=False)
-    """When it was uploaded, in nanoseconds since 1970."""
+    """Time of the upload, in nanoseconds since 1970."""
 
 
 class PlatformFiles:
-    """The files, the handlers of the platform API for them, and the presigned URLs below `/_objects`."""
+    """Files, their platform API handlers, and presigned URLs below `/_objects`."""
 
     prefix = "/_objects"
 
     def __init__(self, world: PlatformWorld, *, max_size: int, keep_limit: int) -> None:
         self.leaks: int = 0
-        """Requests that carried a key or token, which must never come here."""
+        """Number of requests that carried a key or token, which must never be sent here."""
         self._world = world
         self._clock: Clock = world.clock
         self._max_size = max_size
@@ -83,7 +83,7 @@ class PlatformFiles:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """By operationId."""
+        """Handlers by operationId."""
         return {
             "UploadFile": self._upload,
             "DownloadFile": self._download,
@@ -94,11 +94,11 @@ class PlatformFiles:
         }
 
     def add(self, filename: str, content: bytes) -> EmulatedFile:
-        """A file that was uploaded before."""
+        """Add a file as if uploaded earlier."""
         return self._keep(self._new_id(), filename, content_of(content, keep_limit=self._keep_limit))
 
     def forget(self, file_ids: Iterable[str]) -> None:
-        """Forget these files, or all. Raises KeyError for an unknown one."""
+        """Remove these files, or all if there are none. Raises `KeyError` for an unknown one."""
         for file_id in tuple(file_ids) or tuple(self._files):
             del self._files[file_id]
             self._world.state.changed("platform_file", file_id, lambda: None)
@@ -141,19 +141,19 @@ class PlatformFiles:
         try:
             filename, content = await self._receive(ask.call.request)
         except ApiError:
-            # A peer that still sends may miss the answer.
+            # A peer that is still sending may miss the answer.
             await drain(ask.call.request)
             raise
         file = self._keep(self._new_id(), filename, content)
         return Reply(201, {"metadata": _metadata(file)}, headers={"Location": f"/api/v1/{file.name}"})
 
     async def _receive(self, request: web.BaseRequest) -> tuple[str, Content]:
-        """Both parts of a well-made upload. Raises ApiError for any other."""
+        """Both parts of a valid upload. Raises `ApiError` for any other."""
         if request.headers.get("Content-Length") is None:
             raise ApiError(411, "A Content-Length is required")
         if request.content_type != "multipart/form-data":
             raise invalid([("Content-Type", "must be multipart/form-data")])
-        await go_ahead(request)
+        await send_continue(request)
         filename: str | None = None
         content: Content | None = None
         try:
@@ -222,7 +222,7 @@ class PlatformFiles:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What presigned URLs lead to."""
+        """Routes of presigned URLs."""
         return (
             Route("put_object", "PUT", "/_objects/{file}", self._put_object),
             Route("get_object", "GET", "/_objects/{file}", self._get_object),
@@ -233,7 +233,7 @@ class PlatformFiles:
         return s3_error(status, message, details)
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """Whoever has a URL may use it; a request that gives a key or token away is refused."""
+        """Refuse requests that leak a key or token; the URL is the only authorization."""
         if "x-api-key" in request.headers or "authorization" in request.headers:
             self.leaks += 1
             return self.refuse(400, "Only one auth mechanism allowed", [("Code", "InvalidArgument")])
@@ -259,7 +259,7 @@ class PlatformFiles:
         if refusal is not None:
             await drain(request)
             return refusal
-        await go_ahead(request)
+        await send_continue(request)
         try:
             content = await read_content(
                 request.content.iter_any(), max_size=self._max_size, keep_limit=self._keep_limit
@@ -285,7 +285,7 @@ class PlatformFiles:
 
 
 def _whole(file: EmulatedFile, content_type: str) -> Reply:
-    """The content. Raises ApiError for content that was too large to keep."""
+    """The content. Raises `ApiError` if it was too large to keep."""
     if file.content is None:
         raise not_found(f"The content of {file.id}, larger than this server keeps,")
     return Reply(200, body=file.content, content_type=content_type)

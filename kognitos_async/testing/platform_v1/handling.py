@@ -42,7 +42,7 @@ _UNKNOWN = 2
 
 
 class ApiError(Exception):
-    """A refused request: HTTP status, google.rpc code, message, and field violations."""
+    """A refused request: HTTP status, google.rpc code, message, field violations."""
 
     def __init__(
         self, status: int, message: str, problems: Iterable[tuple[str, str]] = (), *, code: int | None = None
@@ -60,7 +60,7 @@ class Ask:
     operation: str
     call: Call
     values: Mapping[str, Any]
-    """The parameters of its query."""
+    """Query parameters."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -69,12 +69,12 @@ class Ask:
         return body
 
     def path(self, name: str) -> str:
-        """A parameter of its path."""
+        """A path parameter."""
         return self.call.path[name]
 
     @property
     def resource(self) -> str:
-        """The resource name in its path: without `/api/v1/` and without a verb."""
+        """The resource name in the path, without `/api/v1/` and verb."""
         return unquote(self.call.request.rel_url.raw_path.removeprefix("/api/v1/").partition(":")[0])
 
 
@@ -97,17 +97,17 @@ def status_reply(
 
 
 def invalid(problems: Problems) -> ApiError:
-    """The refusal of a request that breaks the spec."""
+    """The refusal of a request that violates the spec."""
     return ApiError(400, "Invalid argument", problems)
 
 
 def not_found(what: str) -> ApiError:
-    """The refusal of a name of nothing."""
+    """The refusal of an unknown name."""
     return ApiError(404, f"{what} was not found")
 
 
 def filter_of(ask: Ask, fields: aip160.Fields) -> aip160.Filter:
-    """The `filter` of a list. Raises ApiError for one that this list does not take."""
+    """The `filter` of a list. Raises `ApiError` for one that this list does not support."""
     try:
         return aip160.parse(ask.values.get("filter") or "", fields)
     except aip160.FilterError as error:
@@ -115,20 +115,20 @@ def filter_of(ask: Ask, fields: aip160.Fields) -> aip160.Filter:
 
 
 class Pages:
-    """Cuts lists into pages, and issues tokens that are valid for the same parameters only."""
+    """Cuts lists into pages, with tokens that are valid for the same parameters only."""
 
     def __init__(self, secret: bytes) -> None:
         self._tokens = Tokens(secret)
 
     def size(self, ask: Ask, default: int) -> int:
-        """The page size: `default` unless it is asked for, 1000 at most. Raises ApiError when negative."""
+        """The page size, at most 1000. Raises `ApiError` for a negative one."""
         asked: int = ask.values.get("page_size") or default
         if asked < 0:
             raise invalid([("page_size", "must not be negative")])
         return min(asked, LARGEST_PAGE)
 
     def place(self, ask: Ask, default: int = 50) -> Key | None:
-        """The key behind which the page begins. Raises ApiError for a token of another question."""
+        """The key after which the page begins. Raises `ApiError` for a token of another request."""
         token = ask.values.get("page_token")
         if not token:
             return None
@@ -147,7 +147,7 @@ class Pages:
         default: int = 50,
         more: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """One page. At the end of the list its token is left out, or empty in lists that count."""
+        """A page. At the end of a list the token is absent, or empty in lists with totals."""
         listing = self._listing(ask, default)
         start = self.place(ask, default)
         payload: dict[str, Any] = {field: items, **(more or {})}
@@ -176,7 +176,7 @@ class Pages:
         skip: int = 0,
         more: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """One page of items that are all there, each with a number that rises along the list, or falls."""
+        """A page of a complete list, whose items have rising or falling numbers."""
         size = self.size(ask, default)
         after = self.place(ask, default)
         start = skip

@@ -1,4 +1,4 @@
-"""Automations, runs with their history, exceptions and events of agents."""
+"""Automations, runs with their history, exceptions, and events of agents."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ USER = "users/emulated-user"
 """The user whose token the server accepts."""
 MANUAL = "INVOCATION_SOURCE_MANUAL"
 ENDED = frozenset({"completed", "failed"})
-"""The states a run never leaves by itself or by a request."""
+"""States that a run never leaves."""
 IDLE = frozenset({*ENDED, "stopped", "awaiting_guidance"})
-"""The states in which a run does not count towards the capacity."""
+"""States in which a run does not count towards the capacity."""
 LOCATION: Mapping[str, str] = MappingProxyType({"start_byte": "0", "end_byte": "24"})
 
 _NANO = 10**9
@@ -33,7 +33,7 @@ _NANO = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One state of a run, from `at` on, in seconds of the server's clock."""
+    """A state of a run, from server time `at` in seconds."""
 
     at: float
     word: str
@@ -42,29 +42,29 @@ class Step:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedAutomation:
-    """One automation. What is published can be run as a draft too."""
+    """An automation. A published one can be run as a draft too."""
 
     id: str
-    """The last part of the resource name."""
+    """Last part of the resource name."""
     name: str
-    """The full resource name."""
+    """Full resource name."""
     display_name: str
-    """The name for people."""
+    """Display name."""
     published: bool
     """Whether there is a published version."""
     input_specs: Sequence[Mapping[str, Any]] = ()
-    """The declared inputs as the API writes them."""
+    """Declared inputs, in the API's form."""
     created_ns: int = field(repr=False)
-    """When it was created, in nanoseconds since 1970."""
+    """Time of creation, in nanoseconds since 1970."""
     updated_ns: int = field(repr=False)
-    """When it was last changed, in nanoseconds since 1970."""
+    """Time of the last change, in nanoseconds since 1970."""
     number: int = field(repr=False)
-    """0 for the first automation of the server."""
+    """Number of the automation on this server, from 0."""
     deleted: bool = False
     """Whether it was deleted."""
 
     def version(self, stage: str = PUBLISHED) -> str:
-        """The version that a run in this stage runs."""
+        """The version of a run in this stage."""
         if not self.published:
             return "0.1"
         return "1.0" if stage == PUBLISHED else "1.1"
@@ -72,27 +72,27 @@ class EmulatedAutomation:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedEvent:
-    """One event of an agent. Until `done_at` the agent still writes it, and less of it can be read."""
+    """An event of an agent. Until `done_at` it is incomplete."""
 
     id: str
-    """The last part of the resource name."""
+    """Last part of the resource name."""
     name: str
-    """The full resource name."""
+    """Full resource name."""
     kind: str
-    """The member that holds the payload, such as `agent_message`."""
+    """Member that holds the payload, such as `agent_message`."""
     payload: dict[str, Any]
-    """The payload once all of it is written."""
+    """Complete payload."""
     exception: str | None
-    """The exception that the event belongs to; None for an event of the run."""
+    """Exception that the event belongs to; None for an event of the run."""
     number: int = field(repr=False)
-    """0 for the first event of the server."""
+    """Number of the event on this server, from 0."""
     created_ns: int = field(repr=False)
-    """When it was created, in nanoseconds since 1970."""
+    """Time of creation, in nanoseconds since 1970."""
     done_at: float = field(repr=False)
-    """The server's time from which all of it can be read."""
+    """Server time from which it is complete."""
 
     def is_done(self, now: float) -> bool:
-        """Whether the agent has written all of it."""
+        """Whether it is complete."""
         return now >= self.done_at
 
     def payload_at(self, now: float) -> dict[str, Any]:
@@ -107,120 +107,120 @@ class EmulatedEvent:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedException:
-    """One exception: the question a run waits for an answer to."""
+    """An exception: the question that a run awaits an answer to."""
 
     id: str
-    """The last part of the resource name."""
+    """Last part of the resource name."""
     name: str
-    """The full resource name."""
+    """Full resource name."""
     run: str
-    """The full resource name of the run that waits."""
+    """Full resource name of the waiting run."""
     automation: str
-    """The full resource name of its automation."""
+    """Full resource name of the automation."""
     stage: str
-    """The stage of the run."""
+    """Stage of the run."""
     execution_id: str
-    """The id of the execution."""
+    """Id of the execution."""
     message: str
-    """What went wrong."""
+    """Error message."""
     description: str
-    """What is asked of the person who answers."""
+    """Question to the person who answers."""
     group: str
-    """The last part of the group's name; empty when it belongs to none."""
+    """Last part of the group's name; empty without a group."""
     state: str = "PENDING"
     """PENDING, RESOLVED or ARCHIVED."""
     resolver: str | None = None
     """Who resolved it; None before."""
     number: int = field(repr=False)
-    """0 for the first exception of the server."""
+    """Number of the exception on this server, from 0."""
     created_ns: int = field(repr=False)
-    """When it was raised, in nanoseconds since 1970."""
+    """Time at which it was raised, in nanoseconds since 1970."""
     updated_ns: int = field(repr=False)
-    """When it was last changed, in nanoseconds since 1970."""
+    """Time of the last change, in nanoseconds since 1970."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedPlatformRun:
-    """One run; its properties are computed when read."""
+    """A run. Its properties are computed on access."""
 
     id: str
-    """The last part of the resource name."""
+    """Last part of the resource name."""
     name: str
-    """The full resource name."""
+    """Full resource name."""
     automation: str
-    """The full resource name of the automation."""
+    """Full resource name of the automation."""
     automation_id: str
-    """The id of the automation."""
+    """Id of the automation."""
     stage: str
-    """The stage that runs."""
+    """Stage of the automation."""
     stage_version: str
-    """The version that runs."""
+    """Version of the automation."""
     inputs: Mapping[str, Any]
-    """`user_inputs` as the API writes them."""
+    """`user_inputs` in the API's form."""
     user: str = USER
-    """Who invoked it, in `invocation_details`."""
+    """Invoking user, in `invocation_details`."""
     source: str = MANUAL
-    """What triggered it, in `invocation_details`."""
+    """Source of the invocation, in `invocation_details`."""
     number: int = field(repr=False)
-    """0 for the first run of the server."""
+    """Number of the run on this server, from 0."""
     created_ns: int = field(repr=False)
-    """When it was created, in nanoseconds since 1970."""
+    """Time of creation, in nanoseconds since 1970."""
     started: float = field(repr=False)
-    """The server's time of the start."""
+    """Server time of the start."""
     course: Course = field(repr=False)
-    """How it moves when nobody intervenes."""
+    """How it moves without intervention."""
     catch_up: Callable[[], None] = field(repr=False)
-    """Brings the run up to the server's time."""
+    """Function that brings the run up to the server time."""
     given_outputs: Mapping[str, Any] | None = field(default=None, repr=False)
-    """The outputs it was given instead of computed ones; None where there are none."""
+    """Outputs given in place of computed ones; None without any."""
     steps: list[Step] = field(default_factory=list[Step], repr=False)
-    """Its states up to now; read `history`, which is up to date."""
+    """States so far, perhaps not up to date: read `history`."""
     plan: deque[Step] = field(default_factory=deque[Step], repr=False)
-    """The states to come."""
+    """Future states."""
     planned: int = field(default=0, repr=False)
-    """How often the plan was made."""
+    """Number of plans made."""
     left: tuple[Step, tuple[Step, ...]] | None = field(default=None, repr=False)
-    """When it is paused: the state it was in and its plan."""
+    """State and plan at which it was paused; None if it is not."""
     exception: EmulatedException | None = field(default=None, repr=False)
-    """The exception it waits for, or waited for last."""
+    """Exception that it awaits or last awaited guidance for."""
     said: dict[str, list[EmulatedEvent]] = field(default_factory=dict[str, list[EmulatedEvent]], repr=False)
-    """The events of each agent up to now; read `threads`, which is up to date."""
+    """Events by agent, perhaps not up to date: read `threads`."""
 
     @property
     def created_at(self) -> datetime:
-        """When it was created."""
+        """Time of creation."""
         return to_datetime(self.created_ns)
 
     @property
     def execution_id(self) -> str:
-        """The id of its execution, by which the outputs are found."""
+        """Id of its execution, for the outputs."""
         return f"exec_{self.id}"
 
     @property
     def history(self) -> Sequence[Step]:
-        """Its states so far, the last one being the one it is in."""
+        """Its states so far; the last is the current one."""
         self.catch_up()
         return self.steps
 
     @property
     def threads(self) -> Mapping[str, Sequence[EmulatedEvent]]:
-        """The events of each agent so far, oldest first."""
+        """Its events so far by agent, oldest first."""
         self.catch_up()
         return dict(self.said)
 
     @property
     def state(self) -> str:
-        """The name of its state."""
+        """Name of the current state."""
         return self.history[-1].word
 
     @property
     def members(self) -> Mapping[str, Any]:
-        """The members of its state object, without outputs."""
+        """Members of its state object, without outputs."""
         return self.history[-1].members
 
     @property
     def outputs(self) -> Mapping[str, Any] | None:
-        """What a completed run gave, as the API writes it; None for any other run."""
+        """Outputs of a completed run in the API's form; None for any other run."""
         if self.state != "completed":
             return None
         if self.given_outputs is None:
@@ -229,16 +229,16 @@ class EmulatedPlatformRun:
 
     @property
     def is_active(self) -> bool:
-        """Whether it counted towards the capacity when last read."""
+        """Whether it counted towards the capacity when last updated."""
         return bool(self.steps) and self.steps[-1].word not in IDLE
 
     def nanoseconds_of(self, at: float) -> int:
-        """The time of day of a moment on the server's clock."""
+        """A server time as nanoseconds since 1970."""
         return self.created_ns + max(0, int((at - self.started) * _NANO))
 
 
 def planned_steps(run: EmulatedPlatformRun) -> list[Step]:
-    """What the schedule has for a run: executing, then its outcome."""
+    """The steps that the schedule has for a run: executing, then its outcome."""
     course = run.course
     steps: list[Step] = []
     if math.isfinite(course.running_after) and course.running_after < course.settled_after:
@@ -250,7 +250,7 @@ def planned_steps(run: EmulatedPlatformRun) -> list[Step]:
 
 
 def default_members(word: str) -> Mapping[str, Any]:
-    """The members of a state object unless others are given."""
+    """Default members of a state object."""
     if word == "failed":
         return {"id": "err_division", "description": "Division by zero", "location": dict(LOCATION)}
     return {"reason": "Stopped by a user"} if word == "stopped" else {}
@@ -259,7 +259,7 @@ def default_members(word: str) -> Mapping[str, Any]:
 def new_automation(
     name: str, display_name: str, *, stage: str, input_specs: Sequence[Mapping[str, Any]], number: int
 ) -> EmulatedAutomation:
-    """The automation of this resource name. Raises ValueError for an unknown stage."""
+    """An automation with this resource name. Raises `ValueError` for an unknown stage."""
     word = stage.removeprefix("AUTOMATION_STAGE_")
     if word not in {"DRAFT", "PUBLISHED"}:
         message = f"stage must be DRAFT or PUBLISHED, got {stage!r}"

@@ -1,4 +1,4 @@
-"""Exceptions, the questions that runs ask, and the events in which agents and users talk about them."""
+"""Exceptions of runs, and the events of agents and users about them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "internal_error": "Internal errors",
     }
 )
-"""The exception groups and their titles."""
+"""Titles by exception group."""
 
 
 class Questions:
-    """All exceptions of one workspace. `changed` is called with each run that has a new event."""
+    """All exceptions of a workspace. `changed` is called with each run that gets a new event."""
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class Questions:
         self._numbers = 0
 
     def restore(self, exception: EmulatedException) -> None:
-        """Take over an exception that an earlier server kept."""
+        """Add an exception of an earlier server."""
         self.exceptions[exception.id] = exception
         self._numbers = max(self._numbers, exception.number)
 
     def restore_events(self, run: EmulatedPlatformRun) -> None:
-        """Take over the numbers of the events of such a run."""
+        """Continue the numbering after the events of a restored run."""
         numbers = [event.number for events in run.said.values() for event in events]
         self._numbers = max([self._numbers, *numbers])
 
     def ask(self, run: EmulatedPlatformRun, step: Step) -> Step:
-        """The step with its exception, which is made unless it is known."""
+        """The step with its exception, which is created if it is new."""
         exception_id = str(step.members.get("exception") or self._new_id()).rpartition("/")[2]
         known = self.exceptions.get(exception_id)
         description = step.members.get("description", "A value is missing. What should be used instead?")
@@ -81,7 +81,7 @@ class Questions:
         return Step(step.at, step.word, {**members, **step.members})
 
     def resolve(self, run: EmulatedPlatformRun, at: float) -> None:
-        """Mark what the run asked last as resolved, unless it is no longer pending."""
+        """Mark the last question of the run as resolved if it is pending."""
         pending = run.exception
         if pending is not None and pending.state == "PENDING":
             pending.state = "RESOLVED"
@@ -98,7 +98,7 @@ class Questions:
         seconds: float = 0.0,
         exception: str | None = None,
     ) -> EmulatedEvent:
-        """The new event, which the agent finishes writing after `seconds`."""
+        """The new event, complete after `seconds`."""
         at = self._clock.now() if at is None else at
         if exception is None and run.exception is not None:
             exception = run.exception.name

@@ -1,4 +1,4 @@
-"""Runs and exceptions of the platform API as plain values, for a state that outlives the server."""
+"""Platform API runs and exceptions as plain values, for a state file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def record_of(run: EmulatedPlatformRun) -> Record:
 def run_of(
     record: Record, exceptions: Mapping[str, EmulatedException], catch_up: Callable[[], None]
 ) -> EmulatedPlatformRun:
-    """The run of a record."""
+    """The run that a record holds."""
     left = record["left"]
     said = {agent: [EmulatedEvent(**event) for event in events] for agent, events in record["said"].items()}
     parts = {

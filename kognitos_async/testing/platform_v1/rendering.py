@@ -1,4 +1,4 @@
-"""The resources of the platform API as JSON."""
+"""Resources of the platform API as JSON."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _STAMP = "2025-01-31T12:00:00Z"
 def run_json(
     run: EmulatedPlatformRun, *, with_outputs: bool = True, step: Step | None = None
 ) -> dict[str, Any]:
-    """A run as it is, or as it was in an earlier step."""
+    """A run, now or at an earlier step."""
     step = step or run.history[-1]
     entered = run.nanoseconds_of(step.at)
-    # Timestamps come with any number of digits; none is before the run was created.
+    # Timestamps vary in resolution, but never precede the creation of the run.
     grain = _GRAINS[(run.number + len(run.steps)) % len(_GRAINS)]
     moment = timestamp(max(run.created_ns, entered - entered % grain))
     members = dict(step.members)
@@ -57,7 +57,7 @@ def run_json(
 
 
 def automation_json(automation: EmulatedAutomation, stage: str = PUBLISHED) -> dict[str, Any]:
-    """An automation as it is in a stage."""
+    """An automation in a stage."""
     shown: dict[str, Any] = {
         "name": automation.name,
         "display_name": automation.display_name,
@@ -87,7 +87,7 @@ def automation_json(automation: EmulatedAutomation, stage: str = PUBLISHED) -> d
 
 
 def revision_json(automation: EmulatedAutomation, stage: str) -> dict[str, Any]:
-    """The revision of an automation that a stage stands for."""
+    """The revision of an automation in a stage."""
     version = automation.version(stage)
     newest = "1.1" if automation.published else "0.1"
     return {
@@ -99,7 +99,7 @@ def revision_json(automation: EmulatedAutomation, stage: str) -> dict[str, Any]:
 
 
 def exception_json(world: PlatformWorld, exception: EmulatedException) -> dict[str, Any]:
-    """An exception as it is."""
+    """An exception."""
     shown: dict[str, Any] = {
         "name": exception.name,
         "run": exception.run,
@@ -137,7 +137,7 @@ def group_json(world: PlatformWorld, group: str) -> dict[str, Any]:
 
 
 def event_json(event: EmulatedEvent, now: float) -> dict[str, Any]:
-    """An event, as far as the agent has written it by `now`."""
+    """An event, as far as it is written at `now`."""
     moment = timestamp(event.created_ns)
     shown: dict[str, Any] = {
         "name": event.name,
@@ -178,7 +178,7 @@ def workspace_json(world: PlatformWorld) -> dict[str, Any]:
 
 
 def run_events(run: EmulatedPlatformRun) -> list[tuple[str, dict[str, Any]]]:
-    """What happened to a run, oldest first, each with the kind of its node ('' for what is of none)."""
+    """The events of a run, oldest first, each with its node kind ('' for none)."""
     found: list[tuple[str, dict[str, Any]]] = []
     for step in tuple(run.history):
         found.append(("", {"run_update": {"run": run_json(run, step=step)}}))

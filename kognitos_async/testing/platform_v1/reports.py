@@ -1,4 +1,4 @@
-"""The platform API's handlers that count: runs by automation and by day, outputs by execution, users."""
+"""Platform API handlers for counts and outputs: runs by automation and day, outputs by execution, users."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TYPES = {"number": "VALUE_SCALAR_TYPE_NUMBER", "text": "VALUE_SCALAR_TYPE_TEXT"
 
 
 class ReportHandlers:
-    """Aggregates over the runs there are."""
+    """Handlers of aggregates over the existing runs."""
 
     def __init__(self, world: PlatformWorld) -> None:
         self._world = world
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """By operationId."""
+        """Handlers by operationId."""
         return {
             "QueryAutomationRunAggregates": self._by_automation,
             "QueryDailyRunAggregates": self._by_day,

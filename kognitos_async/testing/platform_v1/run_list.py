@@ -1,4 +1,4 @@
-"""All runs of one workspace, and the pages in which they are listed."""
+"""All runs of a workspace, and their list pages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunList:
-    """Runs by id and by number. A new run is not listed before it is `lag` seconds old."""
+    """Runs by id and by number. A run is listed once it is `lag` seconds old."""
 
     def __init__(self, clock: Clock, ranking: Ranking, *, lag: float) -> None:
         self._clock = clock
@@ -38,7 +38,7 @@ class RunList:
         return self._by_number[number]
 
     def add(self, run: EmulatedPlatformRun) -> None:
-        """Add the run that has the next number."""
+        """Add the run with the next number."""
         self._by_id[run.id] = run
         self._by_number.append(run)
         self._keyset(run.automation_id).add((self._ranking.rank(run.id, run.created_ns / 1e9), run.number))
@@ -46,7 +46,10 @@ class RunList:
     def page(
         self, automation_id: str, after: Key | None, limit: int, matches: Callable[[Any], bool], least: int
     ) -> tuple[list[EmulatedPlatformRun], Key | None]:
-        """One page of the runs that match, none of which was created before `least`, and the next key."""
+        """A page of matching runs and the key after which the next one continues (None at the end).
+
+        No matching run was created before `least`.
+        """
         found: list[EmulatedPlatformRun] = []
         keyset = self._keyset(automation_id)
         latest = self._clock.now() - self._lag if self._lag else math.inf
@@ -65,7 +68,7 @@ class RunList:
         return found, None
 
     def duplicates(self) -> dict[str, int]:
-        """How many runs were made with the same inputs, by these inputs as JSON, where several were."""
+        """Number of runs by their inputs as JSON, for inputs of more than one run."""
         texts = (msgspec.json.encode(run.inputs, order="sorted").decode() for run in self._by_number)
         return {text: count for text, count in Counter(texts).items() if count > 1}
 

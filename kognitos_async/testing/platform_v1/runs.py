@@ -1,4 +1,4 @@
-"""The platform API's handlers for automations and runs."""
+"""Platform API handlers for organizations, workspaces, automations and runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kognitos_async.testing.platform_v1.model import EmulatedPlatformRun
 
 RunIdForm = Literal["name", "id", "alternate"]
-"""How an invocation is answered: with the full name of the run, with its id, or with both in turn."""
+"""How an invocation names the run: by full name, by id, or by both in turn."""
 
 _RUN_FIELDS = {
     "create_time": aip160.Field(lambda run: run.created_ns, aip160.ORDERED, aip160.nanoseconds, quoted=True)
@@ -53,7 +53,7 @@ def _stage(text: str) -> str:
 
 
 class RunHandlers:
-    """Organizations, workspaces, automations and runs."""
+    """Handlers of organizations, workspaces, automations and runs."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class RunHandlers:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """By operationId."""
+        """Handlers by operationId."""
         return {
             "GetOrganization": lambda _ask: Reply(200, organization_json(self._world)),
             "GetWorkspace": lambda _ask: Reply(200, workspace_json(self._world)),

@@ -1,4 +1,4 @@
-"""Answers made from the spec alone, for operations of the platform API that have no state here."""
+"""Answers generated from the spec, for operations of the platform API that have no state here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SPEC = "platform.openapi.json"
 
 _ITEMS = 3
-"""How many items a list has."""
+"""Number of items of a list."""
 _DEEPEST = 7
 _MOMENTS = (
     "2025-01-31T12:00:00Z",
@@ -43,7 +43,7 @@ _PARAMETERS = {
 
 
 class Sample:
-    """Makes JSON values from schemas: the same for the same question, and no type recurs in itself."""
+    """Generates JSON values from schemas: deterministic, and without recursion of a type."""
 
     def __init__(self, components: Mapping[str, Any], path: Mapping[str, str], number: int = 0) -> None:
         self._schemas: Mapping[str, Any] = components["schemas"]
@@ -51,7 +51,7 @@ class Sample:
         self._number = number
 
     def of(self, found: Mapping[str, Any], name: str = "value", inside: tuple[str, ...] = ()) -> Any:
-        """A value of the schema; `name` is the member it will be in."""
+        """A value of the schema; `name` is the member that will hold it."""
         if "$ref" in found:
             title = found["$ref"].rpartition("/")[2]
             return self.of(self._schemas[title], name, (*inside, title))
@@ -123,7 +123,7 @@ class Sample:
 
 
 class SampleHandler:
-    """Answers any operation from its schema; lists have three items and come in pages."""
+    """Answers any operation from its schema; lists have three items and are paged."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -144,7 +144,7 @@ class SampleHandler:
         return Reply(200, {field: items[start : start + _whole(ask.values.get("limit"), _ITEMS)]})
 
     def _echoed(self, ask: Ask, members: Mapping[str, Any], made: Any) -> Any:
-        """The answer with what was sent in it, where a member has the same name and schema."""
+        """The answer with the sent members that have the same name and schema."""
         body = schema.load(SPEC)[ask.operation].body_schema
         if not isinstance(made, dict) or body is None:
             return made
@@ -157,7 +157,7 @@ class SampleHandler:
 
 @cache
 def _shape(operation: str) -> tuple[Mapping[str, Any], tuple[str, Any] | None]:
-    """The members of an answer, and its one list if it is a page."""
+    """The members of an answer, and its only list if it is a page."""
     found = schema.load(SPEC)[operation]
     members = _members(found, found.answer_schema or {})
     lists = [(name, member["items"]) for name, member in members.items() if member.get("type") == "array"]

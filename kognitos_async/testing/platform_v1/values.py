@@ -1,4 +1,4 @@
-"""Values and moments as the platform API writes them."""
+"""Values and timestamps in the platform API's form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 Values = Mapping[str, Any]
-"""Values by name: plain Python ones, or objects such as `{"text": "x"}` just as the API writes them."""
+"""Values by name: plain Python ones, or objects in the API's form such as `{"text": "x"}`."""
 
 MEMBERS = frozenset(
     {
@@ -31,7 +31,7 @@ MEMBERS = frozenset(
         "set",
     }
 )
-"""The members of a value, of which exactly one is set."""
+"""Members of a value, exactly one of which is set."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD = 2**32
@@ -43,12 +43,12 @@ _PRECISION = 60
 
 
 def to_values(values: Values) -> dict[str, Any]:
-    """The values as the API writes them."""
+    """Values in the API's form."""
     return {name: to_value(value) for name, value in values.items()}
 
 
 def to_value(value: Any) -> dict[str, Any]:
-    """One value as the API writes it. Raises TypeError for a type that has no form there."""
+    """A value in the API's form. Raises `TypeError` for an unsupported type."""
     match value:
         case None:
             return {"null_value": "NULL_VALUE"}
@@ -72,7 +72,7 @@ def to_value(value: Any) -> dict[str, Any]:
 
 
 def to_number(value: float | Decimal) -> dict[str, int]:
-    """The 96-bit decimal. Raises ValueError for one that does not fit."""
+    """A 96-bit decimal. Raises `ValueError` for a number that does not fit."""
     sign, digits, exponent = Decimal(str(value)).as_tuple()
     if not isinstance(exponent, int):
         message = f"not a finite number: {value}"
@@ -88,21 +88,21 @@ def to_number(value: float | Decimal) -> dict[str, int]:
         "hi": mantissa // _WORD**2,
         "flags": (scale << 16) | (_NEGATIVE if sign else 0),
     }
-    # protobuf leaves out what is zero.
+    # protobuf omits zeros.
     return {name: part for name, part in parts.items() if part}
 
 
 def from_number(number: Mapping[str, int]) -> Decimal:
-    """The number that a 96-bit decimal stands for."""
+    """The number that a 96-bit decimal holds."""
     mantissa = number.get("lo", 0) + number.get("mid", 0) * _WORD + number.get("hi", 0) * _WORD**2
     flags = number.get("flags", 0)
     digits = tuple(map(int, str(mantissa)))
-    # Not by arithmetic, which would round to the digits of the context.
+    # Arithmetic would round to the precision of the context.
     return Decimal((1 if flags & _NEGATIVE else 0, digits, -(flags >> 16 & 0xFF)))
 
 
 def problems_of(value: Any, where: str) -> list[tuple[str, str]]:
-    """What is wrong with a value beyond its schema: numbers out of 96 bits, columns of unequal length."""
+    """Problems of a value beyond its schema: numbers over 96 bits, columns of unequal length."""
     if isinstance(value, list):
         items = enumerate(value)
         return [problem for at, item in items for problem in problems_of(item, f"{where}.{at}")]
@@ -125,7 +125,7 @@ def problems_of(value: Any, where: str) -> list[tuple[str, str]]:
 
 
 def remote_files(value: Any) -> Iterator[str]:
-    """The names of the stored files that values refer to."""
+    """The names of the stored files that a value refers to."""
     match value:
         case {"file": {"remote": str(name)}}:
             yield name
@@ -135,7 +135,7 @@ def remote_files(value: Any) -> Iterator[str]:
 
 
 def derived_outputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Outputs that tell runs apart: the sum of the numbers that went in, and a mark of all inputs."""
+    """Outputs that identify a run: the sum of its numbers, and a digest of its inputs."""
     numbers = (from_number(value["number"]) for value in inputs.values() if "number" in value)
     with localcontext(prec=_PRECISION):
         total = sum(numbers, Decimal(0))
@@ -153,12 +153,12 @@ def to_nanoseconds(moment: datetime) -> int:
 
 
 def to_datetime(nanoseconds: int) -> datetime:
-    """The moment in UTC; what is finer than a microsecond is cut off."""
+    """The datetime in UTC, truncated to microseconds."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def timestamp(nanoseconds: int) -> str:
-    """The moment with 0, 3, 6 or 9 digits of a second: as few as tell all of it."""
+    """A timestamp with 0, 3, 6 or 9 decimal places: as few as are exact."""
     text = to_datetime(nanoseconds).strftime("%Y-%m-%dT%H:%M:%S")
     rest = nanoseconds % 10**9
     if not rest:

@@ -1,4 +1,4 @@
-"""The data behind the platform API: automations, runs, exceptions, and how runs move."""
+"""Data of the emulated platform API: automations, runs, exceptions, and how runs move."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 
 STOPPING_SECONDS = 0.05
 WRITING_SECONDS = 0.05
-"""How long an agent writes its answer."""
+"""Seconds that an agent takes to write its answer."""
 
 _ID_LETTERS = string.ascii_letters + string.digits + "_-"
 _ID_LENGTH = 21
 _GRAIN = (1, 1_000, 1_000_000)
-"""Runs get create times of nanoseconds, microseconds and milliseconds in turn."""
+"""Resolutions of create times, used in turn: nanoseconds, microseconds, milliseconds."""
 
 
 class NotPossibleError(Exception):
-    """The run cannot do that in its state."""
+    """The state of the run does not allow this."""
 
 
 class PlatformWorld:
-    """One workspace. Steps that are due are taken whenever it is read."""
+    """A workspace. Due steps are taken whenever it is read."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class PlatformWorld:
         state: State | None = None,
     ) -> None:
         self.lock: threading.RLock = threading.RLock()
-        """Held by whoever reads or changes the world: requests and tests may come from two threads."""
+        """Held to read or change the world: requests and tests may run in two threads."""
         self.organization: str = f"organizations/{organization_id}"
         self.workspace: str = f"{self.organization}/workspaces/{workspace_id}"
         self.organization_id = organization_id
@@ -86,7 +86,7 @@ class PlatformWorld:
         self.runs: Mapping[str, EmulatedPlatformRun] = self.run_list.by_id
         self.questions: Questions = Questions(self.workspace, clock, new_id=self.new_id, changed=self.keep)
         self._due: list[tuple[float, int, int]] = []
-        """When a run's next step comes, its number, and which of its plans this was for."""
+        """Time of a run's next step, number of the run, and number of the plan it belongs to."""
         self._active = 0
         self._last_created = 0
         self.state: State | Transient = state or Transient()
@@ -104,7 +104,7 @@ class PlatformWorld:
             self._await_next(run)
 
     def keep(self, run: EmulatedPlatformRun) -> None:
-        """Report that the run, or its exception, has changed."""
+        """Report that the run or its exception has changed."""
 
         def record() -> Record:
             with self.lock:
@@ -116,9 +116,9 @@ class PlatformWorld:
             self.state.changed("exception", exception.id, lambda: asdict(exception))
 
     def new_id(self) -> str:
-        """An id like the API's own."""
+        """An id like the API's."""
         drawn = ""
-        # Ids may be taken by what an earlier server with the same state made.
+        # Restored runs and exceptions may have the same ids.
         while not drawn or drawn in self.runs or drawn in self.questions.exceptions:
             drawn = "".join(self._random.choices(_ID_LETTERS, k=_ID_LENGTH))
         return drawn
@@ -126,7 +126,7 @@ class PlatformWorld:
     def add_automation(
         self, display_name: str, *, automation_id: str | None, stage: str, input_specs: Sequence[Any]
     ) -> EmulatedAutomation:
-        """The new automation. Raises ValueError for an id that is taken and an unknown stage."""
+        """The new automation. Raises `ValueError` for a duplicate id and an unknown stage."""
         new_id = automation_id or self.new_id()
         if new_id in self._automations:
             message = f"there is an automation {new_id} already"
@@ -157,14 +157,14 @@ class PlatformWorld:
         user: str = USER,
         source: str = MANUAL,
     ) -> EmulatedPlatformRun:
-        """The new run. Raises ValueError for an id that is taken and for a `created_at` without an offset."""
+        """The new run. Raises `ValueError` for a duplicate id and for a `created_at` without an offset."""
         self.catch_up()
         new_id = run_id or self.new_id()
         if new_id in self.runs:
             message = f"there is a run {new_id} already"
             raise ValueError(message)
         number = len(self.run_list)
-        created_ns, started = self._birth(created_at, number)
+        created_ns, started = self._creation_time(created_at, number)
         run = EmulatedPlatformRun(
             id=new_id,
             name=f"{automation.name}/runs/{new_id}",
@@ -190,15 +190,15 @@ class PlatformWorld:
             self.catch_up()
         return run
 
-    def _birth(self, created_at: datetime | None, number: int) -> tuple[int, float]:
-        """When a run is created: nanoseconds since 1970, and seconds of the server's clock."""
+    def _creation_time(self, created_at: datetime | None, number: int) -> tuple[int, float]:
+        """Time of creation: nanoseconds since 1970, and server time in seconds."""
         wall = datetime.now(UTC)
         if created_at is None:
             grain = _GRAIN[number % len(_GRAIN)]
             if self._created_at is not None:
                 return to_nanoseconds(self._created_at(wall)), self.clock.now()
             earliest = max(to_nanoseconds(wall) + number % 1000, self._last_created + 1000)
-            # Rounded up, for no run is older than the one before it.
+            # Rounded up: no run is older than the previous one.
             self._last_created = -(-earliest // grain) * grain
             return self._last_created, self.clock.now()
         if created_at.tzinfo is None:
@@ -207,7 +207,7 @@ class PlatformWorld:
         return to_nanoseconds(created_at), self.clock.now() - (wall - created_at).total_seconds()
 
     def set_state(self, run_id: str, word: str, members: Mapping[str, Any]) -> EmulatedPlatformRun:
-        """The run, whose state stays `word` until a request moves it. Raises KeyError for an unknown run."""
+        """The run, fixed in this state until a request moves it. Raises `KeyError` for an unknown run."""
         self.catch_up()
         run = self.runs[run_id]
         found = dict(members)
@@ -217,7 +217,7 @@ class PlatformWorld:
         return run
 
     def pause(self, run: EmulatedPlatformRun, reason: str) -> None:
-        """Stop it. Raises NotPossibleError when it does not run."""
+        """Stop a run. Raises `NotPossibleError` if it is not running."""
         state = run.state
         if state not in {"pending", "executing", "awaiting_guidance"}:
             message = f"a run that is {state} cannot be paused"
@@ -230,7 +230,7 @@ class PlatformWorld:
         run.left = (current, later)
 
     def resume(self, run: EmulatedPlatformRun) -> None:
-        """Let a stopped run go on from where it was. Raises NotPossibleError when it is not stopped."""
+        """Continue a stopped run from where it was. Raises `NotPossibleError` if it is not stopped."""
         state = run.state
         if state not in {"stopping", "stopped"}:
             message = f"a run that is {state} cannot be continued"
@@ -244,14 +244,14 @@ class PlatformWorld:
         self._move(run, Step(now, current.word, current.members), *plan)
 
     def answer(self, run: EmulatedPlatformRun, resolver: str) -> None:
-        """Resolve the exception that the run awaits guidance for, and let it execute on."""
+        """Resolve the exception that the run awaits guidance for, and continue the run."""
         now = self.clock.now()
         if run.exception is not None:
             run.exception.resolver = resolver
         self._move(run, Step(now, "executing"), *self._completion(run, now))
 
     def catch_up(self) -> None:
-        """Take every step that is due by now."""
+        """Take every step that is due."""
         with self.lock:
             now = self.clock.now()
             while self._due and self._due[0][0] <= now:
@@ -262,7 +262,7 @@ class PlatformWorld:
                     self._await_next(run)
 
     def _move(self, run: EmulatedPlatformRun, first: Step, *later: Step) -> None:
-        """Enter a state at once, and plan the next ones instead of those planned before."""
+        """Enter a state at once, and replace the plan."""
         run.planned += 1
         run.left = None
         run.plan.clear()
@@ -298,6 +298,6 @@ class PlatformWorld:
         return LiveView(self.questions.exceptions)
 
     def is_full(self) -> bool:
-        """Whether the organization runs as many runs as it may."""
+        """Whether the organization is at capacity."""
         self.catch_up()
         return self.capacity is not None and self._active >= self.capacity

@@ -1,4 +1,4 @@
-"""The REST API v2: one handler for each operation."""
+"""Emulated REST API v2: one handler per operation."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RestV2:
         return Reply(status, {"status_code": status, "message": message, "details": listed})
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """401 without the right key, 429 above the rate."""
+        """401 without the right key, 429 above the rate limit."""
         given = request.headers.get("x-api-key", "")
         if not hmac.compare_digest(given.encode(errors="replace"), self.api_key.encode()):
             return self.refuse(401, "Unauthorized: missing or unknown x-api-key")

@@ -1,4 +1,4 @@
-"""The emulated REST API v2 as tests see it: what is there, and what they add or set."""
+"""The emulated REST API v2 as tests see it: its contents, and methods to add and change them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class EmulatedRestV2:
 
     def __init__(self, world: World, store: FileStore, *, agent_id: str) -> None:
         self.agent_id = agent_id
-        """The id of the agent."""
+        """Id of the agent."""
         self._world = world
         self._store = store
         self.process: EmulatedProcess = world.add_process(
             "Process invoice", process_id=None, stage="Published", agent_id=agent_id
         )
-        """The published process every server starts with; its draft has the same id."""
+        """The published process that every server starts with; its draft has the same id."""
         world.add_process("Process invoice", process_id=self.process.id, stage="Draft", agent_id=agent_id)
 
     @property
@@ -40,7 +40,7 @@ class EmulatedRestV2:
     def add_process(
         self, name: str, *, id: str | None = None, stage: str = "Published", agent_id: str | None = None
     ) -> EmulatedProcess:
-        """The new process item; with a new `agent_id`, a new agent too. Raises ValueError when it exists."""
+        """The new process item. A new `agent_id` creates an agent. Raises `ValueError` if the item exists."""
         with self._world.lock:
             return self._world.add_process(
                 name, process_id=id, stage=stage, agent_id=agent_id or self.agent_id
@@ -61,13 +61,13 @@ class EmulatedRestV2:
         id: str | None = None,
         schedule: Schedule | None = None,
     ) -> EmulatedRun:
-        """The new run, as if started earlier: with a `status` it stays so, else it moves on.
+        """The new run, as if started earlier: in `status` if one is given, else moving from `created_at` on.
 
-        Raises ValueError for an unknown process or stage, an id that is taken, a `created_at` without an
-        offset, and a status together with a schedule.
+        Raises `ValueError` for an unknown process or stage, a duplicate id, a `created_at` without an offset,
+        and a status together with a schedule.
         """
         if status is not None and schedule is not None:
-            message = "give a status or a schedule, not both: a run with a status does not move"
+            message = "status and schedule must not be given together: a run with a status does not move"
             raise ValueError(message)
         with self._world.lock:
             process = self._world.process(agent_id or self.agent_id, process_id or self.process.id, stage)
@@ -87,14 +87,14 @@ class EmulatedRestV2:
             )
 
     def add_file(self, file_name: str, content: bytes = b"", *, id: str | None = None) -> StoredFile:
-        """The new file, as if uploaded earlier; its `.id` goes into `file_ids`."""
+        """The new file, as if uploaded earlier; pass its `.id` in `file_ids`."""
         with self._world.lock:
             return self._store.put(file_name, content, id)
 
     def expire_files(self, *file_ids: str) -> None:
-        """Forget uploaded files, all unless given: a start that names one is refused with a 404.
+        """Remove uploaded files, by default all: a start that names one is refused with 404.
 
-        Raises KeyError for an unknown file.
+        Raises `KeyError` for an unknown file.
         """
         with self._world.lock:
             self._store.forget(file_ids)
@@ -105,11 +105,11 @@ class EmulatedRestV2:
             return self._world.runs_named(name)
 
     def duplicates(self) -> dict[str, int]:
-        """How many runs carry each name that more than one carries."""
+        """Number of runs by name, for names of more than one run."""
         with self._world.lock:
             return self._world.duplicates()
 
     def set_status(self, run_id: str, status: str, outputs: Facts | None = None) -> EmulatedRun:
-        """The run, with this status from now on, be it any word. Raises KeyError for an unknown run."""
+        """Fix the status of a run, to any word; return the run. Raises `KeyError` for an unknown run."""
         with self._world.lock:
             return self._world.set_status(run_id, status, outputs)

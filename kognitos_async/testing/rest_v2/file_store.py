@@ -1,4 +1,4 @@
-"""The S3-like file store of the REST API v2: presigned POST forms, and the uploads they allow."""
+"""S3-like file store of REST API v2: presigned POST forms, and the uploads they authorize."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from kognitos_async.testing.uploads import (
     chunks_of,
     content_of,
     drain,
-    go_ahead,
     read_content,
     s3_error,
+    send_continue,
 )
 
 if TYPE_CHECKING:
@@ -40,31 +40,31 @@ if TYPE_CHECKING:
 
 BUCKET = "kognitos-uploads"
 FORM_FIELDS = ("key", "AWSAccessKeyId", "x-amz-security-token", "policy", "signature", "Content-Type")
-"""The fields of a form in the order in which it lists them."""
+"""Fields of a form, in its order."""
 
 _ACCESS_KEY = "ASIAEMULATEDKEY00000"
 _EXPIRATION = "%Y-%m-%dT%H:%M:%SZ"
 _FIELD_LIMIT = 20_000
-"""S3 takes at most 20 kB of fields before the file."""
+"""S3 accepts at most 20 kB of fields before the file."""
 _NOT_IN_POLICY = frozenset({"policy", "signature", "AWSAccessKeyId", "file"})
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One uploaded file. `content` is None when it is larger than the server keeps."""
+    """An uploaded file. `content` is None if it is larger than the server keeps."""
 
     id: str
-    """The id, as in `file_ids`."""
+    """Id, as in `file_ids`."""
     file_name: str
-    """The name it was uploaded under."""
+    """File name of the upload."""
     content_length: int
-    """The size in bytes."""
+    """Size in bytes."""
     sha256: str
-    """The SHA-256 of the content in hexadecimal digits."""
+    """SHA-256 of the content, in hexadecimal."""
     content: bytes | None
-    """The content; None when it is larger than the server keeps."""
+    """Content; None if it is larger than the server keeps."""
     content_type: str
-    """The media type of the form."""
+    """Media type of the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class StoreError(Exception):
 
 
 class FileStore:
-    """Issues forms and takes uploads below `/_files`."""
+    """Issues forms and accepts uploads below `/_files`."""
 
     prefix = "/_files"
 
@@ -95,7 +95,7 @@ class FileStore:
         self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int, state: State
     ) -> None:
         self.leaks: int = 0
-        """Requests that carried an API key, which must never come here."""
+        """Number of requests that carried an API key, which must never be sent here."""
         self._clock = clock
         self._lifetime = lifetime
         self._max_size = max_size
@@ -110,7 +110,7 @@ class FileStore:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """The one operation."""
+        """The upload operation."""
         return (Route("upload_file", "POST", "/_files/{bucket}", self._upload),)
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
@@ -118,7 +118,7 @@ class FileStore:
         return s3_error(status, message, details)
 
     def admit(self, request: web.BaseRequest) -> Reply | None:
-        """Whoever has a form may upload; a request that gives an API key away is refused."""
+        """Refuse requests that leak an API key; the form is the only authorization."""
         if "x-api-key" in request.headers or "authorization" in request.headers:
             self.leaks += 1
             return self.refuse(
@@ -127,7 +127,7 @@ class FileStore:
         return None
 
     def new_form(self, file_name: str, *, origin: str) -> UploadForm:
-        """A form for one file, good for the lifetime of this store."""
+        """A form for one file, valid for the lifetime set for this store."""
         name = sanitise(file_name)
         key = f"uploads/{secrets.token_hex(12)}/{name}"
         file_id = f"s3://{BUCKET}/{key}"
@@ -135,7 +135,7 @@ class FileStore:
         token = secrets.token_urlsafe(48)
         expires = self._clock.wall() + timedelta(seconds=self._lifetime)
         policy = {
-            # Rounded up: S3 knows whole seconds, and a form must not expire before its lifetime.
+            # Rounded up to S3's whole seconds: a form must not expire early.
             "expiration": (expires + timedelta(microseconds=999_999)).strftime(_EXPIRATION),
             "conditions": [
                 {"bucket": BUCKET},
@@ -154,7 +154,7 @@ class FileStore:
         )
 
     def put(self, file_name: str, content: bytes, file_id: str | None = None) -> StoredFile:
-        """A file that was uploaded before."""
+        """Add a file as if uploaded earlier."""
         name = sanitise(file_name)
         kept = content_of(content, keep_limit=self._keep_limit)
         file = StoredFile(
@@ -169,7 +169,7 @@ class FileStore:
         return file
 
     def forget(self, file_ids: Iterable[str]) -> None:
-        """Forget these files, or all. Raises KeyError for an unknown one."""
+        """Remove these files, or all if there are none. Raises `KeyError` for an unknown one."""
         for file_id in tuple(file_ids) or tuple(self._files):
             del self._files[file_id]
             self._state.changed("file", file_id, lambda: None)
@@ -193,7 +193,7 @@ class FileStore:
         return Reply(204, headers={"ETag": f'"{file.sha256[:32]}"'})
 
     async def _receive(self, request: web.BaseRequest) -> StoredFile:
-        """The file of a well-made upload. Raises StoreError for any other."""
+        """The file of a valid upload. Raises `StoreError` for any other."""
         if request.headers.get("Content-Length") is None:
             raise StoreError(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
         if int(request.headers["Content-Length"]) > self._max_size + 2 * _FIELD_LIMIT:
@@ -202,9 +202,9 @@ class FileStore:
             raise StoreError(
                 412, "PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data"
             )
-        await go_ahead(request)
+        await send_continue(request)
         fields: dict[str, str] = {}
-        room = _FIELD_LIMIT
+        left = _FIELD_LIMIT
         file: StoredFile | None = None
         try:
             reader = await request.multipart()
@@ -220,8 +220,8 @@ class FileStore:
                     continue
                 value = bytearray()
                 while chunk := await part.read_chunk(CHUNK):
-                    room -= len(chunk)
-                    if room < 0:
+                    left -= len(chunk)
+                    if left < 0:
                         raise StoreError(
                             400, "MaxPostPreDataLengthExceeded", "The fields before the file are too long."
                         )
@@ -249,7 +249,7 @@ class FileStore:
         )
 
     def _check(self, fields: Mapping[str, str]) -> int:
-        """The largest size these fields allow. Raises StoreError when they do not allow an upload."""
+        """The maximum size that these fields allow. Raises `StoreError` if they allow no upload."""
         if "key" not in fields:
             raise StoreError(
                 400,
@@ -297,6 +297,6 @@ class FileStore:
 
 
 def sanitise(file_name: str) -> str:
-    """The name as the service stores it: the last path segment, letters, digits, `.`, `-`, `_`."""
+    """The name as the service stores it: the last path segment, reduced to letters, digits, `.`, `-`, `_`."""
     last = re.split(r"[/\\]", file_name)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".") or "file"

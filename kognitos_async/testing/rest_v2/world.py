@@ -1,4 +1,4 @@
-"""The data behind the REST API v2: processes, runs, their order, the capacity."""
+"""Data of the emulated REST API v2: processes, runs, their order, the capacity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Scalar = str | int | float
 Facts = Mapping[str, Scalar] | Sequence[Mapping[str, Scalar]]
-"""Inputs or outputs: `{name: value}`, or the API's own list of `{"name", "value"}`."""
+"""Inputs or outputs: `{name: value}`, or the API's list of `{"name", "value"}`."""
 
 STAGES = ("Draft", "Published")
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -35,43 +35,43 @@ _LARGEST_TOTAL = 2**53
 
 @dataclass(frozen=True, slots=True)
 class EmulatedProcess:
-    """One item of the process list: a process in one stage."""
+    """An item of the process list: a process in one stage."""
 
     id: str
-    """The id of the process."""
+    """Id of the process."""
     name: str
-    """The name for people."""
+    """Display name."""
     stage: str
     """Draft or Published."""
     agent_id: str
-    """The agent that the process belongs to."""
+    """Id of the agent that the process belongs to."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class EmulatedRun:
-    """One run; its status is computed whenever it is read."""
+    """A run. Its status is computed on access."""
 
     id: str
-    """The id of the run."""
+    """Id of the run."""
     name: str
-    """The name it was started with."""
+    """Name given at the start."""
     process_id: str
-    """The process that runs."""
+    """Id of the process."""
     agent_id: str
-    """The agent that the process belongs to."""
+    """Id of the agent that the process belongs to."""
     stage: str
     """Draft or Published."""
     inputs: tuple[tuple[str, Scalar], ...]
-    """The inputs as pairs of name and value."""
+    """Inputs as pairs of name and value."""
     file_ids: tuple[str, ...]
-    """The ids of the files it was started with."""
+    """Ids of the files given at the start."""
     created_at: datetime
-    """When it was created, timezone-aware and in UTC."""
+    """Time of creation, timezone-aware and in UTC."""
     number: int = field(repr=False)
-    """0 for the first run of the server."""
+    """Number of the run on this server, from 0."""
     _clock: Clock = field(repr=False)
     started: float = field(repr=False)
-    """The server's time of the start."""
+    """Server time of the start."""
     _course: Course = field(repr=False)
     _word: str | None = field(default=None, repr=False)
     _outputs: tuple[tuple[str, Scalar], ...] | None = field(default=None, repr=False)
@@ -86,12 +86,12 @@ class EmulatedRun:
 
     @property
     def settles_at(self) -> float:
-        """When the schedule settles it, on the server's clock, in seconds."""
+        """Server time at which the schedule settles it, in seconds."""
         return self.started + self._course.settled_after
 
     @property
     def settles_in(self) -> str:
-        """The status in which the schedule settles it."""
+        """Status in which the schedule settles it."""
         return REST_V2_WORDS.get(self._course.outcome, self._course.outcome)
 
     @property
@@ -101,14 +101,14 @@ class EmulatedRun:
 
     @property
     def outputs(self) -> list[dict[str, Scalar]] | None:
-        """What a succeeded run gave, as the API lists it; None for any other run."""
+        """Outputs of a succeeded run in the API's form; None for any other run."""
         if self.status != "Succeeded":
             return None
         facts = self._derived_outputs() if self._outputs is None else self._outputs
         return [{"name": name, "value": value} for name, value in facts]
 
     def pin(self, word: str, outputs: Facts | None) -> None:
-        """Set the status by hand; the schedule moves this run no more."""
+        """Set the status by hand; the schedule no longer moves this run."""
         self._word = word
         if outputs is not None:
             self._outputs = as_pairs(outputs)
@@ -125,7 +125,7 @@ class EmulatedRun:
 
 
 class World:
-    """All processes and runs of one emulated organization."""
+    """All processes and runs of an emulated organization."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class World:
         state: State | None = None,
     ) -> None:
         self.lock: threading.RLock = threading.RLock()
-        """Held by whoever reads or changes the world: requests and tests may come from two threads."""
+        """Held to read or change the world: requests and tests may run in two threads."""
         self.schedule = schedule
         self.capacity = capacity
         self._clock = clock
@@ -163,16 +163,16 @@ class World:
             self._insert(run_of(record, clock))
 
     def new_id(self) -> str:
-        """An id as the vendor's: 25 lower-case letters and digits, the same ones for the same seed."""
+        """An id like the vendor's: 25 lower-case letters and digits, determined by the seed."""
         drawn = ""
-        while not drawn or drawn in self._runs:  # as those of an earlier server with the same state are
+        while not drawn or drawn in self._runs:  # restored runs may have the same ids
             drawn = "".join(self._ids.choices(_ID_LETTERS, k=_ID_LENGTH))
         return drawn
 
     # Processes
 
     def add_process(self, name: str, *, process_id: str | None, stage: str, agent_id: str) -> EmulatedProcess:
-        """The new process. Raises ValueError when this id has that stage already, or for an unknown stage."""
+        """The new process. Raises `ValueError` if this id has that stage already, or for an unknown stage."""
         if stage not in STAGES:
             message = f"stage must be Draft or Published, got {stage!r}"
             raise ValueError(message)
@@ -191,7 +191,7 @@ class World:
         return agent_id in self._process_keysets
 
     def process(self, agent_id: str, process_id: str, stage: str | None = None) -> EmulatedProcess | None:
-        """The process in that stage; without a stage, the published one before the draft."""
+        """The process in that stage; without `stage`, the published one if there is one, else the draft."""
         if stage is not None:
             return self._processes.get((agent_id, process_id, stage))
         return self._processes.get((agent_id, process_id, "Published")) or self._processes.get(
@@ -201,7 +201,7 @@ class World:
     def process_page(
         self, agent_id: str, after: Key | None, limit: int
     ) -> tuple[list[EmulatedProcess], Key | None]:
-        """One page, and the key behind which the next one goes on (None at the end)."""
+        """A page, and the key after which the next one continues (None at the end)."""
         keys, more = self._process_keysets[agent_id].after(after, limit)
         return [self._process_list[number] for _, number in keys], keys[-1] if more else None
 
@@ -220,7 +220,7 @@ class World:
         outputs: Facts | None = None,
         schedule: Schedule | None = None,
     ) -> EmulatedRun:
-        """The new run. Raises ValueError for an id that is taken and for a `created_at` without an offset."""
+        """The new run. Raises `ValueError` for a duplicate id and for a `created_at` without an offset."""
         number = len(self._run_list)
         started = self._clock.now()
         wall = datetime.now(UTC)
@@ -276,7 +276,7 @@ class World:
         self._state.changed("run", run.id, record)
 
     def set_status(self, run_id: str, word: str, outputs: Facts | None) -> EmulatedRun:
-        """The run, whose status stays `word` from now on. Raises KeyError for an unknown run."""
+        """Fix the status of a run from now on and return the run. Raises `KeyError` for an unknown run."""
         run = self._runs[run_id]
         run.pin(word, outputs)
         if word in SETTLED_WORDS:
@@ -287,7 +287,7 @@ class World:
         return run
 
     def unsettled(self) -> int:
-        """How many runs count towards the capacity now."""
+        """Number of runs that count towards the capacity now."""
         now = self._clock.now()
         while self._settling and self._settling[0][0] <= now:
             run = self._run_list[heapq.heappop(self._settling)[1]]
@@ -296,21 +296,21 @@ class World:
         return len(self._unsettled)
 
     def is_full(self) -> bool:
-        """Whether the organization runs as many runs as it may."""
+        """Whether the organization is at capacity."""
         return self.capacity is not None and self.unsettled() >= self.capacity
 
     def runs_named(self, name: str) -> list[EmulatedRun]:
-        """The runs that carry this name, in order of creation."""
+        """The runs of this name, in order of creation."""
         return list(self._names.get(name, ()))
 
     def duplicates(self) -> dict[str, int]:
-        """How many runs carry each name that more than one carries."""
+        """Number of runs by name, for names of more than one run."""
         return {name: len(runs) for name, runs in self._names.items() if len(runs) > 1}
 
     def run_page(
         self, agent_id: str, process_id: str, stage: str | None, after: Key | None, limit: int
     ) -> tuple[list[EmulatedRun], Key | None]:
-        """One page, and the key behind which the next one goes on (None at the end)."""
+        """A page, and the key after which the next one continues (None at the end)."""
         keyset = self._keyset(agent_id, process_id, stage)
         latest = self._clock.now() - self._list_lag if self._list_lag else math.inf
         found: list[EmulatedRun] = []
@@ -335,14 +335,14 @@ class World:
 
 
 def record_of(run: EmulatedRun) -> Record:
-    """The run as plain values, for a state that outlives the server."""
+    """The run as plain values, for a state file."""
     names = [field.name for field in fields(run) if field.name not in {"_clock", "_course"}]
     course = fields_of(run._course, "running_after", "settled_after", "outcome")  # noqa: SLF001 - of this module
     return {**fields_of(run, *names), "_course": course}
 
 
 def run_of(record: Record, clock: Clock) -> EmulatedRun:
-    """The run of a record."""
+    """The run that a record holds."""
     pairs = {
         name: None if record[name] is None else tuple(map(tuple, record[name]))
         for name in ("inputs", "_outputs")
@@ -353,7 +353,7 @@ def run_of(record: Record, clock: Clock) -> EmulatedRun:
 
 
 def as_pairs(facts: Facts) -> tuple[tuple[str, Scalar], ...]:
-    """Inputs or outputs as (name, value) pairs, from either of their two forms."""
+    """Inputs or outputs as (name, value) pairs, from either form."""
     if isinstance(facts, Mapping):
         return tuple(facts.items())
     return tuple((str(fact["name"]), fact["value"]) for fact in facts)
