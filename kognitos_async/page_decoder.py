@@ -52,7 +52,7 @@ class PageDecoder(Generic[T]):
         """The page without its bad items; None if the page itself is invalid."""
         page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         listed = page.get(self._member)
-        if listed is None or bytes(listed).lstrip()[:1] != b"[":
+        if listed is None or not bytes(listed).startswith(b"["):
             return None
         good: list[msgspec.Raw] = []
         bad: list[BadItem] = []
@@ -84,7 +84,7 @@ def undecoded(request: Request, member: str, bad: tuple[BadItem, ...], redactor:
     """The error for the items of a page that could not be decoded, with secrets removed."""
     first = bad[0]
     path = f"$.{member}[{first.index}]{first.field}"
-    reason = redactor.clean(first.reason.encode("utf-8", "replace")).decode("utf-8", "replace")
+    reason = redactor.clean(first.reason.encode()).decode(errors="replace")  # which may be cut
     return DecodeError(
         f"{request.method} {request.path}: {len(bad)} items of a page are not as documented, the first at "
         f"{path}: {reason}. `undecoded` holds them, `continuation_token` fetches the next page",

@@ -228,8 +228,9 @@ class ServerClock:
 
     def within(self, moment: float, window: StartWindow) -> bool:
         """Whether a request sent at `moment` of the monotonic clock can be the start of this window."""
-        first = self.moment_of(window) - (0.0 if window.clock == self._identity else MARGIN)
-        return first <= moment <= first + (window.until - window.sent_at) + MARGIN
+        sent = self.moment_of(window)
+        first = sent if window.clock == self._identity else sent - MARGIN
+        return first <= moment <= sent + (window.until - window.sent_at) + MARGIN
 
     def not_before(self, span: Span, window: StartWindow, newest: float, read_at: float) -> Span:
         """The span narrowed by a list read at `read_at` that held a run stamped `newest`."""

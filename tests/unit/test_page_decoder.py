@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kognitos_async.messages import Redactor, Request
-from kognitos_async.page_decoder import page_decoder, undecoded
+from kognitos_async.page_decoder import PageDecoder, page_decoder, undecoded
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -22,19 +22,29 @@ class Things(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
-DECODE = page_decoder(Things, "things").decode
 GET = Request("GET", "/things?token=x")
 
 
-def test_a_page_as_documented_is_decoded_whole():
+@pytest.fixture
+def decode():
+    return PageDecoder(msgspec.json.Decoder(Things), "things").decode
+
+
+def test_a_page_as_documented_is_decoded_whole(decode):
     """With nothing left over."""
-    assert DECODE(b'{"things": [{"id": "a"}], "token": "t"}') == (Things((Thing("a"),), "t"), ())
-    assert DECODE(b'{"things": null}') == (Things(None), ())
+    assert decode(b'{"things": [{"id": "a"}], "token": "t"}') == (Things((Thing("a"),), "t"), ())
+    assert decode(b'{"things": null}') == (Things(None), ())
 
 
-def test_bad_items_do_not_hide_the_others():
+def test_a_decoder_is_made_once_for_each_type():
+    """A client reads thousands of pages of a few kinds."""
+    assert page_decoder(Things, "things") is page_decoder(Things, "things")
+    assert page_decoder(Things, "things").decode(b'{"things": [{"id": "a"}, 3]}')[0] == Things((Thing("a"),))
+
+
+def test_bad_items_do_not_hide_the_others(decode):
     """The page keeps its other members; the bad items keep their bytes and their place."""
-    page, bad = DECODE(
+    page, bad = decode(
         b'{"total": 5, "token": "t",'
         b' "things": [{"id":"a"}, {"id": 3}, null, {"id":"b","size":"x"}, {"id":"c"}]}'
     )
@@ -48,9 +58,11 @@ def test_bad_items_do_not_hide_the_others():
     assert error.path == "$.things[1].id"
     assert error.undecoded == (b'{"id": 3}', b"null", b'{"id":"b","size":"x"}')
     assert not error.malformed
-    assert "GET /things" in str(error)
-    assert "3 items of a page" in str(error)
-    assert "Expected `str`, got `int`" in str(error)
+    assert error.body == b'{"id": 3}'
+    assert str(error) == (
+        "GET /things: 3 items of a page are not as documented, the first at $.things[1].id: "
+        "Expected `str`, got `int`. `undecoded` holds them, `continuation_token` fetches the next page"
+    )
     assert pickle.loads(pickle.dumps(error)).undecoded == error.undecoded
 
 
@@ -65,16 +77,16 @@ def test_bad_items_do_not_hide_the_others():
         b"<html>",
     ],
 )
-def test_what_is_wrong_beyond_single_items_is_an_error_of_the_page(body):
+def test_what_is_wrong_beyond_single_items_is_an_error_of_the_page(body, decode):
     """As it would be without looking at the items."""
     with pytest.raises(msgspec.DecodeError):
-        DECODE(body)
+        decode(body)
 
 
-def test_the_error_shows_no_secret():
+def test_the_error_shows_no_secret(decode):
     """Not in the bytes of long items either; of a confidential list it shows none at all."""
     long = b'{"id": 3, "text": "' + b"x" * 100_000 + b'secret-key"}'
-    _, bad = DECODE(b'{"things": [' + long + b"]}")
+    _, bad = decode(b'{"things": [' + long + b"]}")
     error = undecoded(GET, "things", bad, Redactor("secret-key"))
     assert error.undecoded == (long.replace(b"secret-key", b"[redacted]"),)
     hidden = undecoded(Request("GET", "/things", confidential=True), "things", bad, Redactor("secret-key"))

@@ -159,6 +159,7 @@ def test_our_clock_was_set_before():
     stamp = times.stamp(times.now + 0.5)
     span = times.clock.span(window)
     assert not allows(span, times.stamp(-HOUR))
+    assert not allows(span, times.stamp(0.3))
     assert span.possible_from <= stamp.timestamp()
     times.start()
     window = times.clock.window()
@@ -266,3 +267,32 @@ def test_a_window_known_by_its_time_alone_lasts_as_long_as_any():
     times = Times()
     window = times.clock.window_at(datetime.fromtimestamp(NOW, UTC))
     assert window == StartWindow(sent_at=NOW, until=NOW + times.clock.request_timeout + PROCESSING)
+
+
+def test_every_attempt_has_an_id_of_its_own():
+    """By which a start in doubt is told from the others of its client, and of other clients."""
+    times = Times()
+    attempts = [clock.window().attempts for clock in (times.clock, times.clock, times.process())]
+    assert [len(ids) for ids in attempts] == [1, 1, 1]
+    assert len(set(attempts)) == 3
+
+
+def test_only_what_was_sent_in_the_time_of_a_window_can_be_its_start():
+    """To the instant on the clock that made the window, to some seconds on another."""
+    times = Times()
+    window = times.clock.window()
+    sent, length = times.clock.monotonic(), window.until - window.sent_at
+    for clock, tolerance in ((times.clock, 0.0), (times.process(), MARGIN)):
+        assert clock.within(sent - tolerance, window)
+        assert not clock.within(sent - tolerance - 0.01, window)
+        assert clock.within(sent + length + MARGIN, window)
+        assert not clock.within(sent + length + MARGIN + 0.01, window)
+
+
+def test_another_process_takes_the_same_to_be_possible():
+    """The earliest time is what the window says, neither widened again nor narrowed."""
+    times = Times()
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW - 100, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    window = times.clock.window()
+    assert window.possible_from == NOW - 100 - MARGIN
+    assert times.process().span(again(window)).possible_from == window.possible_from

@@ -9,7 +9,7 @@ import gc
 import anyio
 import pytest
 
-from kognitos_async.work_stream import WorkStream
+from kognitos_async.work_stream import WorkStream, side_by_side
 from tests.virtual_time import run_virtually
 
 
@@ -121,11 +121,11 @@ def test_a_stream_is_used_inside_its_block_and_once():
 
     async def main():
         stream = WorkStream(counting([], to=1))
-        with pytest.raises(RuntimeError, match="async with"):
+        with pytest.raises(RuntimeError, match=r"^iterate inside `async with`$"):
             await anext(stream)
         async with stream:
             pass
-        with pytest.raises(RuntimeError, match="already entered"):
+        with pytest.raises(RuntimeError, match=r"^this was already entered: create another one$"):
             await stream.__aenter__()
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
@@ -361,7 +361,51 @@ def test_work_that_somebody_cancels_is_no_end_of_the_items():
             assert await anext(stream) == 0
             [work] = asyncio.all_tasks() - {asyncio.current_task()}
             work.cancel()
-            with pytest.raises(RuntimeError, match="cancelled"):
+            assert work.get_name() == "kognitos_async WorkStream"  # as asyncio's debug output shows it
+            with pytest.raises(RuntimeError, match=r"^the work was cancelled$"):
                 await anext(stream)
+
+    run_virtually(main())
+
+
+def test_work_side_by_side_takes_as_long_as_the_longest():
+    """And ends when all of it is done."""
+
+    async def main():
+        loop, done = asyncio.get_running_loop(), []
+
+        async def one(seconds):
+            await asyncio.sleep(seconds)
+            done.append(seconds)
+
+        await side_by_side(one(seconds) for seconds in (3, 1, 2))
+        assert done == [1, 2, 3]
+        assert loop.time() == 3
+        await side_by_side([])
+
+    run_virtually(main())
+
+
+def test_the_first_error_of_work_side_by_side_ends_the_rest():
+    """It is raised as it is, not in a group."""
+
+    async def main():
+        loop, ended = asyncio.get_running_loop(), []
+
+        async def fail(error, after):
+            await asyncio.sleep(after)
+            raise error
+
+        async def last():
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append(loop.time())
+
+        error = ZeroDivisionError("one")
+        with pytest.raises(ZeroDivisionError) as caught:
+            await side_by_side([last(), fail(error, 1), fail(KeyError("two"), 2)])
+        assert caught.value is error
+        assert ended == [1]
 
     run_virtually(main())

@@ -38,12 +38,13 @@ def test_nobody_waits_at_an_open_gate():
     run_virtually(main())
 
 
-def test_no_more_than_max_concurrent_are_inside():
+@pytest.mark.parametrize("starts_run", [True, False])
+def test_no_more_than_max_concurrent_are_inside(starts_run):
     """The rest enters in order as places become free."""
 
     async def main():
         entrance, log = gate(max_concurrent=2), []
-        await asyncio.gather(*(admitted(entrance, False, log, n, hold=1) for n in range(6)))
+        await asyncio.gather(*(admitted(entrance, starts_run, log, n, hold=1) for n in range(6)))
         assert log == [(0, 0), (0, 1), (1, 2), (1, 3), (2, 4), (2, 5)]
 
     run_virtually(main())
@@ -137,6 +138,20 @@ def test_polls_do_not_starve_behind_starts():
     run_virtually(main())
 
 
+def test_starts_do_not_starve_behind_polls_either():
+    """Nine of ten requests are starts for as long as some wait."""
+
+    async def main():
+        entrance, log = gate(requests_per_second=10), []
+        waiting = [asyncio.create_task(admitted(entrance, True, log, "start")) for _ in range(50)]
+        waiting += [asyncio.create_task(admitted(entrance, False, log, "poll")) for _ in range(50)]
+        await asyncio.gather(*waiting)
+        labels = [label for _, label in log[:50]]
+        assert labels.count("poll") in (4, 5)
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize("asked", [3.0, 0.5, 3600.0])
 def test_a_429_pauses_everybody_for_as_long_as_it_asks(asked):
     """Nobody passes before Retry-After is over, whoever was told."""
@@ -184,6 +199,21 @@ def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
     run_virtually(main())
 
 
+def test_a_success_during_the_pause_does_not_shorten_the_next_one():
+    """It answers a request that was sent before the 429."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        entrance = gate()
+        assert entrance.throttled(loop.time(), None) == 0.25
+        await asyncio.sleep(0.1)
+        entrance.succeeded()
+        await entrance.enter(starts_run=False)
+        assert entrance.throttled(loop.time(), None) == 0.5
+
+    run_virtually(main())
+
+
 def test_429s_to_one_burst_count_as_one():
     """Fifty answers to requests sent together are one sign, not fifty."""
 
@@ -191,10 +221,12 @@ def test_429s_to_one_burst_count_as_one():
         loop = asyncio.get_running_loop()
         entrance = gate()
         sent = [await entrance.enter(starts_run=False) for _ in range(50)]
+        pauses = []
         for moment in sent:
             await asyncio.sleep(0.001)
-            entrance.throttled(moment, None)
+            pauses.append(entrance.throttled(moment, None))
             entrance.leave()
+        assert pauses == [0.25, *[None] * 49]  # what is reported to observers: one pause
         began = loop.time()
         later = await entrance.enter(starts_run=False)
         assert loop.time() - began <= 0.3
@@ -232,9 +264,66 @@ def test_the_rate_recovers_step_by_step_and_the_429_is_forgotten():
         assert rate[2] == pytest.approx(20, rel=0.1)
         assert sum(5.01 < time < 6 for time, _ in log) == 0
         assert 16 <= rate[8] < 19.6
-        assert rate[34] <= 20.5
+        assert rate[24] == pytest.approx(20, rel=0.05)  # and the fixed rate is never exceeded
+        assert rate[34] == pytest.approx(20, rel=0.05)
         assert rate[80] == pytest.approx(20, rel=0.1)
-        assert rate[8] < rate[24] + 0.6
+
+    run_virtually(main())
+
+
+async def answers(entrance, *, rate, until):
+    """Send `rate` requests a second until then; all are answered at once."""
+    loop = asyncio.get_running_loop()
+    while loop.time() < until:
+        await entrance.enter(starts_run=False)
+        entrance.succeeded()
+        entrance.leave()
+        await asyncio.sleep(1 / rate)
+
+
+async def rate_after_429(entrance):
+    """The requests a second that the gate takes to be allowed: 90 % of them pass right after the pause."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    entrance.throttled(began, 0.001)
+    times = [await entrance.enter(starts_run=False) for _ in range(2)]
+    spaced = 1 / (times[1] - times[0])
+    return spaced / recovering_rate(1.0, 0.0)
+
+
+@pytest.mark.parametrize("until", [4.3, 5.5, 9.9])
+def test_the_rate_that_met_a_429_is_measured_over_the_last_seconds(until):
+    """Whatever part of a second has passed."""
+
+    async def main():
+        entrance = gate()
+        await answers(entrance, rate=20, until=until)
+        assert await rate_after_429(entrance) == pytest.approx(20, rel=0.06)
+
+    run_virtually(main())
+
+
+def test_what_was_sent_before_a_silence_does_not_count_towards_the_rate():
+    """A burst two seconds ago says nothing about now."""
+
+    async def main():
+        entrance = gate()
+        await answers(entrance, rate=200, until=0.5)
+        await asyncio.sleep(2)
+        await answers(entrance, rate=10, until=3.4)
+        assert 7.5 < await rate_after_429(entrance) < 10.5
+
+    run_virtually(main())
+
+
+def test_a_second_429_during_recovery_shows_a_rate_below_that_of_an_idle_client():
+    """An idle client is taken to be allowed 5 requests a second; one that keeps meeting 429s, what it got."""
+
+    async def main():
+        entrance = gate()
+        assert await rate_after_429(entrance) == pytest.approx(5, rel=0.06)
+        await answers(entrance, rate=2, until=4.3)
+        assert 1 < await rate_after_429(entrance) < 2.5
 
     run_virtually(main())
 
@@ -269,6 +358,25 @@ def test_a_cancelled_waiter_loses_no_place(when):
             await waiter
         async with asyncio.timeout(1):
             await entrance.enter(starts_run=False)
+        with pytest.raises(TimeoutError):  # and it was one place
+            async with asyncio.timeout(1):
+                await entrance.enter(starts_run=False)
+
+    run_virtually(main())
+
+
+def test_a_cancelled_waiter_does_not_keep_back_the_next():
+    """Its place goes to whoever waits behind it."""
+
+    async def main():
+        entrance, log = gate(max_concurrent=1), []
+        await entrance.enter(starts_run=False)
+        waiting = [asyncio.create_task(admitted(entrance, False, log, n)) for n in range(3)]
+        await asyncio.sleep(1)
+        waiting[0].cancel()
+        entrance.leave()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert log == [(1.0, 1), (1.0, 2)]
 
     run_virtually(main())
 
