@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, Collection, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -13,7 +11,9 @@ import msgspec
 
 from kognitos_async import checks
 from kognitos_async.bulk.admission import Admission, StartsEndedError
+from kognitos_async.bulk.doubts import EarlierDoubts
 from kognitos_async.bulk.files import JobFiles
+from kognitos_async.bulk.input import check_requests, prefetched
 from kognitos_async.bulk.journal_writer import JournalWriter
 from kognitos_async.bulk.ledger import Entry, NullLedger
 from kognitos_async.bulk.one_request import RequestRun
@@ -24,7 +24,6 @@ from kognitos_async.errors import (
     AuthenticationError,
     CapacityError,
     ClientClosedError,
-    ConfigurationError,
     JournalError,
     KognitosError,
     NotSentError,
@@ -36,7 +35,16 @@ from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Coroutine,
+        Iterable,
+    )
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
@@ -73,6 +81,7 @@ class BulkJob(Generic[Q, R]):
         self.rerun, self.recheck = rerun, recheck
         self.admission: Admission = Admission(sender.chance)
         self.ledger: Ledger = NullLedger()
+        self.doubts: EarlierDoubts[Q, R] = EarlierDoubts(self)
         self._sender = sender
         self._requests = requests
         self._journal = journal
@@ -158,7 +167,7 @@ class BulkJob(Generic[Q, R]):
         self, children: TaskGroup, one: Callable[..., Coroutine[Any, Any, None]]
     ) -> Exception | None:
         """Begin each request of the input, then the left-over entries; return what iterating raised."""
-        async with aclosing(self._prefetch(children)) as source:
+        async with aclosing(self._input(children)) as source:
             while True:
                 await self.slots.acquire()
                 try:
@@ -180,7 +189,7 @@ class BulkJob(Generic[Q, R]):
                 entry = await self.ledger.left_over(position)
                 if entry is None:
                     return None
-                request = self._decoded(entry)
+                request = self.decoded(entry)
             except JournalError as error:
                 self._end_with(error, children)
                 return None
@@ -189,36 +198,10 @@ class BulkJob(Generic[Q, R]):
             children.start_soon(one, request, entry)
             await self.slots.acquire()
 
-    async def _prefetch(self, children: TaskGroup) -> AsyncGenerator[tuple[Q, EncodedStart | KognitosError]]:
-        """The requests, each encoded before the next is read, because the input may reuse its objects.
-
-        From a synchronous iterable, up to `max_uploads` requests with files are read ahead, so that their
-        uploads proceed while all slots are taken.
-        """
-        waiting: deque[tuple[Q, EncodedStart | KognitosError]] = deque()
-        most = self._max_uploads if isinstance(self._requests, Iterable) else 0
-        failed: Exception | None = None
-        async with aclosing(_iterate(self._requests)) as source:
-            ended = False
-            while True:
-                while not ended and (not waiting or (len(waiting) <= most and _has_files(waiting[-1][1]))):
-                    try:
-                        request = await anext(source)
-                    except StopAsyncIteration:
-                        ended = True
-                        break
-                    except Exception as error:  # noqa: BLE001 - raised below, after the requests read so far
-                        failed, ended = error, True
-                        break
-                    start = self._encoded(request)
-                    waiting.append((request, start))
-                    if len(waiting) > 1 and isinstance(start, EncodedStart) and start.files:
-                        children.start_soon(self.files.prepare, request, start)
-                if not waiting:
-                    if failed is not None:
-                        raise failed
-                    return
-                yield waiting.popleft()
+    def _input(self, children: TaskGroup) -> AsyncGenerator[tuple[Q, EncodedStart | KognitosError]]:
+        return prefetched(
+            self._requests, self.jobs.encode, self.files.prepare, children, max_uploads=self._max_uploads
+        )
 
     def begun(self) -> None:
         """Record that the journal has marked one more request as part of the input."""
@@ -226,13 +209,8 @@ class BulkJob(Generic[Q, R]):
         if not self._beginning:
             self._all_begun.set()
 
-    def _encoded(self, request: Q) -> EncodedStart | KognitosError:
-        try:
-            return self.jobs.encode(request)
-        except (TypeError, ValueError) as problem:
-            return problem if isinstance(problem, KognitosError) else ConfigurationError(str(problem))
-
-    def _decoded(self, entry: Entry) -> Q:
+    def decoded(self, entry: Entry) -> Q:
+        """The request of an entry. Raises `JournalError` for one that cannot be decoded."""
         try:
             return self.jobs.decode(entry.name, entry.request)
         except (msgspec.MsgspecError, ValueError) as problem:
@@ -256,6 +234,11 @@ class BulkJob(Generic[Q, R]):
         error = None if recording.cancelled() else recording.exception()
         if isinstance(error, JournalError) and self._children is not None:
             self._end_with(error, self._children)
+
+    def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` in a task of the job."""
+        if self._children is not None:
+            self._children.start_soon(work)
 
     def ends_with(self, error: KognitosError) -> bool:
         """Whether the error of a start ends the job: a refused key, a wrong address, a long Retry-After."""
@@ -329,33 +312,6 @@ class BulkStream(WorkStream[RunOutcome[Q, R]], Generic[Q, R]):
     def max_in_flight(self, limit: int) -> None:
         checks.at_least_one("max_in_flight", limit)
         self._job.slots.limit = limit
-
-
-def _has_files(start: EncodedStart | KognitosError) -> bool:
-    return isinstance(start, EncodedStart) and bool(start.files)
-
-
-async def _iterate(requests: Iterable[Q] | AsyncIterable[Q]) -> AsyncGenerator[Q]:
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
-    else:
-        for request in requests:
-            yield request
-
-
-def check_requests(requests: Any, max_in_flight: Any, rerun: Any, recheck: Any) -> None:
-    """Raise `TypeError` or `ValueError` for invalid arguments of `run_many`."""
-    if not isinstance(requests, Iterable | AsyncIterable) or isinstance(requests, str | bytes):
-        raise TypeError(f"requests must be an iterable or async iterable, got {type(requests).__name__}")
-    checks.at_least_one("max_in_flight", max_in_flight)
-    if isinstance(rerun, str) or not isinstance(rerun, Collection):
-        raise TypeError(f"rerun must be a collection of status words, got {type(rerun).__name__}")
-    for word in rerun:
-        if not isinstance(word, str):
-            raise TypeError(f"rerun must be a collection of status words, got an item {word!r}")
-    if not isinstance(recheck, bool):
-        raise TypeError(f"recheck must be a bool, got {type(recheck).__name__}")
 
 
 def run_many(

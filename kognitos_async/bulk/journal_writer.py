@@ -70,8 +70,8 @@ class JournalWriter:
         self._api = api
         self._fingerprint = fingerprint
         self._generation = 0
-        self._run_ids: set[str] | None = None
-        self._names_in_doubt: dict[str, set[str]] = {}
+        self._runs = _RecordedRuns()
+        self._in_doubt: list[int] = []
         self.is_new = False
         self._commits: GroupCommit | None = None
 
@@ -129,8 +129,7 @@ class JournalWriter:
     def started_soon(self, name: str, handle: Any) -> asyncio.Future[None]:
         """Record the run of a request, ahead of any later step; the future is done once it is on disk."""
         run_id = run_key(handle)
-        if self._run_ids is not None:
-            self._run_ids.add(run_id)
+        self._runs.add(run_id)
         return self._write(ChangedRow(_STARTED, name, (run_id,)))
 
     async def settled(self, name: str, run: Any) -> None:
@@ -176,6 +175,16 @@ class JournalWriter:
         statement = "INSERT OR REPLACE INTO files VALUES (?, ?)"
         await self._do(lambda db: db.execute(statement, (mark, file_id)).rowcount, durable=True)
 
+    async def in_doubt(self) -> list[Entry]:
+        """The entries whose starts were in doubt when the journal was opened, and still are."""
+
+        def find(database: sqlite3.Connection) -> list[Entry]:
+            statement = f"SELECT {COLUMNS} FROM runs WHERE position = ? AND state = '{STARTING}'"  # noqa: S608
+            rows = (database.execute(statement, (at,)).fetchone() for at in self._in_doubt)
+            return [entry_of(self.path, row) for row in rows if row is not None]
+
+        return await self._do(find, durable=False)
+
     async def left_over(self, after: int) -> Entry | None:
         """The next unfinished entry after position `after` that is not in this job's input."""
         generation = self._generation
@@ -192,27 +201,7 @@ class JournalWriter:
 
     async def others(self, entry: Entry) -> Others:
         """The runs and doubts of the other entries, which a look-up for this one must rule out."""
-
-        def find(database: sqlite3.Connection) -> bool:
-            if self._run_ids is None:
-                # Read once: the look-ups of a resumed job ask for it at the same time.
-                rows = database.execute(
-                    "SELECT run_id FROM runs WHERE run_id IS NOT NULL "
-                    "UNION ALL SELECT run_id FROM earlier_runs"
-                )
-                self._run_ids = {run_id for (run_id,) in rows}
-                for (name,) in database.execute(f"SELECT name FROM runs WHERE state = '{STARTING}'"):  # noqa: S608
-                    self._names_in_doubt.setdefault(name_key(name), set()).add(name)
-            doubt = database.execute(
-                f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND name != ? LIMIT 1",  # noqa: S608
-                (entry.content, entry.name),
-            ).fetchone()
-            # Names that a service may store alike could have made the same run.
-            alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.name}
-            return doubt is not None or bool(alike)
-
-        in_doubt = await self._do(find, durable=False)
-        return Others(self._run_ids or set(), in_doubt)
+        return await self._do(lambda db: self._runs.others(db, entry), durable=False)
 
     # In the thread
 
@@ -235,6 +224,8 @@ class JournalWriter:
         with mapping_sqlite_errors(self.path), database:
             self._generation, self.is_new = _next_generation(database, self.path, self._api)
             adopt_early_uploads(self.path, database)
+            in_doubt = database.execute(f"SELECT position FROM runs WHERE state = '{STARTING}'")  # noqa: S608
+            self._in_doubt = [position for (position,) in in_doubt]
             # Version 1 had no fingerprints. Entries in doubt need one even if the input lacks them.
             for position, request in database.execute(
                 f"SELECT position, request FROM runs WHERE content IS NULL AND state = '{STARTING}'"  # noqa: S608
@@ -298,6 +289,36 @@ class JournalWriter:
         if self._commits is None:
             raise JournalError(f"journal {self.path} is closed")
         return self._commits
+
+
+class _RecordedRuns:
+    """The ids of all recorded runs, and the names in doubt: read once for all look-ups of a job."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] | None = None
+        self._names_in_doubt: dict[str, set[str]] = {}
+
+    def add(self, run_id: str) -> None:
+        """Add a run recorded by this job."""
+        if self._ids is not None:
+            self._ids.add(run_id)
+
+    def others(self, database: sqlite3.Connection, entry: Entry) -> Others:
+        """The runs and doubts of the entries other than this one."""
+        if self._ids is None:
+            rows = database.execute(
+                "SELECT run_id FROM runs WHERE run_id IS NOT NULL UNION ALL SELECT run_id FROM earlier_runs"
+            )
+            self._ids = {run_id for (run_id,) in rows}
+            for (name,) in database.execute(f"SELECT name FROM runs WHERE state = '{STARTING}'"):  # noqa: S608
+                self._names_in_doubt.setdefault(name_key(name), set()).add(name)
+        doubt = database.execute(
+            f"SELECT 1 FROM runs WHERE content = ? AND state = '{STARTING}' AND name != ? LIMIT 1",  # noqa: S608
+            (entry.content, entry.name),
+        ).fetchone()
+        # Names that a service may store alike could have made the same run.
+        alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.name}
+        return Others(self._ids, doubt is not None or bool(alike))
 
 
 def _next_generation(database: sqlite3.Connection, path: Path, api: str) -> tuple[int, bool]:

@@ -130,6 +130,10 @@ class NullLedger:
     async def uploaded(self, mark: str, file_id: str) -> None:
         """Do nothing."""
 
+    async def in_doubt(self) -> list[Entry]:
+        """Always empty."""
+        return []
+
     async def left_over(self, after: int) -> Entry | None:  # noqa: ARG002 - as the journal's
         """Always None."""
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 import anyio
 import msgspec
 
+from kognitos_async.bulk.doubts import look_up_now, recorded_window
 from kognitos_async.bulk.files import RequestFiles
 from kognitos_async.bulk.ledger import (
     PLANNED,
@@ -206,8 +206,7 @@ class RequestRun(Generic[Q, R]):
 
     async def _found_earlier(self, entry: Entry) -> R | None:
         """The run made by the start of an earlier process, None if there certainly is none."""
-        since = datetime.now(UTC) if entry.since is None else datetime.fromtimestamp(entry.since, UTC)
-        self._window = self.files.read(entry.window) or self._job.window_at(since)
+        self._window = recorded_window(self._job, self.files, entry)
         lost = StartUncertainError(
             f"an earlier process ended during the start of {self._name!r}; whether it made a run is unknown",
             request=self._request,
@@ -272,12 +271,12 @@ class RequestRun(Generic[Q, R]):
 
         Raises `StartUncertainError` if the look-up cannot tell.
         """
+        window = self._window or self._job.window_at(lost.since)
         with LookUp(self._observed.observers, self._request) as look_up:
-            await self._job.wait_absence_delay(since_opening)
-            run_ids, in_doubt = await self._ledger.others(entry)
-            request = self._jobs.decode(self._name, await self.files.known(entry.request))
-            window = self._window or self._job.window_at(lost.since)
-            answer = await self._jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
+            answer = await self._job.doubts.answer(self._name) if since_opening else None
+            if answer is None:
+                await self._job.wait_absence_delay(since_opening)
+                answer = await look_up_now(self._job, self.files, entry, window)
             look_up.answer = answer
         if isinstance(answer, Found):
             run: R = answer.run

@@ -217,6 +217,10 @@ class Ledger(Protocol):
         """Record an uploaded file."""
         ...
 
+    async def in_doubt(self) -> list[Entry]:
+        """The entries whose starts were in doubt when the job began."""
+        ...
+
     async def left_over(self, after: int) -> Entry | None:
         """The next unfinished entry after position `after` that is not in the job's input."""
         ...

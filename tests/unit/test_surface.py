@@ -238,6 +238,7 @@ LAYERS = [
     "bulk.journal_steps",
     "bulk.group_commit",
     "bulk.journal_writer",
+    "bulk.input bulk.doubts",
     "bulk.one_request",
     "bulk.job",
     "base_client",

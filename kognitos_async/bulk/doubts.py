@@ -1,0 +1,85 @@
+"""The starts that earlier processes left in doubt, looked up together: one reading of a list serves all."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic
+
+from kognitos_async.bulk.files import RequestFiles
+from kognitos_async.bulk.types import Q, R
+from kognitos_async.errors import JournalError
+from kognitos_async.shared_reading import gathered, twin
+from kognitos_async.uncertain_start import Undecided
+
+if TYPE_CHECKING:
+    from kognitos_async.bulk.job import BulkJob
+    from kognitos_async.bulk.ledger import Entry, Others
+    from kognitos_async.server_clock import StartWindow
+    from kognitos_async.uncertain_start import LookUp
+
+
+def recorded_window(job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry) -> StartWindow:
+    """The window of a recorded start in doubt. `files` then use the file ids that were sent with it."""
+    since = datetime.now(UTC) if entry.since is None else datetime.fromtimestamp(entry.since, UTC)
+    return files.read(entry.window) or job.window_at(since)
+
+
+async def look_up_now(
+    job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry, window: StartWindow
+) -> LookUp[R]:
+    """The result of looking up one start in doubt."""
+    run_ids, in_doubt = await job.ledger.others(entry)
+    request = job.decoded(entry._replace(request=await files.known(entry.request)))
+    return await job.jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
+
+
+class EarlierDoubts(Generic[Q, R]):
+    """The answers for all starts that were in doubt when the journal was opened.
+
+    Without it, requests would be looked up as they get a slot, and the list read again for each slotful.
+    """
+
+    def __init__(self, job: BulkJob[Q, R]) -> None:
+        self._job = job
+        self._answers: dict[str, LookUp[R]] = {}
+        self._problem: JournalError | None = None
+        self._looked_up: asyncio.Event | None = None
+
+    async def answer(self, name: str) -> LookUp[R] | None:
+        """The answer for a request, None if it needs a look-up of its own. Raises `JournalError`."""
+        if self._looked_up is None:
+            self._looked_up = asyncio.Event()
+            self._job.in_background(self._look_all_up)
+        await self._looked_up.wait()
+        if self._problem is not None:
+            raise twin(self._problem)
+        answer = self._answers.pop(name, None)
+        # A list that could not be read is worth another try.
+        return None if isinstance(answer, Undecided) and answer.cause is not None else answer
+
+    async def _look_all_up(self) -> None:
+        try:
+            entries = await self._job.ledger.in_doubt()
+            questions = [await self._question(entry) for entry in entries]
+            await self._job.wait_absence_delay(since_opening=True)
+            answers = await gathered(self._look_up(*question) for question in questions)
+        except JournalError as problem:
+            self._problem = problem
+        else:
+            self._answers = {entry.name: answer for entry, answer in zip(entries, answers, strict=True)}
+        finally:
+            if self._looked_up is not None:
+                self._looked_up.set()
+
+    async def _question(self, entry: Entry) -> tuple[Q, StartWindow, Others]:
+        job = self._job
+        files = RequestFiles(job.files, job.decoded(entry))
+        window = recorded_window(job, files, entry)
+        request = job.decoded(entry._replace(request=await files.known(entry.request)))
+        return request, window, await job.ledger.others(entry)
+
+    async def _look_up(self, request: Q, window: StartWindow, others: Others) -> LookUp[R]:
+        return await self._job.jobs.look_up(
+            request, window, known_ids=others.run_ids, in_doubt_too=others.in_doubt
+        )

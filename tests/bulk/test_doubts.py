@@ -1,0 +1,99 @@
+"""Starts that an earlier process left in doubt are looked up together when their journal is opened."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kognitos_async import InvokeRequest, RetryPolicy, RunRequest, StartUncertainError
+from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.bulk.journals import summary
+from tests.support import POLL
+
+ONCE = RetryPolicy(max_attempts=1, base_delay=0.01, max_delay=0.05)
+START = {"v2": "create_run", "platform": "InvokeAutomation"}
+LIST = {"v2": "list_runs", "platform": "ListRuns"}
+APIS = pytest.mark.parametrize("api", list(START))
+
+
+def requests_of(server, api, count):
+    if api == "v2":
+        return [RunRequest(process_id=server.process.id, name=f"r{n}", inputs={"n": n}) for n in range(count)]
+    automation = server.platform.automation.id
+    return [InvokeRequest(automation=automation, name=f"r{n}", inputs={"n": n}) for n in range(count)]
+
+
+async def outcomes_of(server, api, requests, path, **options):
+    opened = server.client if api == "v2" else server.platform_client
+    async with (
+        asyncio.timeout(30),
+        opened(poll=POLL, retry=ONCE) as client,
+        client.run_many(requests, journal=path, absence_delay=0.05, **options) as outcomes,
+    ):
+        return [outcome async for outcome in outcomes]
+
+
+async def left_in_doubt(server, api, requests, path, *, carried_out):
+    """Leave every request in doubt: its answer was lost, and the list could not be read."""
+    server.misbehave(START[api], faults.reset(after_work=carried_out), times=None)
+    server.misbehave(LIST[api], faults.proxy_error(), times=None)
+    await outcomes_of(server, api, requests, path)
+    server.behave()
+    assert summary(path)["starting"] == len(requests)
+
+
+@APIS
+@pytest.mark.parametrize("limit", [3, 100])
+async def test_one_reading_of_the_list_serves_all(tmp_path, api, limit):
+    """However few requests may be in flight: else each group of them would read the list again."""
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, api, 30)
+        await left_in_doubt(server, api, requests, tmp_path / "j", carried_out=False)
+        before = len(server.log)
+        got = await outcomes_of(server, api, requests, tmp_path / "j", max_in_flight=limit)
+        seen = [request.operation for request in server.log[before:]]
+        if api == "platform":  # which proves no absence
+            assert all(isinstance(o.error, StartUncertainError) for o in got)
+            assert seen == [LIST[api]]
+        else:
+            assert all(o.error is None and o.resumed for o in got)
+            assert sorted(run.name for run in server.runs.values()) == sorted(r.name for r in requests)
+            assert seen[: seen.index(START[api])] == [LIST[api]]
+
+
+@APIS
+@pytest.mark.parametrize("limit", [3, 100])
+async def test_the_runs_that_were_started_are_found(tmp_path, api, limit):
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, api, 30)
+        await outcomes_of(server, api, requests[:1], tmp_path / "j")  # on the platform it tells who we are
+        await left_in_doubt(server, api, requests[1:], tmp_path / "j", carried_out=True)
+        got = await outcomes_of(server, api, requests, tmp_path / "j", max_in_flight=limit)
+        runs = server.runs if api == "v2" else server.platform.runs
+        assert all(o.error is None and o.resumed for o in got)
+        assert len({o.run.id for o in got}) == len(runs) == 30
+
+
+async def test_a_look_up_that_failed_for_all_is_repeated_for_each(tmp_path):
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, "v2", 4)
+        await left_in_doubt(server, "v2", requests, tmp_path / "j", carried_out=False)
+        server.misbehave("list_runs", faults.proxy_error())
+        got = await outcomes_of(server, "v2", requests, tmp_path / "j")
+        assert all(o.error is None for o in got)
+        assert len(server.runs) == 4
+
+
+async def test_left_during_the_look_up_nothing_is_sent(tmp_path):
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, "v2", 4)
+        await left_in_doubt(server, "v2", requests, tmp_path / "j", carried_out=False)
+        before = server.count()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), server.client(poll=POLL, retry=ONCE) as client:
+                job = client.run_many(requests, journal=tmp_path / "j", absence_delay=30)
+                async with job as outcomes:
+                    await anext(outcomes)
+        assert server.count() == before
+        assert summary(tmp_path / "j")["starting"] == 4
