@@ -31,7 +31,10 @@ INVOKED = model_decoder(InvokeAutomationResponse)
 
 
 class Automations(AutomationSchedules, AutomationConnections):
-    """`client.automations`. See `PlatformClient` for the errors that every request may raise."""
+    """`client.automations`. In every list `page_size` is 1 to 1000, and `page_token` resumes an earlier one.
+
+    See `PlatformClient` for the errors that every request may raise.
+    """
 
     def __init__(self, sender: Sender, scope: Scope, starts: Starts) -> None:
         super().__init__(sender, scope)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class Books(Resource):
     """`client.books`: the catalogue, the books of a workspace, and connections.
 
-    Lists use the API's page size by default. Searches are semantic and return the closest matches first, at
-    most `top_k` and within `max_distance`. See `PlatformClient` for the errors that every request may raise.
+    In every list `page_size` is 1 to 1000 (None: the API's default), and `page_token` resumes an earlier
+    listing. Searches are semantic and return the closest matches first, at most `top_k` and within
+    `max_distance`. See `PlatformClient` for the errors that every request may raise.
     """
 
     connections: Connections = attribute(Connections)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Connections(ConnectionTriggers):
     """`client.books.connections`. Settings are secret: errors never show an answer that holds them.
 
-    See `PlatformClient` for the errors that every request may raise. Lists use the API's page size by
-    default.
+    In every list `page_size` is 1 to 1000 (None: the API's default), and `page_token` resumes an earlier
+    listing. See `PlatformClient` for the errors that every request may raise.
     """
 
     def list(
@@ -98,7 +98,12 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The new connection, with an authorization URL if it needs one. (AddWorkspaceBookConnection)"""
+        """The new connection, with an authorization URL if it needs one. (AddWorkspaceBookConnection)
+
+        `config_map` holds the settings by name. `oauth_flow` is a word of `OAuthFlow`, with or without its
+        prefix. Raises `TypeError` or `ValueError` naming the invalid member of a model. After
+        `OutcomeUnknownError`, check `list` before adding it again.
+        """
         workspace = self._scope.workspace(workspace_id, organization_id)
         return await self._send(
             "POST",
@@ -122,7 +127,10 @@ class Connections(ConnectionTriggers):
         workspace_id: str | None = None,
         organization_id: str | None = None,
     ) -> models.BookConnectionResponse:
-        """The connection after replacing its settings. (UpdateWorkspaceBookConnection)"""
+        """The connection after replacing its settings. (UpdateWorkspaceBookConnection)
+
+        Arguments as in `add`.
+        """
         name = self._scope.connection(connection, workspace_id, organization_id)
         return await self._send(
             "PUT",

@@ -40,9 +40,9 @@ _LONGEST_LINE = 16 * 1024 * 1024
 _REMEMBERED = 10_000
 """Number of emitted events remembered, to recognise repetitions."""
 _PAGE_SIZE = 100
-_LIVED = 0.25
+_MIN_LIFETIME = 0.25
 """Seconds after which a broken connection counts as having worked."""
-_LIST_AGAIN_AFTER = 1.0
+_LIST_RETRY_DELAY = 1.0
 """Seconds to wait after a failed reading of the list."""
 _LISTED = model_decoder(ListEventsResponse)
 _EVENT = model_decoder(Event)
@@ -108,7 +108,7 @@ class EventStream(WorkStream[Event]):
         self._behind = True
         lived = loop.time() - connected_at
         idle = isinstance(failure, OutcomeUnknownError) and failure.timed_out
-        if idle or isinstance(failure, _HalfLineError) or lived < _LIVED:
+        if idle or isinstance(failure, _TruncatedLineError) or lived < _MIN_LIFETIME:
             await attempts.back_off(failure, retryable=True, what=self._request)
             return False
         # Proxies cut idle connections: not a failed attempt. Repeated cuts are followed by a growing backoff.
@@ -162,7 +162,7 @@ class EventStream(WorkStream[Event]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             malformed = not isinstance(problem, msgspec.ValidationError)
             if malformed and not complete:
-                raise _HalfLineError(
+                raise _TruncatedLineError(
                     f"GET {self._request.path}: the stream ended in the middle of line {number}"
                 ) from None
             raise DecodeError(
@@ -206,7 +206,7 @@ class EventStream(WorkStream[Event]):
             self._behind = transient
             if not transient:
                 self._since_gap.clear()
-            self._list_at = loop.time() + _LIST_AGAIN_AFTER
+            self._list_at = loop.time() + _LIST_RETRY_DELAY
             logger.warning("%s; events of %s may be missing", error, self._request.path)
             return
         self._behind = False
@@ -246,7 +246,7 @@ class EventStream(WorkStream[Event]):
         return event.create_time is not None and self._began is not None and event.create_time < self._began
 
 
-class _HalfLineError(OutcomeUnknownError):
+class _TruncatedLineError(OutcomeUnknownError):
     """A connection that ended without error in the middle of a line."""
 
 

@@ -20,7 +20,8 @@ GUIDE_ENTRY = (*AUTOMATION, "guideEntries")
 class Exceptions(ExceptionEvents):
     """`client.exceptions`. Where a run is expected, the exception it raised is accepted too.
 
-    See `PlatformClient` for the errors that every request may raise.
+    In every list `page_size` is 1 to 1000, and `page_token` resumes an earlier listing. See `PlatformClient`
+    for the errors that every request may raise.
     """
 
     def list(

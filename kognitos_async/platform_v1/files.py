@@ -218,7 +218,7 @@ class Files(Resource):
     async def generate_upload_url(
         self, *, expire: timedelta | float | None = None, organization_id: str | None = None
     ) -> PresignedUrl:
-        """A URL that accepts one PUT of a file, valid for an hour or `expire` seconds (at least 1).
+        """A URL that accepts one PUT of a file, for an hour or `expire` (a timedelta or seconds, at least 1).
 
         (GenerateUploadUrl)
         """
@@ -240,7 +240,7 @@ class Files(Resource):
         expire: timedelta | float | None = None,
         organization_id: str | None = None,
     ) -> PresignedUrl:
-        """A URL to GET the file from, valid for an hour or `expire` seconds (at least 1).
+        """A URL to GET the file from, for an hour or `expire` (a timedelta or seconds, at least 1).
 
         (GenerateDownloadUrl)
         """

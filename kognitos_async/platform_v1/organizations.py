@@ -19,7 +19,10 @@ INVITATION = (*ORGANIZATION, "invitations")
 
 
 class Organizations(Resource):
-    """`client.organizations`. See `PlatformClient` for the errors that every request may raise."""
+    """`client.organizations`. In every list `page_token` resumes an earlier listing.
+
+    See `PlatformClient` for the errors that every request may raise.
+    """
 
     def list(
         self, *, filter: Filter | str | None = None, page_size: int = 100, page_token: str | None = None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _RUN = model_decoder(PlatformRun)
 _PAGE = list_decoder(ListRunsResponse, "runs")
 _WIDE_MARGIN = timedelta(seconds=60)
-"""Seconds before its start at which a run may seem created. A wider window costs nothing here."""
+"""How long before its start a run may seem created. A wider window costs nothing here."""
 
 
 class RunReader:

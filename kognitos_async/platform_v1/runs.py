@@ -41,7 +41,10 @@ _RUN = model_decoder(PlatformRun)
 
 
 class Runs(RunReports):
-    """`client.runs`. See `PlatformClient` for the errors that every request may raise."""
+    """`client.runs`. In every list `page_size` is 1 to 1000, and `page_token` resumes an earlier listing.
+
+    See `PlatformClient` for the errors that every request may raise.
+    """
 
     def __init__(
         self, sender: Sender, scope: Scope, poll: PollPolicy, reader: RunReader, look_ups: LookUps

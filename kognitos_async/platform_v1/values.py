@@ -224,7 +224,7 @@ def _read_dictionary(content: Any, depth: int) -> dict[object, object]:
         if entry.keys() - {"key", "value"}:
             raise _Unreadable
         key = _read_hashable(entry["key"])
-        _tell_apart(kinds, key, entry["key"])
+        _check_distinct(kinds, key, entry["key"])
         read[key] = _read(entry["value"], depth + 1)
     return read
 
@@ -234,12 +234,12 @@ def _read_set(content: Any, _: int) -> set[object]:
     read: set[object] = set()
     for item in _items(content, "items"):
         found = _read_hashable(item)
-        _tell_apart(kinds, found, item)
+        _check_distinct(kinds, found, item)
         read.add(found)
     return read
 
 
-def _tell_apart(kinds: dict[object, str], key: object, value: Mapping[str, Any]) -> None:
+def _check_distinct(kinds: dict[object, str], key: object, value: Mapping[str, Any]) -> None:
     """Refuse keys that Python would merge, such as True and 1."""
     [kind] = value
     if kinds.setdefault(key, kind) != kind:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Workspaces(Resource):
-    """`client.workspaces`. See `PlatformClient` for the errors that every request may raise."""
+    """`client.workspaces`. In every list `page_token` resumes an earlier listing.
+
+    See `PlatformClient` for the errors that every request may raise.
+    """
 
     def list(
         self,

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from kognitos_async.shared_reading import Reading
     from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
 
-_ZONES = timedelta(hours=26)
+_ABSENCE_MARGIN = timedelta(hours=26)
 """Extra range when proving absence: times without an offset may be local, and clocks may be reset."""
-_REREADINGS = (0.5, 1.0, 2.0, 4.0)
+_REREAD_DELAYS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repeated reading while the list lacks runs known to exist."""
 
 Group = tuple[str, str, str]
@@ -76,9 +76,9 @@ class LookUps:
         clock, own = self._sender.clock, self._own
         if window.contradiction is not None:
             clock.contradict(window.contradiction)
-        earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ZONES)
+        earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ABSENCE_MARGIN)
         missing = ""
-        for pause in (*_REREADINGS, None):
+        for pause in (*_REREAD_DELAYS, None):
             try:
                 reading = await self._readings.through(group, key, earliest)
             except KognitosError as problem:

@@ -127,7 +127,7 @@ async def test_connections_that_are_cut_soon_are_made_less_and_less_often(platfo
     """By the backoff of the policy; one that lasts begins with the shortest pause again."""
     asked = []
     monkeypatch.setattr(module.retry, "backoff", lambda policy, attempt, random: asked.append(attempt) or 0.0)
-    monkeypatch.setattr(module, "_LIVED", 0.01)
+    monkeypatch.setattr(module, "_MIN_LIFETIME", 0.01)
     policy = RetryPolicy(base_delay=0.001, max_delay=0.2)
     cuts = [[0.02, ...], [0.02, ...], [0.02, ...], [0.3, ...], [0.02, ...], [event(1)]]
     client = await platform(telling(*cuts), retry=policy)
