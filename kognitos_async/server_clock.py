@@ -28,6 +28,9 @@ PROCESSING = 60.0
 _PROVEN_MARGIN = 1.0
 """Tolerance where runs known to be ours give the offset of the stamping clock."""
 _STEP = 1.0
+_CALENDAR = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_TWO_DAYS = timedelta(days=2)
+_FIRST, _LAST = (end.timestamp() for end in _CALENDAR)
 _OBSERVATIONS = 64
 _POSSIBILITIES = 8
 _DATE_RESOLUTION = 2.0
@@ -57,7 +60,7 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     @property
     def since(self) -> datetime:
         """Time of sending by the local clock."""
-        return datetime.fromtimestamp(self.sent_at, UTC)
+        return at(self.sent_at)
 
     def joined(self, earlier: StartWindow | None) -> StartWindow:
         """The union with the window of an earlier start of the same request that is also in doubt."""
@@ -167,7 +170,7 @@ class ServerClock:
 
     def now(self) -> datetime:
         """Estimated current time of the server."""
-        return datetime.fromtimestamp(self._wall(), UTC) + self.difference()
+        return bounded(at(self._wall() + self.difference().total_seconds()))
 
     def window(self) -> StartWindow:
         """The window of a start that is sent next."""
@@ -240,10 +243,7 @@ class ServerClock:
     def earliest(self, since: datetime) -> datetime:
         """The lower bound of `created_at` for a run started at `since` by the local clock."""
         window = StartWindow(sent_at=since.timestamp(), until=since.timestamp())
-        try:
-            return datetime.fromtimestamp(self.span(window).possible_from, UTC)
-        except (OverflowError, ValueError):  # within seconds of datetime.min
-            return since
+        return at(self.span(window).possible_from)
 
     def _notice_steps(self) -> None:
         """Detect steps of the local clock, and suspensions, by comparing it with the monotonic clock."""
@@ -257,6 +257,18 @@ class ServerClock:
         for seen in self._stamps:
             shifted = [(least + step, most + step) for least, most in seen]
             seen[:] = [*shifted, *seen][:_POSSIBILITIES]
+
+
+def at(posix: float) -> datetime:
+    """The aware time of POSIX seconds, at most the calendar's first or last: a service may stamp year 1."""
+    if posix <= _FIRST:
+        return _CALENDAR[0]
+    return datetime.fromtimestamp(posix, UTC) if posix < _LAST else _CALENDAR[1]
+
+
+def bounded(time: datetime) -> datetime:
+    """The time, kept two days off the calendar's ends: margins around it do not overflow."""
+    return min(max(time, _CALENDAR[0] + _TWO_DAYS), _CALENDAR[1] - _TWO_DAYS)
 
 
 def _both(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:

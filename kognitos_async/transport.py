@@ -141,7 +141,7 @@ class Transport:
                     **options,
                 ) as answer,
             ):
-                return Response(answer.status, answer.headers, await _read(answer))
+                return await _response(answer)
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
             failure = self._failed(problem, str(request), session, body)
@@ -207,13 +207,8 @@ class Transport:
                     **stated,
                 ) as answer,
             ):
-                taken = 200 <= answer.status < 300
-                early = taken and not body.complete
-                response = Response(
-                    answer.status,
-                    answer.headers,
-                    await _read(answer) if taken else body.without_echo(await _read(answer)),
-                )
+                early = 200 <= answer.status < 300 and not body.complete
+                response = await _response(answer, body)
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
@@ -653,6 +648,14 @@ def _boundary(headers: Secret[dict[str, str]]) -> bytes | None:
     """What separates the parts of a form with these headers, None for a body that is no form."""
     boundary = headers.reveal().get("Content-Type", "").partition("boundary=")[2]
     return boundary.encode() or None
+
+
+async def _response(answer: aiohttp.ClientResponse, sent: UploadBody | None = None) -> Response:
+    """The complete answer, of a refusal only what does not repeat the upload that was `sent`."""
+    body = await _read(answer)
+    if sent is not None and not 200 <= answer.status < 300:
+        body = sent.without_echo(body)
+    return Response(answer.status, answer.headers, body)
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -15,6 +14,7 @@ import msgspec
 from kognitos_async.errors import BadRequestError, NotFoundError
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
+from kognitos_async.server_clock import at
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class HistorySync(Generic[R]):
         """Read the pages that may hold new runs; return the progress to store once the pass is complete."""
         stop_at = None
         if progress.horizon is not None and (progress.slack is not None or self._filters_by_time):
-            stop_at = progress.horizon - timedelta(seconds=_LISTING_DELAY + 2 * (progress.slack or 0.0))
+            stop_at = at(progress.horizon.timestamp() - _LISTING_DELAY - 2 * (progress.slack or 0.0))
         since = stop_at if self._filters_by_time else None
         token = progress.resume or progress.tail
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)

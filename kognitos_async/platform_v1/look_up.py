@@ -6,18 +6,19 @@ proven.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from kognitos_async.errors import KognitosError
 from kognitos_async.platform_v1.encoding import Likeness, encode_invocation
+from kognitos_async.server_clock import at
 from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Candidate, Found, OwnStart, Undecided, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from kognitos_async.platform_v1.encoding import Invocation
     from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, StartedRun
@@ -77,7 +78,7 @@ class LookUps:
         invocation = encode_invocation(request, self._scope)
         clock, own = self._sender.clock, self._own
         try:
-            earliest = datetime.fromtimestamp(clock.span(window).possible_from, UTC)
+            earliest = at(clock.span(window).possible_from)
             reading = await self._reading(invocation, earliest)
             runs, undecoded = reading.found(invocation.stage), reading.undecoded
             others = [run for run in runs if run.name in known_ids or own.get(run.name) is not None]

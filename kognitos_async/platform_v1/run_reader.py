@@ -16,6 +16,7 @@ from kognitos_async.platform_v1.decoding import list_decoder, model_decoder
 from kognitos_async.platform_v1.filters import F
 from kognitos_async.platform_v1.models.runs import ListRunsResponse, PlatformRun, StartedRun
 from kognitos_async.platform_v1.names import AUTOMATION, RUN, parse_name
+from kognitos_async.server_clock import at, bounded
 from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 from kognitos_async.waiting.reader import Waited
 
@@ -104,8 +105,8 @@ class RunReader:
         return run.automation
 
     def created(self, run: PlatformRun) -> datetime:
-        """Time of creation."""
-        return run.create_time
+        """Time of creation; a service may stamp the calendar's first day."""
+        return bounded(run.create_time)
 
     def incomplete(self, run: PlatformRun) -> bool:
         """Whether a listed run may lack its outputs."""
@@ -130,7 +131,8 @@ class RunReader:
         if isinstance(run, StartedRun):
             if age is None:
                 age = max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
-            created_at = run.started_at + clock.difference() - _WIDE_MARGIN
+            shift = clock.difference() - _WIDE_MARGIN
+            created_at = at(run.started_at.timestamp() + shift.total_seconds())
             return Waited(key, None, group, age, fresh=age <= NOT_FOUND_GRACE, created_at=created_at)
         return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from kognitos_async.errors import KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
+from kognitos_async.server_clock import at
 from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Absent, Candidate, Found, OwnStart, Undecided, decide, name_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from kognitos_async.errors import DecodeError
     from kognitos_async.rest_v2.models import Run, RunRequest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kognitos_async.shared_reading import Reading
     from kognitos_async.uncertain_start import Answered, LookUp, OwnStarts
 
-_ABSENCE_MARGIN = timedelta(hours=26)
+_ABSENCE_MARGIN = 26 * 3600.0
 """Extra range when proving absence: times without an offset may be local, and clocks may be reset."""
 _REREAD_DELAYS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repeated reading while the list lacks runs known to exist."""
@@ -76,7 +77,7 @@ class LookUps:
         clock, own = self._sender.clock, self._own
         if window.contradiction is not None:
             clock.contradict(window.contradiction)
-        earliest = _back(datetime.fromtimestamp(clock.span(window).possible_from, UTC), _ABSENCE_MARGIN)
+        earliest = at(clock.span(window).possible_from - _ABSENCE_MARGIN)
         missing = ""
         for pause in (*_REREAD_DELAYS, None):
             try:
@@ -190,10 +191,3 @@ def _may_hold(error: DecodeError, key: str) -> bool:
         if name_key(name) == key:
             return True
     return False
-
-
-def _back(time: datetime, by: timedelta) -> datetime:
-    try:
-        return time - by
-    except OverflowError:  # near datetime.min
-        return datetime.min.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from kognitos_async import checks
 from kognitos_async.messages import Request, decoder_for, segment, with_query
 from kognitos_async.rest_v2.models import Run, RunHandle
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page
+from kognitos_async.server_clock import bounded
 from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 from kognitos_async.waiting.reader import Waited
 
@@ -84,8 +85,8 @@ class RunReader:
         return Waited(run.id, run, self.group_of(run), age, fresh=age <= NOT_FOUND_GRACE)
 
     def created(self, run: Run) -> datetime:
-        """Time of creation."""
-        return run.created_at
+        """Time of creation; a service may stamp the calendar's first day."""
+        return bounded(run.created_at)
 
     def incomplete(self, run: Run) -> bool:
         """Whether a listed run may lack its outputs."""

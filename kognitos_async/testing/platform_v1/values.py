@@ -159,7 +159,7 @@ def to_datetime(nanoseconds: int) -> datetime:
 
 def timestamp(nanoseconds: int) -> str:
     """A timestamp with 0, 3, 6 or 9 decimal places: as few as are exact."""
-    text = to_datetime(nanoseconds).strftime("%Y-%m-%dT%H:%M:%S")
+    text = to_datetime(nanoseconds).isoformat()[:19]
     rest = nanoseconds % 10**9
     if not rest:
         return f"{text}Z"
