@@ -300,7 +300,8 @@ async def the_platform_api(client: PlatformClient, reports: Path) -> None:
             assert_type(settled, PlatformRun)
     async with client.run_many([InvokeRequest(automation="a", inputs={"n": 1})], journal=reports) as outcomes:
         async for outcome in outcomes:
-            assert_type(outcome, RunOutcome[InvokeRequest, PlatformRun | StartedRun])
+            assert_type(outcome, RunOutcome[InvokeRequest, PlatformRun])
+            assert_type(outcome.run, PlatformRun | None)
     recent = F.create_time >= datetime(2026, 1, 1)
     assert_type(recent & ~(F.state == "x"), Filter)
     async for listed in client.runs.list(started.automation, filter=recent):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic
 
 from kognitos_async.bulk.files import RequestFiles
-from kognitos_async.bulk.types import Q, R
+from kognitos_async.bulk.types import Begun, Q, R
 from kognitos_async.errors import JournalError
 from kognitos_async.shared_reading import gathered, twin
 from kognitos_async.uncertain_start import Undecided
@@ -27,7 +27,7 @@ def recorded_window(job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry)
 
 async def look_up_now(
     job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry, window: StartWindow
-) -> LookUp[R]:
+) -> LookUp[Begun]:
     """The result of looking up one start in doubt."""
     run_ids, in_doubt = await job.ledger.others(entry)
     request = job.decoded(entry._replace(request=await files.known(entry.request)))
@@ -42,11 +42,11 @@ class EarlierDoubts(Generic[Q, R]):
 
     def __init__(self, job: BulkJob[Q, R]) -> None:
         self._job = job
-        self._answers: dict[str, LookUp[R]] = {}
+        self._answers: dict[str, LookUp[Begun]] = {}
         self._problem: JournalError | None = None
         self._looked_up: asyncio.Event | None = None
 
-    async def answer(self, name: str) -> LookUp[R] | None:
+    async def answer(self, name: str) -> LookUp[Begun] | None:
         """The answer for a request, None if it needs a look-up of its own. Raises `JournalError`."""
         if self._looked_up is None:
             self._looked_up = asyncio.Event()
@@ -79,7 +79,7 @@ class EarlierDoubts(Generic[Q, R]):
         request = job.decoded(entry._replace(request=await files.known(entry.request)))
         return request, window, await job.ledger.others(entry)
 
-    async def _look_up(self, request: Q, window: StartWindow, others: Others) -> LookUp[R]:
+    async def _look_up(self, request: Q, window: StartWindow, others: Others) -> LookUp[Begun]:
         return await self._job.jobs.look_up(
             request, window, known_ids=others.run_ids, in_doubt_too=others.in_doubt
         )

@@ -18,7 +18,7 @@ from kognitos_async.bulk.journal_writer import JournalWriter
 from kognitos_async.bulk.ledger import Entry, NullLedger
 from kognitos_async.bulk.one_request import RequestRun
 from kognitos_async.bulk.slots import Slots
-from kognitos_async.bulk.types import EncodedStart, Jobs, Ledger, Q, R, RunOutcome
+from kognitos_async.bulk.types import Begun, EncodedStart, Jobs, Ledger, Q, R, RunOutcome
 from kognitos_async.errors import (
     APIStatusError,
     AuthenticationError,
@@ -267,7 +267,7 @@ class BulkJob(Generic[Q, R]):
         """The window of a start known only by the time it was sent."""
         return self._sender.clock.window_at(since)
 
-    async def wait(self, request: Q, run: R | str) -> R:
+    async def wait(self, request: Q, run: Begun) -> R:
         """The settled run; its slot at the API is then free."""
         self.running += 1
         try:

@@ -18,7 +18,7 @@ from kognitos_async.bulk.ledger import (
     DuplicateNameError,
     Entry,
 )
-from kognitos_async.bulk.types import EncodedStart, Q, R, RunOutcome
+from kognitos_async.bulk.types import Begun, EncodedStart, Q, R, RunOutcome
 from kognitos_async.errors import (
     JournalError,
     KognitosError,
@@ -56,7 +56,7 @@ class RequestRun(Generic[Q, R]):
         self._state: str | None = None
         self._attempts = 0
         self._resumed = False
-        self._run: R | None = None
+        self._run: Begun | None = None
         # The joined window of all starts in doubt: a run that one look-up missed is found by the next.
         self._window: StartWindow | None = None
         # An entry to be recorded together with its first start, or as planned if that has to wait.
@@ -76,7 +76,7 @@ class RequestRun(Generic[Q, R]):
                     self._run = self._load(entry)
                     if not self._needs_recheck(entry):
                         return self._with(run=self._run)
-                    begun: R | str | None = entry.run_id or self._run
+                    begun: Begun | None = entry.run_id or self._run
                 elif entry.state == STARTED:
                     begun = entry.run_id
                 else:
@@ -104,8 +104,10 @@ class RequestRun(Generic[Q, R]):
                 return self._with(run=seen, error=error)
             return self._with(run=run)
 
-    def _with(self, *, run: R | None, error: KognitosError | None = None) -> RunOutcome[Q, R]:
+    def _with(self, *, run: Begun | None, error: KognitosError | None = None) -> RunOutcome[Q, R]:
         work = self._observed
+        if run is not None:
+            run = self._jobs.run_of(self._request, run)
         work.run, work.error, work.attempts, work.resumed = run, error, self._attempts, self._resumed
         return RunOutcome(
             request=self._request, run=run, error=error, attempts=self._attempts, resumed=self._resumed
@@ -162,7 +164,7 @@ class RequestRun(Generic[Q, R]):
             self._job.recheck and entry.status in self._jobs.changeable
         )
 
-    async def _start(self, entry: Entry) -> R:
+    async def _start(self, entry: Entry) -> Begun:
         """The run, started as soon as the API admits it; there is no time limit."""
         job, admission = self._job, self._job.admission
         record = await self.files.uploaded(entry.request)
@@ -197,14 +199,14 @@ class RequestRun(Generic[Q, R]):
                 else:
                     record = await self.files.uploaded_again(entry.request)
 
-    async def _found_after(self, lost: StartUncertainError, entry: Entry) -> R | None:
+    async def _found_after(self, lost: StartUncertainError, entry: Entry) -> Begun | None:
         """The run made by the start just lost, None if there certainly is none."""
         if not self._ledger.resolves_doubts:
             raise lost
         self._window = (lost.window or self._job.window_at(lost.since)).joined(self._window)
         return await self._look_up(entry, lost, since_opening=False)
 
-    async def _found_earlier(self, entry: Entry) -> R | None:
+    async def _found_earlier(self, entry: Entry) -> Begun | None:
         """The run made by the start of an earlier process, None if there certainly is none."""
         self._window = recorded_window(self._job, self.files, entry)
         lost = StartUncertainError(
@@ -248,7 +250,7 @@ class RequestRun(Generic[Q, R]):
         if before != state:
             self._job.observed.moved(before, state)
 
-    def _adopt(self, run: R) -> R:
+    def _adopt(self, run: Begun) -> Begun:
         """Adopt the run; it is recorded in the background while the wait begins."""
         self._run = run
         self._moved(STARTED)
@@ -257,7 +259,7 @@ class RequestRun(Generic[Q, R]):
             self._recording.add_done_callback(self._job.end_unless_recorded)
         return run
 
-    async def _wait(self, begun: R | str) -> R:
+    async def _wait(self, begun: Begun) -> R:
         """The settled run. Its start is on record on return, even if the wait is cancelled."""
         try:
             return await self._job.wait(self._request, begun)
@@ -266,7 +268,7 @@ class RequestRun(Generic[Q, R]):
                 with anyio.CancelScope(shield=True):
                     await self._recording
 
-    async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> R | None:
+    async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> Begun | None:
         """The run that a lost start made, None if there certainly is none.
 
         Raises `StartUncertainError` if the look-up cannot tell.
@@ -279,8 +281,7 @@ class RequestRun(Generic[Q, R]):
                 answer = await look_up_now(self._job, self.files, entry, window)
             look_up.answer = answer
         if isinstance(answer, Found):
-            run: R = answer.run
-            return self._adopt(run)
+            return self._adopt(answer.run)
         if isinstance(answer, Absent):
             return None
         raise uncertain_error(answer, repr(self._name), self._request, window) from (answer.cause or lost)

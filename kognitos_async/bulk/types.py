@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Begun: TypeAlias = Any
+"""A run that was started: the run, what the API answers a start with, or its key."""
 
 
 class RunOutcome(WebModel, msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ class EncodedStart(msgspec.Struct, frozen=True):
     """The files to upload before the start, by their placeholders in `record`."""
 
 
-class Jobs(Protocol[Q, R]):
+class Jobs(Protocol[Q, R_co]):
     """The operations of a client that a bulk job uses."""
 
     @property
@@ -132,11 +135,13 @@ class Jobs(Protocol[Q, R]):
         """Upload a file; return the id that a request refers to it by. Raises what `files.upload` raises."""
         ...
 
-    def start(self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]) -> Awaitable[R]:
+    def start(
+        self, request: Q, record: bytes, before_send: Callable[[], Awaitable[object]]
+    ) -> Awaitable[Begun]:
         """The run started by one attempt; a refusal is raised without a retry."""
         ...
 
-    async def wait(self, request: Q, run: R | str) -> R:
+    async def wait(self, request: Q, run: Begun) -> R_co:
         """The settled run. Raises what `wait_for_run` raises."""
         ...
 
@@ -147,7 +152,7 @@ class Jobs(Protocol[Q, R]):
         *,
         known_ids: Collection[str] = (),
         in_doubt_too: bool = False,
-    ) -> LookUp[R]:
+    ) -> LookUp[Begun]:
         """The result of looking up a start in doubt: `Found`, `Absent` or `Undecided`.
 
         `known_ids` are the runs of other requests, as returned by `run_key`. `in_doubt_too` means that
@@ -155,7 +160,11 @@ class Jobs(Protocol[Q, R]):
         """
         ...
 
-    def load(self, content: bytes) -> R:
+    def run_of(self, request: Q, begun: Begun) -> R_co:
+        """The run as far as it is known: of one that was only started, what its start tells."""
+        ...
+
+    def load(self, content: bytes) -> R_co:
         """The run decoded from its JSON."""
         ...
 

@@ -73,7 +73,7 @@ class StartRows:
             outcome,
             outcome.request.name,
             "" if run is None else str(run.status),
-            getattr(run, "outputs_by_name", {}),
+            {} if run is None else run.outputs_by_name,
         )
 
 
@@ -113,8 +113,8 @@ class InvokeRows:
     def result(self, outcome: Any) -> dict[str, Any]:
         """An outcome, by the columns of the results."""
         run = outcome.run
-        state = getattr(run, "state", "" if run is None else "pending")
-        return _result(outcome, outcome.request.name, str(state), getattr(run, "outputs", {}))
+        state = "" if run is None else str(run.state)
+        return _result(outcome, outcome.request.name, state, {} if run is None else run.outputs)
 
 
 def row_requests(call: Call, source: str, file_input: str) -> RowRequests:

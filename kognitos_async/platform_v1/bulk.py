@@ -10,10 +10,11 @@ import msgspec
 from kognitos_async.bulk.ledger import PLATFORM_V1
 from kognitos_async.bulk.types import EncodedStart
 from kognitos_async.platform_v1.decoding import model_decoder
-from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of
+from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of, stage_word
 from kognitos_async.platform_v1.file_inputs import with_placeholders
 from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, RunState, StartedRun
+from kognitos_async.platform_v1.models.words import AutomationStage
 from kognitos_async.platform_v1.names import RUN as RUN_NAME
 from kognitos_async.platform_v1.names import parse_name
 
@@ -111,6 +112,18 @@ class InvocationJobs:
     ) -> LookUp[PlatformRun | StartedRun]:
         """The result of looking up a lost start."""
         return await self._look_ups.look_up(request, window, known_ids=known_ids, in_doubt_too=in_doubt_too)
+
+    def run_of(self, request: InvokeRequest, begun: PlatformRun | StartedRun) -> PlatformRun:
+        """The run as read; one that was only started is pending, created at the local time of the answer."""
+        if isinstance(begun, PlatformRun):
+            return begun
+        stage = AutomationStage(stage_word(request.stage))
+        return PlatformRun(
+            name=begun.name,
+            create_time=begun.started_at,
+            state_object={RunState.PENDING.value: {}},
+            stage=stage,
+        )
 
     def load(self, content: bytes) -> PlatformRun:
         """The run that `content`, its JSON, holds."""

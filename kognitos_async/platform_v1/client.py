@@ -255,7 +255,7 @@ class PlatformClient(BaseClient):
         max_uploads: int = 8,
         rerun: Collection[RunState | str] = (),
         recheck: bool = False,
-    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun | StartedRun]]]:
+    ) -> AbstractAsyncContextManager[AsyncIterator[RunOutcome[InvokeRequest, PlatformRun]]]:
         """An async context manager over an async iterator of `RunOutcome`, in order of completion.
 
         Invokes each of `requests` and waits for its run as `wait_for_run` does, up to `run_timeout` seconds.

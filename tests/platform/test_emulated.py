@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from kognitos_async import (
+    AutomationStage,
     AwaitingGuidanceError,
     BadRequestError,
     F,
@@ -17,6 +18,7 @@ from kognitos_async import (
     NotFoundError,
     PermissionDeniedError,
     RunFailedError,
+    RunState,
     StartUncertainError,
     UploadError,
 )
@@ -45,6 +47,21 @@ async def test_many_at_once(client, server):
         got = [outcome async for outcome in outcomes]
     assert all(outcome.error is None and outcome.run.succeeded for outcome in got)
     assert len(server.platform.runs) == 15
+
+
+async def test_a_run_that_was_never_read_is_a_pending_run_in_its_outcome(client, server):
+    """So that an outcome has one type of run, whose status and id can be looked at in any case."""
+    for operation in ("ListRuns", "GetRun"):
+        server.misbehave(operation, faults.proxy_error(), times=None)
+    requests = [InvokeRequest(automation=server.platform.automation.id, inputs={"n": 1}, stage="DRAFT")]
+    async with client.run_many(requests, run_timeout=0.3) as outcomes:
+        [outcome] = [outcome async for outcome in outcomes]
+    assert outcome.error is not None
+    assert (outcome.run.id, outcome.run.status) == (*server.platform.runs, RunState.PENDING)
+    assert outcome.run.stage == AutomationStage.DRAFT
+    assert not outcome.run.settled
+    assert outcome.to_dict()["run"]["state"] == "pending"
+    assert "pending" in outcome._repr_html_()
 
 
 async def test_a_lost_invocation(client, server):
