@@ -12,6 +12,7 @@ import json
 import math
 import os
 import resource
+import select
 import signal
 import sys
 import time
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 # The debug mode of asyncio is a third of the time of these tests, and tells nothing of a mutant.
 asyncio.BaseEventLoop.set_debug = lambda self, _: setattr(self, "_debug", False)  # type: ignore[method-assign]
+_LONG = 1.0
+"""Seconds of computing after which a test is left out: simulations, of which each survivor would pay all."""
+_PATIENCE = 5.0
+"""Seconds beyond six times its usual time that a test may take."""
 _MEMORY = 4 << 30
 """Bytes of address space of one mutant, so that one that fills the memory is killed alone."""
 
@@ -62,8 +67,9 @@ class _Loop:
             self._run(item, following)
             self._times[item.nodeid] = time.monotonic() - began
             self._busy[item.nodeid] = time.process_time() - busy
-            for function in state()._stats:  # noqa: SLF001
-                self._reached.setdefault(function, []).append(item)
+            if self._busy[item.nodeid] < _LONG:
+                for function in state()._stats:  # noqa: SLF001
+                    self._reached.setdefault(function, []).append(item)
         if self._failures.reports:
             raise SystemExit("tests fail without a fault:\n" + "\n".join(self._failures.reports))
         # In a fork and a second time they must pass, too.
@@ -78,26 +84,28 @@ class _Loop:
         return self._in_fork(mutant, sorted(items, key=lambda item: self._times[item.nodeid]))
 
     def _in_fork(self, mutant: str, items: Sequence[pytest.Item]) -> str:
-        deadline = time.monotonic() + 10.0 + 8.0 * sum(self._times[item.nodeid] for item in items)
+        reader, writer = os.pipe()
         process = os.fork()
         if process == 0:
             try:
-                os._exit(self._child(mutant, items))
+                os._exit(self._child(mutant, items, writer))
             finally:
                 os._exit(2)
-        while True:
-            ended, status = os.waitpid(process, os.WNOHANG)
-            if ended:
-                if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-                    return "timeout"
-                return "survived" if status == 0 else "killed"
-            if time.monotonic() > deadline:
-                os.killpg(process, signal.SIGKILL)
-                os.waitpid(process, 0)
-                return "timeout"
-            time.sleep(0.002)
+        os.close(writer)
+        limits = (_PATIENCE + 6.0 * self._times[item.nodeid] for item in items)
+        deadline = math.inf
+        with os.fdopen(reader, "rb", buffering=0) as began:
+            while select.select([began], [], [], max(0.0, min(deadline - time.monotonic(), 1e6)))[0]:
+                if not began.read(1):  # it has ended
+                    _, status = os.waitpid(process, 0)
+                    out_of_time = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
+                    return "survived" if status == 0 else "timeout" if out_of_time else "killed"
+                deadline = time.monotonic() + next(limits)
+        os.killpg(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        return "timeout"
 
-    def _child(self, mutant: str, items: Sequence[pytest.Item]) -> int:
+    def _child(self, mutant: str, items: Sequence[pytest.Item], begins: int) -> int:
         os.setpgid(0, 0)
         seconds = math.ceil(1.0 + 4.0 * sum(self._busy[item.nodeid] for item in items))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
@@ -108,6 +116,7 @@ class _Loop:
         set_mutant_under_test(mutant)
         for item in items:
             item.config.option.tbstyle = "value"  # nobody reads the traceback
+            os.write(begins, b".")
             self._run(item, None)
             if self._failures.reports:
                 return 1
