@@ -192,3 +192,129 @@ def test_after_the_end_nobody_is_admitted():
                 await attempt
 
     run_virtually(work())
+
+
+class Chance(random.Random):
+    """Always the same place in the range: 0 its begin, 0.5 its middle."""
+
+    def __init__(self, place=0.5):
+        super().__init__()
+        self.place = place
+
+    def random(self):
+        return self.place
+
+
+async def room_now(admission):
+    """The tickets that are to be had at once."""
+    tickets = []
+    while True:
+        try:
+            async with asyncio.timeout(0.001):
+                tickets.append(await admission.enter())
+        except TimeoutError:
+            return tickets
+
+
+@pytest.mark.parametrize(("place", "factor"), [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5)])
+@pytest.mark.parametrize("refusal", [FULL, GONE])
+def test_each_refused_probe_doubles_the_pause_before_the_next(place, factor, refusal):
+    """From half a second up to a quarter of a minute, half as long or half as much again by chance."""
+
+    async def work():
+        loop, admission = asyncio.get_running_loop(), Admission(Chance(place))
+        admission.leave(await admission.enter(), refusal, cuts=0)
+        pauses = []
+        for _ in range(7):
+            left = loop.time()
+            ticket = await admission.enter()
+            assert ticket.probe
+            pauses.append(loop.time() - left)
+            admission.leave(ticket, refusal, cuts=0)
+        assert pauses == pytest.approx([pause * factor for pause in (0.5, 1, 2, 4, 8, 15, 15)])
+        # Once one was answered, the next shortage begins with short pauses again.
+        admission.leave(await admission.enter(), None, cuts=0)
+        admission.leave(await admission.enter(), refusal, cuts=0)
+        left = loop.time()
+        await admission.enter()
+        assert loop.time() - left == pytest.approx(0.5 * factor)
+
+    run_virtually(work())
+
+
+def test_there_is_one_probe_at_a_time():
+    """Also where others are refused while it is under way."""
+
+    async def work():
+        admission = Admission(Chance())
+        first, second = await admission.enter(), await admission.enter()
+        admission.leave(first, FULL, cuts=0)
+        probe = await admission.enter()
+        admission.leave(second, FULL, cuts=0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await admission.enter()
+        admission.leave(probe, None, cuts=0)
+        assert not (await admission.enter()).probe
+
+    run_virtually(work())
+
+
+@pytest.mark.parametrize(("before", "meanwhile"), [(2, 0), (3, 1), (1, 2), (3, 9)])
+def test_each_run_that_settles_makes_room_for_one_start_of_a_full_organization(before, meanwhile):
+    """What was free before a start that is refused all the same was taken by others."""
+
+    async def work():
+        admission = Admission(Chance())
+        admission.leave(await admission.enter(), FULL, cuts=0)
+        for _ in range(before):
+            admission.run_settled()
+        ticket = await admission.enter()
+        assert not ticket.probe
+        for _ in range(meanwhile):
+            admission.run_settled()
+        admission.leave(ticket, FULL, cuts=0)
+        assert len(await room_now(admission)) == meanwhile
+
+    run_virtually(work())
+
+
+@pytest.mark.parametrize(
+    ("successes", "refusal", "together"),
+    [(0, SLOW, 1), (8, SLOW, 1), (24, SLOW, 2), (0, GONE, 1), (24, GONE, 2), (24, FULL, 2), (48, FULL, 2)],
+)
+def test_after_a_refusal_fewer_starts_go_together(successes, refusal, together):
+    """Half as many after a 429 or an outage, but one at least; two once the organization was full."""
+
+    async def work():
+        admission = Admission(Chance())
+        for _ in range(successes):
+            admission.leave(await admission.enter(), None, cuts=0)
+        tickets = await room_now(admission)
+        assert len(tickets) == 2 + successes // 8
+        for ticket in tickets[1:]:
+            admission.leave(ticket, None, cuts=0, sent=False)
+        admission.leave(tickets[0], refusal, cuts=1 if refusal is SLOW else 0)
+        if refusal is not SLOW:
+            admission.leave(await admission.enter(), None, cuts=0)  # the probe
+        assert len(await room_now(admission)) == together
+
+    run_virtually(work())
+
+
+def test_429s_to_starts_that_went_together_halve_once():
+    """They are one sign; the next one is another."""
+
+    async def work():
+        admission = Admission(Chance())
+        for _ in range(48):
+            admission.leave(await admission.enter(), None, cuts=0)
+        for ticket in await room_now(admission):
+            admission.leave(ticket, SLOW, cuts=1)
+        tickets = await room_now(admission)
+        assert len(tickets) == 4
+        for ticket in tickets:
+            admission.leave(ticket, SLOW, cuts=2)
+        assert len(await room_now(admission)) == 2
+
+    run_virtually(work())
