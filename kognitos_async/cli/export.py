@@ -42,7 +42,8 @@ def export(
         str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601, UTC unless it says.")
     ] = None,
     format: Annotated[
-        Format | None, typer.Option(help="Else by the ending of --output, and csv without one.")
+        Format | None,
+        typer.Option(help="Else by the ending of --output; without one csv, or jsonl with --json."),
     ] = None,
     outputs: Annotated[
         Outputs, typer.Option(help="Outputs together (JSON in CSV), or a column for each.")
@@ -56,7 +57,7 @@ def export(
     Into a file, the same command goes on after it was ended: pages that were read are in FILE.pages.
     """
     source = call.source(process, automation)
-    kind = format or format_of(output)
+    kind = format or format_of(output, as_json=call.output.as_json)
     destination = Destination(output or Path("-"))
     if kind is Format.PARQUET:
         if destination.descriptor is not None:

@@ -96,7 +96,8 @@ def export(
     call: Call,
     journal: Annotated[Path, _JOURNAL],
     format: Annotated[
-        Format | None, typer.Option(help="Else by the ending of --output, and csv without one.")
+        Format | None,
+        typer.Option(help="Else by the ending of --output; without one csv, or jsonl with --json."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write; - or nothing is standard output.")
@@ -105,7 +106,7 @@ def export(
     status: Annotated[str | None, typer.Option(help="Only settled runs in this status.")] = None,
 ) -> None:
     """Write what is recorded of each request, one a row, outputs as columns."""
-    kind = format or format_of(output)
+    kind = format or format_of(output, as_json=call.output.as_json)
     destination = Destination(output or Path("-"))
     if kind is Format.PARQUET:
         if destination.descriptor is not None:

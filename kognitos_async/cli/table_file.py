@@ -30,10 +30,16 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def format_of(output: Path | None) -> Format:
-    """The format that the ending of a file names, CSV where it names none."""
+def format_of(output: Path | None, *, as_json: bool = False) -> Format:
+    """The format that the ending of a file names; without one JSON lines if `as_json`, else CSV."""
     ending = "" if output is None else output.suffix.lower().removeprefix(".")
-    return {"jsonl": Format.JSONL, "ndjson": Format.JSONL, "parquet": Format.PARQUET}.get(ending, Format.CSV)
+    by_ending = {
+        "jsonl": Format.JSONL,
+        "ndjson": Format.JSONL,
+        "parquet": Format.PARQUET,
+        "csv": Format.CSV,
+    }
+    return by_ending.get(ending, Format.JSONL if as_json else Format.CSV)
 
 
 def write_table(

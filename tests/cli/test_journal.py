@@ -60,6 +60,9 @@ def test_show_and_export_of_either_api(command, tmp_path, api, word):
     assert {row["status"] for row in rows} == {word}
     assert all(row["run_id"] for row in rows)
     assert any(heading.startswith("outputs.") for heading in rows[0])
+    code, out, err = command.run("journal", "export", str(journal), "--json")
+    assert code == 0, err
+    assert [json.loads(line)["name"] for line in out.splitlines()] == ["row 0", "row 1", "row 2"]
 
 
 def test_export_to_parquet_has_types_and_columns_of_outputs(command, tmp_path):

@@ -92,6 +92,17 @@ async def test_every_run_is_printed(server, history, capfd, kind):
     assert err == "kognitos: 250 runs written\n"
 
 
+async def test_json_is_one_object_a_line_here_too(server, history, tmp_path, capfd):
+    """Unless the format is named, by an option or by the ending of the file."""
+    call = ["runs", "export", "--process", server.process.id, "--json"]
+    assert await kognitos(*call) == 0
+    check(of_jsonl(capfd.readouterr().out), history)
+    assert await kognitos(*call, "--format", "csv") == 0
+    check(of_csv(capfd.readouterr().out), history)
+    assert await kognitos(*call, "--output", str(tmp_path / "runs.csv")) == 0
+    check(of_csv((tmp_path / "runs.csv").read_text()), history)
+
+
 @pytest.mark.parametrize("to_file", [False, True])
 async def test_a_run_that_cannot_be_decoded_is_left_out_alone(server, history, tmp_path, capfd, to_file):
     """With a word and exit code 1; it does not keep the rest of the history away."""
