@@ -135,8 +135,8 @@ _SWEEPS = (
     "fewer requests and longer delays."
 )
 _EXPORTED = (
-    "Types are known only once all runs are read: they are kept on disk as JSON, read once for their types "
-    "and once for the file, which takes several times what reading them from the API does."
+    "Types are known only once all runs are read: until then they are kept on disk by column, which takes as long "
+    "again as walking them."
 )
 
 
