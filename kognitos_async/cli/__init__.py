@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command with `arguments`, else the process's own, and end the process with its exit code."""
+    """Run the command with `arguments`, by default `sys.argv`, and exit with its exit code."""
     try:
         from kognitos_async.cli.app import run  # noqa: PLC0415 - typer and rich may not be installed
 

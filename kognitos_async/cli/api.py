@@ -1,4 +1,4 @@
-"""What the commands need of an API: one side for each, in records as they are printed."""
+"""The interface between the commands and either API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Columns = dict[str, list[Any]]
 
 
 class Start(NamedTuple):
-    """A run to start: `source` is the process or automation, `files` are paths, by input on the platform."""
+    """A run to start. `source` is the process or automation; `files` are (input name, path), the name for the
+    platform API only.
+    """
 
     source: str
     name: str | None
@@ -32,26 +34,26 @@ class Api(Protocol):
 
     @property
     def client(self) -> Any:
-        """The library's client, open."""
+        """The open client."""
         ...
 
     @property
     def run_columns(self) -> Sequence[str]:
-        """Of a run in a list."""
+        """Columns of a listed run."""
         ...
 
     @property
     def settled_columns(self) -> Sequence[str]:
-        """Of a run that has settled, in a line."""
+        """Columns of a settled run."""
         ...
 
     @property
     def record_columns(self) -> tuple[str, ...]:
-        """All of a record."""
+        """All columns of a run."""
         ...
 
     async def health(self) -> Record:
-        """The status of the API, `ok` among it."""
+        """The health of the API, with a boolean `ok`."""
         ...
 
     def runs(self, source: str, stage: str | None, since: Any, skipped: Skipped) -> AsyncIterator[Any]:
@@ -64,15 +66,15 @@ class Api(Protocol):
     def history(
         self, source: str, stage: str | None, since: Any, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Any], str | None]]:
-        """The pages of the runs of a process or automation from `token` on, each with the next token."""
+        """Pages of runs from `token` on, each with the token of the next page."""
         ...
 
     async def find_source(self, source: str) -> None:
-        """Raise `NotFoundError` where there is no such process or automation."""
+        """Raise `NotFoundError` if the process or automation does not exist."""
         ...
 
     def record(self, run: Any) -> Record:
-        """A run, as it is printed."""
+        """The printed form of a run."""
         ...
 
     def columns(self, runs: Sequence[Any]) -> Columns:
@@ -84,21 +86,21 @@ class Api(Protocol):
         ...
 
     def run_name(self, run: str, automation: str | None) -> str:
-        """What the client calls a run that the command line names."""
+        """The identifier that the client expects for a run named on the command line."""
         ...
 
     async def start(self, start: Start) -> Any:
-        """The run just started."""
+        """Start a run."""
         ...
 
     async def upload(self, path: Path, file_name: str | None) -> Record:
-        """The file just uploaded."""
+        """Upload a file."""
         ...
 
     def exceptions(self, source: str | None, state: str | None, skipped: Skipped) -> AsyncIterator[Record]:
-        """What waits for a person."""
+        """The exceptions that wait for a person."""
         ...
 
     async def exception(self, name: str, automation: str | None, skipped: Skipped) -> Record:
-        """One of these."""
+        """One exception."""
         ...

@@ -42,7 +42,7 @@ class PlatformApi:
         self.target = target
 
     async def health(self) -> Record:
-        """Whether the API lets us in: it has no operation for its health, so one page of one is read."""
+        """List one organization: the API has no health operation."""
         await self.client.organizations.list(page_size=1)
         return {"status": "OK", "ok": True}
 
@@ -53,7 +53,7 @@ class PlatformApi:
             yield _automation(automation)
 
     async def automation(self, name: str) -> Record:
-        """One automation with its inputs and its code in English."""
+        """One automation, with its inputs and its code in English."""
         automation = await self.client.automations.get(name)
         return {
             **_automation(automation),
@@ -76,7 +76,7 @@ class PlatformApi:
     async def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[PlatformRun], str | None]]:
-        """The pages of the runs of an automation, from `token` on, each with the token of the next one."""
+        """Pages of runs from `token` on, each with the token of the next page."""
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
         pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
@@ -85,11 +85,11 @@ class PlatformApi:
             yield runs, page.continuation_token
 
     async def find_source(self, source: str) -> None:
-        """Raise `NotFoundError` where there is no such automation."""
+        """Raise `NotFoundError` if the automation does not exist."""
         await self.client.automations.get(source)
 
     def record(self, run: PlatformRun | StartedRun) -> Record:
-        """A run under the API's own names; `reason` is why it stands still, `exception` what asks for it."""
+        """A run under the API's names. `reason` says why it waits, failed or stopped."""
         if isinstance(run, StartedRun):
             return {"id": run.id, "name": run.name, "automation": run.automation, "state": "pending"}
         guidance, failure = run.guidance, run.failure
@@ -118,41 +118,41 @@ class PlatformApi:
         return "pending" if isinstance(run, StartedRun) else str(run.state)
 
     def run_name(self, run: str, automation: str | None) -> str:
-        """The run's name with that of its automation, which a bare id needs."""
+        """The full name of a run; a bare id needs its automation."""
         if "/" in run:
             return run
         within = automation or self.target.get("automation_id")
         if within is None:
             raise typer.BadParameter(
-                f"{run} is a bare id: give the run's full name, or --automation (else KOGNITOS_AUTOMATION_ID)"
+                f"{run} is an ID without its automation: give --automation, or the full name of the run"
             )
         return f"{within}/runs/{run}" if "/" in within else f"automations/{within}/runs/{run}"
 
     async def start(self, start: Start) -> StartedRun:
-        """The run just started, its files uploaded before."""
+        """Upload the files, then start the run."""
         inputs: dict[str, Any] = dict(start.inputs)
         for name, path in start.files:
             if name is None:
-                raise typer.BadParameter("must be NAME=PATH: a file is an input here", param_hint="--file")
+                raise typer.BadParameter("must be NAME=PATH on the platform API", param_hint="--file")
             inputs[name] = file_ref(await self.client.files.upload(path))
         return await self.client.automations.invoke(start.source, inputs, stage=stage_word(start.stage))
 
     async def upload(self, path: Path, file_name: str | None) -> Record:
-        """The file just uploaded; its `id` is its full name."""
+        """Upload a file; its `id` is the full name."""
         file = await self.client.files.upload(path, file_name=file_name)
         return {"id": file.name, "file_name": file.filename, "size": file.size_bytes}
 
     async def exceptions(
         self, source: str | None, state: str | None, skipped: Skipped
     ) -> AsyncIterator[Record]:
-        """The exceptions of the workspace, in a state and of an automation if these are given."""
+        """The exceptions of the workspace, optionally of one automation or in one state."""
         chosen = None if state is None else F.state == state.upper()
         async for exception in whole_items(self.client.exceptions.list(filter=chosen), skipped):
             if source is None or (exception.automation or "").rpartition("/")[2] == source.rpartition("/")[2]:
                 yield _exception(exception)
 
     async def exception(self, name: str, automation: str | None, skipped: Skipped) -> Record:
-        """One exception, and what was said about it. A run may be named instead: its exception is meant."""
+        """One exception with its messages; a run stands for its pending exception."""
         exception = await self.client.exceptions.get(await self.exception_of(name, automation))
         events = []
         async for event in whole_items(self.client.exceptions.events(exception.run), skipped):
@@ -168,7 +168,7 @@ class PlatformApi:
         }
 
     async def exception_of(self, name: str, automation: str | None) -> str:
-        """The exception itself, or the one that a run named by its full name waits with."""
+        """The exception, or the pending one of the run given instead."""
         if "/runs/" not in name and not (automation and "/" not in name):
             return name
         run = await self.client.runs.get(self.run_name(name, automation))
@@ -177,7 +177,7 @@ class PlatformApi:
         return run.guidance.exception
 
     async def reply(self, name: str, message: str, automation: str | None) -> Record:
-        """What was said about an exception."""
+        """Answer an exception."""
         exception = await self.client.exceptions.get(await self.exception_of(name, automation))
         event = await self.client.exceptions.reply(exception.run, message)
         return {"id": event.id, "run": exception.run, "exception": exception.name, "message": message}
@@ -205,7 +205,7 @@ def _exception(exception: RunException) -> Record:
 
 
 def _said(event: Event) -> Record | None:
-    """A message of a person or an agent; None for all else that happens."""
+    """A message of a person or an agent; None for other events."""
     text = getattr(event.content, "content", None)
     if not isinstance(text, str):
         return None

@@ -41,7 +41,7 @@ class RestV2Api:
         self.target = target
 
     async def health(self) -> Record:
-        """The API's own status."""
+        """The health that the API reports."""
         health = await self.client.health()
         return {"status": health.status, "ok": health.ok}
 
@@ -53,7 +53,7 @@ class RestV2Api:
     async def runs(
         self, source: str, stage: str | None, since: datetime | None, skipped: Skipped
     ) -> AsyncIterator[Run]:
-        """The runs of a process. The order of the list is not documented, so that all are looked at."""
+        """The runs of a process. The order is not documented, so `since` filters the whole list."""
         async for run in whole_items(self.client.runs.list(source, stage=_stage(stage)), skipped):
             if since is None or run.created_at >= since:
                 yield run
@@ -68,11 +68,11 @@ class RestV2Api:
             yield runs, page.continuation_token
 
     async def find_source(self, source: str) -> None:
-        """Raise `NotFoundError` where there is no such process."""
+        """Raise `NotFoundError` if the process does not exist."""
         await self.client.processes.get(source)
 
     def record(self, run: Run) -> Record:
-        """A run under the API's own names, its outputs by name."""
+        """A run under the API's names, with its outputs by name."""
         return {name: read(run) for name, read in _RECORD.items()}
 
     def columns(self, runs: Sequence[Run]) -> Columns:
@@ -83,12 +83,12 @@ class RestV2Api:
         """The status of a run."""
         return str(run.status)
 
-    def run_name(self, run: str, automation: str | None) -> str:  # noqa: ARG002 - ids are enough here
-        """The id itself."""
+    def run_name(self, run: str, automation: str | None) -> str:  # noqa: ARG002 - an id is enough
+        """The id, unchanged."""
         return run
 
     async def start(self, start: Start) -> Run:
-        """The run just started, its files uploaded before."""
+        """Upload the files, then start the run."""
         file_ids = [(await self.client.files.upload(path)).id for _, path in start.files]
         inputs: Any = start.inputs
         return await self.client.runs.start(
@@ -100,17 +100,17 @@ class RestV2Api:
         )
 
     async def upload(self, path: Path, file_name: str | None) -> Record:
-        """The file just uploaded."""
+        """Upload a file."""
         file = await self.client.files.upload(path, file_name=file_name)
         return {"id": file.id, "file_name": file.file_name, "size": file.size}
 
     async def exceptions(
         self,
         source: str | None,
-        state: str | None,  # noqa: ARG002 - of the platform's
+        state: str | None,  # noqa: ARG002 - platform API only
         skipped: Skipped,
     ) -> AsyncIterator[Record]:
-        """The runs of a process that need a person: this API has nothing else about them."""
+        """The runs in Exception: REST API v2 has no resource for exceptions."""
         async for run in whole_items(self.client.runs.list(source or ""), skipped):
             if run.status == RunStatus.EXCEPTION:
                 yield {
@@ -124,8 +124,8 @@ class RestV2Api:
     async def exception(
         self,
         name: str,
-        automation: str | None,  # noqa: ARG002 - ids are enough
-        skipped: Skipped,  # noqa: ARG002 - it is no list
+        automation: str | None,  # noqa: ARG002 - an id is enough
+        skipped: Skipped,  # noqa: ARG002 - not a list
     ) -> Record:
         """The run that needs a person."""
         return self.record(await self.client.runs.get(name))

@@ -1,4 +1,4 @@
-"""The commands put together. Each is loaded when it is called: help needs none of them."""
+"""The root command and its exit codes. Subcommands are imported on first use."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ from kognitos_async.settings import VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HELP = "Start runs of Kognitos exactly once, wait for thousands, and see what became of them: both APIs."
+HELP = "Start Kognitos runs exactly once, wait for them, and read their outputs and history, on both APIs."
 COMMANDS = {
-    "runs": ("runs", "List, show, start, wait for and export runs; start many from a file."),
+    "runs": ("runs", "Start, list, wait for, export and mirror runs."),
     "processes": ("processes", "List the processes of an agent (REST API v2)."),
     "automations": ("automations", "List, show and invoke automations (platform API)."),
-    "exceptions": ("exceptions", "List and show what waits for a person, and answer it."),
+    "exceptions": ("exceptions", "List, show and answer exceptions."),
     "files": ("files", "Upload files."),
-    "journal": ("journal", "See and decide what bulk jobs have recorded."),
-    "engine": ("engine", "Durable runs by many workers: submit, work, watch, decide."),
-    "health": ("status", "Ask whether the API is well and the key valid."),
-    "whoami": ("status", "Show what the settings lead to, without the key."),
-    "demo": ("demo", "See exactly-once starts survive lost answers, on an emulator."),
-    "serve": ("serve", "Run the emulator of both APIs."),
+    "journal": ("journal", "Inspect, resolve and tune bulk jobs."),
+    "engine": ("engine", "Run durable workers on SQLite or PostgreSQL (DBOS)."),
+    "health": ("status", "Check that the API is up and accepts the key."),
+    "whoami": ("status", "Show the effective settings, without the key."),
+    "demo": ("demo", "Demonstrate exactly-once starts on an emulator."),
+    "serve": ("serve", "Run an emulator of both APIs."),
 }
 """Module and help of each command."""
 
 
 class LazyGroup(TyperGroup):
-    """A group that loads a command when it is called."""
+    """A group that imports a command on first use."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names of all commands, in the order of the help."""
+        """All command names, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, its module loaded now."""
+        """Import and return the command."""
         if cmd_name not in COMMANDS:
             return None
         if cmd_name not in self.commands:
@@ -70,13 +70,13 @@ class LazyGroup(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
-        """Write the names and their help, without loading a command."""
+        """Write the names and their help, without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
 
 
 def _typer_of(module: Any, name: str) -> typer.Typer:
-    """The module's Typer, or one around a plain function of that name."""
+    """The module's Typer, or one that wraps its function of that name."""
     if isinstance(found := getattr(module, "app", None), typer.Typer):
         return found
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -84,7 +84,7 @@ def _typer_of(module: Any, name: str) -> typer.Typer:
     return single
 
 
-# No locals in tracebacks (a key may be among them), and help that reads the same in a file and a terminal.
+# Tracebacks without locals, which may hold a key; help that looks the same in a file and a terminal.
 app: typer.Typer = typer.Typer(
     name="kognitos",
     cls=LazyGroup,
@@ -103,7 +103,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 done, 1 error, 2 wrong use, 3 some runs did not succeed, 130 interrupted."
+    epilog="Exit codes: 0 success, 1 error, 2 usage error, 3 some runs did not succeed, 130 interrupted."
 )
 def _main(
     ctx: typer.Context,
@@ -117,10 +117,11 @@ def _main(
     quiet: Quiet = None,
     verbose: Verbose = None,
     version: Annotated[  # noqa: ARG001 - its callback prints it
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Take the options that may stand before a command as well as behind it."""
+    """Take the options that are accepted before a command as well as after it."""
     ctx.obj = Options(
         agent=agent,
         organization=organization,
@@ -138,12 +139,12 @@ _main.__doc__ = HELP
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of the command: 0 done, 1 failed, 2 wrongly called, 3 runs failed, 130 interrupted."""
+    """Run the command and return its exit code."""
     open_standard_streams()
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show must not end a command
+        sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks is no error
     code = _code(sys.argv[1:] if arguments is None else list(arguments))
     return _flushed(code)
 
@@ -151,7 +152,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _code(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="kognitos", standalone_mode=False)
-    except SystemExit as end:  # completion ends so
+    except SystemExit as end:  # raised by shell completion
         return end.code if isinstance(end.code, int) else FAILED
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -161,7 +162,7 @@ def _code(arguments: list[str]) -> int:
         complain(next(lines_of(failed)))
         return FAILED
     except Exception as problem:
-        # Click's errors of use: their module is typer's own or click, depending on typer's version.
+        # Usage errors of click, whose module depends on typer's version.
         if not hasattr(problem, "format_message"):
             raise
         return _misused(problem)
@@ -169,7 +170,7 @@ def _code(arguments: list[str]) -> int:
 
 
 def _misused(problem: Any) -> int:
-    """Report a wrong use in one line with the command whose help has the rest."""
+    """Report a usage error in one line that names the command to ask for help."""
     context = getattr(problem, "ctx", None)
     message = problem.format_message()
     if type(problem).__name__ == "NoArgsIsHelpError":
@@ -182,13 +183,13 @@ def _misused(problem: Any) -> int:
 
 
 def _flushed(code: int) -> int:
-    """`code`, unless standard output cannot take what is left for it."""
+    """Flush standard output; `code`, unless that fails."""
     if sys.stdout is None:
         return code
     try:
         sys.stdout.flush()
     except OSError as problem:
-        # What is left would fail once more, loudly, when the interpreter ends.
+        # Otherwise the interpreter would try once more at exit and print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if isinstance(problem, BrokenPipeError):
             return code or READER_GONE

@@ -1,4 +1,4 @@
-"""`kognitos automations`: the automations of a workspace (platform API)."""
+"""`kognitos automations`: list, show and invoke automations (platform API)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from kognitos_async.cli.whole_pages import LeftOut
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
 
-app: typer.Typer = command_group("List, show and invoke the automations of a workspace (platform API).")
+app: typer.Typer = command_group("List, show and invoke automations (platform API).")
 
 
 class AutomationState(StrEnum):
-    """Whether an automation is published."""
+    """State of an automation."""
 
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -39,9 +39,9 @@ class AutomationState(StrEnum):
 @command(app, "list")
 def list_automations(
     call: Call,
-    state: Annotated[AutomationState | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[AutomationState | None, typer.Option(help="Only automations in this state.")] = None,
 ) -> None:
-    """List the automations of the workspace, the one changed last first."""
+    """List the automations of the workspace, last changed first."""
     call.means(PLATFORM)
     call.target.require(PLATFORM, "kognitos automations", "kognitos processes list")
     run_command(_list(call, state))
@@ -61,9 +61,12 @@ async def _list(call: Call, state: str | None) -> int:
 
 @command(app)
 def show(
-    call: Call, automation: Annotated[str, typer.Argument(help="An automation's id or full name.")]
+    call: Call,
+    automation: Annotated[
+        str, typer.Argument(metavar="AUTOMATION", help="ID or full name of an automation.")
+    ],
 ) -> None:
-    """Show an automation: its inputs, versions, and code in English."""
+    """Show an automation: inputs, versions, code in English."""
     call.means(PLATFORM)
     call.target.require(PLATFORM, "kognitos automations", "kognitos processes list")
     run_command(_show(call, automation))
@@ -81,7 +84,9 @@ async def _show(call: Call, automation: str) -> int:
 @command(app)
 def invoke(
     call: Call,
-    automation: Annotated[str, typer.Argument(help="An automation's id or full name.")],
+    automation: Annotated[
+        str, typer.Argument(metavar="AUTOMATION", help="ID or full name of an automation.")
+    ],
     input: Inputs = None,
     number: Numbers = None,
     file: Files = None,
@@ -90,7 +95,11 @@ def invoke(
     wait: Wait = False,
     timeout: Timeout = None,
 ) -> None:
-    """Start a run of an automation, and with --wait wait for it: exit code 3 if it does not complete."""
+    """Start a run of an automation.
+
+    With --wait, wait until it settles; exit code 3 if it did not complete. If the answer is lost, the start
+    is not sent again: the error says that the run may exist.
+    """
     call.means(PLATFORM)
     call.target.require(PLATFORM, "kognitos automations", "kognitos runs start")
     start_run(call, automation, None, stage, input, number, file, inputs, wait=wait, timeout=timeout)

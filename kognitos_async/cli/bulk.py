@@ -1,4 +1,4 @@
-"""`kognitos runs bulk`: a run for each row of a file, exactly once, whatever happens to the process."""
+"""`kognitos runs bulk`: a run for each row of a file, exactly once, across crashes of the process."""
 
 from __future__ import annotations
 
@@ -24,58 +24,74 @@ _TAB = {"tab", "\\t"}
 def bulk(
     call: Call,
     *,
-    requests: Annotated[Path, typer.Argument(help="A .csv or .jsonl file, a request a row.")],
-    journal: Annotated[Path, typer.Option(help="Where each step is recorded; the same again to resume.")],
+    requests: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file with one request per row.")
+    ],
+    journal: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Record each step here; an existing journal resumes its job."),
+    ],
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[str, typer.Option(help="draft or published, for rows that do not say.")] = "published",
+    stage: Annotated[
+        str, typer.Option(metavar="STAGE", help="Stage of rows without one: draft or published.")
+    ] = "published",
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where outcomes go: .csv or .jsonl; - is standard output."),
+        typer.Option(metavar="FILE", help="Write outcomes to a .csv or .jsonl file; - for stdout."),
     ] = None,
     number: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="A column of numbers; the others are text.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Read this column as numbers; may be repeated."),
     ] = None,
     input: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column that is an input, whatever its name is close to."),
+        typer.Option(
+            metavar="COLUMN", help="Accept this column as an input though it resembles a known column."
+        ),
     ] = None,
     file_input: Annotated[
-        str, typer.Option(metavar="NAME", help="Platform: the input that the file of a row becomes.")
+        str, typer.Option(metavar="NAME", help="Input that receives the file of a row (platform API).")
     ] = "file",
     delimiter: Annotated[
-        str | None, typer.Option(help="Between cells, tab for a tab; else the heading tells.")
+        str | None,
+        typer.Option(metavar="CHARACTER", help="Cell delimiter, `tab` for a tab; detected by default."),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of the file; else UTF-8, or UTF-16 where the file is marked so.")
+        str | None,
+        typer.Option(metavar="NAME", help="Encoding of the file; by default UTF-8, or UTF-16 with a BOM."),
     ] = None,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Run the good rows although there are bad ones.")
+        bool, typer.Option("--skip-bad-rows", help="Run the valid rows even if others are invalid.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything: file, journal, key; start nothing.")
+        bool, typer.Option("--dry-run", help="Check file, journal and key without starting anything.")
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Start those again whose run settled without success.")
+        bool, typer.Option("--retry-failed", help="Start requests again whose run settled without success.")
     ] = False,
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Read runs again that a person may have dealt with since.")
+        bool, typer.Option("--recheck", help="Read runs again that needed a person, and wait for them.")
     ] = False,
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time.")] = 100,
-    max_uploads: Annotated[int, typer.Option(min=1, help="Files on their way at a time.")] = 8,
+    max_in_flight: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of unsettled runs.")
+    ] = 100,
+    max_uploads: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum concurrent uploads.")] = 8,
     requests_per_second: Annotated[
-        float | None, typer.Option(min=0.001, help="At most so many requests a second.")
+        float | None, typer.Option(metavar="N", min=0.001, help="Maximum request rate.")
     ] = None,
-    run_timeout: Annotated[float | None, typer.Option(help="Seconds to wait for each run.")] = None,
+    run_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Maximum wait for each run.")
+    ] = None,
     absence_delay: Annotated[
-        float, typer.Option(help="Seconds until a run that was started shows in the list.")
+        float, typer.Option(metavar="SECONDS", help="Time until a started run certainly shows in the list.")
     ] = 5.0,
 ) -> None:
     """Start a run for each row of a file and wait for all of them.
 
-    Columns: name, optionally stage and file (a path, uploaded first), every other one an input. Exit code 0
-    when every run succeeded, 3 when some did not, 2 when the file is refused, before anything was started.
-    The same command again goes on where an earlier one was ended, and starts nothing twice.
+    Columns: name, optionally stage and file (a path, uploaded first); every other column is an input. Run the
+    same command again to resume an interrupted job; no run is started twice. Exit code 0 if every run
+    succeeded, 3 if some did not, 2 if the file is rejected before anything is started.
     """
     source = call.source(process, automation)
     if stage.lower() not in ("draft", "published"):
@@ -102,7 +118,7 @@ def bulk(
     )
     checked = first_pass(rows, Recorded(journal).has_run if dry_run else None, quiet=call.output.quiet)
     if checked.bad and not skip_bad_rows:
-        complain(f"{checked.bad} bad rows, nothing was started; --skip-bad-rows runs the others")
+        complain(f"invalid rows: {checked.bad}; nothing was started. Use --skip-bad-rows to run the others")
         raise typer.Exit(WRONG_USE)
     options = BulkOptions(
         journal=journal,
@@ -128,7 +144,7 @@ def _check_output(output: Path | None, requests: Path, journal: Path) -> None:
     if Destination(output).is_file and output.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
         raise typer.BadParameter("must end in .csv or .jsonl", param_hint="--output")
     if output.resolve() in (requests.resolve(), journal.resolve()):
-        raise typer.BadParameter("would replace a file this job reads", param_hint="--output")
+        raise typer.BadParameter("would overwrite the requests file or the journal", param_hint="--output")
 
 
 def _delimiter(text: str | None) -> str | None:
@@ -137,5 +153,5 @@ def _delimiter(text: str | None) -> str | None:
     if text.lower() in _TAB:
         return "\t"
     if len(text) != 1 or text in '"\r\n':
-        raise typer.BadParameter(f"must be one character, or tab, got {text!r}", param_hint="--delimiter")
+        raise typer.BadParameter(f"must be one character or `tab`, got {text!r}", param_hint="--delimiter")
     return text

@@ -1,4 +1,4 @@
-"""One pass of a bulk job over its file."""
+"""Execution of `kognitos runs bulk`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from kognitos_async.cli.requests_file import RequestsFile
 
 _REFRESH = 0.5
-"""Seconds between two looks at how many runs are under way."""
+"""Seconds between updates of the progress bar while nothing settles."""
 
 
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
-    """How a bulk job runs."""
+    """Options of a bulk job."""
 
     journal: Path
     output: Path | None
@@ -46,7 +46,7 @@ class BulkOptions:
 
 
 class BulkRun:
-    """One pass of a bulk job: rows to requests, outcomes to the results, counts to stderr."""
+    """One pass of a bulk job: rows to requests, outcomes to the results file, counts to stderr."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class BulkRun:
         )
 
     def on_interrupt(self) -> None:
-        """Say what happens now."""
-        self._progress.say("stopping: starts under way are finished first; once more ends it at once")
+        """Announce the shutdown."""
+        self._progress.say("stopping after the starts in flight; interrupt again to exit at once")
 
     async def dry_run(self, source: str) -> int:
-        """Check that the key is valid and the process or automation there, and say what would be started."""
+        """Check that the key is valid and the process or automation exists; print what would be started."""
         checked, states = self._checked, Recorded(self._options.journal).states()
         async with connect(self._call.target) as api:
             with usage_errors():
@@ -102,15 +102,15 @@ class BulkRun:
             if self._results is not None:
                 self._write_bad_rows()
                 self._results.finish()
-        except UnreadableFileError as problem:  # it was readable in the first pass
+        except UnreadableFileError as problem:  # changed since the first pass
             complain(str(problem))
             return FAILED
         except asyncio.CancelledError:
             self._progress.say(f"stopped: {self._progress.line()}")
             if self._results is not None and self._results.opened and self._results.destination.is_file:
-                self._progress.say(f"outcomes so far are in {self._results.destination.part}")
+                self._progress.say(f"outcomes so far: {self._results.destination.part}")
             self._progress.say(
-                f"runs that were started go on; the same command with --journal {options.journal} resumes"
+                f"started runs continue; run the same command with --journal {options.journal} to resume"
             )
             raise
         finally:
@@ -148,12 +148,12 @@ class BulkRun:
     async def _follow_limit(self, outcomes: Any) -> None:
         def apply(limit: int) -> None:
             outcomes.max_in_flight = limit
-            self._progress.note(f"at most {limit} runs are unsettled from now on")
+            self._progress.note(f"--max-in-flight is now {limit}")
 
         await follow_limit(self._options.journal, apply)
 
     async def _refresh(self) -> None:
-        """Show starts too while nothing settles."""
+        """Update the progress bar while nothing settles."""
         while True:
             await asyncio.sleep(_REFRESH)
             self._progress.refresh()
@@ -168,7 +168,7 @@ class BulkRun:
             self._progress.add(result, settled=False, succeeded=False)
 
     def _start_requests(self) -> Iterator[Any]:
-        """The requests in the order of the file."""
+        """The requests, in file order."""
         for row in self._rows.rows():
             if isinstance(row, Row):
                 yield self._requests.request(row)

@@ -1,4 +1,4 @@
-"""How far a bulk job is: counted from its outcomes, shown on stderr."""
+"""Progress of a bulk job on stderr, counted from its outcomes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LINES = 20
-"""Without a terminal, progress is printed so many times."""
+"""Progress lines printed without a terminal."""
 _REASONS = 5
-"""So many failures are printed with their reasons."""
+"""Failures printed with their reason."""
 
 
 class BulkProgress:
-    """Counts of a bulk job: bars on a terminal, lines anywhere else, nothing if `quiet`.
+    """Counts of a bulk job: a bar on a terminal, lines elsewhere, nothing if `quiet`.
 
-    `expected` is the number of requests; a resumed job may have outcomes of more. `running` is asked how many
-    runs are started and not settled.
+    `expected` is the number of requests; a resumed job may yield more outcomes. `running` returns the number
+    of started runs that have not settled.
     """
 
     def __init__(self, expected: int, *, failed: int, quiet: bool, has_output: bool) -> None:
@@ -37,7 +37,7 @@ class BulkProgress:
         self._reported = 0
         self.failed: int = failed
         self._begun = 0
-        """Runs of outcomes so far, whether they settled or not."""
+        """Outcomes with a run, settled or not."""
         self.running: Callable[[], int] = lambda: 0
         self._began = time.monotonic()
         self._last = ""
@@ -59,7 +59,7 @@ class BulkProgress:
         return self._console.is_terminal and not self._quiet
 
     def __enter__(self) -> Self:
-        # Before rich 14 even a disabled progress ends with an empty line.
+        # Before rich 14 a disabled progress still prints an empty line at the end.
         if self._live:
             self._bars.start()
         return self
@@ -69,7 +69,7 @@ class BulkProgress:
             self._bars.stop()
 
     def add(self, result: dict[str, Any], *, settled: bool, succeeded: bool) -> None:
-        """Count an outcome; the first failures are printed with their reason."""
+        """Count an outcome and print the reason of the first failures."""
         self.ended += 1
         self.settled += settled
         self.succeeded += succeeded
@@ -82,7 +82,7 @@ class BulkProgress:
         self.refresh()
 
     def refresh(self) -> None:
-        """Bring the bar up to date."""
+        """Update the bar."""
         if self._live:
             elapsed = max(0.001, time.monotonic() - self._began)
             self._bars.update(
@@ -98,7 +98,7 @@ class BulkProgress:
         return max(self._expected, self.ended)
 
     def line(self) -> str:
-        """The counts in words. Started are the runs known to exist."""
+        """The counts in words. `started` counts the runs known to exist."""
         running = self.running()
         return (
             f"started {self._begun + running}, running {running}, settled {self.settled} of {self._total}, "
@@ -106,7 +106,7 @@ class BulkProgress:
         )
 
     def note(self, line: str) -> None:
-        """Print a line on stderr unless quiet or the same as before."""
+        """Print a line on stderr unless quiet or unchanged."""
         if not self._quiet and line != self._last:
             self._last = line
             self.say(line)
@@ -116,10 +116,10 @@ class BulkProgress:
         self._console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)
 
     def finish(self) -> None:
-        """Print the counts once more, and where the other reasons are."""
+        """Print the final counts and the number of failures not shown."""
         more = self.failed - self._reported
         if self._reported and more > 0:
-            where = "" if self._has_output else "; --output FILE writes them all"
+            where = "" if self._has_output else "; use --output FILE to record all"
             self.say(f"kognitos: and {more} more failed{where}")
         self.note(self.line())
 

@@ -1,4 +1,4 @@
-"""What a row becomes on each API, and what its outcome says."""
+"""Rows as requests of either API, and outcomes as result rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RowRequests(Protocol):
 
     @property
     def failed_statuses(self) -> Collection[Any]:
-        """The statuses of runs that --retry-failed starts again."""
+        """The statuses that --retry-failed starts again."""
         ...
 
     def check(self, row: Row) -> object:
@@ -28,11 +28,11 @@ class RowRequests(Protocol):
         ...
 
     def request(self, row: Row) -> Any:
-        """The request of a row, its file included."""
+        """The request of a row, with its file."""
         ...
 
     def result(self, outcome: Any) -> dict[str, Any]:
-        """An outcome, by the columns of the results."""
+        """The result row of an outcome."""
         ...
 
 
@@ -54,7 +54,7 @@ class StartRows:
         return encode_start(request, self._agent_id, [file.name for file in request.files])
 
     def request(self, row: Row) -> Any:
-        """The request of a row, its file included."""
+        """The request of a row, with its file."""
         from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
 
         stage = {"draft": "Draft", "published": "Published"}.get(row.stage.lower(), row.stage)
@@ -67,7 +67,7 @@ class StartRows:
         )
 
     def result(self, outcome: Any) -> dict[str, Any]:
-        """An outcome, by the columns of the results."""
+        """The result row of an outcome."""
         run = outcome.run
         return _result(
             outcome,
@@ -78,7 +78,7 @@ class StartRows:
 
 
 class InvokeRows:
-    """Rows as invocations of an automation (platform API); a row's file is the input `file_input`."""
+    """Rows as invocations of an automation (platform API); the input `file_input` receives a row's file."""
 
     def __init__(self, automation: str, file_input: str, scope: Any) -> None:
         from kognitos_async.platform_v1.models.runs import RunState  # noqa: PLC0415 - one API is loaded
@@ -97,12 +97,12 @@ class InvokeRows:
             raise ValueError("name must be a str of at least 1 character, got ''")
         if row.file is not None and self._file_input in row.inputs:
             raise ValueError(
-                f"input {self._file_input} is both a column and the row's file: name another --file-input"
+                f"input {self._file_input} is both a column and the file of the row: change --file-input"
             )
         return encode_invocation(with_placeholders(self.request(row))[0], self._scope)
 
     def request(self, row: Row) -> Any:
-        """The request of a row, its file included."""
+        """The request of a row, with its file."""
         from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
 
         inputs = dict(row.inputs)
@@ -111,14 +111,14 @@ class InvokeRows:
         return InvokeRequest(automation=self._automation, inputs=inputs, stage=row.stage, name=row.name)
 
     def result(self, outcome: Any) -> dict[str, Any]:
-        """An outcome, by the columns of the results."""
+        """The result row of an outcome."""
         run = outcome.run
         state = "" if run is None else str(run.state)
         return _result(outcome, outcome.request.name, state, {} if run is None else run.outputs)
 
 
 def row_requests(call: Call, source: str, file_input: str) -> RowRequests:
-    """What the rows of a file become on the API of the key; `source` is the process or automation."""
+    """The `RowRequests` for the API of the key; `source` is the process or automation."""
     target = call.target
     if target.is_platform:
         from kognitos_async.platform_v1.names import Scope  # noqa: PLC0415 - one API is loaded
@@ -129,7 +129,7 @@ def row_requests(call: Call, source: str, file_input: str) -> RowRequests:
         return InvokeRows(source, file_input, scope)
     agent = target.get("agent_id")
     if agent is None:
-        raise ConfigurationError("no agent: give --agent or set KOGNITOS_AGENT_ID")
+        raise ConfigurationError("no agent: use --agent or set KOGNITOS_AGENT_ID")
     return StartRows(source, agent)
 
 

@@ -1,4 +1,4 @@
-"""The types of values by name, such as outputs: one for each name that holds all that was seen."""
+"""Inferred types of inputs and outputs: one per name, wide enough for all values seen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from kognitos_async.cli.api import Columns
 
 NESTED = ("inputs", "outputs")
-"""The columns that hold values by name."""
+"""Columns that hold values by name."""
 _LARGEST_INT = 2**63
 _DIGITS = 38
 _KINDS: dict[type, str] = {str: "text", float: "float"}
 
 
 class SeenTypes:
-    """The types of the values by name that `see` was given, for the columns that hold such values."""
+    """The types of the inputs and outputs in the pages given to `see`."""
 
     def __init__(self, columns: Iterable[str]) -> None:
         self._seen: dict[str, dict[str, ColumnType]] = {column: {} for column in columns if column in NESTED}
@@ -36,21 +36,21 @@ class SeenTypes:
                 found.see(values)
 
     def __getitem__(self, column: str) -> Mapping[str, ColumnType]:
-        """The types by name, in the order of the names."""
+        """The types by name, sorted."""
         return dict(sorted(self._seen[column].items()))
 
     def names(self) -> dict[str, list[str]]:
-        """The names that were seen, sorted, by the column that holds them."""
+        """The names seen, sorted, by column."""
         return {column: sorted(types) for column, types in self._seen.items()}
 
 
 class ColumnType:
-    """The narrowest type of Arrow that holds all values seen: text where they have none in common."""
+    """The narrowest Arrow type for all values seen; text if they have no type in common."""
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
         self._before = self._behind = 0
-        """Digits before and behind the decimal point, at most."""
+        """Maximum number of digits before and after the decimal point."""
         self._largest = 0
 
     def see(self, values: Collection[Any]) -> None:
@@ -83,7 +83,7 @@ class ColumnType:
         )
 
     def resolve(self, arrow: Any) -> tuple[Any, Callable[[Any], Any] | None]:
-        """The Arrow type, and a function that converts a value to it, None where values fit as they are."""
+        """The Arrow type, and a function that converts a value to it; None if no conversion is needed."""
         kinds = self._kinds
         if kinds & {"int", "large int"}:
             self._see_digits(Decimal(self._largest))

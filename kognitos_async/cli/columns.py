@@ -1,4 +1,4 @@
-"""The heading of a CSV file: which column is what."""
+"""The header of a CSV file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ KNOWN_COLUMNS = ("name", "stage", "file")
 def column_names(
     path: Path, header: Sequence[str], *, numbers: Collection[str], inputs: Collection[str]
 ) -> list[str]:
-    """The names of the columns, trimmed; the known ones in whatever case they are written.
+    """The column names, trimmed; known ones in lower case.
 
-    Raises `UnreadableFileError` for a heading without a name, with a name twice, without a column that
-    --number names, and with one that is nearly a known one, unless `inputs` (--input) says it is an input.
+    Raises `UnreadableFileError` if the column `name` or one given by --number or --input is missing, if a
+    column occurs twice, or if one is close to a known column and not in `inputs` (--input).
     """
     columns = []
     for text in header:
@@ -29,14 +29,16 @@ def column_names(
             column = known
         elif column not in inputs and (near := _nearly(known)) is not None:
             raise UnreadableFileError(
-                f"{path} has the column {column!r}: is it {near!r}? Rename it, or say --input {column}"
+                f"{path} has the column {column!r}: did you mean {near!r}? Rename it, or use --input {column}"
             )
         columns.append(column)
     if "name" not in columns:
-        raise UnreadableFileError(f"{path} has no column name, only {', '.join(columns) or 'nothing'}")
+        raise UnreadableFileError(
+            f"{path} has no column 'name', only {', '.join(columns) or 'an empty header'}"
+        )
     twice = {column for column in columns if columns.count(column) > 1}
     if twice:
-        raise UnreadableFileError(f"{path} has columns of one name: {', '.join(sorted(twice))}")
+        raise UnreadableFileError(f"{path} has duplicate columns: {', '.join(sorted(twice))}")
     for option, wanted in (("--number", numbers), ("--input", inputs)):
         missing = set(wanted) - set(columns)
         if missing:
@@ -45,10 +47,10 @@ def column_names(
 
 
 def _nearly(column: str) -> str | None:
-    """The known column that a slip of the finger makes of this one, None if none.
+    """The known column that this one is probably a typo of, else None.
 
-    Two letters that changed places, a letter too much or too few, or another character between: `state` and
-    `date`, a letter away from known ones, are columns in their own right.
+    A typo is two swapped letters, a missing or extra letter, or an extra character that is none. A replaced
+    letter is not: `state` and `date` are names in their own right.
     """
     letters = "".join(filter(str.isalpha, column))
     for known in KNOWN_COLUMNS:

@@ -1,4 +1,4 @@
-"""How a function becomes a command: options that all commands have, and the `Call` it is given."""
+"""Registration of commands: the shared options and the `Call` that each command receives."""
 
 from __future__ import annotations
 
@@ -21,43 +21,42 @@ if TYPE_CHECKING:
 
 
 class ApiName(StrEnum):
-    """Which of the two APIs."""
+    """Name of an API."""
 
     V2 = "v2"
     PLATFORM = "platform"
 
 
-Json = Annotated[bool | None, typer.Option("--json", help="Print one JSON object a line.")]
+Json = Annotated[bool | None, typer.Option("--json", help="Print one JSON object per line.")]
 Quiet = Annotated[
     bool | None, typer.Option("--quiet", "-q", help="Print results and errors only, no notes or progress.")
 ]
-Verbose = Annotated[bool | None, typer.Option("--verbose", "-v", help="Log each request on stderr.")]
+Verbose = Annotated[bool | None, typer.Option("--verbose", "-v", help="Log each request to stderr.")]
 Profile = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Settings of the configuration file; else KOGNITOS_PROFILE."),
+    typer.Option(metavar="NAME", help="Profile of the configuration file (env: KOGNITOS_PROFILE)."),
 ]
-Api = Annotated[ApiName | None, typer.Option(help="Which API; else the one that the key belongs to.")]
-Proxy = Annotated[
-    str | None, typer.Option(metavar="URL", help="An HTTP proxy; else HTTPS_PROXY, with NO_PROXY obeyed.")
-]
-Agent = Annotated[
-    str | None, typer.Option(metavar="ID", help="REST API v2: the agent; else KOGNITOS_AGENT_ID.")
-]
+Api = Annotated[ApiName | None, typer.Option(help="API to use; by default the one that the key belongs to.")]
+Proxy = Annotated[str | None, typer.Option(metavar="URL", help="HTTP proxy (env: HTTPS_PROXY, NO_PROXY).")]
+Agent = Annotated[str | None, typer.Option(metavar="ID", help="Agent, REST API v2 (env: KOGNITOS_AGENT_ID).")]
 Organization = Annotated[
-    str | None, typer.Option(metavar="ID", help="Platform: else KOGNITOS_ORGANIZATION_ID.")
+    str | None,
+    typer.Option(metavar="ID", help="Organization, platform API (env: KOGNITOS_ORGANIZATION_ID)."),
 ]
-Workspace = Annotated[str | None, typer.Option(metavar="ID", help="Platform: else KOGNITOS_WORKSPACE_ID.")]
+Workspace = Annotated[
+    str | None, typer.Option(metavar="ID", help="Workspace, platform API (env: KOGNITOS_WORKSPACE_ID).")
+]
 Process = Annotated[
-    str | None, typer.Option(metavar="ID", help="REST API v2: the process; else KOGNITOS_PROCESS_ID.")
+    str | None, typer.Option(metavar="ID", help="Process, REST API v2 (env: KOGNITOS_PROCESS_ID).")
 ]
 Automation = Annotated[
-    str | None, typer.Option(metavar="ID", help="Platform: the automation; else KOGNITOS_AUTOMATION_ID.")
+    str | None, typer.Option(metavar="ID", help="Automation, platform API (env: KOGNITOS_AUTOMATION_ID).")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that commands have in common; None where one was not given."""
+    """The shared options; None for those not given."""
 
     agent: str | None = None
     organization: str | None = None
@@ -70,7 +69,7 @@ class Options:
     verbose: bool | None = None
 
     def over(self, earlier: Options) -> Options:
-        """These, and where one was not given the one given `earlier` on the command line."""
+        """These options, with those not given taken from `earlier`."""
         return Options(
             **{
                 option.name: getattr(earlier, option.name)
@@ -93,7 +92,7 @@ API_OPTIONS: dict[str, Any] = {
 
 
 class Call:
-    """What a command is called with besides its own arguments."""
+    """The shared options of one invocation: its output and its target."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -106,17 +105,17 @@ class Call:
         return resolve(self.options, meant=self._meant)
 
     def means(self, api: str) -> None:
-        """Note which API the arguments are of: it decides where there are keys of both."""
+        """Record the API that the arguments imply; it decides when both keys are set."""
         self._meant = self._meant or api
 
     def source(self, process: str | None, automation: str | None) -> str:
-        """The process or automation that the command is about. Raises `typer.BadParameter`."""
+        """The process or automation to use. Raises `typer.BadParameter`."""
         if automation is not None and process is None:
             self.means(PLATFORM)
         return self.target.source(process, automation)
 
     def names(self, *resources: str, automation: str | None = None) -> None:
-        """Note that names were given: full ones, and an automation, are the platform's."""
+        """Record the arguments: full resource names and an automation imply the platform API."""
         if automation is not None or any("/" in name for name in resources):
             self.means(PLATFORM)
 
@@ -126,8 +125,8 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function, whose first parameter is a `Call`, as a command of `group`.
 
-    The common options are added to its own: those about an API too, unless it uses none. Errors are
-    reported as by `reported_errors`.
+    Adds the shared options, without those of an API if `api` is false. Errors are reported as by
+    `reported_errors`.
     """
     shared = {**(API_OPTIONS if api else {}), **OUTPUT_OPTIONS}
 
@@ -161,8 +160,8 @@ def command(
 
 
 def command_group(help: str) -> typer.Typer:
-    """A group of commands that explains itself when called without one."""
-    group = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+    """A group of commands that prints its help when called without one."""
+    group = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
     @group.callback()
     def _group() -> None:
@@ -173,7 +172,7 @@ def command_group(help: str) -> typer.Typer:
 
 
 def _log(*, verbose: bool) -> None:
-    """Attempts and retries of the library on stderr, or nothing: without a handler Python prints warnings."""
+    """Log the library to stderr if `verbose`, else discard: without a handler Python prints warnings."""
     logger = logging.getLogger("kognitos_async")
     if not verbose:
         logger.addHandler(logging.NullHandler())
@@ -186,4 +185,4 @@ def _log(*, verbose: bool) -> None:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """A handler of ours among those of a program that embeds the command."""
+    """Our handler, told apart from those of a program that embeds the command."""

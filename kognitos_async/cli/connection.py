@@ -1,4 +1,4 @@
-"""The client of a command: of the API its key belongs to, through a proxy where one is set."""
+"""The client of a command, through a proxy if one is set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONNECTIONS = 100
 async def connect(target: Target, *, requests_per_second: float | None = None) -> AsyncGenerator[Api]:
     """The API of `target`, open while the block lasts.
 
-    Raises `ConfigurationError` for settings that cannot be right, `typer.BadParameter` for options.
+    Raises `ConfigurationError` for invalid settings, `typer.BadParameter` for invalid options.
     """
     async with AsyncExitStack() as stack:
         session = _proxied_session(target)
@@ -41,7 +41,7 @@ async def connect(target: Target, *, requests_per_second: float | None = None) -
 
 
 def _api(target: Target, session: aiohttp.ClientSession | None, requests_per_second: float | None) -> Api:
-    # An explicit region keeps KOGNITOS_BASE_URL, which may belong to another key, out of it.
+    # An explicit region overrides KOGNITOS_BASE_URL, which may belong to another key.
     base_url = target.get("base_url")
     region = target.get("region") if base_url is None else None
     if target.is_platform:
@@ -75,7 +75,7 @@ def _api(target: Target, session: aiohttp.ClientSession | None, requests_per_sec
 
 
 def _proxied_session(target: Target) -> aiohttp.ClientSession | None:
-    """A session that uses the proxy of the settings or of the environment, None where there is none."""
+    """A session that uses the proxy of the settings or the environment; None without one."""
     proxy = target.get("proxy")
     if proxy is None:
         host = urlsplit(target.get("base_url") or "").hostname
@@ -85,7 +85,7 @@ def _proxied_session(target: Target) -> aiohttp.ClientSession | None:
         raise typer.BadParameter("must be a URL such as http://proxy.example:8080", param_hint="--proxy")
     import aiohttp  # noqa: PLC0415 - only where there is a proxy
 
-    # aiohttp takes proxies and passwords from one switch: those of ~/.netrc are not meant.
+    # `trust_env` also reads ~/.netrc, whose credentials are not wanted.
     os.environ["NETRC"] = os.devnull
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=_CONNECTIONS),

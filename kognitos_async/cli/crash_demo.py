@@ -1,4 +1,4 @@
-"""The demo's bulk job: 500 runs with a journal, its process killed in the middle and resumed."""
+"""The bulk job of `kognitos demo`: 500 runs with a journal, killed halfway and resumed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _RUNS = 500
 _KILLED_AFTER = 200
-"""So many runs have been started when the process is killed."""
+"""Started runs at which the process is killed."""
 _LONGEST = 20.0
 _SHOWN = 2000
-"""Characters of the errors of a job that failed."""
+"""Characters shown of the stderr of a failed job."""
 
 
 async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
-    """Whether every one of 500 runs was started exactly once and has its outcome, told in one line."""
+    """Whether all 500 runs were started exactly once and have an outcome; prints a summary line."""
     server: KognitosServer = testing.KognitosServer(
         schedule=testing.Schedule.random(0.2, 0.5, seed=2, outcomes={"Succeeded": 1.0})
     )
@@ -38,13 +38,13 @@ async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
         _write_requests(requests, names)
         async with server:
             console.print(
-                f"a bulk job of {_RUNS} runs with a journal, in a process of its own", highlight=False
+                f"starting a bulk job of {_RUNS} runs with a journal, in its own process", highlight=False
             )
             said = Path(folder) / "said"
             await _run_job(server, requests, results, said, killed_after=_KILLED_AFTER)
             begun = len(server.runs)
             console.print(
-                f"its process was killed when {begun} runs had been started; resumed", highlight=False
+                f"killed its process after {begun} starts; resuming from the journal", highlight=False
             )
             code = await _run_job(server, requests, results, said, killed_after=None)
         if code:
@@ -69,7 +69,7 @@ def _write_requests(path: Path, names: list[str]) -> None:
 
 
 def _recorded(path: Path) -> set[str]:
-    """The names that have a settled run in the results."""
+    """The names that have a successful run in the results."""
     if not path.exists():
         return set()
     with path.open(newline="", encoding="utf-8") as file:
@@ -79,7 +79,7 @@ def _recorded(path: Path) -> set[str]:
 async def _run_job(
     server: KognitosServer, requests: Path, results: Path, said: Path, *, killed_after: int | None
 ) -> int:
-    """The exit code of `kognitos runs bulk`, killed once so many runs have been started."""
+    """The exit code of `kognitos runs bulk`; kills it after `killed_after` starts, if given."""
     with said.open("wb") as errors:
         job = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
@@ -92,7 +92,7 @@ async def _run_job(
     try:
         async with asyncio.timeout(_LONGEST):
             if killed_after is not None:
-                # Nothing tells how far a job elsewhere is but what it asks for.
+                # The progress of another process shows only at the server.
                 while len(server.runs) < killed_after and job.returncode is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 return 0

@@ -1,4 +1,4 @@
-"""`kognitos demo`: many runs at once, each started exactly once although answers are lost on the way."""
+"""`kognitos demo`: many concurrent runs, each started exactly once although answers are lost."""
 
 from __future__ import annotations
 
@@ -35,27 +35,35 @@ _RETRY = RetryPolicy(base_delay=0.1)
 
 def demo(
     process: Annotated[
-        str | None, typer.Option(help="A process of a real account; without it the emulator is used.")
+        str | None, typer.Option(metavar="ID", help="Use a real account: the process to run.")
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Where the real account is; else KOGNITOS_BASE_URL or KOGNITOS_REGION.")
+        str | None,
+        typer.Option(
+            metavar="URL", help="Address of the real account (env: KOGNITOS_BASE_URL, KOGNITOS_REGION)."
+        ),
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="The agent; else KOGNITOS_AGENT_ID.")] = None,
-    runs: Annotated[int, typer.Option(min=1, max=10_000, help="How many runs to start.")] = _RUNS,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Agent of the real account (env: KOGNITOS_AGENT_ID).")
+    ] = None,
+    runs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Number of runs to start.")
+    ] = _RUNS,
     timeout: Annotated[
-        float, typer.Option(min=1.0, help="Seconds to wait for each run of a real account.")
+        float, typer.Option(metavar="SECONDS", min=1.0, help="Maximum wait for each run of a real account.")
     ] = 3600.0,
 ) -> None:
-    """Upload a file, run many runs with it, and account for every one of them.
+    """Demonstrate exactly-once starts on an emulator.
 
-    Without --process it happens on an emulator in this process, which loses answers, refuses requests and
-    lets runs fail. With it, real runs are started with the key in KOGNITOS_API_KEY.
+    Kills and resumes a bulk job, then uploads a file, starts many runs with it and accounts for each, while
+    the emulator loses answers, rejects requests and lets runs fail. With --process, the runs are real ones,
+    started with the key in KOGNITOS_API_KEY.
     """
     if process is None and (base_url is not None or agent is not None):
         raise typer.BadParameter(
-            "--base-url and --agent are for a real account and need it", param_hint="--process"
+            "is missing: --base-url and --agent are for a real account", param_hint="--process"
         )
-    # Plain output may go to a file: then a row stays one line.
+    # In a file, each row stays on one line.
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
@@ -67,7 +75,7 @@ def demo(
 
 @dataclass(slots=True)
 class _Place:
-    """Where the demo happens, and how requests and duplicates are counted there."""
+    """The emulator or a real account, and how requests and duplicates are counted there."""
 
     client: KognitosClient
     process_id: str
@@ -86,7 +94,7 @@ async def _on_emulator(testing: ModuleType, console: Console, runs: int) -> int:
     _add_earlier_runs(server)
     survived = await survive_a_kill(testing, console)
     spoilt = _misbehave(server, testing)
-    console.print(f"emulator with {_EARLIER_RUNS} earlier runs; it will misbehave", highlight=False)
+    console.print(f"starting an emulator with {_EARLIER_RUNS} earlier runs and faults", highlight=False)
     async with server:
         client = server.client(poll=_POLL, retry=_RETRY)
         place = _Place(
@@ -115,7 +123,7 @@ async def _on_account(
 
 
 async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[FaultHandle] = ()) -> int:
-    """Exit code 0 when every run asked for exists exactly once and has settled."""
+    """Run the workload; exit code 0 if every run exists exactly once and has settled."""
     async with AsyncExitStack() as stack:
         logged = stack.enter_context(LogCounter())
         client = await stack.enter_async_context(place.client)
@@ -139,7 +147,7 @@ async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[Fau
     )
     duplicates = place.duplicates(history)
     lost = runs - known
-    # The emulator counts what reached it; elsewhere the attempts must do.
+    # The emulator counts requests; for a real account, attempts are counted.
     requests = logged.attempts if place.requests is None else place.requests()
     tell = partial(console.print, highlight=False, soft_wrap=True)
     found, absent = workload.lost.found, workload.lost.absent
@@ -150,7 +158,7 @@ async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[Fau
         told = ", ".join(f"{name} {count}" for name, count in bites.items())
         tell(f"the emulator misbehaved {bites.total()} times: {told}")
     tell(f"the history holds {history.items} runs")
-    tell(f"starts without an answer: {found + absent}, {found} of them found started, {absent} started again")
+    tell(f"starts with a lost answer: {found + absent}; found {found}, absent and started again {absent}")
     tell(
         f"runs {runs}  requests {requests}  retries {logged.retries}  recovered {found}  "
         f"duplicates {duplicates}  lost {lost}"
@@ -169,11 +177,11 @@ def _add_earlier_runs(server: KognitosServer) -> None:
 
 
 def _misbehave(server: KognitosServer, testing: ModuleType) -> list[FaultHandle]:
-    """Spoil some answers; each fault waits for the one before it, and then for `skip` good answers."""
+    """Queue faults; each follows the one before it and `skip` good answers."""
     faults = testing.faults
     starts = (
         (4, faults.reset(after_work=True)),
-        # Early, among many starts: what is allowed is learned from the second before.
+        # Early, among many starts: the client learns the rate from the second before.
         (2, faults.rate_limited(retry_after=1)),
         (0, faults.rate_limited()),
         (2, faults.reset(after_work=False)),

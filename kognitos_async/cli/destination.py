@@ -1,4 +1,4 @@
-"""Where a command writes a file: beside its place and then moved there, or straight into what is no file."""
+"""Output files: regular files are replaced atomically, devices and FIFOs are written directly."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 class Destination:
-    """A path that a command writes to.
+    """A path to write to.
 
-    A regular file, one that does not exist yet, or a link to one is written as `part`, beside it, and
-    replaced when `finish` is called: nobody sees half of it. A device, a FIFO or an open descriptor
-    (`-`, /dev/stdout, /dev/fd/3) is written straight into.
+    A regular file (or a link to one, or a new one) is written as `part` in the same folder and replaced by
+    `finish`, never seen incomplete. A device, a FIFO or an open descriptor (`-`, /dev/stdout, /dev/fd/3) is
+    written directly.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.descriptor: int | None = _descriptor(path)
-        """The descriptor that the path names, None for a path of the file system."""
+        """The descriptor that the path names; None for a file."""
         self.target: Path = path if self.descriptor is not None else Path(os.path.realpath(path))
         self.part: Path = self.target.with_name(f"{self.target.name}.part")
 
     @property
     def is_file(self) -> bool:
-        """Whether it is written beside and moved."""
+        """Whether this is a regular file, to be replaced atomically."""
         if self.descriptor is not None:
             return False
         try:
@@ -42,7 +42,7 @@ class Destination:
             return True
 
     def open(self) -> BinaryIO:
-        """The file to write into: the part, or the thing itself. A FIFO waits for its reader."""
+        """Open the part or the target for writing. A FIFO blocks until it has a reader."""
         if self.descriptor is not None:
             return os.fdopen(os.dup(self.descriptor), "wb")
         if self.is_file:
@@ -50,7 +50,7 @@ class Destination:
         return self.target.open("wb")
 
     def finish(self) -> None:
-        """Move the part into its place, with the mode of the file that it replaces."""
+        """Replace the target with the part, keeping the mode of the old file."""
         if self.is_file:
             with suppress(OSError):
                 self.part.chmod(stat.S_IMODE(self.target.stat().st_mode))
@@ -62,10 +62,10 @@ class Destination:
             self.part.unlink(missing_ok=True)
 
     def lost(self) -> OSError:
-        """The error for a reader that has gone: none of ours where it is that of standard output."""
+        """The error for a closed reader; for standard output `BrokenPipeError`, which is not reported."""
         if self.descriptor == 1:
             return BrokenPipeError()
-        return OSError(f"{self.path}: its reader has gone")
+        return OSError(f"{self.path}: closed by its reader")
 
 
 def _descriptor(path: Path) -> int | None:

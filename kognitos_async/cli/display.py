@@ -1,4 +1,4 @@
-"""What `kognitos demo` shows: live bars on a terminal, a few plain lines anywhere else, tables at the end."""
+"""Display of `kognitos demo`: live bars on a terminal, plain lines elsewhere, and a table of outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FAILURES_SHOWN = 12
 
 
 class Display:
-    """The progress of a workload while the block lasts."""
+    """A context manager that shows the progress of a workload."""
 
     def __init__(self, console: Console, count: int) -> None:
         self._console = console
@@ -47,11 +47,11 @@ class Display:
         self._progress.stop()
 
     def say(self, line: str) -> None:
-        """One line, above the bars where there are any."""
+        """Print a line above the bars."""
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def show(self, workload: Workload) -> None:
-        """Bring the bars up to date; without a terminal, a line whenever another quarter has settled."""
+        """Update the bars; without a terminal, print a line for each quarter settled."""
         started, settled = workload.started, workload.settled
         if self._console.is_terminal:
             for word, number in (("started", started), ("running", started - settled), ("settled", settled)):
@@ -62,9 +62,9 @@ class Display:
 
 
 def outcome_table(jobs: list[Job]) -> Table:
-    """What became of the runs: each status with its number, and some of its runs."""
-    table = Table(title=f"What became of {len(jobs)} runs", box=box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("status", "runs", "for example", "outputs, or why not"):
+    """Number and examples of runs by status."""
+    table = Table(title=f"Outcomes of {len(jobs)} runs", box=box.SIMPLE_HEAD, title_justify="left")
+    for heading in ("status", "runs", "for example", "output or error"):
         table.add_column(heading, justify="right" if heading == "runs" else "left")
     groups: dict[str, list[Job]] = {}
     for job in jobs:
@@ -86,7 +86,7 @@ def _word(job: Job) -> str:
 
 
 def _story(job: Job) -> str:
-    """The first output of a run that succeeded, or else the reason that it did not."""
+    """The first output of a successful run, else the reason of the failure."""
     if job.error is not None or job.run is None:
         return str(job.error)
     try:

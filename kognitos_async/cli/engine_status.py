@@ -1,4 +1,4 @@
-"""What `kognitos engine status` shows."""
+"""`kognitos engine status`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTS = ("queued", "starting", "running", "refused", "uncertain", "cancelled")
 
 
 async def show_status(output: Output, kognitos: KognitosWorkflows, every: float | None) -> int:
-    """Print the status, again each `every` seconds until nothing is open; the exit code."""
+    """Print the status; with `every`, repeat in that interval until nothing is open."""
     if every is not None and output.on_terminal:
         return await _watch(kognitos, every)
     last: EngineStatus | None = None

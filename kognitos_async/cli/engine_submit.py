@@ -1,4 +1,4 @@
-"""What `kognitos engine submit` does: the rows of a file become workflows."""
+"""`kognitos engine submit`: enqueue the rows of a file as workflows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from kognitos_async.integrations.dbos import KognitosWorkflows, WorkflowHandle
 
 _AT_ONCE = 16
-"""Requests on their way to the database at a time."""
+"""Maximum concurrent calls to the database."""
 
 
 class Submission:
-    """One file of requests."""
+    """The submission of one requests file."""
 
     def __init__(
         self,
@@ -50,17 +50,17 @@ class Submission:
         )
 
     def check(self) -> None:
-        """Read the file once. Raises `typer.Exit` when a row of it is bad."""
+        """Check all rows. Raises `typer.Exit` if one is invalid."""
         checked = first_pass(self._rows, lambda _name: False, quiet=self._call.output.quiet)
         if checked.bad:
-            complain(f"{checked.bad} bad rows, nothing was enqueued")
+            complain(f"invalid rows: {checked.bad}; nothing was enqueued")
             raise typer.Exit(WRONG_USE)
 
     async def run(self, kognitos: KognitosWorkflows, *, wait: bool) -> int:
-        """Enqueue each row; with `wait`, print each outcome. The exit code."""
+        """Enqueue each row and, with `wait`, print each outcome; the exit code."""
         try:
             handles, refused = await self._enqueue(kognitos)
-            self._call.output.note(f"{len(handles)} requests are enqueued")
+            self._call.output.note(f"enqueued {len(handles)} requests")
             code = await self._outcomes(handles) if wait else 0
             return FAILED if refused else code
         finally:

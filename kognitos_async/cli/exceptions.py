@@ -1,4 +1,4 @@
-"""`kognitos exceptions`: what waits for a person, and the answers to it."""
+"""`kognitos exceptions`: list, show and answer exceptions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typer
 from kognitos_async.cli.command import Automation, Call, Process, command, command_group
 from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import run_command, usage_errors
-from kognitos_async.cli.target import PLATFORM, V2
+from kognitos_async.cli.target import APIS, PLATFORM, V2
 from kognitos_async.cli.whole_pages import LeftOut
 
 if TYPE_CHECKING:
     from kognitos_async.cli.api_platform import PlatformApi
 
-app: typer.Typer = command_group("List and show what waits for a person, and answer it.")
+app: typer.Typer = command_group("List, show and answer exceptions.")
 
 
 class ExceptionState(StrEnum):
-    """Where an exception stands."""
+    """State of an exception."""
 
     PENDING = "pending"
     RESOLVED = "resolved"
@@ -33,13 +33,17 @@ def list_exceptions(
     call: Call,
     process: Process = None,
     automation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Platform: only those of this automation.")
+        str | None, typer.Option(metavar="ID", help="Only exceptions of this automation (platform API).")
     ] = None,
-    state: Annotated[ExceptionState, typer.Option(help="Platform: only those in this state.")] = (
+    state: Annotated[ExceptionState, typer.Option(help="Only exceptions in this state (platform API).")] = (
         ExceptionState.PENDING
     ),
 ) -> None:
-    """List what waits for a person: exceptions of the workspace, or (REST API v2) runs in Exception."""
+    """List the exceptions that wait for a person.
+
+    Platform API: the exceptions of the workspace. REST API v2: the runs of a process in Exception. If keys of
+    both APIs are set, use --process or --api v2 for REST API v2.
+    """
     call.means(V2 if process is not None else PLATFORM)
     platform = call.target.is_platform
     if not platform or process is not None:
@@ -56,7 +60,9 @@ async def _list(call: Call, source: str | None, state: str | None) -> int:
     async with connect(call.target) as api:
         with usage_errors():
             await call.output.list(
-                api.exceptions(source, state, left_out), columns, nothing="nothing waits for a person"
+                api.exceptions(source, state, left_out),
+                columns,
+                nothing=f"no exceptions ({APIS[call.target.api]})",
             )
     return left_out.exit_code
 
@@ -64,10 +70,15 @@ async def _list(call: Call, source: str | None, state: str | None) -> int:
 @command(app)
 def show(
     call: Call,
-    exception: Annotated[str, typer.Argument(help="An exception's id or full name, or a run's.")],
+    exception: Annotated[
+        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a run.")
+    ],
     automation: Automation = None,
 ) -> None:
-    """Show an exception with what was said about it; on REST API v2 the run that needs a person."""
+    """Show an exception and its messages.
+
+    REST API v2 has no exceptions: there, show the run in Exception.
+    """
     call.means(PLATFORM)
     run_command(_show(call, exception, automation))
 
@@ -84,15 +95,18 @@ async def _show(call: Call, exception: str, automation: str | None) -> int:
 @command(app)
 def reply(
     call: Call,
-    exception: Annotated[str, typer.Argument(help="An exception's id or full name, or a run's.")],
-    message: Annotated[str, typer.Argument(help="The answer, in plain text.")],
+    exception: Annotated[
+        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a run.")
+    ],
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The answer, as plain text.")],
     automation: Automation = None,
 ) -> None:
-    """Answer an exception (platform API): the run goes on when the answer resolves it."""
+    """Answer an exception (platform API).
+
+    The run resumes if the answer resolves the exception.
+    """
     call.means(PLATFORM)
-    call.target.require(
-        PLATFORM, "a reply", "open the run in Kognitos, this API has no operation for answers"
-    )
+    call.target.require(PLATFORM, "a reply", "open the run in Kognitos; the API has no operation for answers")
     run_command(_reply(call, exception, message, automation))
 
 
@@ -102,5 +116,5 @@ async def _reply(call: Call, exception: str, message: str, automation: str | Non
         with usage_errors():
             record = await platform.reply(exception, message, automation)
     call.output.line(record, ("id", "exception"))
-    call.output.note("sent; `kognitos runs wait` shows when the run has settled")
+    call.output.note("answer sent; wait for the run with `kognitos runs wait`")
     return 0

@@ -1,4 +1,4 @@
-"""`kognitos runs export`: the history of a process or automation as a file, in flat memory."""
+"""`kognitos runs export`: write a run history to a file, in constant memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Outputs(StrEnum):
-    """Where outputs go."""
+    """Layout of outputs."""
 
     STRUCT = "struct"
     COLUMNS = "columns"
@@ -37,24 +37,30 @@ def export(
     call: Call,
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[str | None, typer.Option(help="draft or published; both without it.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Only this stage: draft or published.")
+    ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601, UTC unless it says.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only runs created at or after this ISO 8601 time, default UTC."),
     ] = None,
     format: Annotated[
         Format | None,
-        typer.Option(help="Else by the ending of --output; without one csv, or jsonl with --json."),
+        typer.Option(
+            help="Output format; by default from the suffix of --output, else csv (jsonl with --json)."
+        ),
     ] = None,
     outputs: Annotated[
-        Outputs, typer.Option(help="Outputs together (JSON in CSV), or a column for each.")
+        Outputs, typer.Option(help="Outputs in one column (JSON in CSV), or one column each.")
     ] = Outputs.STRUCT,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write; - or nothing is standard output.")
+        Path | None, typer.Option(metavar="FILE", help="File to write; by default, or with -, stdout.")
     ] = None,
 ) -> None:
-    """Write the runs of a process or automation, one a row, as the API lists them.
+    """Export the runs of a process or automation, one per row.
 
-    Into a file, the same command goes on after it was ended: pages that were read are in FILE.pages.
+    Every call exports the whole history, in the order of the API; to fetch only changes, use
+    `kognitos runs sync`. With --output, an interrupted export is resumed by the same command from FILE.pages.
     """
     source = call.source(process, automation)
     kind = format or format_of(output, as_json=call.output.as_json)
@@ -72,7 +78,7 @@ def export(
 
 
 class _Export:
-    """One pass over a history."""
+    """One export."""
 
     def __init__(
         self,
@@ -94,7 +100,7 @@ class _Export:
         self._left_out = LeftOut("runs")
 
     async def run(self) -> int:
-        """0 once every run is written, 1 where some could not be decoded and were left out."""
+        """Write the runs; exit code 1 if some could not be decoded and were skipped."""
         streams = not (self._destination.is_file or self._kind is Format.PARQUET or self._as_columns)
         async with connect(self._call.target) as api:
             try:
@@ -106,7 +112,7 @@ class _Export:
         return self._left_out.exit_code
 
     async def _stream(self, api: Any) -> int:
-        """Write runs as pages come, into what cannot be taken up again."""
+        """Write each page as it arrives; cannot be resumed."""
         count = 0
         with self._destination.open() as file:
             write = text_writer(self._kind, api.record_columns, file, {})
@@ -117,7 +123,7 @@ class _Export:
         return count
 
     async def _spooled(self, api: Any) -> int:
-        """Read all pages onto disk, going on where an earlier call was ended, then write the file."""
+        """Read all pages to disk, resuming an interrupted export, then write the file."""
         target = self._destination.target
         if self._destination.is_file:
             return await self._read_and_write(api, target.with_name(f"{target.name}.pages"))
@@ -136,9 +142,9 @@ class _Export:
         types = SeenTypes(api.record_columns)
         try:
             if spool.resumed:
-                self._call.output.note(f"kognitos: going on behind {spool.count} runs of an earlier call")
+                self._call.output.note(f"kognitos: resuming after {spool.count} runs")
                 if spool.left_out:
-                    complain(f"runs left out by an earlier call: {spool.left_out}")
+                    complain(f"runs skipped by an earlier call: {spool.left_out}")
                     self._left_out.count = spool.left_out
                 for page in spool.pages():
                     types.see(page)
@@ -159,7 +165,7 @@ class _Export:
                 path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
             elif not spool.complete:
                 self._call.output.note(
-                    f"kognitos: {spool.count} runs so far are in {path}; the same command goes on behind them"
+                    f"kognitos: {spool.count} runs saved in {path}; run the same command to resume"
                 )
         write_table(
             self._destination,

@@ -18,18 +18,20 @@ app: typer.Typer = command_group("Upload files.")
 @command(app)
 def upload(
     call: Call,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="The files to upload.")],
-    file_name: Annotated[str | None, typer.Option(help="What Kognitos is to call it: for one file.")] = None,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files to upload.")],
+    file_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="File name to store; for a single file.")
+    ] = None,
 ) -> None:
-    """Upload files and print the id of each, its name and size.
+    """Upload files and print the ID, name and size of each.
 
-    Exit code 1 if some were not uploaded; the others are.
+    Exit code 1 if some could not be uploaded.
     """
     if file_name is not None and len(paths) > 1:
-        raise typer.BadParameter("is for one file", param_hint="--file-name")
+        raise typer.BadParameter("is for a single file", param_hint="--file-name")
     for path in paths:
         if not path.exists():
-            raise typer.BadParameter(f"there is no file {path}", param_hint="PATH")
+            raise typer.BadParameter(f"no such file: {path}", param_hint="PATH")
     run_command(_upload(call, paths, file_name))
 
 

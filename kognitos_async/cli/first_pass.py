@@ -1,4 +1,4 @@
-"""The first reading of a requests file: every row checked before anything is started."""
+"""The first pass over a requests file: check every row before anything is started."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _EVERY = 5000
 _SECONDS = 3.0
-"""Between lines without a terminal."""
+"""Interval of progress lines without a terminal."""
 
 
 @dataclass(slots=True)
 class Checked:
-    """What the first reading found; of the files only where they were looked at."""
+    """Counts of the first pass; `files` and `bytes` only if files were checked."""
 
     good: int = 0
     bad: int = 0
@@ -37,15 +37,15 @@ class Checked:
 
 
 def first_pass(rows: RequestsFile, has_run: Callable[[str], bool] | None, *, quiet: bool) -> Checked:
-    """Read all rows; the first bad ones are reported.
+    """Check all rows and report the first invalid ones.
 
-    With `has_run` the files are looked at: a row whose file cannot be read is bad too, unless it has a run
-    already. Without, that is the outcome of the row when its turn comes. Raises `typer.Exit` for a requests
-    file that cannot be read.
+    With `has_run`, files are checked too: a row with an unreadable file is invalid unless it already has a
+    run. Without, such a file is the outcome of its row. Raises `typer.Exit` if the requests file cannot be
+    read.
     """
     checked = Checked()
     reading = _Reading(quiet=quiet)
-    with closing(sqlite3.connect("")) as seen:  # on disk as soon as it is large, gone when closed
+    with closing(sqlite3.connect("")) as seen:  # spills to a temporary file when large
         seen.execute("CREATE TABLE files (path TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID")
         try:
             for row in rows.rows():
@@ -72,7 +72,7 @@ def first_pass(rows: RequestsFile, has_run: Callable[[str], bool] | None, *, qui
 
 
 def _file_problem(path: Path, checked: Checked, seen: sqlite3.Connection) -> str | None:
-    """Why a file cannot be uploaded; None for one that can, which is counted once."""
+    """Why a file cannot be uploaded, else None; counts each file once."""
     known = seen.execute("SELECT problem FROM files WHERE path = ?", (str(path),)).fetchone()
     if known is not None:
         found: str | None = known[0]
@@ -80,7 +80,7 @@ def _file_problem(path: Path, checked: Checked, seen: sqlite3.Connection) -> str
     problem = None
     try:
         if is_stream(path):
-            problem = f"file {path} cannot be uploaded: it can be read only once"
+            problem = f"file {path} cannot be uploaded: not a regular file"
         else:
             with path.open("rb") as file:
                 checked.bytes += file.seek(0, os.SEEK_END)
@@ -92,7 +92,7 @@ def _file_problem(path: Path, checked: Checked, seen: sqlite3.Connection) -> str
 
 
 class _Reading:
-    """The progress of the reading: one line rewritten on a terminal, a line now and then elsewhere."""
+    """Progress of the pass: one line rewritten on a terminal, occasional lines elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=True)

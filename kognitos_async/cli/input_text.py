@@ -1,4 +1,4 @@
-"""The text of a requests file: its encoding recognized, its bytes that are none kept apart."""
+"""Encoding and delimiter detection for requests files."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DELIMITERS = ",;\t|"
 
 
 class UnreadableFileError(Exception):
-    """A file that holds no requests at all; the text says why."""
+    """A requests file that cannot be read at all; the text says why."""
 
 
 def open_text(path: Path, encoding: str | None) -> TextIO:
-    """The file as text: in `encoding`, else as its first bytes mark it, else in UTF-8.
+    """Open a file as text in `encoding`, by default that of its BOM, else UTF-8.
 
-    Bytes that are no text are kept as surrogates, see `undecodable`. Raises `UnreadableFileError` for an
-    encoding there is not and for what looks like UTF-16 without a mark.
+    Undecodable bytes become surrogates, see `undecodable`. Raises `UnreadableFileError` for what looks like
+    UTF-16 without a BOM.
     """
     with path.open("rb") as file:
         start = file.read(_LOOKED_AT)
     marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
     if encoding is None and marked is None and (odd := _nulls(start)) is not None:
-        raise UnreadableFileError(f"{path} looks like UTF-16 without a mark: give --encoding {odd}")
+        raise UnreadableFileError(f"{path} looks like UTF-16 without a BOM: use --encoding {odd}")
     chosen = encoding or marked or "utf-8"
     if marked == "utf-8-sig" and codecs_name(chosen) == "utf-8":
         chosen = "utf-8-sig"
@@ -41,29 +41,29 @@ def open_text(path: Path, encoding: str | None) -> TextIO:
 
 
 def codecs_name(encoding: str) -> str:
-    """The proper name of an encoding. Raises `UnreadableFileError` when Python does not know it."""
+    """The canonical name of an encoding. Raises `UnreadableFileError` if it is unknown."""
     try:
         return codecs.lookup(encoding).name
     except LookupError:
-        raise UnreadableFileError(f"there is no encoding {encoding!r} (--encoding)") from None
+        raise UnreadableFileError(f"unknown encoding {encoding!r} (--encoding)") from None
 
 
 def undecodable(text: str) -> bool:
-    """Whether bytes of `text` were not in the file's encoding."""
+    """Whether `text` holds bytes that are not in the encoding of the file."""
     return any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def advice(encoding: str | None) -> str:
-    """What to do about text that is not in the encoding."""
+    """The message for text that is not in the encoding."""
     if encoding is None:
-        return "is not UTF-8; a file that Excel saved on Windows is often read with --encoding cp1252"
+        return "is not UTF-8; for a file saved by Excel on Windows try --encoding cp1252"
     return f"is not {encoding} (--encoding)"
 
 
 def sniff_delimiter(header: str, is_known: frozenset[str]) -> str:
-    """The delimiter that a heading is written with: the one that sets apart a known column.
+    """The delimiter of a header: one that yields a known column, and of these the one with most columns.
 
-    Of several, and where there is none, the one that makes most columns; a comma for a single column.
+    A comma for a single column.
     """
 
     def columns(delimiter: str) -> list[str]:
@@ -77,7 +77,7 @@ def sniff_delimiter(header: str, is_known: frozenset[str]) -> str:
 
 
 def _nulls(start: bytes) -> str | None:
-    """Which UTF-16 the bytes look like: every other one is null in text that is mostly Latin."""
+    """The byte order of UTF-16 without a BOM: mostly Latin text has a null in every other byte."""
     half = len(start) // 2
     if half < 2:
         return None

@@ -1,4 +1,4 @@
-"""`kognitos journal`: what a bulk job has recorded, on either API, while it runs or afterwards."""
+"""`kognitos journal`: inspect and change the journal of a bulk job, running or ended."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from kognitos_async.bulk.journal import JournalEntry
     from kognitos_async.cli.api import Columns
 
-app: typer.Typer = command_group("See and decide what bulk jobs have recorded, of either API.")
+app: typer.Typer = command_group("Inspect, resolve and tune bulk jobs.")
 
 EXPORTED = ("name", "state", "status", "run_id", "attempts", "since", "outputs")
-"""What is exported of each request, in the order of the file."""
+"""Columns of an export."""
 _PAGE = 1_000
-_JOURNAL = typer.Argument(metavar="JOURNAL", help="The journal of a bulk job, running or not.")
+_JOURNAL = typer.Argument(metavar="JOURNAL", help="Journal of a bulk job, running or ended.")
 
 
 @command(app, api=False)
@@ -37,11 +37,11 @@ def show(
     call: Call,
     journal: Annotated[Path, _JOURNAL],
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again until the job has ended with all requests settled.")
+        bool, typer.Option("--watch", help="Repeat until the job has ended and all requests are settled.")
     ] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    every: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="Interval of --watch.")] = 2.0,
 ) -> None:
-    """Print how many requests are in which state, and in which status the settled runs are."""
+    """Count requests by state, and settled runs by status."""
     run_command(_show(call, journal, every if watch else None))
 
 
@@ -50,7 +50,7 @@ async def _show(call: Call, path: Path, every: float | None) -> int:
     last: dict[str, int] = {}
     while True:
         async with Journal(path) as journal:
-            running = journal.in_use  # asked first: of a job that has ended the counts are final
+            running = journal.in_use  # read first: once the job has ended, the counts are final
             states = await asyncio.to_thread(journal.summary)
             statuses = await asyncio.to_thread(journal.statuses)
         counts = {**states, **statuses}
@@ -97,15 +97,27 @@ def export(
     journal: Annotated[Path, _JOURNAL],
     format: Annotated[
         Format | None,
-        typer.Option(help="Else by the ending of --output; without one csv, or jsonl with --json."),
+        typer.Option(
+            help="Output format; by default from the suffix of --output, else csv (jsonl with --json)."
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write; - or nothing is standard output.")
+        Path | None, typer.Option(metavar="FILE", help="File to write; by default, or with -, stdout.")
     ] = None,
-    state: Annotated[str | None, typer.Option(help="planned, starting, started or settled.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only settled runs in this status.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATE", help="Only requests in this state: planned, starting, started or settled."
+        ),
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(metavar="STATUS", help="Only settled runs in this status.")
+    ] = None,
 ) -> None:
-    """Write what is recorded of each request, one a row, outputs as columns."""
+    """Export the recorded requests, one per row.
+
+    CSV and Parquet have a column for each output.
+    """
     kind = format or format_of(output, as_json=call.output.as_json)
     destination = Destination(output or Path("-"))
     if kind is Format.PARQUET:
@@ -127,7 +139,7 @@ def export(
 
 
 def _pages(entries: Iterable[JournalEntry]) -> Iterator[Columns]:
-    """What is exported of the entries, in pages."""
+    """The exported columns of the entries, page by page."""
     records = map(_record, entries)
     while page := list(islice(records, _PAGE)):
         yield {column: [record[column] for record in page] for column in EXPORTED}
@@ -153,13 +165,18 @@ def _record(entry: JournalEntry) -> dict[str, Any]:
 def resolve(
     call: Call,
     journal: Annotated[Path, _JOURNAL],
-    name: Annotated[str, typer.Argument(help="The request whose start is in doubt.")],
-    run: Annotated[str | None, typer.Option("--run", metavar="ID", help="It made this run.")] = None,
-    not_started: Annotated[bool, typer.Option("--not-started", help="It started nothing.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the request.")],
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="The start created this run.")
+    ] = None,
+    not_started: Annotated[bool, typer.Option("--not-started", help="The start created no run.")] = False,
 ) -> None:
-    """Decide on a start in doubt: the next call of the job awaits that run, or starts the request."""
+    """Decide an uncertain start.
+
+    The next call of the job waits for the run given with --run, or with --not-started starts the request.
+    """
     if (run is None) != not_started:
-        complain("say either --run ID or --not-started (kognitos journal resolve --help shows how)")
+        complain("use either --run ID or --not-started (kognitos journal resolve --help shows how)")
         raise typer.Exit(WRONG_USE)
     run_command(_resolve(call, journal, name, run or NOT_STARTED))
 
@@ -167,7 +184,7 @@ def resolve(
 async def _resolve(call: Call, path: Path, name: str, run: str) -> int:
     with usage_errors():
         await Journal(path).resolve(name, run)
-    call.output.note(f"recorded: {name} {'was not started' if run == NOT_STARTED else f'is run {run}'}")
+    call.output.note(f"{name}: recorded {'as not started' if run == NOT_STARTED else f'run {run}'}")
     return 0
 
 
@@ -175,13 +192,17 @@ async def _resolve(call: Call, path: Path, name: str, run: str) -> int:
 def limit(
     call: Call,
     journal: Annotated[Path, _JOURNAL],
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Runs unsettled at a time from now on.")],
+    max_in_flight: Annotated[
+        int, typer.Option(metavar="N", min=1, help="New maximum number of unsettled runs.")
+    ],
 ) -> None:
-    """Change how many runs a running `kognitos runs bulk` has unsettled at a time.
+    """Change --max-in-flight of a running `kognitos runs bulk`.
 
-    The number goes into JOURNAL.max-in-flight, which the job looks at every second and deletes at its end.
+    The number is written to JOURNAL.max-in-flight, which the job reads every second and deletes when it ends.
     """
     if not journal.exists():
-        raise typer.BadParameter(f"there is no journal {journal}", param_hint="JOURNAL")
+        raise typer.BadParameter(f"no such journal: {journal}", param_hint="JOURNAL")
     write_limit(journal, max_in_flight)
-    call.output.note(f"the job of {journal} goes on with at most {max_in_flight} unsettled")
+    call.output.note(
+        f"--max-in-flight {max_in_flight}: applied within a second if the job of {journal} is running"
+    )

@@ -1,4 +1,4 @@
-"""How many runs a running job has unsettled at a time: a number in a file beside its journal."""
+"""`max_in_flight` of a running bulk job: a number in a file beside its journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS = 1.0
-"""Between two looks at the file."""
+"""Interval between readings of the file."""
 
 
 def limit_file(journal: Path) -> Path:
@@ -20,7 +20,7 @@ def limit_file(journal: Path) -> Path:
 
 
 def write_limit(journal: Path, limit: int) -> None:
-    """Set the limit of the job that runs with this journal, all of it or nothing."""
+    """Set the limit of the job that runs with this journal, atomically."""
     path = limit_file(journal)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_text(f"{limit}\n")
@@ -28,7 +28,7 @@ def write_limit(journal: Path, limit: int) -> None:
 
 
 def read_limit(journal: Path) -> int | None:
-    """The limit that was set; None where there is none, or no whole number of at least 1."""
+    """The limit that was set; None without one, or if it is not a whole number of at least 1."""
     try:
         text = limit_file(journal).read_text().strip()
     except (OSError, UnicodeDecodeError):
@@ -37,7 +37,7 @@ def read_limit(journal: Path) -> int | None:
 
 
 async def follow_limit(journal: Path, apply: Callable[[int], object]) -> None:
-    """Call `apply` with each limit that is set, until cancelled; one from before is dropped."""
+    """Call `apply` with each new limit until cancelled; a file left by an earlier job is deleted."""
     last = None
     limit_file(journal).unlink(missing_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Numbers as people write them in options and cells."""
+"""Numbers in options and cells."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
 def parse_number(text: str, *, exact: bool) -> int | float | Decimal | None:
-    """The number that `text` spells out, a `Decimal` rather than a float if `exact`.
+    """Parse `text` as an int or a float, with `exact` a `Decimal` instead of a float.
 
-    None for all else that Python would take, `1_000` or `nan`, and for what is larger than a float.
+    None if it is no number; so are `1_000`, `nan`, and numbers beyond the range of a float.
     """
     text = text.strip()
     if _INTEGER.fullmatch(text):

@@ -1,4 +1,4 @@
-"""What a command prints: tables on a terminal, tab-separated lines elsewhere, JSON lines where asked for."""
+"""Output of the commands: tables on a terminal, tab-separated lines elsewhere, JSON lines with --json."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Standard output for results, standard error for notes.
+    """Results on standard output, notes on standard error.
 
-    Results are one JSON object a line with `as_json`. Otherwise a terminal shows lists as tables, and
-    anything else gets tab-separated lines without a heading.
+    With `as_json`, results are one JSON object per line. Otherwise a terminal shows tables, anything else
+    tab-separated lines without a header.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
@@ -27,7 +27,7 @@ class Output:
 
     @property
     def on_terminal(self) -> bool:
-        """Whether results are read by a person."""
+        """Whether results are shown as tables."""
         return not self.as_json and sys.stdout is not None and sys.stdout.isatty()
 
     def note(self, line: str) -> None:
@@ -36,14 +36,14 @@ class Output:
             print(printable(line), file=sys.stderr, flush=True)
 
     def line(self, record: Mapping[str, object], columns: Sequence[str]) -> None:
-        """Print one result at once: all of it as JSON, else its `columns`."""
+        """Print one result in one line: as JSON in full, else its `columns`."""
         if self.as_json:
             self._write(json_line(record))
         else:
             self._write("\t".join(cell(record.get(column)) for column in columns))
 
     def show(self, record: Mapping[str, object]) -> None:
-        """Print one result with all its members, those that are empty left out on a terminal."""
+        """Print one result, a member per line; on a terminal without empty ones."""
         if self.as_json:
             self._write(json_line(record))
         elif self.on_terminal:
@@ -62,7 +62,7 @@ class Output:
     async def list(
         self, records: AsyncIterable[Mapping[str, object]], columns: Sequence[str], *, nothing: str
     ) -> int:
-        """Print results as they come, a table when all are there; `nothing` is noted when there are none."""
+        """Print results as they arrive, or a table once all are read; note `nothing` if there are none."""
         self.check()
         rows: list[list[str]] = []
         count = 0
@@ -84,9 +84,9 @@ class Output:
         return count
 
     def check(self) -> None:
-        """Raise `OSError` when there is no standard output."""
+        """Raise `OSError` if standard output is closed."""
         if sys.stdout is None:
-            raise OSError("standard output is closed: open it, or send it to a file")
+            raise OSError("standard output is closed: redirect it to a file or /dev/null")
 
     def _write(self, line: str) -> None:
         self.check()
@@ -95,7 +95,7 @@ class Output:
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed: the next file opened would become standard output."""
+    """Open /dev/null for closed standard streams; otherwise the next file opened takes their descriptor."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""Pages of records as Parquet, each column and each value by name with a type of its own."""
+"""Parquet files with inferred types for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LISTS = {"file_ids"}
 
 
 def import_pyarrow() -> tuple[Any, Any]:
-    """Pyarrow and pyarrow.parquet, or one line on stderr and exit code 2 when they are not installed."""
+    """Import pyarrow and pyarrow.parquet; one line on stderr and exit code 2 if they are not installed."""
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ModuleNotFoundError:
@@ -37,8 +37,8 @@ def import_pyarrow() -> tuple[Any, Any]:
 class ParquetFile:
     """A Parquet file with these columns.
 
-    Values by name become structs, or with `as_columns` columns such as `outputs.total`, with the types of
-    `types`, which has seen every page that will be written.
+    Inputs and outputs become structs, or with `as_columns` columns such as `outputs.total`. `types` must have
+    seen every page that will be written.
     """
 
     def __init__(self, columns: Iterable[str], types: SeenTypes, *, as_columns: bool) -> None:
@@ -52,10 +52,10 @@ class ParquetFile:
         }
 
     def write(self, file: BinaryIO, pages: Iterable[Columns]) -> int:
-        """How many rows were written: those of all `pages`, in groups of 10,000, to keep memory flat."""
+        """Write all `pages` in groups of 10,000 rows, in constant memory, and return the number of rows."""
         schema = self._arrow.schema(list(self._schema()))
         count = 0
-        # Arrow encodes a group outside the interpreter's lock while the next one is read.
+        # Arrow releases the GIL: a group is encoded while the next one is read.
         with self._parquet.ParquetWriter(file, schema) as writer, ThreadPoolExecutor(1) as thread:
             writing: Future[None] | None = None
             for group in _groups(pages, self._columns):
@@ -78,7 +78,7 @@ class ParquetFile:
             elif self._members[column]:
                 yield column, self._arrow.struct([(one.name, one.type) for one in self._members[column]])
             else:
-                yield column, self._arrow.string()  # Parquet has no struct without members
+                yield column, self._arrow.string()  # Parquet has no empty struct
 
     def _type(self, column: str) -> Any:
         if column in _TIMES:
@@ -88,7 +88,7 @@ class ParquetFile:
         return self._arrow.int64() if column in _INTEGERS else self._arrow.string()
 
     def _arrays(self, column: str, values: list[Any]) -> Iterator[Any]:
-        """The arrays of a column, or of the columns that it becomes."""
+        """The array of a column, or of each column that replaces it."""
         if column not in NESTED:
             yield self._arrow.array(values, self._type(column))
             return
@@ -106,7 +106,7 @@ class ParquetFile:
 
 
 class _Member:
-    """A name whose values have an Arrow type of their own."""
+    """A member of a struct or a column for one name, with its Arrow type."""
 
     def __init__(self, name: str, type: Any, convert: Callable[[Any], Any] | None) -> None:
         self.name = name
@@ -114,14 +114,14 @@ class _Member:
         self._convert = convert
 
     def values(self, rows: Sequence[dict[str, Any] | None]) -> list[Any]:
-        """The value of each row, converted, None in the rows that lack it."""
+        """The value of each row, converted; None in rows without it."""
         name, convert = self.name, self._convert
         values = [row.get(name) if row else None for row in rows]
         return values if convert is None else [None if value is None else convert(value) for value in values]
 
 
 def _groups(pages: Iterable[Columns], columns: Sequence[str]) -> Iterator[Columns]:
-    """The pages put together to row groups."""
+    """Row groups of the pages."""
     group: Columns = {column: [] for column in columns}
     for page in pages:
         for column in columns:

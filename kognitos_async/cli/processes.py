@@ -20,7 +20,10 @@ app: typer.Typer = command_group("List the processes of an agent (REST API v2)."
 
 @command(app, "list")
 def list_processes(call: Call) -> None:
-    """List the processes of the agent, their Draft and Published versions apart."""
+    """List the processes of the agent.
+
+    The Draft and the Published version of a process are separate rows with the same ID.
+    """
     call.means(V2)
     call.target.require(V2, "kognitos processes", "kognitos automations list")
     run_command(_list(call))

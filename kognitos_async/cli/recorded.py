@@ -1,4 +1,4 @@
-"""What the journal of a bulk job has recorded, read before the job begins."""
+"""The journal of an earlier call of a bulk job, read before the job begins."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 class Recorded:
-    """A journal as it was left; empty where there is none yet."""
+    """The content of a journal; empty if the file does not exist."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
 
     def has_run(self, name: str) -> bool:
-        """Whether the request of this name has a run, so that its file is needed no more."""
+        """Whether the request has a run, so that its file is no longer needed."""
         return name in self._states
 
     def states(self) -> dict[str, int]:
-        """How many requests are in each state. Raises `JournalError` for what is no journal."""
+        """The number of requests in each state. Raises `JournalError` for an invalid journal."""
         if not self._journal.exists():
             return {}
         from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite
@@ -30,7 +30,7 @@ class Recorded:
 
     @cached_property
     def _states(self) -> dict[str, str]:
-        """The states of all requests that have a run."""
+        """The state of each request that has a run."""
         if not self._journal.exists():
             return {}
         from kognitos_async.bulk.journal import Journal  # noqa: PLC0415 - it brings SQLite

@@ -1,4 +1,4 @@
-"""`kognitos runs report`: the figures of a mirror, as a page or a table."""
+"""`kognitos runs report`: figures of a mirror as an HTML page or tables."""
 
 from __future__ import annotations
 
@@ -25,17 +25,24 @@ def report(
     call: Call,
     source: Annotated[
         Path,
-        typer.Option("--from", metavar="STORE", help="The mirror that `kognitos runs sync` keeps."),
+        typer.Option("--from", metavar="STORE", help="Mirror made by `kognitos runs sync`."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one self-contained HTML page; without it, print tables."),
+        typer.Option(
+            metavar="FILE", help="Write a self-contained HTML page instead of tables (extra `report`)."
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="The heading of the page; else the mirror's name.")] = "",
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help="Title of the page; by default the name of the mirror.")
+    ] = "",
 ) -> None:
-    """Report on a mirrored history: runs a day, failures, what needed a person, time to settle."""
+    """Report on a mirror: runs per day, failures, time to settle.
+
+    `kognitos runs sync` makes the mirror.
+    """
     if not source.exists():
-        raise typer.BadParameter(f"there is no mirror {source}", param_hint="--from")
+        raise typer.BadParameter(f"no such mirror: {source}", param_hint="--from")
     figures = _figures(source)
     if output is not None:
         _write(figures, output, title or source.name)

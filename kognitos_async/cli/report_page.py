@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: charts as inline SVG, nothing loaded from elsewhere."""
+"""A report as one self-contained HTML page, with charts as inline SVG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kognitos_async.mirror.figures import Figures
 
 _TEXT = "#010203"
-"""A colour that stands for that of the page's text until the drawing is done."""
+"""Placeholder for the text colour of the page, replaced after drawing."""
 _COLORS = {
     "Succeeded": "#2da44e",
     "completed": "#2da44e",
@@ -39,7 +39,7 @@ _COLORS = {
 _OTHER = ("#0969da", "#8250df", "#bf3989", "#1b7c83", "#bc4c00")
 _MOST_BARS = 120
 _STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: it can be found, read aloud and scaled
+    "svg.fonttype": "none",  # text stays searchable and accessible
     "svg.hashsalt": "kognitos",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -48,7 +48,7 @@ _STYLE: Any = {
 
 
 def page_of(figures: Figures, title: str) -> str:
-    """The page."""
+    """Render the page."""
     text = resources.files("kognitos_async.cli").joinpath("report.html").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
     days = list(figures.days)
@@ -77,7 +77,7 @@ def page_of(figures: Figures, title: str) -> str:
 
 
 def _runs_a_day(figures: Figures) -> dict[str, Any]:
-    """Stacked bars, a day each, or as many days as keep the bars countable."""
+    """Stacked bars of one day each, or of more days to limit their number."""
     days = list(figures.days)
     span = (days[-1] - days[0]).days + 1
     width = -(-span // _MOST_BARS)

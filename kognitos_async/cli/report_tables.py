@@ -1,4 +1,4 @@
-"""The tables of a report, for the page and for the terminal alike."""
+"""The tables of a report, for the page and the terminal."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from kognitos_async.mirror.figures import Figures, Group, Listed
 
 UNTOLD = "-"
-"""What stands where the API does not say."""
+"""Shown for a figure that the API does not provide."""
 
 
 class Column(NamedTuple):
-    """A column; numbers are set flush right."""
+    """A column; numbers are right-aligned."""
 
     name: str
     number: bool = False
 
 
 class ReportTable(NamedTuple):
-    """A table, or what to say in its place."""
+    """A table; `empty` is shown if it has no rows."""
 
     title: str
     columns: tuple[Column, ...]
@@ -57,7 +57,7 @@ def tables_of(figures: Figures) -> list[ReportTable]:
             "Longest to settle",
             (Column("run"), Column("status"), Column("created"), Column("time to settle", number=True)),
             [_run_row(run, duration(run.seconds)) for run in figures.longest],
-            "REST API v2 does not say when a run settled.",
+            "REST API v2 does not report when a run settled.",
         ),
         ReportTable(
             "Latest failures, and what waits for a person",
@@ -89,12 +89,12 @@ def _run_row(run: Listed, last: str) -> tuple[str, ...]:
 
 
 def _short(name: str) -> str:
-    """The last part of a full resource name; other names as they are, slashes included."""
+    """The last segment of a full resource name; other names unchanged."""
     return name.rpartition("/")[2] if name.startswith("organizations/") else name
 
 
 def percent(part: int, whole: int) -> str:
-    """A share in percent; one that is neither none nor all never reads as if it were."""
+    """A share in percent; 0 % and 100 % only if exact."""
     if not whole:
         return UNTOLD
     share = 100 * part / whole
@@ -106,7 +106,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in the two largest units that tell it."""
+    """Seconds in at most two units."""
     if seconds is None:
         return UNTOLD
     if seconds < 10:

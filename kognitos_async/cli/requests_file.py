@@ -1,4 +1,4 @@
-"""Requests in a CSV or JSONL file, read row by row."""
+"""Requests files, CSV or JSONL, read row by row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST_CELL = 2**31 - 1
 
 
 class Row(NamedTuple):
-    """A request, and the path of its file; `number` counts lines from 1."""
+    """A request and the path of its file; `number` is the line, from 1."""
 
     number: int
     name: str
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A row that is no request, and why."""
+    """An invalid row, and why."""
 
     number: int
     name: str
@@ -48,12 +48,12 @@ class BadRow(NamedTuple):
 
 
 class RequestsFile:
-    """The rows of a file, read anew each time: a million of them take no memory.
+    """The rows of a requests file, read on each iteration in constant memory.
 
-    In CSV, `name` and optionally `stage` and `file` are columns, every other column is an input, and text
-    unless `numbers` names it. In JSONL every line is an object with `name`, `inputs` and the like. `check`
-    raises `TypeError` or `ValueError` for a row that cannot be sent; without it, REST API v2 is meant.
-    `exact` makes numbers with a decimal point `Decimal`.
+    CSV has the column `name` and optionally `stage` and `file`; every other column is an input, text unless
+    in `numbers`. JSONL has an object per line, with `name`, `stage`, `file` and `inputs`. `check` raises
+    `TypeError` or `ValueError` for a row that cannot be sent; the default checks for REST API v2. `exact`
+    parses numbers with a decimal point as `Decimal`.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class RequestsFile:
         self._check = check or self._check_for_v2
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Every row in turn, good or bad; of two with one name the second is bad.
+        """All rows, valid or not; a repeated name is invalid.
 
-        Raises `UnreadableFileError`, and `OSError` when the file cannot be read.
+        Raises `UnreadableFileError`, or `OSError` if the file cannot be read.
         """
-        with closing(sqlite3.connect("")) as seen:  # on disk as soon as it is large, gone when closed
+        with closing(sqlite3.connect("")) as seen:  # spills to a temporary file when large
             seen.execute("CREATE TABLE names (name TEXT PRIMARY KEY, row INTEGER) WITHOUT ROWID")
             try:
                 for row in self._parsed():
@@ -100,7 +100,7 @@ class RequestsFile:
 
     def _checked(self, row: Row, seen: sqlite3.Connection) -> Row | BadRow:
         if row.file is not None and "\0" in str(row.file):
-            return BadRow(row.number, row.name, "the file's name holds a null character")
+            return BadRow(row.number, row.name, "the file name contains a null character")
         try:
             self._check(row)
         except (TypeError, ValueError) as problem:
@@ -109,7 +109,7 @@ class RequestsFile:
             seen.execute("INSERT INTO names VALUES (?, ?)", (row.name, row.number))
         except sqlite3.IntegrityError:
             (first,) = seen.execute("SELECT row FROM names WHERE name = ?", (row.name,)).fetchone()
-            return BadRow(row.number, row.name, f"the name is that of row {first}: names must be unique")
+            return BadRow(row.number, row.name, f"duplicate name, first used in row {first}")
         return row
 
     def _parsed(self) -> Iterator[Row | BadRow]:
@@ -122,7 +122,7 @@ class RequestsFile:
             raise UnreadableFileError(f"{self.path} is neither .csv nor .jsonl")
 
     def _csv(self, kind: str) -> Iterator[Row | BadRow]:
-        # A limit of the whole process, lower than letters and mail bodies are long.
+        # The default of 128 KiB, a setting of the whole process, is too low for letters and mail bodies.
         csv.field_size_limit(_LARGEST_CELL)
         with open_text(self.path, self._encoding) as file:
             header = file.readline()
@@ -140,9 +140,9 @@ class RequestsFile:
                     return
                 except csv.Error as problem:
                     if "unexpected end of data" in str(problem):
-                        # What follows the quote may be text and no rows.
+                        # Everything after the quote would be lost as its text.
                         raise UnreadableFileError(
-                            f"{self.path}: row {first} begins a quote that is never closed; is a quote open?"
+                            f"{self.path}: row {first} opens a quote that is never closed"
                         ) from None
                     yield BadRow(reader.line_num, "", f"is not CSV: {problem}")
                     continue
@@ -172,9 +172,7 @@ class RequestsFile:
 
     def _jsonl(self) -> Iterator[Row | BadRow]:
         if self._numbers or self._inputs or self._delimiter:
-            raise UnreadableFileError(
-                f"{self.path} has numbers of its own: --number, --input and --delimiter are for CSV"
-            )
+            raise UnreadableFileError(f"{self.path} is JSONL: --number, --input and --delimiter are for CSV")
         with open_text(self.path, self._encoding) as file:
             for number, line in enumerate(file, 1):
                 if undecodable(line):
@@ -188,16 +186,16 @@ class RequestsFile:
         except (ValueError, RecursionError) as problem:
             return BadRow(number, "", f"is not JSON: {problem}")
         if not isinstance(model, dict) or not isinstance(model.get("name"), str):
-            return BadRow(number, "", "is not an object with a name")
+            return BadRow(number, "", "must be an object with a string `name`")
         name = model["name"]
         unknown = set(model) - {*KNOWN_COLUMNS, "inputs"}
         inputs, file, stage = (model.get(member) for member in ("inputs", "file", "stage"))
         if unknown:
-            return BadRow(number, name, f"has members nobody reads: {', '.join(sorted(unknown))}")
+            return BadRow(number, name, f"has unknown members: {', '.join(sorted(unknown))}")
         if not isinstance(inputs, dict | None) or not all(
             isinstance(text, str | None) for text in (file, stage)
         ):
-            return BadRow(number, name, "needs inputs as an object, file and stage as text")
+            return BadRow(number, name, "`inputs` must be an object, `file` and `stage` strings")
         return Row(number, name, stage or self._stage, inputs or {}, self._file(file))
 
     def _file(self, name: str | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""The outcomes of a bulk job, written as they come."""
+"""The results file of a bulk job."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ COLUMNS = ("name", "run_id", "status", "error", "attempts", "resumed", "outputs"
 
 
 class ResultsFile:
-    """A CSV or JSONL file of outcomes: CSV where its name ends so, JSONL in any other case.
+    """A file of outcomes: CSV if its name ends in .csv, else JSONL.
 
-    It is opened with the first outcome, so that a job that is refused touches nothing, and takes its place
-    when it is finished.
+    Opened with the first outcome, so that a rejected job touches nothing, and moved into place by `finish`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,14 +33,14 @@ class ResultsFile:
         return self._file is not None
 
     def open(self) -> None:
-        """Make the file, with its heading."""
+        """Create the file and write its header."""
         if self._file is None:
             self._file = self.destination.open()
             if self._as_csv:
                 self._send(",".join(COLUMNS) + "\r\n")
 
     def write(self, result: dict[str, Any]) -> None:
-        """Add an outcome, by column."""
+        """Add an outcome."""
         self.open()
         if not self._as_csv:
             self._send(json_line(result) + "\n")
@@ -53,13 +52,13 @@ class ResultsFile:
         self._send(text.getvalue())
 
     def finish(self) -> None:
-        """Put the file in its place."""
+        """Move the file into place."""
         self.open()
         self.close()
         self.destination.finish()
 
     def close(self) -> None:
-        """Close the file; one that is not finished stays beside its place."""
+        """Close the file; the part of an unfinished one is kept."""
         if self._file is not None:
             self._file.close()
 

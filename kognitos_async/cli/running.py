@@ -1,4 +1,4 @@
-"""How a command runs: its exit code, its errors in one line each, and what signals do."""
+"""Exit codes, one-line error messages and signal handling of the commands."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ WRONG_USE = 2
 SOME_FAILED = 3
 """Some runs did not succeed."""
 INTERRUPTED = 130
-"""Ended by Ctrl-C or SIGTERM, as shells give it."""
+"""Ended by Ctrl-C or SIGTERM; what shells report for SIGINT."""
 READER_GONE = 141
-"""Standard output was closed by its reader, as `head` does; shells give it for SIGPIPE."""
+"""Standard output was closed by its reader, such as `head`; what shells report for SIGPIPE."""
 
 _OPTIONS = {
     "absence_delay": "--absence-delay",
@@ -39,9 +39,9 @@ _OPTIONS = {
     "run_timeout": "--run-timeout",
     "workspace_id": "--workspace",
 }
-"""What the command calls the arguments that the library's messages name."""
+"""Options and variables for the argument names in messages of the library."""
 _SHORT_NAMES = ("name ", "stage ", "timeout ")
-"""Arguments of one word, known by standing first in a message."""
+"""Arguments of one word, replaced only at the start of a message."""
 _ARGUMENT = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
@@ -50,10 +50,10 @@ def run_command(
 ) -> None:
     """Run `work` and raise `typer.Exit` with its exit code.
 
-    The first SIGINT or SIGTERM cancels the work, which ends in good order, and calls `on_interrupt`; the
-    second ends the process at once. Errors are reported as by `reported_errors`.
+    The first SIGINT or SIGTERM calls `on_interrupt` and cancels the work; the second ends the process at
+    once. Errors are reported as by `reported_errors`.
     """
-    import asyncio  # noqa: PLC0415 - a fifth of what --help takes
+    import asyncio  # noqa: PLC0415 - a fifth of the time of --help
 
     with reported_errors():
         raise typer.Exit(asyncio.run(_interruptible(work, on_interrupt)))
@@ -99,10 +99,10 @@ def _end_at_once() -> None:
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """A block that ends in `typer.Exit` when something expected goes wrong in it.
+    """Turn expected errors of the block into `typer.Exit`.
 
-    An error of the library or of the operating system is one line on stderr and exit code 1, Ctrl-C is exit
-    code 130. A reader of standard output that has gone is no error of ours: exit code 141, nothing printed.
+    An error of the library or the operating system is printed in one line, exit code 1; Ctrl-C is exit code
+    130. If the reader of standard output has closed it, nothing is printed, exit code 141.
     """
     code = 0
     try:
@@ -110,7 +110,7 @@ def reported_errors() -> Iterator[None]:
     except* BrokenPipeError:
         code = READER_GONE
     except* (KognitosError, OSError) as failed:
-        # Tasks of a group often fail for one reason: reported once.
+        # Tasks of a group often fail with the same message: print it once.
         for line in dict.fromkeys(lines_of(failed)):
             complain(line)
         code = FAILED
@@ -122,17 +122,17 @@ def reported_errors() -> Iterator[None]:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """A block in which an argument that the library refuses is a wrong use of the command, exit code 2."""
+    """Turn a `TypeError` or `ValueError` of the library into a usage error, exit code 2."""
     try:
         yield
-    except KognitosError:  # some are ValueErrors too
+    except KognitosError:  # some are also ValueErrors
         raise
     except (TypeError, ValueError) as problem:
         raise typer.BadParameter(in_options(str(problem))) from None
 
 
 def in_options(message: str) -> str:
-    """A message of the library with the options and variables of the command for Python's arguments."""
+    """A message of the library with argument names replaced by options and variables of the command."""
     if message.startswith(_SHORT_NAMES):
         message = f"--{message}"
     return _ARGUMENT.sub(lambda found: _OPTIONS.get(found[0], found[0]), message)
@@ -145,7 +145,7 @@ def complain(line: str) -> None:
 
 
 def emulator() -> ModuleType:
-    """`kognitos_async.testing`, or one line on stderr and exit code 2 when its extra is not installed."""
+    """Import `kognitos_async.testing`; one line on stderr and exit code 2 if its extra is not installed."""
     try:
         from kognitos_async.testing import server  # noqa: F401, PLC0415 - jsonschema may be missing
     except ImportError as failed:
@@ -161,7 +161,7 @@ def emulator() -> ModuleType:
 
 
 def lines_of(failed: BaseException) -> Iterator[str]:
-    """The message of an error, or of each error of a group, in one line each."""
+    """One line for an error, or for each error of a group."""
     if isinstance(failed, BaseExceptionGroup):
         for error in failed.exceptions:
             yield from lines_of(error)

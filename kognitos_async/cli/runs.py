@@ -1,4 +1,4 @@
-"""`kognitos runs`: list, show, start, wait, watch; bulk and export have files of their own."""
+"""`kognitos runs`: list, show, start, wait and watch; its other commands have their own modules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.cli.api import Api, Record
 
-app: typer.Typer = command_group("List, show, start, wait for and export runs; start many from a file.")
+app: typer.Typer = command_group("Start, list, wait for, export and mirror runs.")
 command(app)(bulk)
 command(app)(export)
 command(app)(sync)
@@ -46,16 +46,23 @@ def list_runs(
     call: Call,
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[str | None, typer.Option(help="draft or published; both without it.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Only this stage: draft or published.")
+    ] = None,
     status: Annotated[
-        list[str] | None, typer.Option(help="Only those in this status (state); may be given again.")
+        list[str] | None,
+        typer.Option(metavar="STATUS", help="Only runs in this status (state); may be repeated."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Created then or later: ISO 8601.")
+        str | None,
+        typer.Option(metavar="TIME", help="Only runs created at or after this ISO 8601 time, default UTC."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 is all.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Maximum number of runs; 0 for all.")] = 50,
 ) -> None:
-    """List the runs of a process or automation as the API orders them."""
+    """List the runs of a process or automation.
+
+    In the order of the API: newest first on the platform API, not documented for REST API v2.
+    """
     source = call.source(process, automation)
     wanted = {word.lower() for word in status or ()}
     run_command(_list(call, source, stage, wanted, moment(since), limit))
@@ -69,7 +76,7 @@ async def _list(
         runs = api.runs(source, stage, since, left_out)
         with usage_errors():
             await call.output.list(
-                _records(api, runs, wanted, limit), api.run_columns, nothing="no such runs"
+                _records(api, runs, wanted, limit), api.run_columns, nothing="no runs found"
             )
     return left_out.exit_code
 
@@ -88,10 +95,10 @@ async def _records(api: Api, runs: AsyncIterator[Any], wanted: set[str], limit: 
 @command(app)
 def show(
     call: Call,
-    run: Annotated[str, typer.Argument(help="A run's id or full name.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="ID or full name of a run.")],
     automation: Automation = None,
 ) -> None:
-    """Show a run with its outputs."""
+    """Show a run and its outputs."""
     call.names(run, automation=automation)
     run_command(_show(call, run, automation))
 
@@ -110,7 +117,7 @@ def start(
     process: Process = None,
     automation: Automation = None,
     name: Annotated[
-        str | None, typer.Option(help="REST API v2: the run's name, which must be given.")
+        str | None, typer.Option(metavar="NAME", help="Unique name of the run; required by REST API v2.")
     ] = None,
     input: Inputs = None,
     number: Numbers = None,
@@ -120,35 +127,38 @@ def start(
     wait: Wait = False,
     timeout: Timeout = None,
 ) -> None:
-    """Start a run, and with --wait wait for it: exit code 3 if it does not succeed.
+    """Start a run.
 
-    An answer that is lost is no second start: the error says that the run may exist.
+    With --wait, wait until it settles; exit code 3 if it did not succeed. If the answer is lost, the start is
+    not sent again: the error says that the run may exist.
     """
     source = call.source(process, automation)
     if name is None and not call.target.is_platform:
-        raise typer.BadParameter("missing: a run needs a name", param_hint="--name")
+        raise typer.BadParameter("required by REST API v2", param_hint="--name")
     if name is not None and call.target.is_platform:
-        raise typer.BadParameter("is for REST API v2: runs of the platform have none", param_hint="--name")
+        raise typer.BadParameter("not supported by the platform API", param_hint="--name")
     start_run(call, source, name, stage, input, number, file, inputs, wait=wait, timeout=timeout)
 
 
 @command(app)
 def wait(
     call: Call,
-    ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or full names of runs.")],
+    ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="IDs or full names of runs.")],
     automation: Automation = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait for all of them.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Maximum wait for all runs.")
+    ] = None,
 ) -> None:
-    """Wait for runs and print a line for each as it settles.
+    """Wait for runs and print each as it settles.
 
-    Exit code 3 if some did not succeed, 1 if some cannot be found or have not settled in time.
+    Exit code 3 if some did not succeed, 1 if some were not found or did not settle in time.
     """
     call.names(*ids, automation=automation)
     run_command(_wait(call, ids, automation, timeout))
 
 
 async def _wait(call: Call, ids: list[str], automation: str | None, timeout: float | None) -> int:
-    """The exit code. What is wrong with one run does not end the wait for the others."""
+    """Wait and return the exit code; an error of one run does not end the wait for the others."""
     failed = lost = 0
     call.output.check()
     async with connect(call.target) as api:
@@ -177,15 +187,19 @@ def watch(
     call: Call,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Runs to watch until they settle; none: all from now on."),
+        typer.Argument(
+            metavar="[RUN...]", help="Runs to watch until they settle; by default all, until Ctrl-C."
+        ),
     ] = None,
     process: Process = None,
     automation: Automation = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to watch the runs named.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Maximum time to watch the given runs.")
+    ] = None,
 ) -> None:
-    """Print a line whenever a run changes its status.
+    """Print each change of the status of a run.
 
-    Without runs, those of the process or automation that appear or change are printed until Ctrl-C.
+    Without RUN, print new and changed runs of the process or automation until Ctrl-C.
     """
     if ids:
         call.names(*ids, automation=automation)
@@ -227,7 +241,7 @@ async def _watch(call: Call, ids: list[str], automation: str | None, timeout: fl
 async def _follow(call: Call, source: str) -> int:
     call.output.check()
     async with connect(call.target) as api:
-        call.output.note(f"watching {source} until Ctrl-C")
+        call.output.note(f"watching {source}; stop with Ctrl-C")
         with usage_errors():
             changes = api.client.runs.follow(source)
         async with changes as runs:

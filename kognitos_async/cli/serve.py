@@ -1,4 +1,4 @@
-"""`kognitos serve`: the emulator alone."""
+"""`kognitos serve`: run the emulator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Order(StrEnum):
-    """How the list of runs is sorted."""
+    """Order of the list of runs."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -28,41 +28,55 @@ class Order(StrEnum):
 
 def serve(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 for a free one.")
+    ] = 0,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback only with --allow-remote.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Address to listen on; beyond loopback needs --allow-remote."),
     ] = "127.0.0.1",
     allow_remote: Annotated[
         bool,
         typer.Option(
-            "--allow-remote", help="Accept a --host that other machines reach, as containers need it."
+            "--allow-remote", help="Allow a --host that other machines can reach, as in a container."
         ),
     ] = False,
-    api_key: Annotated[str, typer.Option(help="The key that clients must send.")] = "test-key",
-    agent: Annotated[str, typer.Option(help="The id of the agent.")] = "agent-1",
-    capacity: Annotated[int, typer.Option(min=1, help="Runs at once; more are refused with 403.")] = 150,
+    api_key: Annotated[
+        str, typer.Option(metavar="KEY", help="API key that clients of REST API v2 must send.")
+    ] = "test-key",
+    agent: Annotated[str, typer.Option(metavar="ID", help="ID of the agent.")] = "agent-1",
+    capacity: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum concurrent runs; more are rejected with 403.")
+    ] = 150,
     rate_limit: Annotated[
-        float | None, typer.Option(min=0.001, help="Requests a second; more are refused with 429.")
+        float | None,
+        typer.Option(metavar="N", min=0.001, help="Maximum requests per second; more get 429."),
     ] = None,
-    latency: Annotated[float, typer.Option(min=0.0, help="Seconds before each answer.")] = 0.0,
-    order: Annotated[Order, typer.Option(help="How the list of runs is sorted.")] = Order.NEWEST,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Delay of each answer.")] = 0.0,
+    order: Annotated[Order, typer.Option(help="Order of the list of runs.")] = Order.NEWEST,
     duration: Annotated[
-        str, typer.Option(metavar="SECONDS|LOW-HIGH", help="How long runs take to settle.")
+        str, typer.Option(metavar="SECONDS|LOW-HIGH", help="Time until a run settles.")
     ] = "2-10",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same ids and outcomes.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Random seed; the same seed gives the same IDs and outcomes.")
+    ] = 0,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep runs and files here, so that they survive a restart."),
+        typer.Option(metavar="FILE", help="Keep runs and files in FILE across restarts."),
     ] = None,
     control_token: Annotated[
         str | None,
-        typer.Option(metavar="TOKEN", help="Let holders of TOKEN set faults and read counts over HTTP."),
+        typer.Option(metavar="TOKEN", help="Serve the control API, for faults and counts, with this token."),
     ] = None,
 ) -> None:
-    """Run the emulator until Ctrl-C, and print the environment that leads clients of both APIs to it."""
+    """Run an emulator of both APIs until Ctrl-C.
+
+    Prints the environment variables that direct clients to it, as `export` lines. Outcomes are random: most
+    runs succeed, some fail or need a person.
+    """
     if not allow_remote and not is_loopback(host):
         raise typer.BadParameter(
-            f"{host} is not a loopback address; other machines may reach it: add --allow-remote",
+            f"{host} is not a loopback address: use --allow-remote to let other machines reach it",
             param_hint="--host",
         )
     low, high = _seconds(duration)
@@ -103,7 +117,7 @@ async def _until_interrupted(server: KognitosServer) -> int:
 
 
 def _seconds(duration: str) -> tuple[float, float]:
-    """The shortest and the longest time of `2-10` or `5`."""
+    """Minimum and maximum of `2-10` or `5`."""
     low, dash, high = duration.partition("-")
     try:
         shortest = float(low)
@@ -112,6 +126,6 @@ def _seconds(duration: str) -> tuple[float, float]:
         shortest, longest = 1.0, 0.0
     if not 0 <= shortest <= longest < float("inf"):
         raise typer.BadParameter(
-            f"must be seconds or low-high, such as 2-10, got {duration!r}", param_hint="--duration"
+            f"must be SECONDS or LOW-HIGH, such as 2-10, got {duration!r}", param_hint="--duration"
         )
     return shortest, longest

@@ -1,4 +1,4 @@
-"""The pages of an export on disk, so that an export that was interrupted resumes."""
+"""Pages of an export saved on disk, so that an interrupted export can be resumed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _decode = msgspec.json.Decoder().decode
 
 
 class _Page(msgspec.Struct):
-    """A line of the file: how many records, the columns they are in, and the token of the next page.
+    """A line of the file: the number of records, their columns, and the token of the next page.
 
-    A line with `left_out` has no records: so many items of the page before could not be decoded.
+    A line with `left_out` has no records: it counts undecodable items of the page before.
     """
 
     count: int
@@ -50,9 +50,9 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 
 class Spool:
-    """A file of JSON lines: what is exported, then a line for each page.
+    """A file of JSON lines: a header, then a line for each page.
 
-    A last line that a crash has cut short is dropped, and its page read again.
+    An incomplete last line, left by a crash, is dropped and its page read again.
     """
 
     def __init__(self, path: Path, question: Mapping[str, Any]) -> None:
@@ -66,9 +66,9 @@ class Spool:
         self.resumed: bool = False
 
     def open(self) -> None:
-        """Continue what the file holds, or begin anew.
+        """Resume from the file, or start a new one.
 
-        Raises `OSError` when it is the beginning of another export, and is left as it is.
+        Raises `OSError` if the file belongs to another export; it is not changed.
         """
         kept = self._recover() if self.path.exists() else 0
         self._file = self.path.open("r+b" if kept else "wb")
@@ -79,7 +79,7 @@ class Spool:
         self.resumed = kept > 0 and (self.token is not None or self.complete)
 
     def _recover(self) -> int:
-        """The length of what can be kept. Sets `token`, `count` and `complete` from it."""
+        """Length of the complete pages; sets `token`, `count` and `complete`."""
         kept = 0
         with self.path.open("rb") as file:
             if not self._is_heading(file.readline()):
@@ -98,15 +98,13 @@ class Spool:
         return kept and kept + len(json_line(self._heading)) + 1
 
     def _is_heading(self, line: bytes) -> bool:
-        """Whether the first line is this export's; False where it was cut short."""
+        """Whether the first line is the header of this export; False if it is incomplete."""
         try:
             found = json.loads(line) if line.endswith(b"\n") else None
         except ValueError:
             found = None
         if found is not None and found != self._heading:
-            raise OSError(
-                f"{self.path} is of another export that was interrupted: finish it, or delete the file"
-            )
+            raise OSError(f"{self.path} belongs to another unfinished export: finish that or delete the file")
         return found is not None
 
     def add(self, columns: Columns, count: int, token: str | None) -> None:
@@ -119,14 +117,14 @@ class Spool:
             self._file.flush()
 
     def leave_out(self, count: int) -> None:
-        """Record how many items of the last page could not be decoded."""
+        """Record the number of undecodable items of the last page."""
         self.left_out += count
         if self._file is not None:
             self._file.write(_line({"count": 0, "token": self.token, "columns": {}, "left_out": count}))
             self._file.flush()
 
     def pages(self) -> Iterator[Columns]:
-        """The pages, with their times, dates and decimals."""
+        """The pages, with times, dates and decimals restored."""
         with self.path.open("rb") as file:
             file.readline()
             for line in file:
@@ -137,7 +135,7 @@ class Spool:
                 yield {name: _untagged_column(values) for name, values in columns.items()}
 
     def close(self) -> None:
-        """Close the file, which stays."""
+        """Close the file without deleting it."""
         if self._file is not None:
             self._file.close()
 
@@ -145,14 +143,14 @@ class Spool:
 def _line(page: dict[str, Any]) -> bytes:
     try:
         return _encode(page) + b"\n"
-    except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, say
+    except (UnicodeEncodeError, OverflowError, TypeError):  # lone surrogates, huge integers
         return json_line(page).encode() + b"\n"
 
 
 def _decode_columns(columns: msgspec.Raw) -> Any:
     try:
         return _decode(columns)
-    except msgspec.DecodeError:  # what Python's own encoder has written
+    except msgspec.DecodeError:  # written by the fallback encoder
         return json.loads(bytes(columns))
 
 
@@ -195,7 +193,7 @@ def _untagged_column(column: list[Any] | dict[str, list[Any]]) -> list[Any]:
 
 
 def _tagged(value: Any) -> Any:
-    """`value` with the types that JSON has no word for written out."""
+    """`value` with types that JSON lacks tagged."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, dict):

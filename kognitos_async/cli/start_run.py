@@ -1,4 +1,4 @@
-"""Start one run: its inputs from the command line, and the wait for it."""
+"""Start one run with inputs from the command line, and optionally wait for it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from kognitos_async.cli.running import SOME_FAILED, run_command, usage_errors
 if TYPE_CHECKING:
     from kognitos_async.cli.command import Call
 
-Inputs = Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="An input that is text.")]
-Numbers = Annotated[list[str] | None, typer.Option(metavar="NAME=NUMBER", help="An input that is a number.")]
+Inputs = Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="Text input; may be repeated.")]
+Numbers = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Number input; may be repeated.")
+]
 Files = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATH", help="A file to upload for it; on the platform NAME=PATH, an input."),
+    typer.Option(metavar="[NAME=]PATH", help="File to upload; the platform API needs the input NAME."),
 ]
-InputsFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="A JSON object of inputs; - is standard input.")
-]
-StageName = Annotated[str, typer.Option(help="draft or published.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has settled.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds to wait.")]
+InputsFile = Annotated[Path | None, typer.Option(metavar="FILE", help="JSON object of inputs; - for stdin.")]
+StageName = Annotated[str, typer.Option(metavar="STAGE", help="Stage to run: draft or published.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the run settles.")]
+Timeout = Annotated[float | None, typer.Option(metavar="SECONDS", help="Maximum wait.")]
 
 
 def start_run(
@@ -45,14 +45,14 @@ def start_run(
     wait: bool,
     timeout: float | None,
 ) -> None:
-    """Start the run, print it, and with `wait` print it again once it has settled."""
+    """Start the run and print it; with `wait`, once it has settled."""
     exact = call.target.is_platform
     inputs = {} if inputs_file is None else _object(inputs_file, exact=exact)
     for option, pairs in (("--input", texts), ("--number", numbers)):
         for pair in pairs or ():
             key, value = _pair(option, pair)
             if key in inputs:
-                raise typer.BadParameter(f"{key} is given twice", param_hint=option)
+                raise typer.BadParameter(f"duplicate input {key}", param_hint=option)
             inputs[key] = value if option == "--input" else _number(key, value, exact=exact)
     attached = [_file(file, named=exact) for file in files or ()]
     start = Start(source, name, stage, inputs, attached)
@@ -90,10 +90,10 @@ def _number(key: str, text: str, *, exact: bool) -> int | float | Decimal:
 def _file(text: str, *, named: bool) -> tuple[str | None, Path]:
     name, equals, path = text.partition("=") if named else ("", "", text)
     if named and not (equals and name):
-        raise typer.BadParameter("must be NAME=PATH: a file is an input here", param_hint="--file")
+        raise typer.BadParameter("must be NAME=PATH on the platform API", param_hint="--file")
     found = Path(path)
     if not found.exists():
-        raise typer.BadParameter(f"there is no file {found}", param_hint="--file")
+        raise typer.BadParameter(f"no such file: {found}", param_hint="--file")
     return name or None, found
 
 
@@ -120,10 +120,10 @@ def _decimal(text: str) -> Decimal:
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose names are unique. Raises `ValueError`: of two values one would be lost."""
+    """A JSON object. Raises `ValueError` for a duplicate name, of which one value would be lost."""
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} stands twice in an object")
+        raise ValueError(f"duplicate name {twice!r} in an object")
     return members

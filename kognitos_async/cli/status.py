@@ -9,12 +9,12 @@ from kognitos_async.cli.connection import connect
 from kognitos_async.cli.running import FAILED, run_command
 from kognitos_async.cli.target import APIS, without_password
 
-app: typer.Typer = typer.Typer()
+app: typer.Typer = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @command(app)
 def health(call: Call) -> None:
-    """Ask the API whether it is well and the key valid; exit code 1 if not."""
+    """Check that the API is up and accepts the key; exit code 1 if not."""
     run_command(_health(call))
 
 
@@ -27,9 +27,9 @@ async def _health(call: Call) -> int:
 
 @command(app)
 def whoami(call: Call) -> None:
-    """Show what options, profile and environment lead to: which API, where, as whom. Sends nothing.
+    """Show the effective settings and where they come from.
 
-    The key itself is never shown, only where it comes from.
+    Sends no request. Shows where the key comes from, never the key itself.
     """
     target = call.target
     values = dict(target.values)
@@ -55,7 +55,7 @@ _SHOWN = (
 
 
 def _base_url(call: Call) -> str:
-    """Where requests go. Raises `ConfigurationError` for a base URL or region that cannot be right."""
+    """The address of the API. Raises `ConfigurationError` for an invalid base URL or region."""
     from kognitos_async import settings  # noqa: PLC0415
 
     target = call.target

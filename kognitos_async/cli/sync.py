@@ -1,4 +1,4 @@
-"""`kognitos runs sync`: keep a local mirror of the history."""
+"""`kognitos runs sync`: mirror the run history locally."""
 
 from __future__ import annotations
 
@@ -17,28 +17,36 @@ if TYPE_CHECKING:
     from kognitos_async.mirror.rows import SyncResult
 
 _SAID_EVERY = 100
-"""Pages between two lines of progress."""
+"""Pages per line of progress."""
 
 
 def sync(
     call: Call,
     into: Annotated[
-        str, typer.Option(metavar="STORE", help="A SQLite file, *.duckdb, or a folder/ of Parquet files.")
+        str,
+        typer.Option(
+            metavar="STORE", help="SQLite file, or *.duckdb or FOLDER/ of Parquet files (extra `sync`)."
+        ),
     ],
     process: Annotated[
-        str | None, typer.Option(metavar="ID", help="REST API v2: one process; else all of the agent.")
+        str | None,
+        typer.Option(metavar="ID", help="Only this process (REST API v2); by default all of the agent."),
     ] = None,
     automation: Annotated[
-        str | None, typer.Option(metavar="ID", help="Platform: one automation; else all of the workspace.")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Only this automation (platform API); by default all of the workspace."
+        ),
     ] = None,
     every: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=1, help="Go on, one pass every so often.")
+        float | None, typer.Option(metavar="SECONDS", min=1, help="Repeat in this interval until Ctrl-C.")
     ] = None,
 ) -> None:
-    """Mirror the history of runs: read what is new, and again what had not ended.
+    """Mirror the run history into a local store.
 
-    A changed status is never missed. Each page is on disk before the next is read, so that an interrupted
-    pass goes on where it was. Readers may open the mirror while it is kept.
+    Reads new runs, and again those that had not ended, so that no change of status is missed. Each page is
+    saved before the next is read: an interrupted pass is resumed by the next call. The mirror can be read at
+    any time; `kognitos runs report` summarizes it.
     """
     if automation is not None:
         call.names(automation, automation=automation)

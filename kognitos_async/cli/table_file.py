@@ -1,4 +1,4 @@
-"""Pages of records as a file: CSV, JSON lines or Parquet."""
+"""Export files: CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How records are written."""
+    """Format of an export."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 def format_of(output: Path | None, *, as_json: bool = False) -> Format:
-    """The format that the ending of a file names; without one JSON lines if `as_json`, else CSV."""
+    """The format for the suffix of a file, by default JSON lines if `as_json`, else CSV."""
     ending = "" if output is None else output.suffix.lower().removeprefix(".")
     by_ending = {
         "jsonl": Format.JSONL,
@@ -51,9 +51,9 @@ def write_table(
     *,
     as_columns: bool,
 ) -> int:
-    """How many rows were written: those of all `pages`, which `types` has seen.
+    """Write all `pages` and return the number of rows; `types` must have seen the pages.
 
-    Nothing is left of a file that could not be finished.
+    An unfinished file is deleted.
     """
     count = 0
     try:
@@ -78,7 +78,7 @@ def write_table(
 def text_writer(
     kind: Format, columns: Sequence[str], file: BinaryIO, spread: dict[str, list[str]]
 ) -> Callable[[Columns], object]:
-    """A function that writes a page as text; for CSV the heading is written at once.
+    """A function that writes a page as text; for CSV the header is written first.
 
     The columns in `spread` become a column for each of their names.
     """

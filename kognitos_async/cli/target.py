@@ -1,4 +1,4 @@
-"""Which API a command is for, and with which settings: from options, a profile, the environment."""
+"""The API of a command and its settings, from options, a profile and the environment."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _VARIABLES = {
     "automation_id": "KOGNITOS_AUTOMATION_ID",
 }
 _KEY_VARIABLES = {"region": "KOGNITOS_REGION", "base_url": "KOGNITOS_BASE_URL"}
-"""Where the key goes: taken from where the key comes from, so that no key goes to another's address."""
+"""Settings of the address, always taken from the source of the key: no key is sent to another's address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The settings of a command. `sources` says where each comes from."""
+    """The settings of a command; `sources` names the origin of each."""
 
     api: str
     key: str = field(repr=False)
@@ -44,18 +44,18 @@ class Target:
     profiles_file: Path
 
     def get(self, setting: str) -> str | None:
-        """A setting, None where nothing says it."""
+        """A setting, or None."""
         return self.values.get(setting)
 
     @property
     def is_platform(self) -> bool:
-        """Whether this is the platform API."""
+        """Whether the key belongs to the platform API."""
         return self.api == PLATFORM
 
     def source(self, process: str | None, automation: str | None) -> str:
-        """The process (REST API v2) or automation (platform API) that a command is about.
+        """The process (REST API v2) or automation (platform API) of a command.
 
-        Raises `typer.BadParameter` when the other one was given, or none.
+        Raises `typer.BadParameter` if the other one is given, or none.
         """
         option, other, given, unfit = ("--process", "--automation", process, automation)
         listing, setting = "kognitos processes list", "process_id"
@@ -64,30 +64,30 @@ class Target:
             listing, setting = "kognitos automations list", "automation_id"
         if unfit is not None:
             raise typer.BadParameter(
-                f"is not for {APIS[self.api]}, to which the key belongs: use {option}", param_hint=other
+                f"not supported by {APIS[self.api]}, to which the key belongs: use {option}", param_hint=other
             )
         found = given if given is not None else self.get(setting)
         if found is None:
             raise typer.BadParameter(
-                f"missing: give it, or set {_VARIABLES[setting]}; `{listing}` shows which there are",
+                f"required, or set {_VARIABLES[setting]}; `{listing}` lists the IDs",
                 param_hint=option,
             )
         if not found:
-            raise typer.BadParameter("must have at least 1 character", param_hint=option)
+            raise typer.BadParameter("must not be empty", param_hint=option)
         return found
 
     def require(self, api: str, verb: str, instead: str) -> None:
         """Raise `typer.BadParameter` unless the key belongs to `api`."""
         if self.api != api:
-            raise typer.BadParameter(f"{verb} needs a key of {APIS[api]}; for {APIS[self.api]}: {instead}")
+            raise typer.BadParameter(f"{verb} needs a key of {APIS[api]}; with {APIS[self.api]}: {instead}")
 
 
 def resolve(options: Options, environ: Mapping[str, str] = os.environ, *, meant: str | None = None) -> Target:
     """The target of a command.
 
-    Options come first, then the profile, then the environment. With a key from a profile, region and base
-    URL come from it too. Where the environment holds keys of both APIs, the one that is `meant` is taken,
-    REST API v2 if the arguments do not say. Raises `ConfigurationError` where no key is found.
+    Options override the profile, which overrides the environment. With a key from a profile, region and base
+    URL come from the profile too. If keys of both APIs are set, `meant` decides, by default REST API v2.
+    Raises `ConfigurationError` if there is no key.
     """
     profiles = read_profiles(profiles_path(environ))
     has_key = bool(environ.get("KOGNITOS_API_KEY") or environ.get("KOGNITOS_TOKEN"))
@@ -124,7 +124,7 @@ def resolve(options: Options, environ: Mapping[str, str] = os.environ, *, meant:
 def _key(
     wanted: str | None, profile: Mapping[str, str], label: str, environ: Mapping[str, str], meant: str
 ) -> tuple[str, str, str]:
-    """The API, its key, and where the key comes from."""
+    """The API, its key, and the source of the key."""
     wanted = wanted or profile.get("api")
     if wanted not in (None, *APIS):
         raise ConfigurationError(f"api of {label} must be v2 or platform, got {wanted!r}")
@@ -139,18 +139,16 @@ def _key(
     if api is None:
         raise ConfigurationError(
             "no API key: set KOGNITOS_API_KEY (REST API v2) or KOGNITOS_TOKEN (platform API), "
-            "or choose a --profile"
+            "or use --profile"
         )
     if api not in keys:
         variable = "KOGNITOS_API_KEY" if api == V2 else "KOGNITOS_TOKEN"
-        raise ConfigurationError(
-            f"no API key for {APIS[api]}: set {variable}, or choose a --profile that has one"
-        )
+        raise ConfigurationError(f"no API key for {APIS[api]}: set {variable}, or use a --profile with one")
     return api, *keys[api]
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown: what stands before an @ is left out."""
+    """A URL with its credentials masked."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url

@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe for a terminal."""
+"""Escaping of untrusted text for terminals and JSON lines."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
-"""Controls, marks that reorder what is read, separators that end a line, and halves of characters."""
+"""Control characters, bidirectional marks, line separators and lone surrogates."""
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]")
 
 
 def printable(text: object) -> str:
-    """`text` in one line: what would move a cursor, recolor, reorder or end a line is spelled out."""
+    """`text` with every unsafe character escaped."""
     return _UNSAFE.sub(lambda found: _spelled(found[0]), str(text))
 
 
 def one_line(text: object) -> str:
-    """`text` with its white space collapsed, then made `printable`."""
+    """`printable` text with whitespace collapsed."""
     return printable(" ".join(str(text).split()))
 
 
 def json_line(record: object) -> str:
-    """`record` as JSON in one line of ASCII; decimals keep all digits."""
+    """`record` as one line of ASCII JSON; decimals keep all digits."""
     try:
         encoded = _encoder().encode(record).decode()
-    except UnicodeEncodeError:  # half a character, which msgspec does not write
+    except UnicodeEncodeError:  # a lone surrogate, which msgspec rejects
         return json.dumps(record, default=str)
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], encoded)
 
 
 def cell(value: object) -> str:
-    """`value` as one cell of a table: empty for None, JSON for what is nested."""
+    """`value` as a table cell: empty for None, JSON for nested values."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -53,13 +53,13 @@ def _spelled(character: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: a table as its columns, anything else as its text."""
+    """A table as its columns, any other unsupported value as its text."""
     columns = getattr(value, "to_pydict", None)
     return columns() if callable(columns) else str(value)
 
 
 @cache
 def _encoder() -> msgspec.json.Encoder:
-    import msgspec  # noqa: PLC0415 - --help needs none of it
+    import msgspec  # noqa: PLC0415 - not needed for --help
 
     return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")

@@ -8,7 +8,7 @@ import typer
 
 
 def moment(text: str | None, option: str = "--since") -> datetime | None:
-    """The time that an option names, in UTC unless it says. Raises `typer.BadParameter`."""
+    """Parse the ISO 8601 time of an option, by default in UTC. Raises `typer.BadParameter`."""
     if text is None:
         return None
     try:

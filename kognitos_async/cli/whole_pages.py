@@ -1,4 +1,4 @@
-"""The pages and items of a listing, without the items that cannot be decoded."""
+"""Pages and items of a listing that skip items that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ T = TypeVar("T")
 
 
 class LeftOut:
-    """Reports on standard error the items that cannot be decoded, and counts them."""
+    """Reports items that cannot be decoded on standard error, and counts them."""
 
     def __init__(self, what: str) -> None:
         self.count: int = 0
         self._what = what
 
     def __call__(self, error: DecodeError) -> None:
-        """Report the items that a page lacks."""
+        """Report the items missing from a page."""
         self.count += len(error.undecoded)
-        complain(f"{self._what} left out: {len(error.undecoded)}. {error}")
+        complain(f"{self._what} skipped: {len(error.undecoded)}. {error}")
 
     @property
     def exit_code(self) -> int:
@@ -34,7 +34,7 @@ class LeftOut:
 
 
 async def whole_pages(pager: Pager[T], skipped: Callable[[DecodeError], object]) -> AsyncIterator[Page[T]]:
-    """All pages; `skipped` is called with the error for the items that a page lacks, and reading goes on."""
+    """All pages; for items that cannot be decoded, call `skipped` with the error and continue."""
     pages = pager.pages()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The work of `kognitos demo`: upload a file, start each run exactly once, wait for all, read them back."""
+"""The workload of `kognitos demo`: upload a file, start each run exactly once, wait, read the history."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from kognitos_async.rest_v2.models import Run, UploadedFile
 
 _AT_ONCE = 30
-"""So many runs are under way at a time."""
+"""Maximum concurrent runs."""
 _MOST_STARTS = 5
 
 
 class LogCounter(logging.Handler):
-    """Counts what the library logs, off screen: a DEBUG record an attempt, a WARNING a retry."""
+    """Counts the library's log records without printing them: DEBUG for an attempt, WARNING for a retry."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -58,7 +58,7 @@ class LogCounter(logging.Handler):
 
 @dataclass(slots=True)
 class Job:
-    """One run asked for, and what is known of it."""
+    """One requested run and its outcome."""
 
     name: str
     inputs: dict[str, str | int | float]
@@ -68,7 +68,7 @@ class Job:
 
 @dataclass(slots=True)
 class Lost:
-    """Starts whose answer was lost, and what the look-up found."""
+    """Starts with a lost answer, by the result of the look-up."""
 
     found: int = 0
     absent: int = 0
@@ -76,7 +76,7 @@ class Lost:
 
 @dataclass(slots=True)
 class History:
-    """What a reading of the whole list found."""
+    """The result of reading the whole list."""
 
     items: int = 0
     ids: set[str] = field(default_factory=set)
@@ -84,9 +84,9 @@ class History:
 
 
 class Workload:
-    """Many runs of one process, each with inputs of its own and a name that no other run has.
+    """Many runs of one process, each with its own inputs and a unique name.
 
-    `on_change` is called after each change of `jobs`, `say` with a line worth telling.
+    `on_change` is called after each change of `jobs`, `say` with lines to print.
     """
 
     def __init__(
@@ -111,23 +111,23 @@ class Workload:
 
     @property
     def started(self) -> int:
-        """How many runs are known to be started."""
+        """Number of runs known to be started."""
         return sum(job.run is not None for job in self.jobs)
 
     @property
     def settled(self) -> int:
-        """How many runs have settled."""
+        """Number of settled runs."""
         return sum(job.run is not None and job.run.settled for job in self.jobs)
 
     async def upload(self) -> UploadedFile:
-        """The file with all invoices, written to a temporary folder and uploaded from there."""
+        """Upload a file with all invoices from a temporary folder."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / "invoices.csv"
             path.write_bytes(invoices_csv(self.jobs))
             return await self._client.files.upload(path)
 
     async def run(self, file: UploadedFile) -> None:
-        """Start all runs and wait for them; what becomes of each is in `jobs`."""
+        """Start all runs and wait for them; outcomes are in `jobs`."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(job: Job) -> None:
@@ -146,7 +146,7 @@ class Workload:
                 tasks.create_task(one(job))
 
     async def read_history(self) -> History:
-        """All runs of the process, page by page; the ids and names kept are those of this workload."""
+        """Read all runs of the process; keep the ids and names of this workload."""
         history = History()
         ours = {job.name for job in self.jobs}
         async for run in self._client.runs.list(self._process_id):
@@ -157,7 +157,7 @@ class Workload:
         return history
 
     async def _start_once(self, job: Job, file: UploadedFile) -> Run:
-        """The run of a job. After a lost answer it is looked up, and started again only when absent."""
+        """Start the run of a job. After a lost answer, look it up and start it again only if absent."""
         starts = 0
         first: datetime | None = None
         while True:
@@ -167,7 +167,7 @@ class Workload:
                     self._process_id, name=job.name, inputs=job.inputs, file_ids=[file.id]
                 )
             except StartUncertainError as lost:
-                # From the first start on: what an earlier look-up came too early for is found by the next.
+                # Since the first start: a run that appeared after an earlier look-up is found by the next.
                 first = first or lost.since
                 await asyncio.sleep(self._absence_delay)
                 found = await self._client.runs.find_started(lost.request, since=first)
@@ -175,10 +175,10 @@ class Workload:
                     raise
                 if found:
                     self.lost.found += 1
-                    self._say(f"answer lost: {job.name} had been started, {found[0].id} is taken over")
+                    self._say(f"answer lost: {job.name} was started as {found[0].id}; adopted")
                     return found[0]
                 self.lost.absent += 1
-                self._say(f"answer lost: {job.name} had not been started, so it is started again")
+                self._say(f"answer lost: {job.name} was not started; starting it again")
                 if starts >= _MOST_STARTS:
                     raise
 
@@ -188,9 +188,9 @@ class Workload:
 
 
 def make_jobs(count: int) -> list[Job]:
-    """`count` invoices to process, named as no run was ever named before."""
+    """`count` invoices with unique names."""
     mark = secrets.token_hex(4)
-    chance = random.Random(count)  # noqa: S311 - amounts to look at
+    chance = random.Random(count)  # noqa: S311 - amounts for show
     return [
         Job(
             name=f"demo {mark} INV-{number:04}",

@@ -55,7 +55,7 @@ def test_main_takes_arguments_too(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["serve", "--duration", "fast"])
     assert ended.value.code == 2
-    assert "must be seconds or low-high" in capsys.readouterr().err
+    assert "must be SECONDS or LOW-HIGH" in capsys.readouterr().err
 
 
 def test_it_runs_as_a_module():

@@ -189,7 +189,7 @@ def test_where_both_keys_are_set_the_arguments_decide(command, server):
 def test_an_option_of_the_other_api_is_a_wrong_use(command, server):
     code, _, err = command.run("runs", "list", "--automation", "a", **variables(server, "v2"))
     assert code == 2
-    assert err.startswith("kognitos: --automation: is not for REST API v2")
+    assert err.startswith("kognitos: --automation: not supported by REST API v2")
     code, _, err = command.run("processes", "list", **variables(server, "platform"))
     assert (code, "kognitos automations list" in err) == (2, True)
     assert server.count() == 0

@@ -105,7 +105,7 @@ def test_a_cell_of_any_length(written):
 def test_a_name_that_stands_twice_in_an_object_is_refused(written, line):
     (row,) = rows(written(line + "\n", "rows.jsonl"))
     assert isinstance(row, BadRow)
-    assert "stands twice" in row.problem
+    assert "duplicate name" in row.problem
 
 
 # In a process of its own
@@ -197,8 +197,8 @@ def test_sigterm_ends_a_job_as_ctrl_c_does_and_the_next_call_finishes_it(command
         first.send_signal(signal.SIGTERM)
         _, err = first.communicate(timeout=30)
         assert first.returncode == 130, err
-        assert "stopping: starts under way are finished first" in err
-        assert "resumes" in err.splitlines()[-1]
+        assert "stopping after the starts in flight" in err
+        assert "to resume" in err.splitlines()[-1]
         assert len(server.runs) < 30
         code, _, err = command.run(*call, **server.environ)
         assert code == 0, err
@@ -216,7 +216,7 @@ def test_a_second_signal_ends_the_job_at_once(command, tmp_path):
             time.sleep(0.02)
         job.send_signal(signal.SIGTERM)
         assert job.stderr
-        assert "once more ends it at once" in job.stderr.readline()
+        assert "interrupt again to exit at once" in job.stderr.readline()
         assert job.poll() is None, "the start under way is waited for"
         job.send_signal(signal.SIGTERM)
         job.communicate(timeout=10)

@@ -38,7 +38,7 @@ def test_on_the_emulator_every_run_is_accounted_for(command):
     assert counted["retries"] > 0
     assert "the history holds 1000 runs\n" in out
     assert counted["recovered"] == 3
-    assert "starts without an answer: 7, 3 of them found started, 4 started again\n" in out
+    assert "starts with a lost answer: 7; found 3, absent and started again 4\n" in out
     assert "it needs a person" in out
     assert "somebody stopped it" in out
     assert "\x1b" not in out

@@ -97,7 +97,7 @@ def test_a_worker_ends_in_good_order(engine, server, tmp_path):
     """It works until SIGTERM, and then leaves nothing in doubt."""
     (tmp_path / "requests.csv").write_text("name\none\ntwo\n")
     worker = engine("worker", start=subprocess.Popen, stderr=subprocess.PIPE)
-    assert any(line.startswith("working") for line in worker.stderr)
+    assert any(line.startswith("worker running") for line in worker.stderr)
     done = engine("submit", "requests.csv", "--wait")
     assert done.returncode == 0, done.stderr
     worker.send_signal(signal.SIGTERM)

@@ -131,7 +131,7 @@ def test_a_running_job_is_watched_and_its_limit_changed(command, tmp_path):
             time.sleep(0.05)
         _, err = job.communicate(timeout=20)
         assert job.returncode == 0, err
-        assert "at most 5 runs are unsettled from now on" in err
+        assert "--max-in-flight is now 5" in err
         out, _ = watching.communicate(timeout=20)
         assert watching.returncode == 0
         assert json.loads(out.splitlines()[-1])["settled"] == 6
@@ -156,7 +156,7 @@ def test_a_start_in_doubt_is_decided_and_the_next_call_goes_on(command, tmp_path
         code, _, err = command.run(*decide)
         assert (code, "either --run ID or --not-started" in err) == (2, True)
         code, _, err = command.run(*decide, "--not-started")
-        assert (code, err) == (0, "recorded: one was not started\n")
+        assert (code, err) == (0, "one: recorded as not started\n")
         server.behave()
         code, _, err = command.run(*call, **server.environ)
         assert code == 0, err

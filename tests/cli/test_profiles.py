@@ -100,10 +100,10 @@ def test_a_file_without_keys_may_be_read_by_all(command, profiles):
     ("text", "told"),
     [
         ('[profiles.a]\napi_kee = "secret"\n', "did you mean api_key?"),
-        ("[profiles.a]\napi_key = 3\n", "api_key of profile 'a' must be a text"),
-        ('[profiles.a]\napi_key = "secret\n', "is not TOML: look at line 2"),
-        ('default = "b"\n[profiles.a]\napi_key = "secret"\n', "`default` must name one of its profiles"),
-        ('[profiles.a]\napi_key = "secret"\ntoken = "kgn_pat_secret"\n', "keep one of them"),
+        ("[profiles.a]\napi_key = 3\n", "api_key of profile 'a' must be a non-empty string"),
+        ('[profiles.a]\napi_key = "secret\n', "is not valid TOML: line 2"),
+        ('default = "b"\n[profiles.a]\napi_key = "secret"\n', "`default` must name a profile of the file"),
+        ('[profiles.a]\napi_key = "secret"\ntoken = "kgn_pat_secret"\n', "has both api_key and token"),
         ('[a]\napi_key = "secret"\n', "tables [profiles.NAME]"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_right_is_one_line_without_its_secrets(command, pr
 def test_an_unknown_profile_says_which_there_are(command, profiles):
     code, _, err = command.run("whoami", "--profile", "nwe", **profiles(TWO))
     assert code == 1
-    assert "it holds new, old" in err
+    assert "only new, old" in err
 
 
 def test_without_any_key_it_says_what_to_set(command, profiles):

@@ -120,9 +120,9 @@ async def test_an_interrupted_job_says_how_to_resume_and_runs_every_row_once(ser
     assert "Traceback" not in err
     stopped, so_far, resumes = err.splitlines()[-3:]
     assert stopped.startswith("stopped: started ")
-    assert so_far == f"outcomes so far are in {results}.part"
+    assert so_far == f"outcomes so far: {results}.part"
     journal = tmp_path / "job.journal"
-    assert resumes == f"runs that were started go on; the same command with --journal {journal} resumes"
+    assert resumes == f"started runs continue; run the same command with --journal {journal} to resume"
     assert not results.exists()
     assert (tmp_path / "results.csv.part").read_text().startswith(",".join(COLUMNS))
     begun = len(server.runs)
@@ -189,7 +189,7 @@ async def test_lines_of_json(server, bulk, tmp_path):
 # What is refused
 
 BAD_CSV = [
-    ("name,a\none,1\none,2\n", "row 3 (one): the name is that of row 2: names must be unique"),
+    ("name,a\none,1\none,2\n", "row 3 (one): duplicate name, first used in row 2"),
     ("name,a\none\n", "row 2: has 1 cells for 2 columns"),
     ("name,a\none,1,2\n", "row 2: has 3 cells for 2 columns"),
     ("name,amount\none,many\n", "row 2 (one): column amount must be a number, got 'many'"),
@@ -211,7 +211,7 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp
     assert await bulk(content, *number) == 2
     problem, hint = capsys.readouterr().err.splitlines()
     assert problem.startswith(f"kognitos: {told}")
-    assert hint == "kognitos: 1 bad rows, nothing was started; --skip-bad-rows runs the others"
+    assert hint == "kognitos: invalid rows: 1; nothing was started. Use --skip-bad-rows to run the others"
     assert server.count() == 0
     assert not (tmp_path / "job.journal").exists()
 
@@ -222,39 +222,51 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp
         (b"{", "row 2: is not JSON: "),
         (b'{"name": "caf\xe9"}', "row 2: is not UTF-8; "),
         (b"[" * 100_000, "row 2: is not JSON: "),
-        (b"[1]", "row 2: is not an object with a name"),
-        (b'{"inputs": {}}', "row 2: is not an object with a name"),
-        (b'{"name": 3}', "row 2: is not an object with a name"),
-        (b'{"name": "one", "x": 1, "input": {}}', "row 2 (one): has members nobody reads: input, x"),
-        (b'{"name": "one", "inputs": []}', "row 2 (one): needs inputs as an object, file and stage as text"),
-        (b'{"name": "one", "stage": 0}', "row 2 (one): needs inputs as an object, file and stage as text"),
-        (b'{"name": "one", "inputs": [1]}', "row 2 (one): needs inputs as an object, file and stage as text"),
-        (b'{"name": "one", "file": 1}', "row 2 (one): needs inputs as an object, file and stage as text"),
+        (b"[1]", "row 2: must be an object with a string `name`"),
+        (b'{"inputs": {}}', "row 2: must be an object with a string `name`"),
+        (b'{"name": 3}', "row 2: must be an object with a string `name`"),
+        (b'{"name": "one", "x": 1, "input": {}}', "row 2 (one): has unknown members: input, x"),
+        (
+            b'{"name": "one", "inputs": []}',
+            "row 2 (one): `inputs` must be an object, `file` and `stage` strings",
+        ),
+        (
+            b'{"name": "one", "stage": 0}',
+            "row 2 (one): `inputs` must be an object, `file` and `stage` strings",
+        ),
+        (
+            b'{"name": "one", "inputs": [1]}',
+            "row 2 (one): `inputs` must be an object, `file` and `stage` strings",
+        ),
+        (
+            b'{"name": "one", "file": 1}',
+            "row 2 (one): `inputs` must be an object, `file` and `stage` strings",
+        ),
         (b'{"name": "one", "inputs": {"a": [1]}}', "row 2 (one): "),
         (b'{"name": "one", "inputs": {"a": NaN}}', "row 2 (one): "),
-        (b'{"name": "first"}', "row 2 (first): the name is that of row 1: names must be unique"),
+        (b'{"name": "first"}', "row 2 (first): duplicate name, first used in row 1"),
     ],
 )
 async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, capsys, line, told):
     assert await bulk(b'{"name": "first"}\n' + line + b"\n", name="requests.jsonl") == 2
     problem, hint = capsys.readouterr().err.splitlines()
     assert problem.startswith(f"kognitos: {told}")
-    assert hint == "kognitos: 1 bad rows, nothing was started; --skip-bad-rows runs the others"
+    assert hint == "kognitos: invalid rows: 1; nothing was started. Use --skip-bad-rows to run the others"
     assert server.count() == 0
 
 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("requests.csv", "title,a\nx,1\n", "has no column name, only title, a"),
-        ("requests.csv", "", "has no column name, only nothing"),
-        ("requests.csv", "name,a,a\nx,1,2\n", "has columns of one name: a"),
+        ("requests.csv", "title,a\nx,1\n", "has no column 'name', only title, a"),
+        ("requests.csv", "", "has no column 'name', only an empty header"),
+        ("requests.csv", "name,a,a\nx,1,2\n", "has duplicate columns: a"),
         ("requests.csv", "name,a\nx,1\n", "has no column amount (--number)"),
         ("requests.xlsx", "name\nx\n", "is neither .csv nor .jsonl"),
         (
             "requests.jsonl",
             '{"name": "x"}\n',
-            "has numbers of its own: --number, --input and --delimiter are for CSV",
+            "is JSONL: --number, --input and --delimiter are for CSV",
         ),
     ],
 )
@@ -281,7 +293,7 @@ async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
         (["--run-timeout", "-1"], "--run-timeout must be 0 or more seconds, got -1.0"),
         (["--run-timeout", "nan"], "--run-timeout must be 0 or more seconds, got nan"),
         (["--stage", "Final"], "--stage: must be draft or published, got 'Final'"),
-        (["--process", ""], "--process: must have at least 1 character"),
+        (["--process", ""], "--process: must not be empty"),
     ],
 )
 async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, told):
@@ -294,7 +306,7 @@ async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options
 async def test_results_do_not_replace_the_requests(server, bulk, tmp_path, capsys):
     content = "name\none\n"
     assert await bulk(content, "--output", str(tmp_path / "requests.csv")) == 2
-    assert "would replace a file this job reads" in capsys.readouterr().err
+    assert "would overwrite the requests file or the journal" in capsys.readouterr().err
     assert (tmp_path / "requests.csv").read_text() == content
     assert server.count() == 0
 
@@ -304,7 +316,7 @@ async def test_text_behind_an_open_quote_is_not_run_as_rows(server, bulk, tmp_pa
     assert await bulk(content, "--skip-bad-rows") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"kognitos: {tmp_path / 'requests.csv'}: row ")
-    assert line.endswith("is a quote open?")
+    assert line.endswith("opens a quote that is never closed")
     assert server.count() == 0
 
 
@@ -315,11 +327,11 @@ async def test_a_file_that_becomes_unreadable_meanwhile_is_one_line(server, bulk
     def rows(self):
         if next(passes, False):
             return whole(self)
-        raise UnreadableFileError("requests.csv has no column name, only nothing")
+        raise UnreadableFileError("requests.csv has no column 'name', only an empty header")
 
     monkeypatch.setattr(RequestsFile, "rows", rows)
     assert await bulk("name\none\n") == 1
-    assert capsys.readouterr().err == "kognitos: requests.csv has no column name, only nothing\n"
+    assert capsys.readouterr().err == "kognitos: requests.csv has no column 'name', only an empty header\n"
     assert server.count("create_run") == 0
 
 
@@ -337,7 +349,7 @@ async def test_of_many_bad_rows_the_first_twenty_are_told(server, bulk, capsys):
     assert lines[19].startswith("kognitos: row 21: ")
     assert lines[20:] == [
         "kognitos: and 5 more",
-        "kognitos: 25 bad rows, nothing was started; --skip-bad-rows runs the others",
+        "kognitos: invalid rows: 25; nothing was started. Use --skip-bad-rows to run the others",
     ]
     assert server.count() == 0
 
@@ -352,7 +364,7 @@ async def test_bad_rows_that_are_skipped_are_outcomes(server, bulk, tmp_path, ca
     assert sorted(started.name for started in server.runs.values()) == ["one", "three"]
     rows = rows_of(output)
     assert [(row["name"], row["error"]) for row in rows[2:]] == [
-        ("one", "row 3: the name is that of row 2: names must be unique"),
+        ("one", "row 3: duplicate name, first used in row 2"),
         ("", "row 4: has 1 cells for 2 columns"),
     ]
     assert sorted(row["name"] for row in rows[:2]) == ["one", "three"]

@@ -118,7 +118,7 @@ async def test_a_run_that_cannot_be_decoded_is_left_out_alone(server, history, t
     out, err = capfd.readouterr()
     rows = of_csv(target.read_text() if to_file else out)
     assert len(rows) == RUNS - 1
-    assert "runs left out: 1." in err
+    assert "runs skipped: 1." in err
     assert "249 runs written" in err
 
 
@@ -198,7 +198,7 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capfd, stage):
         (["--format", "parquet"], "parquet needs a file"),
         (["--format", "parquet", "--output", "-"], "parquet needs a file"),
         (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
-        (["--process", ""], "--process: must have at least 1 character"),
+        (["--process", ""], "--process: must not be empty"),
         (["--since", "yesterday"], "--since: must be an ISO 8601 time, got 'yesterday'"),
         (["--format", "xlsx"], "xlsx"),
     ],
@@ -230,7 +230,7 @@ async def test_an_export_that_fails_leaves_the_old_file_and_goes_on_when_called_
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
     kept, problem = capsys.readouterr().err.splitlines()
     pages = tmp_path / "runs.csv.pages"
-    assert kept == f"kognitos: 100 runs so far are in {pages}; the same command goes on behind them"
+    assert kept == f"kognitos: 100 runs saved in {pages}; run the same command to resume"
     assert problem.startswith("kognitos: GET /runs: 404")
     assert path.read_text() == "old"
     assert sorted(tmp_path.iterdir()) == [path, pages]

@@ -148,10 +148,10 @@ def test_a_port_in_use_is_one_line(command, capsys):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--host", "0.0.0.0"], "add --allow-remote"),
-        (["--duration", "fast"], "must be seconds or low-high"),
-        (["--duration", "5-2"], "must be seconds or low-high"),
-        (["--duration", "1-inf"], "must be seconds or low-high"),
+        (["--host", "0.0.0.0"], "use --allow-remote"),
+        (["--duration", "fast"], "must be SECONDS or LOW-HIGH"),
+        (["--duration", "5-2"], "must be SECONDS or LOW-HIGH"),
+        (["--duration", "1-inf"], "must be SECONDS or LOW-HIGH"),
         (["--capacity", "0"], "--capacity"),
         (["--rate-limit", "0"], "--rate-limit"),
         (["--order", "best"], "--order"),

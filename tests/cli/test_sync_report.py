@@ -90,7 +90,7 @@ def test_there_is_no_report_of_nothing(command, tmp_path):
     """A mirror that is not there is a wrong call."""
     code, _, err = command.run("runs", "report", "--from", str(tmp_path / "none.sqlite"))
     assert code == 2
-    assert "there is no mirror" in err
+    assert "no such mirror" in err
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_list_goes_on_behind_what_cannot_be_decoded(command, server, which):
     code, out, err = command.run(*call, **environ(server, without))
     assert code == 1
     assert len(err.splitlines()) == 1
-    assert err.startswith(f"kognitos: {which.split()[0]} left out: 1. ")
+    assert err.startswith(f"kognitos: {which.split()[0]} skipped: 1. ")
     assert len(out.splitlines()) == count - 1
 
 
@@ -81,7 +81,7 @@ def test_an_exception_is_shown_without_what_was_said_undecodably(command, server
     server.misbehave("ListEvents", spoiled_event())
     code, out, err = command.run("exceptions", "show", exception.id, "--json", **environ(server, PLATFORM))
     assert code == 1, err
-    assert err.startswith("kognitos: events left out: 1. ")
+    assert err.startswith("kognitos: events skipped: 1. ")
     assert json.loads(out)["id"] == exception.id
 
 
@@ -103,10 +103,10 @@ def test_an_export_that_goes_on_still_says_what_its_earlier_call_left_out(comman
     server.misbehave("list_runs", faults.refused(400, "Not now"), skip=1)
     code, _, err = command.run(*call, **environ(server, V2))
     assert code == 1
-    assert "runs left out: 1. " in err
+    assert "runs skipped: 1. " in err
     assert not output.exists()
     code, _, err = command.run(*call, **environ(server, V2))
     assert code == 1
-    assert "kognitos: runs left out by an earlier call: 1" in err.splitlines()
+    assert "kognitos: runs skipped by an earlier call: 1" in err.splitlines()
     assert f"{RUNS - 1} runs written" in err
     assert output.exists()

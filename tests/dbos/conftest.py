@@ -94,7 +94,7 @@ class Fleet:
         )
         self.processes.append(process)
         for line in process.stderr:
-            if line.startswith("working"):
+            if line.startswith("worker running"):
                 return process
         raise AssertionError(f"the worker has ended with {process.wait()}")
 
