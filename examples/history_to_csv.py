@@ -1,6 +1,6 @@
-"""Append the history of runs to a CSV file, page by page, and go on where an earlier call was ended.
+"""Append the history of runs to a CSV file, page by page, and resume where an earlier call stopped.
 
-The token of the next page is kept in a file beside the CSV file and removed at the end of the history. Set
+The token of the next page is kept in a file beside the CSV file and deleted at the end of the history. Set
 KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
     python examples/history_to_csv.py history.csv
@@ -29,7 +29,7 @@ async def main(target: Path) -> None:
                 writer.writerows([run.id, run.name, run.status, run.created_at] for run in page.items)
                 lines.flush()
                 count += len(page.items)
-                # A page is written before its successor is noted: ended in between, one page comes twice.
+                # The page is written before the token: a crash in between repeats one page.
                 if page.continuation_token is not None:
                     mark.write_text(page.continuation_token)
     mark.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Start many runs, never more than 50 unsettled at a time, and print each as it settles.
+"""Start many runs, at most 50 unsettled at a time, and print each as it settles.
 
-The journal makes it safe to end this at any point and start it again: no run is started twice or lost. Set
+With the journal this can be interrupted at any point and run again: no run is started twice or lost. Set
 KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
     python examples/many_runs.py invoices.journal

@@ -1,10 +1,10 @@
-"""Start one run exactly once, also when the answer is lost or this program is ended in the middle.
+"""Start one run exactly once, even if the answer is lost or the program is killed.
 
 Set KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
     python examples/recover_uncertain_start.py "invoice INV-0001, 2026-03" attempt.txt
 
-and the same again for as long as attempt.txt exists.
+and again as long as attempt.txt exists.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ SECONDS_TO_APPEAR = 5.0
 async def start_exactly_once(client: KognitosClient, process_id: str, name: str, attempt: Path) -> Run:
     earlier = datetime.fromisoformat(await attempt.read_text()) if await attempt.exists() else None
     if earlier is not None:
-        print(f"looking for what was started at {earlier}")
+        print(f"looking up the start sent at {earlier}")
 
     async def about_to_send() -> None:
         await attempt.write_text(datetime.now(UTC).isoformat())
 
-    # Where it cannot be told whether the run exists, this raises StartUncertainError and starts nothing.
+    # If it is uncertain whether the run exists, this raises StartUncertainError and starts nothing.
     return await client.runs.start_once(
         RunRequest(process_id=process_id, name=name),
         earlier=earlier,

@@ -28,7 +28,7 @@ async def main() -> int:
             print(f"needs attention: {failed}", file=sys.stderr)
             return 1
         except WaitTimeoutError as late:
-            print(f"still going on: {late}", file=sys.stderr)
+            print(f"not settled yet: {late}", file=sys.stderr)
             return 1
         print(f"{run.id} {run.status}")
         for fact, value in run.outputs_by_name.items():

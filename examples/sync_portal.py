@@ -1,6 +1,6 @@
 """Start runs from synchronous code, such as a Django view or a Celery task, and print their outcome.
 
-One event loop in a thread of its own serves the whole process: anyio's blocking portal. Set KOGNITOS_API_KEY,
+One event loop in a thread, anyio's blocking portal, serves the whole process. Set KOGNITOS_API_KEY,
 KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
     python examples/sync_portal.py INV-0001 INV-0002
@@ -20,7 +20,7 @@ def main() -> int:
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(KognitosClient()) as client:
 
         def book(invoice: str) -> Run:
-            """Block the calling thread, and no other, until the run has settled. Callable from any thread."""
+            """Start a run and block the calling thread until it has settled. Thread-safe."""
             run = portal.call(
                 partial(
                     client.run_and_wait,
@@ -33,7 +33,7 @@ def main() -> int:
             run.raise_for_status()
             return run
 
-        with ThreadPoolExecutor() as threads:  # as the workers of a web server are
+        with ThreadPoolExecutor() as threads:  # like the workers of a web server
             bookings = {invoice: threads.submit(book, invoice) for invoice in sys.argv[1:]}
             for invoice, booking in bookings.items():
                 try:

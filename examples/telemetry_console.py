@@ -1,6 +1,6 @@
-"""Start five runs and print what OpenTelemetry records of them: a line for each span, then the metrics.
+"""Start five runs and print their OpenTelemetry spans, one per line, and metrics.
 
-Needs the SDK beside the extra: `pip install 'kognitos-async[otel]' opentelemetry-sdk`. Set KOGNITOS_API_KEY,
+Needs `pip install 'kognitos-async[otel]' opentelemetry-sdk`. Set KOGNITOS_API_KEY,
 KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
     python examples/telemetry_console.py

@@ -1,16 +1,16 @@
-"""A Temporal workflow that starts a run once and waits for it, whatever happens to its workers.
+"""A Temporal workflow that starts a run once and waits for it, across crashes of its workers.
 
 Needs `pip install temporalio` and a Temporal server (`temporal server start-dev`). Set KOGNITOS_API_KEY,
 KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then run workers with
 
     python examples/temporal_workflow.py worker
 
-and, again and again if you like, for the name is the workflow's id and a workflow runs once:
+and start a workflow, repeatedly if you like: its id is the name, and a workflow runs once:
 
     python examples/temporal_workflow.py start "invoice INV-0001, 2026-03"
 
-Its activities and the fence are tested by themselves. As a whole it is untried: temporalio's wheel ships no
-server, and downloads one when its test environment is first used.
+The activities and the fence have unit tests. The workflow as a whole is untested: temporalio ships no server
+and downloads one when its test environment is first used.
 """
 
 # pyright: reportUnknownMemberType=false
@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
 
 QUEUE = "kognitos"
 HEARTBEAT = timedelta(seconds=20)
-HOPELESS = [  # what no further attempt can help, by the name of the error
+HOPELESS = [  # error names that are not retried
     *("AuthenticationError", "BadRequestError", "NotFoundError", "PermissionDeniedError"),
     *("RunExceptionError", "RunFailedError", "RunStoppedError"),
 ]
@@ -50,7 +50,7 @@ async def start_run(process_id: str, name: str) -> dict[str, Any]:
     sending = await owner.execute_update(KognitosRun.begin, info.attempt)
 
     async def about_to_send() -> None:
-        # Refused once a later attempt has begun: a worker that was frozen sends nothing when it wakes.
+        # Rejected once a later attempt has begun: a frozen worker sends nothing when it wakes.
         now = datetime.now(UTC).isoformat()
         await owner.execute_update(KognitosRun.about_to_send, args=[info.attempt, now])
 
@@ -84,7 +84,7 @@ async def wait_for_run(handle: dict[str, Any]) -> dict[str, str | int | float]:
 
 @workflow.defn
 class KognitosRun:
-    """One run: start, then wait. Cancelling the workflow ends the waiting; the run goes on."""
+    """One run: start, then wait. Cancelling the workflow ends the wait; the run continues."""
 
     def __init__(self) -> None:
         self.attempt = 0
@@ -92,15 +92,15 @@ class KognitosRun:
 
     @workflow.update
     def begin(self, attempt: int) -> str | None:
-        """When an earlier attempt was about to send, if one was: this attempt takes over from it."""
+        """Take over from earlier attempts; returns when one of them was about to send, if any."""
         self.attempt = max(self.attempt, attempt)
         return self.sending
 
     @workflow.update
     def about_to_send(self, attempt: int, now: str) -> None:
-        """The intent and the fence in one step."""
+        """Check the fence and record the intent in one step."""
         if attempt < self.attempt:
-            raise ApplicationError(f"attempt {self.attempt} has taken over from {attempt}: send nothing")
+            raise ApplicationError(f"attempt {attempt} was superseded by {self.attempt}: not sent")
         self.sending = now
 
     @workflow.run

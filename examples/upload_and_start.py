@@ -1,4 +1,4 @@
-"""Upload a file, showing how far it is, and start a run that works on it.
+"""Upload a file with progress, and start a run with it.
 
 Set KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 

@@ -1,4 +1,4 @@
-"""Start three runs and print every change of their status until all have settled.
+"""Start three runs and print every change of status until all have settled.
 
 Set KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
@@ -24,7 +24,7 @@ async def watch(client: KognitosClient, name: str) -> Run:
 
 async def main() -> None:
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
-    # One poll reads all three: waits on one client share their requests.
+    # Waits on one client share their polls: one request reads all three.
     async with (
         KognitosClient(poll=PollPolicy(initial=0.5, maximum=5.0)) as client,
         asyncio.TaskGroup() as tasks,

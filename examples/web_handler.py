@@ -1,4 +1,4 @@
-"""A web service whose answer is the outcome of a run; one client serves all requests.
+"""A web service that answers with the outcome of a run; one client serves all requests.
 
 Set KOGNITOS_API_KEY, KOGNITOS_AGENT_ID and KOGNITOS_PROCESS_ID (`kognitos serve` prints values to try), then
 
@@ -27,7 +27,7 @@ async def kognitos(app: web.Application) -> AsyncIterator[None]:
 async def process_invoice(request: web.Request) -> web.Response:
     invoice = (await request.json())["invoice"]
     try:
-        # After 50 s only the wait ends: the run goes on in Kognitos.
+        # The timeout ends only the wait: the run continues.
         run = await request.app[CLIENT].run_and_wait(
             os.environ["KOGNITOS_PROCESS_ID"],
             name=f"invoice {uuid.uuid4()}",

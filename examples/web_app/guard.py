@@ -1,4 +1,4 @@
-"""Before every request: no large bodies, no posts from other sites; after it, strict headers."""
+"""Middleware: rejects large bodies and cross-site posts, adds strict headers."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -17,14 +17,14 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware; it passes streams through as they come."""
+    """ASGI middleware that does not buffer streams."""
 
     def __init__(self, app: ASGIApp, *, largest_body: int) -> None:
         self._app = app
         self._largest_body = largest_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request, or serve it with the headers."""
+        """Reject the request, or serve it with the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

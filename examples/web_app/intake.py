@@ -1,4 +1,4 @@
-"""Invoices on their way in: a restart neither loses one nor starts it twice."""
+"""Upload of invoices and start of their runs; a restart neither loses one nor starts it twice."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ GRACE = 5.0
 
 
 class Invoice(msgspec.Struct, kw_only=True):
-    """What is recorded of one invoice; before its run is started, all that is needed to find it again."""
+    """The record of one invoice, with what is needed to find its run after a crash."""
 
     id: str
     file_name: str
@@ -28,18 +28,18 @@ class Invoice(msgspec.Struct, kw_only=True):
     file: str | None = None
     """The stored file, once it is uploaded."""
     sent_at: datetime | None = None
-    """When a start was sent that may have made the run."""
+    """When a start was sent that may have created the run."""
     run_id: str | None = None
     problem: str | None = None
     can_retry: bool = False
-    """Whether sending the same file under the same id again may help."""
+    """Whether to send the same file with the same id again."""
 
 
 class Intake:
-    """Takes invoices in and starts their runs. Each has a record in `folder`, written before each step.
+    """Uploads invoices and starts their runs. Each has a record in `folder`, written before each step.
 
-    Usable inside `async with`: entering goes on with what an earlier process left, leaving gives starts under
-    way some seconds to finish.
+    An async context manager: entering resumes what an earlier process left unfinished, leaving gives starts
+    in flight some seconds to finish.
     """
 
     def __init__(self, api: KognitosApi, folder: Path) -> None:
@@ -62,12 +62,12 @@ class Intake:
         if not self._tasks:
             return
         _done, late = await asyncio.wait(self._tasks.values(), timeout=GRACE)
-        for task in late:  # what was sent is on record: the next process looks it up
+        for task in late:  # recorded as sent: the next process looks it up
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
     def find(self, invoice_id: uuid.UUID) -> Invoice | None:
-        """What is recorded, None if nothing is."""
+        """The record of an invoice, or None."""
         with suppress(FileNotFoundError):
             return msgspec.json.decode(self._path(str(invoice_id)).read_bytes(), type=Invoice)
         return None
@@ -75,10 +75,10 @@ class Intake:
     async def take(
         self, invoice_id: uuid.UUID, content: UploadSource, *, file_name: str, size: int
     ) -> Invoice:
-        """The invoice once its run is started, or with the reason why there is none in `problem`.
+        """The invoice once its run is started, or with the reason of the failure in `problem`.
 
-        The same id again, at the same time or later, joins or returns the first; it goes on where that one
-        failed, if that is certain to start nothing twice.
+        A repeated id joins or returns the first request, or resumes it after a failure if that certainly
+        starts nothing twice.
         """
         key = str(invoice_id)
         if (task := self._tasks.get(key)) is None:
@@ -90,7 +90,7 @@ class Intake:
                 task = self._begin(key, self._upload_and_start(invoice, content, size))
             else:
                 task = self._begin(key, self._start(invoice))
-        return await asyncio.shield(task)  # a browser that goes away does not end a start half-way
+        return await asyncio.shield(task)  # a disconnected browser does not cancel a start
 
     def _begin(self, key: str, work: Coroutine[Any, Any, Invoice]) -> "asyncio.Task[Invoice]":
         self._tasks[key] = task = asyncio.create_task(work)
@@ -125,13 +125,13 @@ class Intake:
             )
         except StartUncertainError:
             problem = (
-                "Kognitos did not say whether the run was started, and it cannot be found. "
-                "Look at the history before you send the file again."
+                "It is uncertain whether Kognitos started the run, and it cannot be found. "
+                "Check the history before you send the file again."
             )
             return await self._failed(invoice, problem, can_retry=False)
         except KognitosError as error:
             if isinstance(error, APIStatusError) and error.method == "POST" and error.status < 500:
-                invoice.sent_at = None  # the start itself was refused: there is nothing to look for
+                invoice.sent_at = None  # the start was rejected: there is nothing to look up
             return await self._failed(invoice, f"The run could not be started: {error}", can_retry=True)
         invoice.run_id, invoice.step = run_id, "started"
         await self._record(invoice)
@@ -143,7 +143,7 @@ class Intake:
         return invoice
 
     async def _record(self, invoice: Invoice) -> None:
-        """Replace the record in one step, on disk before anything else happens."""
+        """Replace the record atomically; on disk when this returns."""
         await anyio.to_thread.run_sync(write_safely, self._path(invoice.id), msgspec.json.encode(invoice))
 
     def _path(self, invoice_id: str) -> Path:
@@ -151,7 +151,7 @@ class Intake:
 
 
 def write_safely(path: Path, content: bytes) -> None:
-    """Replace a file: after a crash it is the old one or the new one, whole."""
+    """Replace a file atomically and durably."""
     new = path.with_suffix(".new")
     with new.open("wb") as file:
         file.write(content)

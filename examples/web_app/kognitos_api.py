@@ -1,4 +1,4 @@
-"""Either Kognitos API as the application needs it; the environment tells which."""
+"""The interface of the application to either Kognitos API, chosen by the environment."""
 
 import os
 import re
@@ -34,7 +34,7 @@ UPLOAD_ID = re.compile(r" \([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\)$")
 
 
 class RunCard(BaseModel):
-    """A run as the page shows it."""
+    """A run as shown on the page."""
 
     id: str
     title: str
@@ -57,7 +57,7 @@ class History(BaseModel):
 
 
 class Question(BaseModel):
-    """What a run needs a person for."""
+    """The question of a run that needs a person."""
 
     run_id: str
     text: str
@@ -66,10 +66,10 @@ class Question(BaseModel):
 
 
 class KognitosApi(Protocol):
-    """What the application asks of Kognitos."""
+    """The operations that the application needs."""
 
     async def upload(self, content: UploadSource, *, file_name: str, size: int) -> str:
-        """What a start has to name of the stored file."""
+        """Upload a file and return the reference that a start needs."""
         ...
 
     async def start_once(
@@ -81,11 +81,11 @@ class KognitosApi(Protocol):
         earlier: datetime | None,
         before_send: Callable[[], Any],
     ) -> str:
-        """The id of the one run of an upload, started now or found; arguments as those of the library."""
+        """The id of the run of an upload, started now or found; arguments as in the library."""
         ...
 
     def watch(self, run_id: str) -> AbstractAsyncContextManager[AsyncIterator[RunCard]]:
-        """The run now, then at each change, until it has ended."""
+        """The current state of the run, then each change, until it has ended."""
         ...
 
     async def history(self, *, size: int, after: str | None) -> History: ...
@@ -95,7 +95,7 @@ class KognitosApi(Protocol):
 
 @asynccontextmanager
 async def open_api() -> AsyncGenerator[KognitosApi]:
-    """The API named by WEB_APP_API; without it, the platform API if there is a token for it."""
+    """The API named by WEB_APP_API, by default the platform API if KOGNITOS_TOKEN is set."""
     chosen = os.environ.get("WEB_APP_API") or ("platform" if "KOGNITOS_TOKEN" in os.environ else "v2")
     if chosen == "platform":
         async with PlatformClient(poll=POLLS) as platform:
@@ -108,7 +108,7 @@ async def open_api() -> AsyncGenerator[KognitosApi]:
 
 
 def required(name: str) -> str:
-    """A variable of the environment."""
+    """A required environment variable."""
     try:
         return os.environ[name]
     except KeyError:
@@ -116,7 +116,7 @@ def required(name: str) -> str:
 
 
 class Cards(Generic[R]):
-    """The cards of an iterator over runs. Cancelling a step loses nothing, as a generator would."""
+    """The cards of an iterator over runs. Unlike a generator, it survives the cancellation of a step."""
 
     def __init__(self, runs: AsyncIterator[R], card: Callable[[R], RunCard]) -> None:
         self._runs = runs
@@ -167,7 +167,7 @@ class PlatformApi:
                 request, earlier=earlier, before_send=before_send
             )
         except StartUncertainError as lost:
-            # To the library a run like it may be anybody's. Here it cannot: no other run has this file.
+            # The library cannot attribute a run with the same inputs; here the file is unique to the invoice.
             alike = await self._client.runs.find_started(request, since=lost.since)
             ours = [run for run in alike if run.user_inputs.get(FILE_INPUT) == FileRef(file)]
             if len(ours) != 1:
@@ -219,7 +219,7 @@ class PlatformApi:
 
 
 class RestApi:
-    """The REST API v2: a run gets a name that only this upload can have, and is answered elsewhere."""
+    """REST API v2: a run gets a name unique to the upload, and is answered in Kognitos."""
 
     _SHOWN: ClassVar[dict[RunStatus, tuple[str, str, Tone]]] = {
         RunStatus.CREATED: ("Created", "The run is about to begin.", "working"),
@@ -232,7 +232,7 @@ class RestApi:
         RunStatus.FAILED: ("Failed", "The run has failed.", "bad"),
         RunStatus.TIMED_OUT: ("Timed out", "The run took too long.", "bad"),
     }
-    _ENDED = SETTLED - {RunStatus.EXCEPTION}  # which goes on once a person has answered
+    _ENDED = SETTLED - {RunStatus.EXCEPTION}  # it resumes once a person has answered
 
     def __init__(self, client: KognitosClient, process: str) -> None:
         self._client = client
@@ -265,7 +265,7 @@ class RestApi:
         return History(runs=[self._card(run) for run in page.items], next=page.continuation_token)
 
     async def questions(self) -> list[Question]:
-        latest = await self._client.runs.list(self._process, limit=100)  # this API has no filter for it
+        latest = await self._client.runs.list(self._process, limit=100)  # this API has no filter
         return [
             Question(run_id=run.id, text=self._card(run).title, created=run.created_at, can_answer=False)
             for run in latest.items
@@ -273,7 +273,7 @@ class RestApi:
         ][:20]
 
     async def answer(self, run_id: str, message: str) -> None:
-        raise NotImplementedError("the REST API v2 takes no answers")
+        raise NotImplementedError("REST API v2 has no operation for answers")
 
     def _card(self, run: Run) -> RunCard:
         label, sentence, tone = self._SHOWN.get(run.status, unknown(run.status))
@@ -293,5 +293,5 @@ class RestApi:
 
 
 def unknown(word: str) -> tuple[str, str, Tone]:
-    """How a state is shown that this version does not know."""
+    """The display of a state unknown to this version."""
     return word, f"The run is {word}.", "neutral"

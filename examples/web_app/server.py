@@ -1,4 +1,4 @@
-"""Drop an invoice, watch its run, answer what it asks: FastAPI on one client of Kognitos. See README.md.
+"""Drop an invoice, watch its run, answer its questions: FastAPI on one client of Kognitos. See README.md.
 
 python examples/web_app/server.py
 """
@@ -27,13 +27,13 @@ from kognitos_async import KognitosError, NotFoundError
 STATIC = Path(__file__).parent / "static"
 RECORDS = Path(os.environ.get("WEB_APP_RECORDS", "web_app_records"))
 HOSTS = os.environ.get("WEB_APP_HOSTS", "127.0.0.1,localhost").split(",")
-LARGEST_FILE = 50_000_000  # bytes; the page says so too
+LARGEST_FILE = 50_000_000  # bytes; also stated on the page
 LARGEST_BODY = LARGEST_FILE + 10_000
 HEARTBEAT = 15.0
 
 
 class InvoiceState(BaseModel):
-    """How far an invoice has come."""
+    """The state of an invoice."""
 
     id: str
     file_name: str
@@ -44,13 +44,13 @@ class InvoiceState(BaseModel):
 
     @classmethod
     def of(cls, invoice: Invoice) -> "InvoiceState":
-        """What the page may know of it."""
+        """The part of an invoice that the page may see."""
         return cls.model_validate(invoice, from_attributes=True)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """One client for the whole application; what an earlier process left is finished first."""
+    """One client for the whole application; resumes what an earlier process left unfinished."""
     async with open_api() as api, Intake(api, RECORDS) as intake:
         app.state.api, app.state.intake = api, intake
         yield
@@ -64,7 +64,7 @@ app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
 
 @app.exception_handler(KognitosError)
 async def unavailable(_request: Request, error: Exception) -> JSONResponse:
-    """What Kognitos refuses or does not answer, in words for the page."""
+    """Turn errors of Kognitos into responses."""
     return JSONResponse({"detail": str(error)}, 404 if isinstance(error, NotFoundError) else 502)
 
 
@@ -75,7 +75,7 @@ async def page() -> FileResponse:
 
 @app.post("/api/invoices/{invoice_id}")
 async def take(request: Request, invoice_id: uuid.UUID, file: UploadFile) -> InvoiceState:
-    """Upload a file and start its run. The browser makes the id up, so that it can ask again for it."""
+    """Upload a file and start its run. The browser generates the id, so that it can repeat the request."""
     name = (file.filename or "").replace("\\", "/").rpartition("/")[2]
     if not name or len(name) > 200:
         raise HTTPException(422, "The file needs a name of at most 200 characters.")
@@ -87,10 +87,10 @@ async def take(request: Request, invoice_id: uuid.UUID, file: UploadFile) -> Inv
 
 @app.get("/api/invoices/{invoice_id}")
 async def invoice(request: Request, invoice_id: uuid.UUID) -> InvoiceState:
-    """How far an invoice has come."""
+    """The state of an invoice."""
     intake: Intake = request.app.state.intake
     if (known := intake.find(invoice_id)) is None:
-        raise HTTPException(404, "This invoice never arrived. Please send the file again.")
+        raise HTTPException(404, "This invoice was not received. Please send the file again.")
     return InvoiceState.of(known)
 
 
@@ -104,7 +104,7 @@ async def history(
 
 @app.get("/api/runs/{run_id}/events", response_class=StreamingResponse)
 async def events(request: Request, run_id: str) -> StreamingResponse:
-    """The run live, as server-sent events: now, then at each change, until it has ended."""
+    """Server-sent events of a run: its current state, then each change, until it has ended."""
     return StreamingResponse(
         run_events(api_of(request), run_id),
         media_type="text/event-stream",
@@ -113,7 +113,7 @@ async def events(request: Request, run_id: str) -> StreamingResponse:
 
 
 async def run_events(api: KognitosApi, run_id: str) -> AsyncIterator[str]:
-    """Each begins with the run as it is now, so that a stream may break at any time and be opened again."""
+    """Every stream begins with the current state, so that it may break and be reopened at any time."""
     yield "retry: 1000\n\n"
     try:
         async with api.watch(run_id) as cards:
@@ -121,7 +121,7 @@ async def run_events(api: KognitosApi, run_id: str) -> AsyncIterator[str]:
                 try:
                     async with asyncio.timeout(HEARTBEAT):
                         card = await anext(cards)
-                except TimeoutError:  # ended this step alone: the next one goes on where it was
+                except TimeoutError:  # ends this step only; the next one continues
                     yield ": still watching\n\n"
                 except StopAsyncIteration:
                     break
@@ -135,7 +135,7 @@ async def run_events(api: KognitosApi, run_id: str) -> AsyncIterator[str]:
 
 @app.get("/api/questions")
 async def questions(request: Request) -> list[Question]:
-    """What waits for a person: at most 20."""
+    """Up to 20 runs that wait for a person."""
     return await api_of(request).questions()
 
 
@@ -143,11 +143,11 @@ async def questions(request: Request) -> list[Question]:
 async def answer(
     request: Request, run_id: str, message: Annotated[str, Body(embed=True, min_length=1, max_length=10_000)]
 ) -> None:
-    """Answer what a run asks; it goes on by itself."""
+    """Answer the question of a run, which resumes it."""
     try:
         await api_of(request).answer(run_id, message)
     except NotImplementedError as error:
-        raise HTTPException(501, "This run is answered in Kognitos itself.") from error
+        raise HTTPException(501, "Answer this run in Kognitos.") from error
 
 
 def api_of(request: Request) -> KognitosApi:

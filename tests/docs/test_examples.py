@@ -174,7 +174,7 @@ async def test_a_look_up_goes_on_after_the_end_of_its_program(kognitos_server, t
     (tmp_path / "attempt").write_text(datetime.now(UTC).isoformat())
     run = kognitos_server.add_run(name="the only one")
     ran = await recover("the only one", server=kognitos_server, cwd=tmp_path)
-    assert ran.out.startswith("looking for what was started at ")
+    assert ran.out.startswith("looking up the start sent at ")
     assert ran.out.splitlines()[-1].startswith(run.id)
     assert kognitos_server.count("create_run") == 0
 
@@ -282,7 +282,7 @@ async def test_a_temporal_activity_that_was_taken_over_from_sends_nothing(tempor
         return sending
 
     module.KognitosRun.begin = taken_over
-    with pytest.raises(ApplicationError, match="attempt 2 has taken over from 1"):
+    with pytest.raises(ApplicationError, match="attempt 1 was superseded by 2"):
         await start(1)
     assert (kognitos_server.count("create_run"), owner.sending) == (0, None)
 

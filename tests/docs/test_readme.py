@@ -165,6 +165,16 @@ async def test_snippet_count_failures(kognitos_server, kognitos_client):
     assert await count_failures(kognitos_client, process_id, token) == (75, None)
 
 
+async def test_snippet_mirror(kognitos_server, kognitos_client, tmp_path):
+    mirror = SNIPPETS["mirror"].namespace()["mirror"]
+    process_id, store = kognitos_server.process.id, tmp_path / "runs.db"
+    run = kognitos_server.add_run(name="earlier", status="Running")
+    assert await mirror(kognitos_client, process_id, store) == "1 new, 0 changed"
+    kognitos_server.set_status(run.id, "Succeeded")
+    kognitos_server.add_run(name="later", status="Succeeded")
+    assert await mirror(kognitos_client, process_id, store) == "1 new, 1 changed"
+
+
 async def test_snippet_process_file(kognitos_server, kognitos_client, tmp_path):
     path = tmp_path / "invoices.csv"
     path.write_bytes(b"invoice,amount\nINV-0001,12.5\n")
@@ -182,8 +192,8 @@ async def test_snippet_process_file(kognitos_server, kognitos_client, tmp_path):
         (faults.wrong_json(), None),
         (faults.proxy_error(502, after_work=True), None),
         (faults.reset(after_work=False), None),
-        (faults.rate_limited("600"), "not started: too many requests; try in 600 s"),
-        (faults.server_error(400), "not started: the API refused with 400: Internal error"),
+        (faults.rate_limited("600"), "not started: too many requests; try again in 600 s"),
+        (faults.server_error(400), "not started: the API rejected it with 400: Internal error"),
     ],
 )
 async def test_snippet_start_carefully(kognitos_server, kognitos_client, fault, expected):
@@ -202,7 +212,7 @@ async def test_careful_start_tells_when_there_is_no_room_or_no_connection(kognit
     start_carefully = SNIPPETS["start_carefully"].namespace()["start_carefully"]
     kognitos_server.misbehave("create_run", faults.capacity_reached(), times=None)
     told = await start_carefully(kognitos_client, kognitos_server.process.id, "the name")
-    assert told.startswith("not started: the organization has as many runs as it may")
+    assert told.startswith("not started: the organization is at capacity")
     await kognitos_server.stop()
     # A new client has no connection that could break only after the start was sent.
     async with kognitos_server.client(retry=RetryPolicy(base_delay=0.01)) as client:
@@ -223,11 +233,11 @@ async def test_careful_start_takes_no_run_of_a_name_that_is_not_unique(kognitos_
     [
         ("Succeeded", "done: {'the output"),
         ("Exception", "needs a person: {id}"),
-        ("Stopped", "was stopped or cancelled: {id}"),
-        ("Cancelled", "was stopped or cancelled: {id}"),
-        ("Failed", "failed or ran out of time: {id}"),
-        ("TimedOut", "failed or ran out of time: {id}"),
-        ("Created", "still Created: the run goes on, wait again for {id}"),
+        ("Stopped", "stopped or cancelled: {id}"),
+        ("Cancelled", "stopped or cancelled: {id}"),
+        ("Failed", "failed or timed out: {id}"),
+        ("TimedOut", "failed or timed out: {id}"),
+        ("Created", "still Created: the run continues, wait again for {id}"),
     ],
 )
 async def test_snippet_wait_carefully(status, expected):
@@ -246,7 +256,7 @@ async def test_careful_wait_tells_of_an_answer_that_is_not_documented(kognitos_s
     run = await kognitos_client.runs.start(kognitos_server.process.id, name="the name")
     kognitos_server.misbehave("get_run", faults.wrong_shape())
     told = await wait_carefully(kognitos_client, run)
-    assert told == "the API sent something it does not document, at $.id"
+    assert told == "undocumented answer of the API, at $.id"
 
 
 async def test_snippet_upload_carefully(kognitos_server, kognitos_client, tmp_path):
