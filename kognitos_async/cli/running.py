@@ -31,12 +31,15 @@ _OPTIONS = {
     "absence_delay": "--absence-delay",
     "agent_id": "--agent",
     "base_url": "KOGNITOS_BASE_URL",
+    "database_url": "--database-url",
+    "executor_id": "--executor-id",
     "file_name": "the file's name",
     "max_in_flight": "--max-in-flight",
     "organization_id": "--organization",
     "process_id": "--process",
     "requests_per_second": "--requests-per-second",
     "run_timeout": "--run-timeout",
+    "starts_per_second": "--starts-per-second",
     "workspace_id": "--workspace",
 }
 """Options and variables for the argument names in messages of the library."""

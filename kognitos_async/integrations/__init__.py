@@ -1,1 +1,1 @@
-"""What frameworks load on request; each module needs the package it is named after."""
+"""Integrations with frameworks and databases; each module needs the package it is named after."""

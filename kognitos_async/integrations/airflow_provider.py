@@ -1,4 +1,4 @@
-"""What Airflow reads of this package to list its connection types."""
+"""Provider metadata for Airflow: the connection types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _HOOKS = "kognitos_async.integrations.airflow.hooks"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The description of the provider; Airflow calls it by the entry point `apache_airflow_provider`."""
+    """The provider metadata, called by Airflow through the entry point `apache_airflow_provider`."""
     return {
         "package-name": "kognitos-async",
         "name": "Kognitos",

@@ -1,7 +1,7 @@
 """Litestar: `Litestar(handlers, plugins=[KognitosPlugin()])`.
 
-Litestar returns and documents the library's models by itself. The plugin adds what msgspec does not know:
-errors inside a `RunOutcome`, and that there may be more words of the API than this version knows.
+Litestar can already return and document the library's models. The plugin adds errors inside a `RunOutcome`,
+and open enumerations in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class KognitosPlugin(InitPlugin, OpenAPISchemaPlugin):
     """The library's models in answers and in the OpenAPI document, as `kognitos_async` documents them."""
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """The configuration with an encoder for errors."""
+        """Add an encoder for errors to the configuration."""
         app_config.type_encoders = {KognitosError: error_as_dict, **(app_config.type_encoders or {})}
         return app_config
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Whether it is a model or a word of this library."""
+        """Whether the type is a model or an open enumeration of this library."""
         kind = field_definition.origin or field_definition.annotation
         return isclass(kind) and issubclass(kind, WebModel | Word)
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:  # noqa: ARG002 - Litestar's signature
-        """Its schema, in one piece."""
+        """The inline schema of the type."""
         kind = field_definition.annotation
         if isclass(kind) and issubclass(kind, Word):
             return _schema(word_schema(kind))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from typing import LiteralString
 
 _STALE = 3.0
-"""Seconds after which a fence that was passed says nothing: this process may have been frozen meanwhile."""
+"""Seconds after which a passed fence is void: the process may have been frozen meanwhile."""
 _CREATING = 7_261_002
-"""The advisory lock under which the table is made."""
+"""Key of the advisory lock for creating the table."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS {table} (
     name TEXT PRIMARY KEY,
@@ -52,7 +52,7 @@ _ONE_EACH = "CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {table} (run_id)"
 _GIVE_BACK = "UPDATE {table} SET owner = 0 WHERE owner = %s AND state <> 'settled'"
 _COLUMNS = (
     "position, t.name, request, state, attempts, "
-    # By the clock of the database alone: those of two workers may differ.
+    # By the clock of the database: those of the workers may differ.
     "extract(epoch FROM clock_timestamp() - since)::float8, run_id, status, run, handle"
 )
 _LIVES = """EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -70,7 +70,7 @@ _ABOUT_TO_SEND = """UPDATE {table} SET state = 'starting', attempts = greatest(a
 WHERE name = %(name)s AND owner = %(owner)s AND state IN ('planned', 'starting') RETURNING 1"""
 _NOT_SENT = """UPDATE {table} SET state = 'planned', since = NULL
 WHERE name = %(name)s AND owner = %(owner)s AND state IN ('planned', 'starting') RETURNING 1"""
-# Not fenced: that a run exists, or has settled, is true whoever says so.
+# Not fenced: that a run exists or has settled is true, whoever records it.
 _STARTED = """UPDATE {table} SET state = CASE state WHEN 'settled' THEN state ELSE 'started' END,
     run_id = %(run_id)s, handle = coalesce(handle, %(handle)s)
 WHERE name = %(name)s AND (run_id IS NULL OR run_id = %(run_id)s) RETURNING 1"""
@@ -80,26 +80,25 @@ _RECORDED = "SELECT state, run_id FROM {table} WHERE name = %(name)s"
 
 
 class NameTakenError(JournalError):
-    """Another worker, which lives, has begun the request of that name or has taken it over."""
+    """Another live worker has begun the request of that name, or has taken it over."""
 
 
 class PostgresLedger:
-    """A ledger that workers on many machines share: an async context manager, a `StartLedger`.
+    """A `StartLedger` shared by workers on many machines; an async context manager.
 
-    Each worker opens one. `begin` gives it a name that no other living worker has; `about_to_send` records
-    the intent and checks in the same statement that the name is still its own, so that a process that was
-    frozen or cut off while another took over gets a `NameTakenError` instead of starting a second run.
+    Each worker opens one. `begin` claims a name that no other live worker holds. `about_to_send` records the
+    intent and checks in the same statement that the name still belongs to this worker: a process that was
+    frozen or disconnected while another took over gets a `NameTakenError` instead of starting a second run.
 
-    A worker is alive as long as its session holds an advisory lock. The server ends the session of one that
-    gives no sign of life for `lifetime` seconds; that of a killed process ends at once. Lost connections are
-    made again for up to `reconnect_for` seconds, restarts of the server included; the names that nobody took
-    over meanwhile are still this worker's. Nobody is taken for dead within `lifetime` seconds after a start
-    of the server, when all have lost their sessions.
+    A worker is alive while its session holds an advisory lock. The server ends the session of a killed
+    process at once, and one without a heartbeat after `lifetime` seconds. Lost connections, also by a restart
+    of the server, are reopened for up to `reconnect_for` seconds; names not taken over meanwhile still belong
+    to this worker. Within `lifetime` seconds after a start of the server no worker is considered dead,
+    because all have lost their sessions.
 
-    `url` is what psycopg takes: a URL or key=value pairs. PostgreSQL 14 or newer; not through a pooler that
-    gives sessions away between transactions. `table` is made where it does not exist. Methods raise
-    `JournalError` when the database cannot be reached or a step cannot be recorded: the step must not be
-    taken then.
+    `url` is a psycopg connection string: a URL or key=value pairs. Needs PostgreSQL 14 or newer, without a
+    pooler in transaction mode. `table` is created if it does not exist. Methods raise `JournalError` if the
+    database cannot be reached or a step cannot be recorded; the step must not be taken then.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class PostgresLedger:
 
     async def __aenter__(self) -> Self:
         if self._is_open:
-            raise RuntimeError("this ledger is open already")
+            raise RuntimeError("this ledger is already open")
         self._is_open = True
         try:
             await self._connected()
@@ -153,16 +152,16 @@ class PostgresLedger:
         return f"PostgresLedger(table={self._name!r})"
 
     async def begin(self, name: str, request: bytes = b"{}") -> Entry:
-        """What is recorded of the request called `name`, planned now if nothing was; the name is ours now.
+        """Claim a name and return its entry, new if there is none.
 
-        `request` is kept for whoever reads the table, as long as it was not sent. `since`, of a start in
-        doubt, is by this machine's clock. `handle` is JSON, for `RunHandle` or `StartedRun`. A settled
-        request is returned whosever it was. Raises `NameTakenError` when a living worker has it.
+        `request` is stored for readers of the table, until the request is sent. The entry's `since`, of an
+        uncertain start, is by this machine's clock; its `handle` is JSON of a `RunHandle` or `StartedRun`. A
+        settled request is returned whoever owns it. Raises `NameTakenError` if a live worker holds the name.
         """
         values = {"name": name, "request": request, "lifetime": self._lifetime}
         rows = await self._execute(_BEGIN, values) or await self._execute(_SETTLED_ALREADY, values)
         if not rows:
-            raise NameTakenError(f"request {name!r} is another worker's, which is alive")
+            raise NameTakenError(f"request {name!r} is held by another live worker")
         position, name, request, state, attempts, age, run_id, status, run, handle = rows[0]
         return Entry(
             position,
@@ -178,9 +177,9 @@ class PostgresLedger:
         )
 
     async def about_to_send(self, name: str, attempt: int) -> None:
-        """Record that start number `attempt` goes out next, if the name is still ours.
+        """Record that start number `attempt` is about to be sent, if the name still belongs to this worker.
 
-        Raises `NameTakenError` when another worker has taken it over or it has a run already.
+        Raises `NameTakenError` if another worker has taken it over or it already has a run.
         """
         while True:
             before = steady_time()
@@ -190,23 +189,23 @@ class PostgresLedger:
                 return
 
     async def not_sent(self, name: str) -> None:
-        """Record that no attempt so far made a run: the request is planned again.
+        """Record that no attempt so far created a run: the request is planned again.
 
-        Raises as `about_to_send`.
+        Raises what `about_to_send` raises.
         """
         if not await self._execute(_NOT_SENT, {"name": name}):
             raise await self._refusal(name)
 
     async def started(self, name: str, handle: Any) -> None:
-        """Record the run that the request became, a run or its handle, whosever the name is by now.
+        """Record the run of the request, given as a run or a handle, whoever holds the name by now.
 
-        Raises `JournalError` when another run is on record, or the run is another request's.
+        Raises `JournalError` if another run is recorded, or the run belongs to another request.
         """
         whole = getattr(handle, "handle", handle)
         await self._record(_STARTED, name, handle, {"handle": msgspec.json.encode(whole)})
 
     async def settled(self, name: str, run: Any) -> None:
-        """Record the settled run, outputs and all. Raises as `started`."""
+        """Record the settled run with its outputs. Raises what `started` raises."""
         await self._record(_SETTLED, name, run, {"status": str(run.status), "run": msgspec.json.encode(run)})
 
     async def _record(self, statement: LiteralString, name: str, run: Any, values: dict[str, Any]) -> None:
@@ -214,25 +213,25 @@ class PostgresLedger:
         try:
             done = await self._execute(statement, {"name": name, "run_id": run_id, **values})
         except psycopg.errors.UniqueViolation:
-            raise JournalError(f"run {run_id} is another request's, not that of {name!r}") from None
+            raise JournalError(f"run {run_id} belongs to another request, not to {name!r}") from None
         if not done:
             raise await self._refusal(name, run_id)
 
     async def _refusal(self, name: str, run_id: str | None = None) -> JournalError:
         rows = await self._execute(_RECORDED, {"name": name})
         if not rows:
-            return JournalError(f"the ledger holds no request {name!r}: begin() comes first")
+            return JournalError(f"the ledger has no request {name!r}: call begin() first")
         state, recorded = rows[0]
         if run_id is not None:
-            return JournalError(f"request {name!r} has run {recorded} on record, not {run_id}")
+            return JournalError(f"request {name!r} already has run {recorded}, not {run_id}")
         if recorded is not None:
-            return NameTakenError(f"request {name!r} is {state}: it has run {recorded} already")
+            return NameTakenError(f"request {name!r} is {state}: it already has run {recorded}")
         return NameTakenError(f"request {name!r} was taken over by another worker")
 
     async def _execute(self, statement: LiteralString, values: dict[str, Any] | None = None) -> list[Any]:
-        """The rows that a statement returns; repeated over new connections while the server is away.
+        """Execute a statement and return its rows, with retries on new connections while the server is away.
 
-        A statement whose answer was lost may have been executed: each of them may be twice.
+        A statement whose answer was lost may be executed twice: all of them are idempotent.
         """
         query = sql.SQL(statement).format(table=self._table, columns=sql.SQL(_COLUMNS), lives=sql.SQL(_LIVES))
         parameters = {"owner": self._owner, **(values or {})}
@@ -249,13 +248,13 @@ class PostgresLedger:
                 if not self._is_open or time.monotonic() >= deadline:
                     raise JournalError(f"the ledger's database cannot be reached: {problem}") from problem
             except psycopg.errors.UniqueViolation:
-                raise  # what it means is known to the caller
+                raise  # handled by the caller
             except psycopg.Error as problem:
                 raise JournalError(f"the ledger cannot record: {problem}") from problem
             await asyncio.sleep(0.2)
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        """The session that holds this worker's lock, made again where the last one broke."""
+        """The session that holds the lock of this worker, reopened if it is closed."""
         async with self._connecting:
             if not self._is_open:
                 raise psycopg.InterfaceError("the ledger is closed")
@@ -276,7 +275,7 @@ class PostgresLedger:
         )
         try:
             await session.execute(_LIMIT, ("idle_session_timeout", f"{self._lifetime}s"))
-            # The session before, of which the server has not noticed yet that it is gone, may hold it.
+            # The last session may still hold the lock, until the server notices that it is gone.
             await session.execute(_LIMIT, ("lock_timeout", f"{self._lifetime * 2}s"))
             await session.execute("SELECT pg_advisory_lock(%s)", (self._owner,))
             await session.execute("SELECT pg_advisory_lock(%s)", (_CREATING,))
@@ -292,7 +291,7 @@ class PostgresLedger:
     async def _give_signs(self) -> None:
         while True:
             await asyncio.sleep(self._lifetime / 4)
-            with contextlib.suppress(JournalError):  # the next step says so to its caller
+            with contextlib.suppress(JournalError):  # the next step reports it
                 await self._execute("SELECT 1")
 
     async def _close(self) -> None:
@@ -301,7 +300,7 @@ class PostgresLedger:
         if session is None or session.closed:
             return
         try:
-            # Else others would take the names over as those of a dead worker, as soon as that is sure.
+            # Release the names at once; otherwise others wait until this worker is considered dead.
             with contextlib.suppress(psycopg.Error):
                 await session.execute(sql.SQL(_GIVE_BACK).format(table=self._table), (self._owner,))
         finally:

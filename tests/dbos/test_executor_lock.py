@@ -152,7 +152,7 @@ def test_a_database_file_is_for_one(tmp_path):
     """And free again once it is given back."""
     first, second = (FilePresence(str(tmp_path / "d"), polls=True) for _ in range(2))
     first.acquire()
-    with pytest.raises(ConfigurationError, match="SQLite is for one"):
+    with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
         second.acquire()
     first.release()
     second.acquire()

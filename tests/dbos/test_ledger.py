@@ -41,7 +41,7 @@ async def test_only_the_owner_sends(database):
     frozen = owned_by(database, "first")
     assert (await frozen.begin("invoice 1")).state == "planned"
     successor = owned_by(database, "second")
-    with pytest.raises(NotOwnerError, match="taken the start of 'invoice 1' over"):
+    with pytest.raises(NotOwnerError, match="the start of 'invoice 1' was taken over"):
         await frozen.about_to_send("invoice 1", 1)
     assert (await successor.begin("invoice 1")).state == "planned"
     await successor.about_to_send("invoice 1", 1)

@@ -181,7 +181,7 @@ async def test_invocations_of_the_platform(make_platform, server):
     assert (await kognitos.status()).undecided == ["lost"]
     with pytest.raises(ValueError, match="exactly one of run and not_started"):
         await kognitos.resolve("lost")
-    with pytest.raises(KognitosError, match="another request's"):
+    with pytest.raises(KognitosError, match="belongs to another request"):
         await kognitos.resolve("lost", run=run.id)
     made = server.platform.add_run(state="completed")
     assert (await (await kognitos.resolve("lost", run=made.id)).result()).id == made.id
@@ -192,7 +192,7 @@ async def test_a_database_file_is_for_one_worker(make, server):
     """A second one is refused and the first works on; one process is one worker."""
     kognitos = make()
     kognitos.launch()
-    with pytest.raises(RuntimeError, match="worker already"):
+    with pytest.raises(RuntimeError, match="already a worker"):
         make().launch()
     code = (
         "import sys; from kognitos_async.integrations.dbos import KognitosWorkflows\n"
@@ -215,7 +215,7 @@ async def test_a_database_file_is_for_one_worker(make, server):
         ({"name": "K"}, ValueError, "name must be 3 to 64 of a-z, 0-9, - and _, got 'K'"),
         ({"on_settled": 5}, TypeError, "on_settled must be a callable, got int"),
         ({"database_url": "mysql://h/d"}, ConfigurationError, "sqlite or postgresql, got mysql"),
-        ({"database_url": "sqlite://"}, ConfigurationError, "a database in memory survives nothing"),
+        ({"database_url": "sqlite://"}, ConfigurationError, "an in-memory database is not durable"),
     ],
 )
 def test_wrong_arguments_are_refused(make, options, kind, message):
@@ -252,11 +252,11 @@ async def test_a_run_that_is_on_record_for_another_workflow_is_not_adopted(make,
         "INSERT INTO {starts} (workflow_id, name, state, run_id) VALUES ('w', 'theirs', 'settled', :run_id)",
         {"run_id": run},
     )
-    with pytest.raises(StartUncertainError, match=f"run {run} is another request's") as caught:
+    with pytest.raises(StartUncertainError, match=f"run {run} belongs to another request") as caught:
         await handle.result()
     assert caught.value.request.name == "invoice 1"
     assert (await kognitos.status()).undecided == ["invoice 1"]
-    with pytest.raises(KognitosError, match="another request's"):
+    with pytest.raises(KognitosError, match="belongs to another request"):
         await kognitos.resolve("invoice 1", run=run)
     assert server.count("create_run") == 1
     started = await (await kognitos.resolve("invoice 1", not_started=True)).result()

@@ -44,7 +44,7 @@ def test_a_sqlite_too_old_is_refused(tmp_path, monkeypatch):
     """On a Python for which DBOS needs a newer one, with what to do instead."""
     monkeypatch.setattr(sys, "version_info", (3, 12, 0))
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 41, 2))
-    with pytest.raises(ConfigurationError, match=r"needs SQLite 3.42.*give database_url a PostgreSQL"):
+    with pytest.raises(ConfigurationError, match=r"needs SQLite 3.42.*use a PostgreSQL"):
         database_url(f"sqlite:///{tmp_path}/d.sqlite")
     assert database_url("postgresql://localhost/d").startswith("postgresql:")
 

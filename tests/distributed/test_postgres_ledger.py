@@ -140,7 +140,7 @@ def worker(postgres_url):
 async def test_a_frozen_worker_that_wakes_sends_nothing(worker, ledger):
     """Another has taken over meanwhile, and started the run."""
     async with ledger() as opened:
-        with pytest.raises(NameTakenError, match="alive"):
+        with pytest.raises(NameTakenError, match="another live worker"):
             await opened.begin("n")
         os.kill(worker.pid, signal.SIGSTOP)
         assert (await taken_over(opened)).state == "planned"
@@ -204,9 +204,9 @@ async def test_what_a_late_worker_knows_is_recorded(postgres, postgres_url, ledg
         with pytest.raises(NameTakenError, match="taken over"):
             await late.not_sent("n")
         await late.started("n", HANDLE)
-        with pytest.raises(NameTakenError, match="has run r1 already"):
+        with pytest.raises(NameTakenError, match="already has run r1"):
             await other.about_to_send("n", 2)
-        with pytest.raises(JournalError, match="has run r1 on record, not r2"):
+        with pytest.raises(JournalError, match="already has run r1, not r2"):
             await other.started("n", RunHandle("r2", "a1", "p1", NOW))
         await other.started("n", RUN)
 
@@ -217,9 +217,9 @@ async def test_a_run_belongs_to_one_request(ledger):
         await first.begin("n")
         await second.begin("m")
         await first.started("n", HANDLE)
-        with pytest.raises(JournalError, match="run r1 is another request's, not that of 'm'"):
+        with pytest.raises(JournalError, match="run r1 belongs to another request, not to 'm'"):
             await second.started("m", HANDLE)
-        with pytest.raises(JournalError, match="another request's"):
+        with pytest.raises(JournalError, match="belongs to another request"):
             await second.settled("m", RUN)
         assert (await second.begin("m")).run_id is None
         await first.started("n", HANDLE)

@@ -29,8 +29,8 @@ class KognitosHook(BaseHook):
 
     The password is the API key. Extra, all optional: `agent_id`, `region`, `base_url`,
     `requests_per_second`, `request_timeout`, `max_connections` as in `KognitosClient`; `run_url`, a template
-    of the address of a run for people, with `{id}`, `{agent_id}` and `{process_id}`. What is left out comes
-    from the environment, as everywhere.
+    of the web address of a run, with `{id}`, `{agent_id}` and `{process_id}`. Omitted settings come from the
+    environment.
     """
 
     conn_name_attr = "kognitos_conn_id"
@@ -46,7 +46,7 @@ class KognitosHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """What the connection form shows."""
+        """Customization of the connection form."""
         return {
             "hidden_fields": ["host", "schema", "login", "port"],
             "relabeling": {"password": "API key" if cls._key == "api_key" else "Token"},
@@ -55,9 +55,9 @@ class KognitosHook(BaseHook):
 
     @classmethod
     def settings(cls, connection: Connection) -> dict[str, Any]:
-        """The arguments of the client that `connection` stands for. They hold the key: never log them.
+        """The client arguments of `connection`. They contain the key: never log them.
 
-        Raises `ConfigurationError` for members of extra that are not known.
+        Raises `ConfigurationError` for unknown members of extra.
         """
         extra = dict(connection.extra_dejson)
         extra.pop("run_url", None)
@@ -71,14 +71,14 @@ class KognitosHook(BaseHook):
         return extra
 
     def client(self) -> AbstractAsyncContextManager[KognitosClient]:
-        """An async context manager over the open client that all users of this connection share.
+        """An async context manager over the open client shared by all users of this connection.
 
-        Reads the connection; call it outside event loops, and enter it within one.
+        Reads the connection: call this outside an event loop, and enter the result inside one.
         """
         return shared_client(**self.settings(self.get_connection(self.kognitos_conn_id)))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the key is good for a request, and the API's word."""
+        """Whether the key is accepted, and the health status."""
 
         async def health() -> str:
             async with self.client() as client:
@@ -93,7 +93,7 @@ class KognitosHook(BaseHook):
 class KognitosPlatformHook(KognitosHook):
     """Connections of type `kognitos_platform`: the platform API.
 
-    The password is the token. Extra as in `KognitosHook`, with `organization_id` and `workspace_id` in place
+    The password is the token. Extra as in `KognitosHook`, with `organization_id` and `workspace_id` instead
     of `agent_id`, and `{id}` and `{name}`, the full resource name, in `run_url`.
     """
 
@@ -107,11 +107,11 @@ class KognitosPlatformHook(KognitosHook):
         super().__init__(kognitos_conn_id)
 
     def platform_client(self) -> AbstractAsyncContextManager[PlatformClient]:
-        """The same as `client` for the platform API."""
+        """Like `client`, for the platform API."""
         return shared_platform_client(**self.settings(self.get_connection(self.kognitos_conn_id)))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the token is good for a request, and an organization it belongs to."""
+        """Whether the token is accepted, and an organization that it belongs to."""
 
         async def organization() -> str:
             async with self.platform_client() as client:

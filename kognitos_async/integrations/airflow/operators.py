@@ -51,17 +51,17 @@ _LINK = "_link_KognitosRunLink"
 
 
 class KognitosRunLink(BaseOperatorLink):
-    """The link to the run, there from its start on: by `run_url` of the connection, else its API address."""
+    """The link to the run, available from its start: `run_url` of the connection, else the API address."""
 
     name = "Kognitos run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's
-        """The address, empty before the run is started."""
+        """The address; empty before the run is started."""
         return XCom.get_value(key=_LINK, ti_key=ti_key) or ""
 
 
 class _StartAndWait(BaseOperator):
-    """What both operators do; subclasses know the API."""
+    """Common part of both operators; subclasses call the API."""
 
     operator_extra_links = (KognitosRunLink(),)
     ui_color = "#e8e4ff"
@@ -85,7 +85,7 @@ class _StartAndWait(BaseOperator):
         self.absence_delay = absence_delay
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the run, or find that of an earlier try; then defer, or return its outputs."""
+        """Start the run or find that of an earlier try; then defer, or return its outputs."""
         connection = BaseHook.get_connection(self.kognitos_conn_id)
         try:
             run = asyncio.run(self._started(context, connection))
@@ -105,11 +105,11 @@ class _StartAndWait(BaseOperator):
         raise AssertionError("defer() returned")
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """The outputs of the run, after the trigger has fired. Raises as `Outcome.result` says."""
+        """The outputs of the run, after the trigger has fired. Raises what `Outcome.result` raises."""
         return msgspec.convert(event, Outcome).result(self.rerun)
 
     def on_kill(self) -> None:
-        """Do nothing: a task that is killed stops waiting, and its run goes on."""
+        """Do nothing: killing the task ends only the wait; the run continues."""
 
     async def _started(self, context: Context, connection: Connection) -> Any:
         store, ti = context.get("task_state_store"), context["ti"]
@@ -132,7 +132,7 @@ class _StartAndWait(BaseOperator):
                 )
                 self.log.info("run %s of an earlier try is %s: %s", run.id, status, step)
                 if step != "start":
-                    if cleared:  # from now on tries are retries
+                    if cleared:  # further tries are retries
                         store.set(KEY, record.stored())
                     return run
                 record = StartRecord(generation=record.generation + 1, max_tries=ti.max_tries)
@@ -142,21 +142,21 @@ class _StartAndWait(BaseOperator):
         earlier = record.sending_at
 
         async def about_to_send() -> None:
-            # The intent and the fence in one: once Airflow has given the task to another try or a person has
-            # cleared it, this try's id is gone, storing fails, and nothing is sent.
+            # Intent and fence in one write: once Airflow has given the task to another try, or a person has
+            # cleared it, the id of this try is invalid, the write fails, and nothing is sent.
             nonlocal record
-            # Each attempt has its own time: those before it certainly made no run.
+            # Each attempt has its own time: those before it certainly created no run.
             record = msgspec.structs.replace(record, sending_at=datetime.now(UTC))
             store.set(KEY, record.stored())
 
         if earlier is not None:
-            self.log.info("looking for the run %r that was about to be sent at %s", name, earlier)
+            self.log.info("looking up the run %r, whose start was about to be sent at %s", name, earlier)
         try:
             run = await self._send(client, name, earlier, about_to_send)
         except StartUncertainError:
-            raise  # the record stays: the next try looks again
+            raise  # the record is kept: the next try looks it up again
         except KognitosError:
-            if record.sending_at is not None:  # nothing was started, so nothing is in doubt
+            if record.sending_at is not None:  # nothing was started, so nothing is uncertain
                 store.set(KEY, msgspec.structs.replace(record, sending_at=None).stored())
             raise
         handle = msgspec.to_builtins(run.handle)
@@ -198,25 +198,24 @@ class _StartAndWait(BaseOperator):
 class KognitosRunOperator(_StartAndWait):
     """Start a run of a process (REST API v2) and wait for it in the triggerer; returns its outputs by name.
 
-    Every try of the task means the same run: it is recorded in Airflow's task state store before it is sent,
-    and found again afterwards. Its name is `name_prefix`, and a digest of dag_id, run_id, task_id and
-    map_index. XCom holds the outputs, and the id under `run_id`. The task ends without further retries when
-    the run settles without success or the API refuses the request, its key or its agent
-    (`AirflowFailException`); retries go on after everything else, and start nothing that may exist. A task
-    that is killed, times out or is cleared stops waiting; the run goes on. Clearing a task whose run has
-    ended starts another one.
+    All tries of the task share one run: it is recorded in Airflow's task state store before it is sent, and
+    found again afterwards. Its name is `name_prefix` and a digest of dag_id, run_id, task_id and map_index.
+    XCom holds the outputs, and the id under `run_id`. If the run settles without success, or the API rejects
+    the request, its key or its agent, the task fails without retries (`AirflowFailException`); after any
+    other failure it is retried, and starts nothing that may exist. Killing or clearing the task, or its
+    timeout, ends only the wait; the run continues. Clearing a task whose run has ended starts another run.
 
     Args:
         process_id: The process.
         inputs: Inputs by name: str, int and finite float.
-        stage: Published, or Draft.
-        file_ids: Files uploaded before.
-        files: Paths on the worker, uploaded first, by each try that starts the run.
-        agent_id: The agent, that of the connection unless given.
-        name_prefix: What the run's name begins with; dag_id and task_id unless given.
+        stage: Published or Draft.
+        file_ids: Files already uploaded.
+        files: Paths on the worker, uploaded by each try that starts the run.
+        agent_id: The agent, by default that of the connection.
+        name_prefix: Beginning of the run's name, by default dag_id and task_id.
         rerun: Statuses, such as "Failed", after which a retry of the task starts another run.
-        run_timeout: How long to wait in one try; the run goes on, and the next try waits for it.
-        absence_delay: Seconds after which a run certainly shows in lists: see `runs.start_once`.
+        run_timeout: Maximum wait in one try; the run continues, and the next try waits for it.
+        absence_delay: Seconds after which a run certainly shows in lists, see `runs.start_once`.
         kognitos_conn_id: A connection of type `kognitos`.
     """
 
@@ -295,19 +294,19 @@ class KognitosRunOperator(_StartAndWait):
 class KognitosInvokeOperator(_StartAndWait):
     """Invoke an automation (platform API) and wait for its run in the triggerer; returns its outputs by name.
 
-    As `KognitosRunOperator`, but nothing marks an invocation: where its answer was lost, the run is found by
-    its inputs, time and user, or else the task fails and says so on every retry; it never invokes a second
-    time. If it certainly made no run, delete the key `kognitos_run` of the task state store and clear the
+    Like `KognitosRunOperator`, but invocations have no name: after a lost answer the run is found by its
+    inputs, time and user, or else the task and every retry fail; it never invokes a second time. If the
+    invocation certainly created no run, delete the key `kognitos_run` from the task state store and clear the
     task. Outputs are JSON-ready: decimals and times as text, tables as lists of rows.
 
     Args:
         automation: The id or the full resource name.
-        inputs: Python values by name, as `automations.invoke` takes them.
-        stage: PUBLISHED, or DRAFT.
-        workspace_id: The workspace, that of the connection unless given.
+        inputs: Python values by name, as in `automations.invoke`.
+        stage: PUBLISHED or DRAFT.
+        workspace_id: The workspace, by default that of the connection.
         organization_id: The organization, likewise.
         rerun: States, such as "failed", after which a retry of the task invokes again.
-        run_timeout: How long to wait in one try; the run goes on, and the next try waits for it.
+        run_timeout: Maximum wait in one try; the run continues, and the next try waits for it.
         absence_delay: Seconds after which a run certainly shows in lists.
         kognitos_conn_id: A connection of type `kognitos_platform`.
     """

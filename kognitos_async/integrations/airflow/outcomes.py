@@ -1,4 +1,4 @@
-"""What a trigger tells the operator, and how a task fails."""
+"""The payload of a trigger's event, and how a task fails."""
 
 # pyright: reportMissingImports=false
 # Airflow is large and not among the development dependencies.
@@ -34,13 +34,13 @@ _HOPELESS = (
     NotFoundError,
     PermissionDeniedError,
 )
-"""What no retry can help."""
+"""Errors that are not retried."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a wait ended, small and JSON-ready: the payload of the trigger's event.
+    """The JSON-ready result of a wait: the payload of the trigger's event.
 
-    `problem` says why there are no outputs; `hopeless` that a retry cannot help.
+    `problem` says why there are no outputs, `hopeless` that a retry cannot help.
     """
 
     status: str = ""
@@ -51,9 +51,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def result(self, rerun: Collection[str]) -> dict[str, Any]:
         """The outputs.
 
-        Raises `AirflowFailException`, which ends the task for good, for a run that settled without success
-        and for what no retry can help; `AirflowException`, after which retries go on, for statuses in
-        `rerun` and for all else.
+        Raises `AirflowFailException`, after which Airflow does not retry, for a run that settled without
+        success and for errors that a retry cannot help; `AirflowException`, which is retried, for statuses in
+        `rerun` and any other problem.
         """
         if not self.problem:
             return self.outputs
@@ -65,7 +65,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def outcome_of(run: Run | PlatformRun) -> Outcome:
     """The outcome of a wait that ended with `run`, which has settled."""
     if isinstance(run, PlatformRun):
-        # Values as text where JSON has none of that type.
+        # Values of types that JSON lacks become text.
         status, outputs = str(run.state), run.to_dict()["outputs"]
     else:
         status, outputs = str(run.status), dict(run.outputs_by_name)
@@ -77,6 +77,6 @@ def outcome_of(run: Run | PlatformRun) -> Outcome:
 
 
 def outcome_of_error(error: KognitosError) -> Outcome:
-    """The outcome of a start or a wait that raised `error`. Its message never holds a secret."""
+    """The outcome of a start or a wait that raised `error`. The message contains no secret."""
     hopeless = isinstance(error, _HOPELESS) and not isinstance(error, CapacityError)
     return Outcome(problem=f"{type(error).__name__}: {error}", hopeless=hopeless)

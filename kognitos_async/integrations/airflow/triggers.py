@@ -1,4 +1,4 @@
-"""Triggers: they wait for a run that was started elsewhere, and send nothing but readings."""
+"""Triggers: wait for a run started by a worker; they only read."""
 
 # pyright: reportMissingImports=false
 # Airflow is large and not among the development dependencies.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class KognitosRunTrigger(BaseTrigger):
-    """Fires once when a run of REST API v2 has settled, or when waiting for it cannot go on.
+    """Fires once when a run of REST API v2 has settled or the wait has failed.
 
-    All triggers of one connection in a triggerer share a client, and with it the polls: waiting for a hundred
-    runs of a process reads a list, not a hundred runs. Whatever ends the trigger (a restart of the triggerer,
-    a timeout, a person who clears the task) ends the waiting and leaves the run alone.
+    All triggers of a connection in a triggerer share one client and its polls: waiting for a hundred runs of
+    a process reads one list, not a hundred runs. Ending the trigger (by a restart of the triggerer, a timeout
+    or clearing the task) ends only the wait.
 
     Args:
-        conn_id: The connection, read in the triggerer: the database holds no key with the trigger.
+        conn_id: The connection, read in the triggerer, so that no key is stored with the trigger.
         handle: `RunHandle` as JSON.
     """
 
@@ -42,12 +42,12 @@ class KognitosRunTrigger(BaseTrigger):
         self.handle = handle
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, as Airflow stores them."""
+        """The class path and the arguments, as stored by Airflow."""
         kind = type(self)
         return f"{kind.__module__}.{kind.__qualname__}", {"conn_id": self.conn_id, "handle": self.handle}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event, whose payload is an `Outcome`."""
+        """Yield one event, whose payload is an `Outcome`."""
         try:
             connection = await BaseHook.aget_connection(self.conn_id)
             outcome = await self._wait(self._hook.settings(connection))
@@ -61,7 +61,7 @@ class KognitosRunTrigger(BaseTrigger):
 
 
 class KognitosInvokeTrigger(KognitosRunTrigger):
-    """The same for a run of the platform API; `handle` is a `StartedRun` as JSON."""
+    """Like `KognitosRunTrigger`, for a run of the platform API; `handle` is a `StartedRun` as JSON."""
 
     _hook = KognitosPlatformHook
 

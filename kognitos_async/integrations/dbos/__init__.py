@@ -8,8 +8,8 @@
     handle = await kognitos.enqueue(RunRequest(process_id="…", name="invoice 7"))   # anywhere
     run = await handle.result()
 
-Needs `pip install 'kognitos-async[dbos]'`. `kognitos_async/integrations/README.md` says who does what, what
-happens at each crash, and what is not covered.
+Needs `pip install 'kognitos-async[dbos]'`. `kognitos_async/integrations/README.md` describes the design, the
+behaviour at each crash, and the limitations.
 """
 
 try:

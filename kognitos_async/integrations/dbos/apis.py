@@ -1,4 +1,4 @@
-"""What the workflows need of each API: requests and runs as JSON, and the calls that move them on."""
+"""The interface between the workflows and either API: requests and runs as JSON, and the calls."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 class StoredFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file that is uploaded before a start: a path that every worker can read, or the content itself."""
+    """A file to upload before a start: a path that every worker can read, or the content."""
 
     name: str
     path: str | None = None
     content: bytes | None = None
 
     def source(self) -> FileSource:
-        """The file again."""
+        """The file as an upload source."""
         return FileSource(self.content if self.path is None else self.path, self.name)  # type: ignore[arg-type]  # one of both
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the database keeps it, JSON-ready: no key, no setting of a client.
+    """A request as stored in the database, JSON-ready, without keys or settings of a client.
 
-    `source` is the process or the automation, `record` the request as a journal keeps it, with marks where
-    the ids of `files` go.
+    `source` is the process or automation, `record` the request as in a journal, with placeholders for the ids
+    of `files`.
     """
 
     api: str
@@ -48,12 +48,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, StoredFile] = {}
 
     def body(self, ids: Mapping[str, str] | None = None) -> bytes:
-        """The record, with `ids` in place of the marks of files."""
+        """The record, with placeholders of files replaced by `ids`."""
         return replaced(msgspec.json.encode(self.record), ids or {})
 
     @property
     def workflow_id(self) -> str:
-        """What makes the workflow of this request the only one: its process or automation, and its name."""
+        """The unique id of the workflow, made of the process or automation and the name."""
         return f"kognitos:{self.source}:{self.name}"
 
 
@@ -63,23 +63,23 @@ class Api(Protocol):
     name: str
 
     def plan(self, request: Any) -> Plan:
-        """The request as it is kept. Raises `TypeError` and `ValueError` for what cannot be sent."""
+        """The stored form of a request. Raises `TypeError` or `ValueError` if it cannot be sent."""
         ...
 
     def request(self, record: bytes, name: str) -> Any:
-        """The request again."""
+        """The request of a record."""
         ...
 
     def fingerprint(self, record: bytes) -> bytes:
-        """What is equal for equal requests."""
+        """A fingerprint, equal for equal requests."""
         ...
 
     def client(self) -> AbstractAsyncContextManager[Any]:
-        """The open client of this process."""
+        """The shared client of this process, open."""
         ...
 
     async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
-        """What stands for an uploaded file in a request."""
+        """Upload a file and return its reference in a request."""
         ...
 
     async def start_once(
@@ -92,11 +92,11 @@ class Api(Protocol):
         before_send: BeforeSend,
         absence_delay: float,
     ) -> Any:
-        """The run of the request: started now, or found. Raises what `start_once` of the client raises."""
+        """The run of the request, started now or found. Raises what `start_once` of the client raises."""
         ...
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """What it takes to wait for a run that somebody has named."""
+        """A handle to wait for a run given by its id."""
         ...
 
     def load_handle(self, handle: dict[str, Any]) -> Any:
@@ -117,7 +117,7 @@ class RestV2:
         self._settings = settings
 
     def plan(self, request: Any) -> Plan:
-        """The request as it is kept."""
+        """The stored form of a request."""
         from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415 - one API is loaded
         from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
         from kognitos_async.rest_v2.scope import Scope  # noqa: PLC0415
@@ -136,23 +136,23 @@ class RestV2:
         )
 
     def request(self, record: bytes, name: str = "") -> Any:  # noqa: ARG002 - the body holds it
-        """The request again."""
+        """The request of a record."""
         from kognitos_async.rest_v2.bulk import request_of_body  # noqa: PLC0415
 
         return request_of_body(record)
 
     def fingerprint(self, record: bytes) -> bytes:
-        """What is equal for equal requests."""
+        """A fingerprint, equal for equal requests."""
         from kognitos_async.rest_v2.bulk import RunJobs  # noqa: PLC0415
 
         return RunJobs.fingerprint(record)
 
     def client(self) -> AbstractAsyncContextManager[Any]:
-        """The open client of this process."""
+        """The shared client of this process, open."""
         return shared_client(**self._settings)
 
     async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
-        """The id of an uploaded file."""
+        """Upload a file and return its id."""
         return str((await client.files.upload(file, agent_id=self.request(record).agent_id)).id)
 
     async def start_once(
@@ -165,13 +165,13 @@ class RestV2:
         before_send: BeforeSend,
         absence_delay: float,
     ) -> Any:
-        """The run of the request: started now, or found."""
+        """The run of the request, started now or found."""
         return await client.runs.start_once(
             self.request(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """What it takes to wait for a run that somebody has named."""
+        """A handle to wait for a run given by its id."""
         from kognitos_async.rest_v2.models import RunHandle  # noqa: PLC0415
 
         request = self.request(record)
@@ -204,7 +204,7 @@ class PlatformV1:
         self._settings = settings
 
     def plan(self, request: Any) -> Plan:
-        """The request as it is kept."""
+        """The stored form of a request."""
         from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415 - one API is loaded
         from kognitos_async.platform_v1.file_inputs import with_placeholders  # noqa: PLC0415
         from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
@@ -229,23 +229,23 @@ class PlatformV1:
         )
 
     def request(self, record: bytes, name: str | None = None) -> Any:
-        """The request again."""
+        """The request of a record."""
         from kognitos_async.platform_v1.encoding import request_of  # noqa: PLC0415
 
         return request_of(record, name)
 
     def fingerprint(self, record: bytes) -> bytes:
-        """What is equal for equal requests."""
+        """A fingerprint, equal for equal requests."""
         from kognitos_async.platform_v1.bulk import InvocationJobs  # noqa: PLC0415
 
         return InvocationJobs.fingerprint(record)
 
     def client(self) -> AbstractAsyncContextManager[Any]:
-        """The open client of this process."""
+        """The shared client of this process, open."""
         return shared_platform_client(**self._settings)
 
     async def upload(self, client: Any, record: bytes, file: FileSource) -> str:
-        """The full name of an uploaded file."""
+        """Upload a file and return its full name."""
         from kognitos_async.platform_v1.files import file_ref  # noqa: PLC0415
 
         organization = self.request(record).organization_id
@@ -261,13 +261,13 @@ class PlatformV1:
         before_send: BeforeSend,
         absence_delay: float,
     ) -> Any:
-        """The run of the request: invoked now, or found."""
+        """The run of the request, invoked now or found."""
         return await client.automations.start_once(
             self.request(record, name), earlier=earlier, before_send=before_send, absence_delay=absence_delay
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """What it takes to wait for a run that somebody has named."""
+        """A handle to wait for a run given by its id."""
         from kognitos_async.platform_v1.encoding import invocation_of  # noqa: PLC0415
         from kognitos_async.platform_v1.models.runs import StartedRun  # noqa: PLC0415
 
@@ -288,7 +288,7 @@ class PlatformV1:
 
 
 def _stored(file: FileSource) -> tuple[str, StoredFile]:
-    """The mark of a file, equal for equal files, and the file as it is kept."""
+    """The placeholder of a file, equal for equal files, and its stored form."""
     if isinstance(file.source, bytes):
         stored = StoredFile(file.name, content=file.source)
         identity = hashlib.sha256(file.source).hexdigest()
@@ -301,5 +301,5 @@ def _stored(file: FileSource) -> tuple[str, StoredFile]:
 
 def _text(text: str) -> str:
     if "\0" in text:
-        raise ValueError("name must hold no null character")
+        raise ValueError("name must not contain null characters")
     return text

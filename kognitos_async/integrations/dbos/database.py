@@ -1,4 +1,4 @@
-"""The database: that of DBOS, with one table of ours beside its own."""
+"""The database of DBOS, with one additional table."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ DEFAULT_URL = "sqlite:///kognitos.sqlite"
 VARIABLE = "KOGNITOS_DATABASE_URL"
 _SCHEMA = "dbos"
 _SQLITE = (3, 42)
-"""The first SQLite whose `unixepoch` knows fractions, which DBOS uses from Python 3.12 on."""
+"""First SQLite version with fractions in `unixepoch`, which DBOS uses on Python 3.12 and newer."""
 _FROZEN = 12_000
-"""Milliseconds after which the server ends a session that does nothing within a transaction."""
+"""Milliseconds after which the server ends a session that is idle in a transaction."""
 _CREATING = 7_261_001
-"""The advisory lock under which the table is made."""
+"""Key of the advisory lock for creating the table."""
 _TABLE = """CREATE TABLE IF NOT EXISTS {starts} (
     workflow_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -43,9 +43,9 @@ _ONE_EACH = "CREATE UNIQUE INDEX IF NOT EXISTS kognitos_starts_runs ON {starts} 
 
 
 def database_url(given: str | None) -> str:
-    """The URL given, else `KOGNITOS_DATABASE_URL`, else a SQLite file in the working directory.
+    """The given URL, else `KOGNITOS_DATABASE_URL`, else a SQLite file in the working directory.
 
-    Raises `ConfigurationError` for anything but SQLite and PostgreSQL, and for a SQLite too old for DBOS.
+    Raises `ConfigurationError` for other databases, and for a SQLite version too old for DBOS.
     """
     text = given or os.environ.get(VARIABLE) or DEFAULT_URL
     try:
@@ -54,32 +54,32 @@ def database_url(given: str | None) -> str:
         raise ConfigurationError("database_url must be a URL such as postgresql://host/name") from None
     backend = url.get_backend_name()
     if backend in ("postgres", "postgresql"):
-        # A worker that is frozen within a transaction keeps its locks: no other could even be launched.
+        # A worker frozen in a transaction would keep its locks, and no other could be launched.
         options = f"{url.query.get('options', '')} -c idle_in_transaction_session_timeout={_FROZEN}".strip()
         url = url.set(drivername="postgresql").update_query_dict({"options": options})
         address, _, query = url.render_as_string(hide_password=False).partition("?")
-        return f"{address}?{query.replace('+', '%20')}"  # libpq takes a plus for itself
+        return f"{address}?{query.replace('+', '%20')}"  # libpq does not decode a plus
     if backend != "sqlite":
         raise ConfigurationError(f"database_url must be of sqlite or postgresql, got {url.drivername}")
     if url.database in (None, "", ":memory:"):
-        raise ConfigurationError("database_url must name a file: a database in memory survives nothing")
+        raise ConfigurationError("database_url must name a file: an in-memory database is not durable")
     if sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < _SQLITE:
         raise ConfigurationError(
             f"on Python 3.12 and newer DBOS needs SQLite 3.42, this Python has {sqlite3.sqlite_version}: "
-            "give database_url a PostgreSQL database"
+            "use a PostgreSQL database as database_url"
         )
     return url.render_as_string(hide_password=False)
 
 
 class Database:
-    """Statements on the tables, each in a transaction of its own."""
+    """Statements on the tables, each in its own transaction."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_postgres = url.startswith("postgresql")
         prefix = f"{_SCHEMA}." if self.is_postgres else ""
         self._tables = {"starts": f"{prefix}kognitos_starts", "workflows": f"{prefix}workflow_status"}
-        # On SQLite not unixepoch('subsec'): before 3.42 it is NULL, and a start in doubt would look unsent.
+        # On SQLite not unixepoch('subsec'): before 3.42 it is NULL, and an uncertain start would look unsent.
         self._tables["now"] = (
             "extract(epoch FROM clock_timestamp())"
             if self.is_postgres
@@ -115,7 +115,7 @@ class Database:
         return self._engine
 
     def execute(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-        """The rows that a statement returns, committed. `{starts}` and `{workflows}` are the tables.
+        """Execute and commit a statement and return its rows. `{starts}` and `{workflows}` are the tables.
 
         Raises `sqlalchemy.exc.DBAPIError`.
         """
@@ -125,11 +125,11 @@ class Database:
             return list(result.fetchall()) if result.returns_rows else []
 
     async def run(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-        """The same from a coroutine, in a thread."""
+        """Like `execute`, from a coroutine, in a thread."""
         return await asyncio.to_thread(self.execute, statement, values)
 
     async def run_surely(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-        """The same, repeated while the database cannot be reached."""
+        """Like `run`, retried while the database cannot be reached."""
         while True:
             try:
                 return await self.run(statement, values)
@@ -146,7 +146,7 @@ class Database:
 
 
 def is_away(problem: BaseException) -> bool:
-    """Whether the database was away or busy, so that the same statement may work later."""
+    """Whether the database was unreachable or busy, so that the statement may succeed later."""
     if isinstance(problem, exc.TimeoutError):  # all connections are in use
         return True
     return isinstance(problem, exc.DBAPIError) and (

@@ -1,4 +1,4 @@
-"""Who is alive: each worker holds an advisory lock, and takes over what workers without one have left."""
+"""Liveness of workers: each holds an advisory lock, and takes over workflows of executors without one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kognitos_async")
 
 TICK = 2.0
-"""Seconds between two signs of life of a worker, and between two looks for dead ones."""
+"""Seconds between heartbeats of a worker, and between checks for dead ones."""
 LIFETIME = 12.0
-"""Seconds without a sign of life after which the server ends a worker's session, and its lock with it."""
+"""Seconds without a heartbeat after which the server ends a worker's session, and so its lock."""
 AFTER_RESTART = 10.0
-"""Seconds after a start of the server in which nobody is taken for dead: all have lost their sessions."""
+"""Seconds after a start of the server in which no worker is considered dead: all have lost their sessions."""
 RECONNECTING = 60.0
-"""Seconds for which a worker tries to reach a server that was restarted."""
+"""Seconds for which a worker tries to reconnect to a restarted server."""
 GIVEN_UP = 75
-"""The exit code of a worker whose lock is gone (EX_TEMPFAIL of sysexits.h: start it again)."""
-# Keys of advisory locks are made of names: of the application and the executor, or `poller`.
+"""Exit code of a worker that has lost its lock (EX_TEMPFAIL of sysexits.h): restart it."""
+# Keys of advisory locks are hashes of the application and the executor, or of `poller`.
 _SESSION = (
     "SELECT pg_backend_pid(), pg_postmaster_start_time()::text, "
     "hashtextextended(%(scope)s || ':' || %(executor)s, 7261000)"
@@ -48,11 +48,11 @@ _LOST = (
 
 
 class Presence(Protocol):
-    """How a worker shows that it is alive."""
+    """The liveness of a worker."""
 
     @property
     def lock(self) -> Lock | None:
-        """What a start is fenced with besides the ownership of its workflow."""
+        """The lock that fences starts, besides the ownership of the workflow."""
         ...
 
     @property
@@ -61,20 +61,20 @@ class Presence(Protocol):
         ...
 
     def acquire(self) -> None:
-        """Become alive. Raises `ConfigurationError` where another process has that identity."""
+        """Take the lock. Raises `ConfigurationError` if another process has it."""
         ...
 
     def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
-        """Begin to give signs of life; `take_over` is called with the executors that have died."""
+        """Start heartbeats; `take_over` is called with dead executors."""
         ...
 
     def release(self) -> None:
-        """Be alive no more: others take over at once."""
+        """Release the lock: others take over at once."""
         ...
 
 
 class FilePresence:
-    """SQLite: one process, which holds a lock on a file beside the database."""
+    """SQLite: a single process, which holds a lock on a file beside the database."""
 
     lock: Lock | None = None
 
@@ -91,18 +91,18 @@ class FilePresence:
         except OSError as problem:
             os.close(descriptor)
             if problem.errno in NO_LOCKS:
-                raise ConfigurationError(f"the file system of {self._path} has no locks") from None
+                raise ConfigurationError(f"the file system of {self._path} does not support locks") from None
             raise ConfigurationError(
                 f"another worker uses {self._path.removesuffix('-worker')}: "
-                "SQLite is for one, give a PostgreSQL database for several"
+                "SQLite supports one worker, use PostgreSQL for several"
             ) from None
         self._descriptor = descriptor
 
     def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
-        """Do nothing: there is nobody else."""
+        """Do nothing: there are no other workers."""
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
             unlock(self._descriptor)
             os.close(self._descriptor)
@@ -110,15 +110,15 @@ class FilePresence:
 
 
 class AdvisoryLock:
-    """PostgreSQL: a session of its own, which holds the advisory lock of this executor.
+    """PostgreSQL: a dedicated session that holds the advisory lock of this executor.
 
-    A thread gives a sign of life every two seconds. The server ends a session that gives none for twelve
-    (a frozen worker, a cut line), and that of a dead process at once; then the workflows of that executor
-    belong to whoever looks next. The session that holds the lock of the poller makes its worker poll.
+    A thread sends a heartbeat every two seconds. The server ends a session without one for twelve seconds (a
+    frozen or disconnected worker), and that of a dead process at once; the next worker to check then takes
+    over the workflows of that executor. The worker whose session holds the lock of the poller polls.
 
-    A worker that finds its session gone ends its process with exit code 75: what it does might be done by
-    others already. Only after a restart of the server, when all have lost their sessions, it takes its lock
-    again and goes on.
+    A worker that has lost its session ends its process with exit code 75, because others may have taken over
+    its work. Only after a restart of the server, when all have lost their sessions, it takes its lock again
+    and continues.
     """
 
     def __init__(self, url: str, scope: str, executor_id: str, *, may_poll: bool) -> None:
@@ -134,17 +134,17 @@ class AdvisoryLock:
         self.end: Callable[[], object] = _end_process
 
     def acquire(self) -> None:
-        """Connect and take the lock; a session of a dead namesake is given time to end."""
+        """Connect and take the lock, waiting for the session of a dead worker with the same id to end."""
         deadline = time.monotonic() + LIFETIME + TICK
         while not self._connect():
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    f"another worker has the executor id {self._names['executor']!r}: give each its own"
+                    f"another worker has the executor id {self._names['executor']!r}: use a unique one"
                 )
             time.sleep(0.5)
 
     def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
-        """Begin to give signs of life."""
+        """Start the heartbeat thread."""
         self._thread = threading.Thread(
             target=self._watch, args=(take_over,), name="kognitos-presence", daemon=True
         )
@@ -159,7 +159,7 @@ class AdvisoryLock:
             self._session.close()
 
     def _connect(self) -> bool:
-        """Whether a new session has got the lock."""
+        """Open a new session; whether it has got the lock."""
         session = psycopg.connect(
             self._url,
             autocommit=True,
@@ -190,7 +190,7 @@ class AdvisoryLock:
             self._give_signs(take_over)
         finally:
             if not self._stopped.is_set():
-                self.end()  # a worker that nobody watches must not go on
+                self.end()  # a worker without heartbeats must not continue
 
     def _give_signs(self, take_over: Callable[[Sequence[str]], object]) -> None:
         while not self._stopped.wait(TICK):
@@ -208,10 +208,10 @@ class AdvisoryLock:
                 except Exception as problem:
                     if not is_away(problem):
                         raise
-                    _logger.warning("taking over failed, and is tried again: %s", problem)
+                    _logger.warning("taking over failed and will be retried: %s", problem)
 
     def _tick(self) -> list[str]:
-        """The executors that hold workflows and no lock."""
+        """The executors that hold workflows but no lock."""
         session = self._session
         if session is None:
             raise psycopg.OperationalError("no session")
@@ -223,10 +223,10 @@ class AdvisoryLock:
         ]
 
     def _lost_session(self, problem: psycopg.Error) -> None:
-        """End the process, unless the server was restarted and the lock can be had again."""
+        """End the process, unless the server was restarted and the lock can be taken again."""
         server = self._server
         self.lock, self.polls = Lock(0, 0), False  # no start passes the fence
-        _logger.warning("the session of this worker's lock is gone: %s", problem)
+        _logger.warning("lost the session that holds the lock of this worker: %s", problem)
         if self._session is not None:
             self._session.close()
         deadline = time.monotonic() + RECONNECTING
@@ -244,7 +244,7 @@ class AdvisoryLock:
         if self._server == server:
             self.end()
             return
-        _logger.warning("the database server was restarted; this worker goes on")
+        _logger.warning("the database server was restarted; this worker continues")
 
 
 def _row(cursor: psycopg.Cursor[Any]) -> Any:
@@ -256,7 +256,7 @@ def _row(cursor: psycopg.Cursor[Any]) -> Any:
 
 def _end_process() -> None:
     _logger.critical(
-        "this worker has lost its lock: others may have taken its runs over. It ends; start it again"
+        "this worker has lost its lock, and others may have taken over its runs: exiting; restart it"
     )
     logging.shutdown()
     os._exit(GIVEN_UP)

@@ -1,4 +1,4 @@
-"""What `enqueue` returns: the way to a run's outcome, from any process."""
+"""Handles of enqueued requests, to get their outcome from any process."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 _LOOK = 0.5
-"""Seconds between two looks for an outcome."""
+"""Seconds between checks for an outcome."""
 
 
 class ChangedWorkflowError(KognitosError):
-    """Another request was enqueued under this name before; that one runs, the new one does not."""
+    """A different request was already enqueued under this name; the new one is not run."""
 
 
 class WorkflowCancelledError(KognitosError):
-    """The workflow was cancelled: nobody waits for its run, which goes on if it was started."""
+    """The workflow was cancelled; its run continues if it was started."""
 
 
 class WorkflowHandle:
@@ -32,7 +32,7 @@ class WorkflowHandle:
 
     def __init__(self, client: DBOSClient, api: Api, workflow_id: str, name: str) -> None:
         self.workflow_id = workflow_id
-        """The id that DBOS knows it by."""
+        """The id of the workflow in DBOS."""
         self.name = name
         """The name of the request."""
         self._client = client
@@ -42,17 +42,16 @@ class WorkflowHandle:
         return f"WorkflowHandle({self.workflow_id!r})"
 
     async def status(self) -> str:
-        """DBOS's word: ENQUEUED, PENDING, SUCCESS, ERROR, CANCELLED."""
+        """The status in DBOS: ENQUEUED, PENDING, SUCCESS, ERROR or CANCELLED."""
         handle: Any = await self._client.retrieve_workflow_async(self.workflow_id)
         return str((await handle.get_status()).status)
 
     async def result(self) -> Any:
-        """The settled run (`Run`, or `PlatformRun`), whatever it settled as; `raise_for_status()` raises.
+        """Wait for the settled run (`Run` or `PlatformRun`), whether it succeeded or not.
 
-        Waits as long as it takes; a time limit around it ends the waiting only. Raises
-        `StartUncertainError` while it cannot be told whether the run exists (`kognitos engine resolve`
-        decides), `WorkflowCancelledError`, the error for which the API refused the start, and what
-        `on_settled` raised in five attempts.
+        A timeout around this ends only the wait. Raises `StartUncertainError` while it is uncertain whether
+        the run exists (decide with `kognitos engine resolve`), `WorkflowCancelledError`, the error with which
+        the API rejected the start, and what `on_settled` raised in five attempts.
         """
         handle: Any = await self._client.retrieve_workflow_async(self.workflow_id)
         try:
@@ -62,5 +61,5 @@ class WorkflowHandle:
         return self._api.load_run(msgspec.json.encode(run))
 
     async def cancel(self) -> None:
-        """Stop waiting. A run that was started goes on; one that was not is not started any more."""
+        """Cancel the workflow. A started run continues; one that was not started will not be."""
         await self._client.cancel_workflow_async(self.workflow_id)

@@ -1,4 +1,4 @@
-"""The ledger of starts: intent and fence in one statement, in the database of the workflows."""
+"""The ledger of starts in the database of the workflows: intent and fence in one statement."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from kognitos_async.integrations.dbos.database import Database
 
 UNCERTAIN = "uncertain"
-"""The state of a start that somebody has to decide about."""
+"""The state of a start that a person must decide."""
 
 _BEGIN = (
     "INSERT INTO {starts} (workflow_id, name, state) VALUES (:workflow_id, :name, 'planned') "
     "ON CONFLICT (workflow_id) DO NOTHING"
 )
 _READ = "SELECT state, attempts, {now} - since, handle FROM {starts} WHERE workflow_id = :workflow_id"
-# The rows of the workflow and of its lock are read where they cannot change before this is committed.
+# The row of the workflow is locked, so that it cannot change before this is committed.
 _ABOUT_TO_SEND = (
     "WITH owned AS (SELECT 1 FROM {workflows} WHERE workflow_uuid = :workflow_id AND status = 'PENDING' "
     "AND owner_xid = :token {share}) "
@@ -43,7 +43,7 @@ _UNCERTAIN = (
     "UPDATE {starts} SET state = 'uncertain' WHERE workflow_id = :workflow_id AND handle IS NULL "
     "AND EXISTS (SELECT 1 FROM {workflows} WHERE workflow_uuid = :workflow_id AND owner_xid = :token)"
 )
-# Not fenced: that the run exists is true whoever says so. The first one counts.
+# Not fenced: that the run exists is true, whoever records it. The first one counts.
 _STARTED = (
     "UPDATE {starts} SET state = 'started', run_id = :run_id, handle = :handle "
     "WHERE workflow_id = :workflow_id AND handle IS NULL"
@@ -55,19 +55,19 @@ _SETTLED = (
 
 
 class NotOwnerError(JournalError):
-    """Another execution has taken the workflow over, or it was cancelled: this one must not start its run."""
+    """The workflow was taken over or cancelled: this execution must not start its run."""
 
 
 class RunTakenError(JournalError):
-    """The run is on record for another workflow."""
+    """The run is recorded for another workflow."""
 
 
 class LockLostError(JournalError):
-    """The lock of this worker is gone, so that others may take its workflows over."""
+    """The worker has lost its lock, so that others may take over its workflows."""
 
 
 class StartEntry(NamedTuple):
-    """What is recorded of a start: `age` is in seconds, by the database's clock, and `handle` JSON-ready."""
+    """The record of a start. `age` is in seconds by the clock of the database, `handle` is JSON-ready."""
 
     state: str
     attempts: int
@@ -85,9 +85,9 @@ class Lock(NamedTuple):
 class WorkflowLedger:
     """The `StartLedger` of one execution of a workflow.
 
-    `token` is the ownership token of the execution: DBOS writes another one into the workflow's row whenever
-    it hands the workflow to an executor, and none when it is cancelled or put back. `lock` gives
-    that of the worker as it is, None on SQLite.
+    `token` is the ownership token of the execution: DBOS replaces it in the workflow's row whenever it
+    assigns the workflow to an executor, and clears it on cancellation or requeueing. `lock` returns the
+    current lock of the worker, None on SQLite.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class WorkflowLedger:
         self._lock = lock
 
     async def begin(self, name: str) -> StartEntry:
-        """What is recorded of the start, which is planned now if nothing was."""
+        """The record of the start, new if there is none."""
         rows = await self._database.run_surely(_READ, self._key)
         if not rows:
             await self._database.run_surely(_BEGIN, {**self._key, "name": name})
@@ -113,10 +113,10 @@ class WorkflowLedger:
         )
 
     async def about_to_send(self, name: str, attempt: int) -> None:  # noqa: ARG002 - the ledger counts
-        """Record that an attempt goes out next, if this execution still owns the workflow.
+        """Record that an attempt is about to be sent, if this execution still owns the workflow.
 
-        Raises `NotOwnerError` where it does not, `LockLostError` where the worker's lock is gone, and
-        `JournalError` when the database cannot be reached: nothing is recorded then, and nothing may be sent.
+        Raises `NotOwnerError` if it does not, `LockLostError` if the worker has lost its lock, `JournalError`
+        if the database cannot be reached. Then nothing is recorded, and nothing may be sent.
         """
         statement = _ABOUT_TO_SEND
         values: dict[str, Any] = dict(self._owned)
@@ -138,34 +138,34 @@ class WorkflowLedger:
         except SQLAlchemyError as problem:
             raise JournalError(f"cannot record the start of {name!r}: {problem}") from problem
         if owned and not started and lock is not None:
-            raise LockLostError("the lock of this worker is gone")
-        raise NotOwnerError(f"another worker has taken the start of {name!r} over, or it was cancelled")
+            raise LockLostError("this worker has lost its lock")
+        raise NotOwnerError(f"the start of {name!r} was taken over by another worker, or cancelled")
 
     async def not_sent(self) -> None:
-        """Record that the attempts so far certainly made no run."""
+        """Record that the attempts so far certainly created no run."""
         await self._database.run_surely(_NOT_SENT, self._owned)
 
     async def uncertain(self) -> None:
-        """Record that somebody has to decide about the start."""
+        """Record that a person must decide the start."""
         await self._database.run_surely(_UNCERTAIN, self._owned)
 
     async def started(self, name: str, handle: Any) -> None:
-        """Record the run by its handle. Raises `RunTakenError` when it is another workflow's."""
+        """Record the run by its handle. Raises `RunTakenError` if it belongs to another workflow."""
         values = {**self._key, "run_id": run_key(handle), "handle": msgspec.json.encode(handle).decode()}
         try:
             await self._database.run_surely(_STARTED, values)
         except IntegrityError as problem:
             raise RunTakenError(
-                f"run {run_key(handle)} is another request's, not that of {name!r}"
+                f"run {run_key(handle)} belongs to another request, not to {name!r}"
             ) from problem
 
     async def settled(self, name: str, run: Any) -> None:  # noqa: ARG002 - known by the workflow
-        """Record the settled run: its status and itself."""
+        """Record the settled run and its status."""
         await record_settled(self._database, self._key["workflow_id"], run)
 
 
 async def record_settled(database: Database, workflow_id: str, run: Any) -> None:
-    """Record the settled run of a workflow, whoever has read it."""
+    """Record the settled run of a workflow."""
     values = {
         "workflow_id": workflow_id,
         "status": str(run.status),

@@ -1,4 +1,4 @@
-"""Start the run of a workflow: once, whatever happened to the executions before this one."""
+"""Start the run of a workflow exactly once, across executions."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kognitos_async")
 
 _STALE = 4.0
-"""Seconds after which a passed fence says nothing: the process may have been frozen meanwhile.
+"""Seconds after which a passed fence is void: the process may have been frozen meanwhile.
 
-Well below the time that it takes to be taken for dead, looked up and started again by somebody else.
+Well below the time until another worker considers this one dead, looks up its start and starts again.
 """
 _PASSING = (CapacityError, RateLimitError, NotSentError, ServerError)
-"""After these nothing was started, and trying again later can help."""
+"""Transient errors after which nothing was started."""
 _OUTAGES = (TransportError, ServerError, RateLimitError)
-"""What keeps a look-up from telling only for a while."""
+"""Transient errors of a look-up."""
 _SHORTEST, _LONGEST = 1.0, 30.0
-"""Seconds between two tries."""
+"""Minimum and maximum seconds between retries."""
 _LOOK_UPS = 3
-"""How often a start is looked up that cannot be told, while the API is well."""
+"""Look-ups of an uncertain start while the API is available."""
 _OUTAGE = 900.0
-"""Seconds for which a look-up is tried while the API is not."""
+"""Seconds for which look-ups are retried while the API is unavailable."""
 
 
 class Starter:
@@ -64,16 +64,16 @@ class Starter:
         self._none_on_the_way.set()
 
     async def drain(self) -> None:
-        """Send no more starts, and return when the answers to those on their way are recorded."""
+        """Send no more starts, and return when the starts in flight are recorded."""
         self._draining = True
         await self._none_on_the_way.wait()
 
     async def start(self, plan: Plan, body: bytes, token: str) -> dict[str, Any]:
         """The handle of the run, JSON-ready.
 
-        Waits while the organization or the rate has no room and while the API or the database is away.
-        Raises `NotOwnerError` when another execution has taken over, `StartUncertainError` when it cannot be
-        told whether the run exists, and what else keeps the request from being started.
+        Retries while the organization is at capacity, the rate limit is exceeded, or the API or the database
+        is unavailable. Raises `NotOwnerError` if another execution has taken over, `StartUncertainError` if
+        it is uncertain whether the run exists, and permanent errors of the start.
         """
         ledger = WorkflowLedger(self._database, plan.workflow_id, token, lambda: self._presence.lock)
         doubt: datetime | None = None
@@ -83,7 +83,7 @@ class Starter:
             if entry.handle is not None:
                 return entry.handle
             if doubt is None and entry.age is not None:
-                # By one clock, the database's: that of the worker which sent it may differ from ours.
+                # By the clock of the database: that of the worker which sent it may differ from ours.
                 doubt = datetime.now(UTC) - timedelta(seconds=entry.age)
             attempt = _Attempt(self, ledger, plan.name, entry.attempts)
             try:
@@ -91,7 +91,7 @@ class Starter:
             except NotOwnerError:
                 raise
             except JournalError as problem:
-                _logger.warning("%s; it is tried again", problem)
+                _logger.warning("%s; retrying", problem)
             except StartUncertainError as problem:
                 doubt = problem.since
                 look_ups += 1
@@ -100,7 +100,7 @@ class Starter:
                     await ledger.uncertain()
                     raise
             except KognitosError as problem:
-                if attempt.sent:  # those that an earlier execution sent are told by look-ups alone
+                if attempt.sent:  # attempts of an earlier execution are decided by look-ups only
                     doubt = None
                     await ledger.not_sent()
                 if not isinstance(problem, _PASSING):
@@ -123,9 +123,9 @@ class Starter:
             )
             await attempt.ledger.started(plan.name, run.handle)
         except RunTakenError as taken:
-            # Found by its inputs, while another worker knows whose it is.
+            # Found by its inputs, but recorded for another request.
             raise StartUncertainError(
-                f"whether the start of {plan.name!r} made a run cannot be told: {taken}",
+                f"it is uncertain whether the start of {plan.name!r} created a run: {taken}",
                 request=self._api.request(body, plan.name),
                 since=doubt or datetime.now(UTC),
             ) from taken
@@ -134,17 +134,17 @@ class Starter:
         return run
 
     async def may_send(self) -> None:
-        """Return at once, or never when this worker ends: whoever waits here is cancelled then."""
+        """Return at once, or block until cancelled while this worker shuts down."""
         if self._draining:
             await asyncio.Event().wait()
 
     def leaves(self) -> None:
-        """Count a start that is on its way."""
+        """Count a start in flight."""
         self._on_the_way += 1
         self._none_on_the_way.clear()
 
     def arrived(self) -> None:
-        """Count one that is not any more."""
+        """Count the end of a start in flight."""
         self._on_the_way -= 1
         if not self._on_the_way:
             self._none_on_the_way.set()
@@ -162,8 +162,8 @@ class _Attempt:
         self._on_the_way = False
 
     async def about_to_send(self) -> None:
-        """Pass the fence, again if that took so long that it may not hold any more."""
-        self.ended()  # the attempt before certainly made no run
+        """Pass the fence, repeatedly if that takes too long."""
+        self.ended()  # the attempt before certainly created no run
         while True:
             await self._starter.may_send()
             began = steady_time()
@@ -175,7 +175,7 @@ class _Attempt:
         self._starter.leaves()
 
     def ended(self) -> None:
-        """Note that no start of this call is on its way."""
+        """Record that no start of this call is in flight."""
         if self._on_the_way:
             self._on_the_way = False
             self._starter.arrived()

@@ -1,4 +1,4 @@
-"""How far the runs of an organization are, read from the database."""
+"""Status of the engine, read from the database."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ _WORKERS = (
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How many runs are where.
+    """Numbers of runs by state.
 
-    `queued` are not with a worker, among them those whose worker has died and that had been started;
-    `starting` and `running` are. `settled` counts runs by their status, `refused` starts that the API
-    refused, `uncertain` those that somebody has to decide about, of which `undecided` holds the first 100
-    names. `holding` says how many runs each executor holds, `workers` who is alive (PostgreSQL; empty on
-    SQLite).
+    `queued` runs have no worker; they include started runs whose worker has died. `starting` and `running`
+    ones have a worker. `settled` counts runs by status, `refused` starts rejected by the API, `uncertain`
+    starts that a person must decide; `undecided` holds the first 100 names of these. `holding` is the number
+    of runs per executor, `workers` the live workers (PostgreSQL; empty on SQLite).
     """
 
     queued: int = 0
@@ -53,17 +52,17 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def open(self) -> int:
-        """How many are not done."""
+        """Number of runs without an outcome."""
         return self.queued + self.starting + self.running
 
     @property
     def done(self) -> int:
-        """How many have an outcome."""
+        """Number of runs with an outcome."""
         return sum(self.settled.values()) + self.refused + self.uncertain + self.cancelled
 
 
 def read_status(database: Database, scope: str) -> EngineStatus:
-    """The status now."""
+    """Read the current status."""
     named = {"workflow": WORKFLOW, "scope": scope}
     counts = {"queued": 0, "starting": 0, "running": 0, "refused": 0, "uncertain": 0, "cancelled": 0}
     settled: dict[str, int] = {}

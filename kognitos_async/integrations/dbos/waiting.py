@@ -1,4 +1,4 @@
-"""Waits: one process polls for the runs of all workers, and each worker learns what has settled."""
+"""Waiting: one worker polls for the runs of all, and each worker reads settled runs from the database."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kognitos_async")
 
 _LOOK = 0.5
-"""Seconds between two looks into the database."""
+"""Seconds between queries of the database."""
 _AGAIN = 15.0
-"""Seconds until a wait that failed is tried again."""
+"""Seconds until a failed wait is retried."""
 
 _OPEN = (
     "SELECT s.workflow_id, s.handle FROM {starts} s JOIN {workflows} w ON w.workflow_uuid = s.workflow_id "
@@ -32,10 +32,10 @@ _SETTLED = "SELECT workflow_id, run FROM {starts} WHERE state = 'settled' AND wo
 
 
 class Poller:
-    """Waits for the runs of all workers, while this is the worker that polls.
+    """Waits for the runs of all workers while this worker is the poller.
 
-    All waits are on one client, so that they share list polls: a hundred runs of a process cost one request.
-    A wait ends, and nothing else does, when its workflow is cancelled. Two pollers for a moment do no harm.
+    All waits share one client and its list polls: a hundred runs of a process cost one request. Cancelling a
+    workflow ends only its wait. Two pollers at the same time are harmless.
     """
 
     def __init__(self, api: Api, client: Any, database: Database, presence: Presence, scope: str) -> None:
@@ -59,7 +59,7 @@ class Poller:
             self._follow({})
 
     def _follow(self, handles: dict[str, str]) -> None:
-        """Wait for these runs and no others."""
+        """Wait for exactly these runs."""
         for workflow_id in [one for one in self._waits if one not in handles]:
             self._waits.pop(workflow_id).cancel()
         for workflow_id, handle in handles.items():
@@ -71,8 +71,8 @@ class Poller:
         while True:
             try:
                 settled = await self._client.wait_for_run(run)
-            except Exception as problem:  # noqa: BLE001 - a key can be mended, a run shown again: it stays
-                _logger.warning("waiting for run %s failed, and is tried again: %s", run.id, problem)
+            except Exception as problem:  # noqa: BLE001 - may be fixed from outside, such as a key: retried
+                _logger.warning("the wait for run %s failed and will be retried: %s", run.id, problem)
                 await asyncio.sleep(_AGAIN)
             else:
                 await record_settled(self._database, workflow_id, settled)
@@ -80,14 +80,14 @@ class Poller:
 
 
 class Arrivals:
-    """Tells the workflows that this worker executes when their runs have settled."""
+    """Delivers settled runs to the workflows of this worker."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._expected: dict[str, set[asyncio.Future[dict[str, Any]]]] = {}
 
     async def settled(self, workflow_id: str) -> dict[str, Any]:
-        """The settled run of a workflow, JSON-ready."""
+        """Wait for the settled run of a workflow, JSON-ready."""
         expected = self._expected.setdefault(
             workflow_id, set()
         )  # an execution that was replaced may wait too
@@ -101,7 +101,7 @@ class Arrivals:
                 del self._expected[workflow_id]
 
     async def run(self) -> None:
-        """Look for what has settled, until cancelled."""
+        """Check for settled runs until cancelled."""
         while True:
             if self._expected:
                 ids = dict(enumerate(self._expected))
@@ -117,10 +117,10 @@ class Arrivals:
 
 
 async def kept_up(work: Callable[[], Awaitable[None]]) -> None:
-    """Do endless work again when it fails: a worker that stopped looking would hold its runs for ever."""
+    """Restart endless work when it fails: otherwise this worker would hold its runs forever."""
     while True:
         try:
             await work()
         except Exception:
-            _logger.exception("looking for runs failed, and is tried again")
+            _logger.exception("checking for runs failed and will be retried")
         await asyncio.sleep(_AGAIN)

@@ -1,4 +1,4 @@
-"""A worker: DBOS executes the workflows, one client in a loop of its own sends the requests."""
+"""A worker: DBOS executes the workflows, one client in its own event loop sends the requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, StepOptions
 
-# The token that DBOS hands each execution, and writes into the workflow's row: no public name leads to it.
+# The ownership token of an execution, also in the workflow's row; DBOS has no public name for it.
 from dbos._context import current_owner_xid
 
 from kognitos_async.errors import ConfigurationError
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 WORKFLOW = "kognitos_run"
 START_STEP = "kognitos_start"
 _DRAINING = 45.0
-"""Seconds for which a worker that ends waits for the answers to its starts."""
+"""Seconds for which a closing worker waits for starts in flight."""
 _CONNECTIONS = 8
-"""Connections of DBOS to the database; with ours and its listener a worker has at most 13."""
+"""Database connections of DBOS; with ours and its listener a worker has at most 13."""
 _QUEUE_LOOK = 0.5
-"""Seconds between two looks into the queue."""
+"""Seconds between checks of the queue."""
 
 _current: Worker | None = None
 
 
 @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
 async def run_workflow(stored: dict[str, Any]) -> dict[str, Any]:
-    """The settled run of a request: its files uploaded, itself started and waited for."""
+    """Upload the files of a request, start its run, wait for it, and return the settled run."""
     worker = _worker()
     plan = msgspec.convert(stored, Plan)
     ids = {}
@@ -63,12 +63,12 @@ async def run_workflow(stored: dict[str, Any]) -> dict[str, Any]:
 
 def _worker() -> Worker:
     if _current is None:
-        raise RuntimeError("this process is no worker: call launch() first")
+        raise RuntimeError("this process is not a worker: call launch() first")
     return _current
 
 
 class Worker:
-    """What `KognitosWorkflows.launch` starts in this process, one at a time."""
+    """The worker of this process, started by `KognitosWorkflows.launch`; one per process."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Worker:
         self._database = database
         self._scope = scope
         self._role = role
-        # There is one worker of a SQLite file: whoever it is goes on with what the last one held.
+        # SQLite has one worker, with a fixed id: it resumes the workflows of the last one.
         local = None if database.is_postgres else "local"
         self._executor_id = (
             executor_id or local or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -111,14 +111,14 @@ class Worker:
         if self._database.is_postgres:
             return AdvisoryLock(self._database.url, self._scope, self._executor_id, may_poll=may_poll)
         if self._role != "both":
-            raise ConfigurationError("role must be both on SQLite, which is for one worker")
+            raise ConfigurationError("role must be both on SQLite, which supports one worker")
         return FilePresence(str(sa.make_url(self._database.url).database), polls=may_poll)
 
     def launch(self) -> None:
         """Start working; returns when the queues are served."""
-        global _current  # noqa: PLW0603 - as DBOS itself, of which there is one in a process
+        global _current  # noqa: PLW0603 - like DBOS, of which there is one per process
         if _current is not None:
-            raise RuntimeError("this process is a worker already: one launch() a process")
+            raise RuntimeError("this process is already a worker: call launch() once per process")
         _current = self
         try:
             self._database.prepare()
@@ -126,7 +126,7 @@ class Worker:
             self._loop.start()
             self._has_loop = True
             self._loop.call(self._open())
-            # In a thread without an event loop, so that DBOS makes its own and never uses the caller's.
+            # In a thread without an event loop, so that DBOS creates its own instead of using the caller's.
             _in_thread(self._launch_dbos)
             self._presence.watch(self._take_over)
         except BaseException:
@@ -167,7 +167,7 @@ class Worker:
         )
 
     def close(self) -> None:
-        """Stop in good order: starts on their way are recorded, all else is left to others."""
+        """Shut down: record the starts in flight and leave everything else to other workers."""
         global _current  # noqa: PLW0603
         if self._starter is not None:
             with suppress(TimeoutError):
@@ -180,16 +180,16 @@ class Worker:
         _current = None
 
     def _take_over(self, executors: Sequence[str]) -> None:
-        # What its own recovery does at a start, and its Conductor for executors that do not come back.
+        # The recovery that DBOS does at startup, and its Conductor for dead executors.
         DBOS._recover_pending_workflows(list(executors))  # noqa: SLF001
 
     async def upload(self, plan: Plan, mark: str) -> str:
-        """What stands for an uploaded file of the request."""
+        """Upload a file of the request and return its reference."""
         source = plan.files[mark].source()
         return await self._loop.run(self._api.upload(self._client, plan.body(), source))
 
     async def start(self, plan: Plan, ids: dict[str, str]) -> dict[str, Any]:
-        """The handle of the run."""
+        """Start the run and return its handle."""
         token = current_owner_xid(plan.workflow_id)
         starter = self._starter
         if token is None or starter is None:
@@ -197,7 +197,7 @@ class Worker:
         return await self._loop.run(starter.start(plan, plan.body(ids), token))
 
     async def wait(self, plan: Plan) -> dict[str, Any]:
-        """The settled run."""
+        """Wait for the settled run."""
         if self._arrivals is None:
             raise RuntimeError("a run is waited for by its workflow")
         return await self._loop.run(self._arrivals.settled(plan.workflow_id))
@@ -214,20 +214,20 @@ class Worker:
 
 
 def version_name(scope: str) -> str:
-    """The version of the workflow: the same over deployments, so that none strands what runs.
+    """The version of the workflow, constant so that a deployment resumes the workflows of the last one.
 
-    DBOS wants those of all applications in one database to differ.
+    DBOS requires different versions for the applications in one database.
     """
     return f"{scope}-1"
 
 
 def queue_name(scope: str) -> str:
-    """The queue of an organization's runs."""
+    """The name of the queue."""
     return f"{scope}_runs"
 
 
 def _limiter(starts_per_second: float | None) -> QueueRateLimit | None:
-    """At most so many starts: in one second, or one in as many seconds as it takes."""
+    """The rate limit of the queue: several starts in about a second, or one in several seconds."""
     if starts_per_second is None:
         return None
     if starts_per_second >= 1:
@@ -243,6 +243,6 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def _in_thread(work: Callable[[], object]) -> None:
-    """Run blocking work where there is no event loop, and raise what it raises."""
+    """Run blocking work in a thread without an event loop."""
     with ThreadPoolExecutor(1, thread_name_prefix="kognitos-dbos") as pool:
         pool.submit(work).result()

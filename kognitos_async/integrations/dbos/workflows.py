@@ -1,4 +1,4 @@
-"""`KognitosWorkflows`: enqueue requests from anywhere, and work on them."""
+"""`KognitosWorkflows`: enqueue requests from any process, and run workers for them."""
 
 from __future__ import annotations
 
@@ -45,26 +45,28 @@ _DECIDED = (
 class KognitosWorkflows:
     """Durable runs of REST API v2 (`KognitosPlatformWorkflows` is for the platform API).
 
-    Each request is a workflow of DBOS: its files are uploaded, it is started once, its run waited for, each a
-    durable step. Any process may end at any moment; another one goes on, and no run is started twice or lost.
+    Each request is a DBOS workflow with durable steps: upload its files, start it once, wait for its run. If
+    a process ends at any moment, another one continues, and no run is started twice or lost.
 
     Args:
-        client_settings: The arguments of `KognitosClient`; those left out come from the environment. They
-            stay in this process: the database holds requests and runs, no key.
-        database_url: PostgreSQL 14 or newer for any number of workers, or a SQLite file for one. Else
-            `KOGNITOS_DATABASE_URL`, else `kognitos.sqlite` in the working directory. The connection must hold
-            a session: a pooler such as PgBouncer has to be in session mode.
-        capacity: How many runs may be unsettled at a time, over all workers.
-        starts_per_second: How many workflows may be taken up a second, over all workers; None for no limit.
-            Those that a dead worker held count once more.
-        on_settled: A function or coroutine function that is called with each settled run, as a step: again
-            where its worker ends before the step is recorded, five times where it raises.
-        name: What parts one organization's queue from another's in one database: 3 to 64 of a-z, 0-9, - and
-            _. All processes of an organization give the same.
-        absence_delay: Seconds after which a run certainly shows in lists: see `runs.start_once`.
+        client_settings: The arguments of `KognitosClient`; omitted ones come from the environment. They stay
+        in
+            this process: the database contains requests and runs, but no key.
+        database_url: PostgreSQL 14 or newer for any number of workers, or a SQLite file for one. By default
+            `KOGNITOS_DATABASE_URL`, else `kognitos.sqlite` in the working directory. A pooler such as
+            PgBouncer must use session mode.
+        capacity: Maximum number of unsettled runs, over all workers. starts_per_second: Maximum rate at which
+        workflows are taken from the queue, over all workers; None for
+            no limit. Workflows taken over from a dead worker count again.
+        on_settled: A function or coroutine function called with each settled run, as a step: again if the
+        worker
+            ends before the step is recorded, up to five times if it raises.
+        name: The name of the queue, one per organization in a shared database: 3 to 64 of a-z, 0-9, - and _.
+            All processes of an organization use the same.
+        absence_delay: Seconds after which a run certainly shows in lists, see `runs.start_once`.
 
-    Raises `ConfigurationError` for a database that is neither, `TypeError` and `ValueError` for wrong
-    arguments. Nothing is connected before the first call.
+    Raises `ConfigurationError` for any other database, `TypeError` or `ValueError` for invalid arguments.
+    Connects on first use.
     """
 
     _api: ClassVar[type[RestV2 | PlatformV1]] = RestV2
@@ -106,23 +108,23 @@ class KognitosWorkflows:
     def launch(
         self, role: str = "both", *, executor_id: str | None = None, log_level: str = "WARNING"
     ) -> None:
-        """Work on what is enqueued, in this process until it ends or `close` is called. Returns at once.
+        """Start a worker in this process, until the process ends or `close` is called. Does not block.
 
         `role` is `start`, `wait` or `both`. Any number of workers start runs; one of those that may wait
-        polls for all, so that requests do not grow with workers, and when it dies another one does. SQLite
-        is for one worker, in the role `both`.
+        polls for all, so that requests do not grow with workers, and is replaced when it dies. SQLite
+        supports one worker, with the role `both`.
 
-        A worker on PostgreSQL that has lost the session of its lock (it was frozen for more than 12 s, or
-        cut off) ends the process with exit code 75: run it under something that starts it again. A restart
-        of the server is survived.
+        A worker on PostgreSQL that has lost the session of its lock (frozen for more than 12 s, or
+        disconnected) ends the process with exit code 75: run it under a supervisor that restarts it. It
+        survives a restart of the server.
 
-        `executor_id` is who this worker is; by default no two ever are the same, and workflows of a dead one
-        are taken over within 15 s. A stable id, such as a StatefulSet's pod name, makes a worker that comes
-        back go on with its own at once. `log_level` is that of the logger `dbos`.
+        `executor_id` identifies this worker. By default it is random, and workflows of a dead worker are
+        taken over within 15 s. With a stable id, such as the pod name of a StatefulSet, a restarted worker
+        resumes its own workflows at once. `log_level` is that of the logger `dbos`.
 
-        One worker a process: DBOS is launched by it, and workflows of your own that are registered before
-        run in it too. Raises `RuntimeError` for a second one, `ConfigurationError` when the database or the
-        executor id is in use or the settings are wrong, and what the database raises.
+        One worker per process: it launches DBOS, which also runs workflows of your own registered before.
+        Raises `RuntimeError` for a second worker, `ConfigurationError` if the database or the executor id is
+        in use or a setting is invalid, and errors of the database.
         """
         if role not in ROLES:
             raise ValueError(f"role must be start, wait or both, got {role!r}")
@@ -142,8 +144,9 @@ class KognitosWorkflows:
         self._worker = worker
 
     def close(self) -> None:
-        """Stop working, in good order: starts on their way are finished and recorded, at most 45 s; what is
-        waited for is left to other workers, or to the next launch. Blocks.
+        """Shut down the worker. Blocks until the starts in flight are recorded, at most 45 s.
+
+        Waits are left to other workers or the next launch.
         """
         if self._worker is not None:
             self._worker.close()
@@ -154,14 +157,14 @@ class KognitosWorkflows:
         self._database.close()
 
     async def enqueue(self, request: Any) -> WorkflowHandle:
-        """The workflow of `request`, which is enqueued unless it is already.
+        """Enqueue a request and return the handle of its workflow.
 
-        What makes a workflow the only one is the process (on the platform API the automation) and the name of
-        the request: enqueueing it again, from anywhere and at any time, returns the same one. `files` are
-        paths that every worker can read, or content, which goes into the database.
+        Idempotent: a workflow is identified by the process (platform API: the automation) and the name of the
+        request, and enqueueing it again returns the same one. `files` are paths that every worker can read,
+        or content, which is stored in the database.
 
-        Raises `ChangedWorkflowError` where another request has that name, `TypeError` and `ValueError` for
-        what cannot be sent, `ConfigurationError` where no agent is known.
+        Raises `ChangedWorkflowError` if a different request has that name, `TypeError` or `ValueError` if the
+        request cannot be sent, `ConfigurationError` if no agent is known.
         """
         plan = self._requests.plan(request)
         client = await asyncio.to_thread(self._connected)
@@ -179,25 +182,24 @@ class KognitosWorkflows:
         return WorkflowHandle(client, self._requests, plan.workflow_id, plan.name)
 
     async def handle(self, request: Any) -> WorkflowHandle:
-        """The workflow of a request that was enqueued, by its process and name; nothing is asked yet."""
+        """The handle of an enqueued request, by its process and name; does not check that it exists."""
         plan = self._requests.plan(request)
         client = await asyncio.to_thread(self._connected)
         return WorkflowHandle(client, self._requests, plan.workflow_id, plan.name)
 
     async def status(self) -> EngineStatus:
-        """How many runs are where."""
+        """The number of runs in each state, and the workers."""
         await asyncio.to_thread(self._connected)
         return await asyncio.to_thread(read_status, self._database, self._name)
 
     async def resolve(
         self, name: str, *, run: str | None = None, not_started: bool = False
     ) -> WorkflowHandle:
-        """Decide about a start that could not be told, and let its workflow go on.
+        """Decide an uncertain start and resume its workflow.
 
-        Exactly one of `run`, the id of the run that it made, and `not_started`: it made none, so it is
-        started now. A workflow that was cancelled, or whose start the API refused, goes on too. Raises
-        `KognitosError` where there is none of that name that has ended without a run, and for a run that
-        is another workflow's.
+        Give either `run`, the id of the run that the start created, or `not_started` to start the request
+        now. Also resumes a cancelled workflow, or one whose start the API rejected. Raises `KognitosError` if
+        no workflow of that name has ended without a run, or if the run belongs to another workflow.
         """
         checks.text("name", name)
         if (run is None) is not not_started:
@@ -220,9 +222,11 @@ class KognitosWorkflows:
         try:
             known = await self._database.run(_DECIDED, decided)
         except IntegrityError:
-            raise KognitosError(f"{name!r} cannot be resolved: run {run} is another request's") from None
+            raise KognitosError(
+                f"{name!r} cannot be resolved: run {run} belongs to another request"
+            ) from None
         if not known:
-            raise KognitosError(f"{name!r} cannot be resolved: it has a run")
+            raise KognitosError(f"{name!r} cannot be resolved: it already has a run")
         steps = await client.list_workflow_steps_async(workflow_id)
         first = next((one["function_id"] for one in steps if one["function_name"] == START_STEP), 1)
         await asyncio.to_thread(
@@ -235,7 +239,7 @@ class KognitosWorkflows:
         same = self._requests.fingerprint
         if same(known.body()) != same(plan.body()):
             raise ChangedWorkflowError(
-                f"another request was enqueued as {plan.name!r} before: give this one another name"
+                f"a different request was already enqueued as {plan.name!r}: use another name"
             )
 
     async def _plan(self, client: DBOSClient, workflow_id: str) -> Plan:
@@ -252,12 +256,12 @@ class KognitosWorkflows:
 
 
 class KognitosPlatformWorkflows(KognitosWorkflows):
-    """The same for the platform API: `enqueue` takes `InvokeRequest`, `client_settings` are the arguments of
-    `PlatformClient`, and `handle.result()` is a `PlatformRun`.
+    """Like `KognitosWorkflows`, for the platform API.
 
-    Nothing marks an invocation, so that its absence cannot be proven: where an answer was lost and the run is
-    not found, the outcome is `StartUncertainError` until `resolve` decides. A request without a name is known
-    by its content: equal ones are one.
+    `enqueue` takes an `InvokeRequest`, `client_settings` are the arguments of `PlatformClient`, and
+    `handle.result()` is a `PlatformRun`. Invocations have no name, so that absence cannot be proven: if an
+    answer was lost and the run is not found, the outcome is `StartUncertainError` until `resolve` decides.
+    Requests without a name are identified by their content: equal ones share a workflow.
     """
 
     _api = PlatformV1
