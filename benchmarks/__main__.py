@@ -1,11 +1,11 @@
-"""Run every measurement, print the table, and write `benchmarks/RESULTS.md`.
+"""Run all benchmarks, print the tables, and write `benchmarks/RESULTS.md`.
 
     python -m benchmarks [--quick] [--growth] [--json FILE] [--resume FILE] [--only NAME …]
 
-The opponents come with the `bench` extra. `--quick` measures less, leaves RESULTS.md alone, and fails when a
-ratio is worse than 1.5 times its figure, a cost grows faster than n log n, or memory that should be flat is
-not. Ctrl-C ends a run with what it has; `--resume` takes its `--json` and measures the groups that are
-missing. `--growth` measures growth alone, and draws it beside RESULTS.md.
+The extra `bench` installs the other clients. `--quick` measures less, does not write RESULTS.md, and fails if
+a ratio misses its figure by more than 1.5 times, a cost grows faster than n log n, or memory grows that
+should be constant. Ctrl-C reports what was measured so far; `--resume` loads its `--json` file and measures
+the missing groups. `--growth` measures only growth and draws growth.svg.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ CHART = RESULTS.with_name("growth.svg")
 
 
 def main() -> int:
-    """0; 1 when a quick run finds a ratio worse than 1.5 times its figure; 2 when opponents are missing."""
+    """Exit code 1 if a quick run misses a figure by more than 1.5 times, 2 if other clients are missing."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="about two minutes, for CI")
-    parser.add_argument("--growth", action="store_true", help="the same as --only growth")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
-    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on behind a run that was ended")
+    parser.add_argument("--quick", action="store_true", help="measure less, in about three minutes, for CI")
+    parser.add_argument("--growth", action="store_true", help="short for --only growth")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="resume an interrupted run from its --json file"
+    )
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
     options = parser.parse_args()
     if options.growth:
@@ -55,7 +57,7 @@ def main() -> int:
     with generated_client() as folder:
         recorder = Recorder(folder, explaining=not options.quick)
         if folder is None:
-            recorder.notes.append(f"{GENERATED} is not installed: its client was left out.")
+            recorder.notes.append(f"{GENERATED} is not installed: its client was not measured.")
         if importlib.util.find_spec("sniffio") is None:
             recorder.notes.append(WITHOUT_SNIFFIO)
         done = recorder.take_up(options.resume) if options.resume else []
@@ -66,7 +68,7 @@ def main() -> int:
                     done.append(name)
         except KeyboardInterrupt:
             missing = ", ".join(one for one in options.only if one not in done)
-            recorder.notes.append(f"Interrupted before these were measured whole: {missing}.")
+            recorder.notes.append(f"Interrupted; incomplete or missing: {missing}.")
     found = ratios(recorder.raw)
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, in {(time.monotonic() - began) / 60:.1f} minutes.",

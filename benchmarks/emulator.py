@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, so that what a client costs is the client's alone."""
+"""The emulator in its own process, so that only the client is measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPEN = ("Created", "Running")
 
 
 class Emulated:
-    """An emulator elsewhere: its address, and what it counted once `finish` is called."""
+    """An emulator in another process: its address, and its counts after `finish`."""
 
     def __init__(self, connection: Connection, facts: dict[str, Any]) -> None:
         self._connection = connection
@@ -39,7 +39,7 @@ class Emulated:
 def emulator(
     *, runs: int = 0, history: int = 0, durations: tuple[float, float] = (2.0, 10.0), **options: Any
 ) -> Iterator[Emulated]:
-    """An emulator with `history` settled runs and `runs` fresh ones, ended with the block."""
+    """Run an emulator with `history` settled runs and `runs` new ones while the block lasts."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_serve, args=(theirs, runs, history, durations, options), daemon=True
@@ -56,7 +56,7 @@ def emulator(
 
 
 def _first_pages(server: KognitosServer) -> int:
-    """How often the list was read from its beginning before anything was started."""
+    """Number of readings of the first list page before the first start."""
     seen = [request.operation for request in server.log if not request.query.get("continuation_token")]
     return (
         seen[: seen.index("create_run")].count("list_runs")

@@ -1,4 +1,4 @@
-"""Many browsers, each with an event stream of one run, on one client in one process.
+"""Many browsers, each with an event stream of one run, served by one client in one process.
 
     python -m benchmarks.event_streams [STREAMS]
 
@@ -37,7 +37,7 @@ _TICK = 0.005
 
 
 class Measured(NamedTuple):
-    """What came of it: `lags` are seconds that a timer of the loop came late."""
+    """The result; `lags` are delays of a timer of the event loop, in seconds."""
 
     streams: int
     requests_a_run: float
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
 
 class ApiRequests(Observer):
-    """Counts what a client sends."""
+    """Counts the requests of a client."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -59,7 +59,7 @@ class ApiRequests(Observer):
 
 
 def application(client: KognitosClient) -> Starlette:
-    """The pages' service: one client for all streams."""
+    """The web service: one client for all streams."""
 
     async def events(request: Request) -> StreamingResponse:
         async def lines() -> AsyncIterator[bytes]:
@@ -74,7 +74,7 @@ def application(client: KognitosClient) -> Starlette:
 
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[str]:
-    """The address of the application, which runs in this event loop."""
+    """Serve the application in this event loop; yields its address."""
     config = uvicorn.Config(app, port=0, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` takes the process's signals
@@ -89,7 +89,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
 
 
 async def lag(lags: list[float]) -> None:
-    """Note how late each tick of the loop is."""
+    """Record the delay of each tick of the loop."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _TICK
@@ -98,7 +98,7 @@ async def lag(lags: list[float]) -> None:
 
 
 async def browse(browser: aiohttp.ClientSession, url: str) -> str:
-    """The last status of a stream, read to its end."""
+    """Read a stream to its end and return the last status."""
     last = ""
     async with browser.get(url) as answer:
         async for line in answer.content:
@@ -108,7 +108,7 @@ async def browse(browser: aiohttp.ClientSession, url: str) -> str:
 
 
 async def measure(streams: int, durations: tuple[float, float]) -> Measured:
-    """Open all streams at once and read each to its end."""
+    """Open all streams concurrently and read each to its end."""
     lags: list[float] = []
     with emulator(runs=streams, durations=durations) as api:
         async with (

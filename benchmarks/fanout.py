@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def measure(*, runs: int, journal: bool) -> dict[str, float]:
-    """Runs a second with runs that settle almost at once, so that the client is what takes time."""
+    """Throughput with runs that settle almost immediately, so that the client is the bottleneck."""
     with emulator(durations=(0.05, 0.05)) as emulated, tempfile.TemporaryDirectory() as folder:
         memory = memory_now()
         forget_peak()
@@ -32,7 +32,7 @@ def measure(*, runs: int, journal: bool) -> dict[str, float]:
 
 
 def measure_rate_limit(*, runs: int, rate: float) -> dict[str, float]:
-    """How much of a server's rate limit is used, and how much is refused."""
+    """Shares of a server's rate limit that are used and exceeded."""
     with emulator(durations=(0.5, 0.5), rate_limit=rate) as emulated:
         took, _ = run(_run_all(emulated, runs, None))
         report = emulated.finish()
@@ -44,7 +44,7 @@ def measure_rate_limit(*, runs: int, rate: float) -> dict[str, float]:
 
 
 def measure_full(*, runs: int, capacity: int) -> dict[str, float]:
-    """What it costs to start runs in an organization that has no more capacity most of the time."""
+    """Cost of starting runs in an organization that is usually at capacity."""
     with emulator(durations=(1.0, 3.0), capacity=capacity) as emulated:
         took, _ = run(_run_all(emulated, runs, None))
         report = emulated.finish()

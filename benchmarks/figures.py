@@ -1,4 +1,4 @@
-"""What every ratio should be, what it is, and the verdict: pure, from the numbers that one run measured."""
+"""Figures, actual ratios and verdicts; pure functions of the measured numbers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Raw = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
-    """Measured values: subject, contender, measure, one number a repetition."""
+    """Measured values: subject, contender, measure, one number per repetition."""
 
 OURS = "kognitos-async"
 BARE = "bare aiohttp + msgspec"
 HTTPX = "httpx + pydantic"
 GENERATED = "openapi-python-client"
 UVLOOP = ", uvloop"
-"""What the name of a contender ends in when it ran on uvloop."""
+"""Suffix of contenders on uvloop."""
 
 GET_ONE, GET_MANY = "GET, 1 at once", "GET, 50 at once"
 HISTORY = "history, 50 pages of 100"
@@ -55,21 +55,21 @@ WAITS = {
     "2,000 waiters, bare ids": 0.05,
     MOST_WAITERS: 0.05,
 }
-"""Subjects of waiting, with the share of the plain way's requests that shared polls may take."""
+"""Subjects of waiting, with the maximum share of requests of shared polls compared with plain polling."""
 
 PAGES = 50
 LATENCY = 0.02
 HIDDEN_WITHIN = 1.1 * PAGES * LATENCY + LATENCY
-"""Seconds for 50 pages at 20 ms and a consumer of 20 ms a page, when one hides behind the other."""
+"""Seconds for 50 pages with 20 ms latency and a consumer of 20 ms per page, if the two overlap."""
 TIMES = ("seconds", "loop lag p99 ms")
 MOST_GROWTH = 30.0
-"""MB of memory that an upload may take."""
+"""Maximum memory of an upload, in MB."""
 SLACK = 1.5
-"""How much worse than its figure a ratio may be on a noisy machine before `--quick` fails."""
+"""Tolerance of `--quick` for noisy machines: a factor on each figure."""
 
 
 class Figure(NamedTuple):
-    """A ratio, `of` over `to` in one measure of one subject, and its limit; None where it is only shown."""
+    """A ratio, `of` over `to`, of a measure of a subject, and its limit; None if it is only shown."""
 
     subject: str
     measure: str
@@ -78,11 +78,11 @@ class Figure(NamedTuple):
     limit: float | None = None
     at_most: bool = True
     why: str = ""
-    """Shown in RESULTS.md where the limit is missed."""
+    """Shown in RESULTS.md if the limit is missed."""
 
     @property
     def of_the_clock(self) -> bool:
-        """Whether it holds time against a number: a machine's speed, so shown and judged, but no failure."""
+        """Whether it compares time with a constant; depends on the machine, so never a failure."""
         return not isinstance(self.to, str) and self.measure in TIMES
 
     @property
@@ -93,12 +93,12 @@ class Figure(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A figure with its actual values, one for each repetition."""
+    """A figure with its actual values, one per repetition."""
 
     figure: Figure
     values: tuple[float, ...]
     best: float
-    """The ratio of the best that each contender did in any repetition, which noise spoils least."""
+    """The ratio of the best repetition of each contender, least affected by noise."""
 
     @property
     def actual(self) -> float:
@@ -113,7 +113,7 @@ class Ratio(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether it is worse than noise explains, in the middle and at best."""
+        """Whether median and best are both worse than noise explains."""
         limit = self.figure.limit
         if limit is None or self.figure.of_the_clock:
             return False
@@ -210,7 +210,7 @@ FIGURES = [
     Figure(SHOWN, "seconds", SHOW, 0.2, 1.0),
     *(
         Figure(subject, "items a second", EXPORTED, WALKED, limit, at_most=False, why=_EXPORTED)
-        # The quick one is what is reached, so that CI sees it getting worse.
+        # The quick limit is what is reached, so that CI detects regressions.
         for subject, limit in ((EXPORT, 0.5), (QUICK_EXPORT, 0.15))
     ),
     Figure(START_UP, "CPU ms", OURS, "aiohttp", 1.05),

@@ -1,4 +1,4 @@
-"""An emulator, a PostgreSQL server and workers, each a process of its own, and what is done to them."""
+"""An emulator, a PostgreSQL server and workers, each in its own process, and their failures."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 COMMAND = (sys.executable, "-m", "kognitos_async.cli")
 _TOKEN = "many-machines"
 _AGAIN_AFTER = 1.0
-"""Seconds after which a worker that has ended is started again, as systemd or Kubernetes would."""
+"""Seconds until an ended worker is restarted, as by systemd or Kubernetes."""
 _STATES = "SELECT state, count(*) FROM dbos.kognitos_starts GROUP BY 1"
 _ENDED = "SELECT status, count(*) FROM dbos.workflow_status WHERE name = 'kognitos_run' GROUP BY 1"
 
 
 class Emulator:
-    """`kognitos serve` in a process of its own: the one truth about what was started."""
+    """`kognitos serve` in its own process: the record of what was started."""
 
     def __init__(self, *, capacity: int, rate_limit: float, duration: str) -> None:
         self._process = subprocess.Popen(
@@ -55,7 +55,7 @@ class Emulator:
         raise RuntimeError("the emulator has ended before it served")
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.terminate()
         self._process.wait()
         if self._process.stdout is not None:
@@ -63,7 +63,7 @@ class Emulator:
 
 
 class Worker:
-    """A place for a worker: `kognitos engine worker`, started again whenever it has ended."""
+    """A supervised `kognitos engine worker`, restarted whenever it ends."""
 
     def __init__(self, number: int, options: Sequence[str], environ: dict[str, str], log: Path) -> None:
         self.number = number
@@ -78,7 +78,7 @@ class Worker:
 
     @property
     def runs(self) -> bool:
-        """Whether it is alive and not frozen."""
+        """Whether the worker is alive and not frozen."""
         return self._process is not None and self._process.poll() is None and self.frozen_until is None
 
     def start(self) -> None:
@@ -93,7 +93,7 @@ class Worker:
             )
 
     def look(self) -> None:
-        """Thaw it when its time has come; start it again when it has ended."""
+        """Thaw the worker when due; restart it if it has ended."""
         if self._process is None:
             return
         if self.frozen_until is not None and time.monotonic() >= self.frozen_until:
@@ -109,12 +109,12 @@ class Worker:
             self.start()
 
     def kill(self) -> None:
-        """End the process as the kernel would."""
+        """Kill the process with SIGKILL."""
         if self._process is not None:
             self._process.kill()
 
     def freeze(self, seconds: float) -> None:
-        """Stop the process for so long."""
+        """Freeze the process for some seconds."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
             self.frozen_until = time.monotonic() + seconds
@@ -127,7 +127,7 @@ class Worker:
 
 
 class Fleet:
-    """All of it, usable with `with`."""
+    """A context manager over all processes."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Fleet:
         self._stack.close()
 
     def submit(self, names: Sequence[str], folder: Path) -> None:
-        """Enqueue a run of each name."""
+        """Enqueue a run for each name."""
         requests = folder / "requests.csv"
         requests.write_text("name\n" + "".join(f"{name}\n" for name in names))
         subprocess.run((*COMMAND, "-q", "engine", "submit", str(requests)), env=self.environ, check=True)
@@ -185,12 +185,12 @@ class Fleet:
             worker.start()
 
     def look(self) -> None:
-        """See to every worker."""
+        """Supervise all workers."""
         for worker in self.workers:
             worker.look()
 
     def kill_one(self, *, returns: bool = True) -> bool:
-        """Kill a running worker by chance; False when there is none to spare."""
+        """Kill a random running worker; False if too few are left."""
         victim = self._victim()
         if victim is None:
             return False
@@ -201,7 +201,7 @@ class Fleet:
         return True
 
     def freeze_one(self, seconds: float) -> bool:
-        """Freeze a running worker by chance; False when there is none to spare."""
+        """Freeze a random running worker; False if too few are left."""
         victim = self._victim()
         if victim is None:
             return False
@@ -221,20 +221,20 @@ class Fleet:
 
     @property
     def is_any_frozen(self) -> bool:
-        """Whether a worker has yet to wake."""
+        """Whether a worker is still frozen."""
         return any(worker.frozen_until is not None for worker in self.workers)
 
     def created(self) -> int:
-        """How many runs there are."""
+        """Number of runs."""
         runs: int = self.emulator.control.summary()["runs"]
         return runs
 
     def ended(self) -> dict[str, int]:
-        """How many workflows are in which state of DBOS; empty while the database is away."""
+        """Number of workflows by DBOS status; empty while the database is unavailable."""
         return self._counts(_ENDED)
 
     def states(self) -> dict[str, int]:
-        """How many starts the ledger holds in each state."""
+        """Number of starts in the ledger by state."""
         return self._counts(_STATES)
 
     def _counts(self, statement: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The client that openapi-python-client generates from the API's description, made anew for each run."""
+"""The client that openapi-python-client generates from the API's description, once per run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = "generated_client"
 
 @contextmanager
 def generated_client() -> Iterator[Path | None]:
-    """The folder that `generated_client` may be imported from; None where the tool is not installed."""
+    """The folder to import `generated_client` from; None if the tool is not installed."""
     if importlib.util.find_spec("openapi_python_client") is None:
         yield None
         return

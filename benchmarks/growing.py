@@ -1,4 +1,4 @@
-"""How the cost of jobs grows: sizes, the fitted exponent, its verdict, and charts."""
+"""Growth of the cost of jobs: sizes, fitted exponent, verdict, and charts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from benchmarks.figures import Raw
 
 GROWING = "growth: "
-"""What the subjects of growth begin with."""
+"""Prefix of the subjects of growth."""
 COST, MEMORY = "CPU µs an item", "memory MB"
 MOST = 1.2
-"""The exponent that n log n has from 1,000 to 100,000 is 1.11; the rest is for noise."""
+"""n log n has the exponent 1.11 from 1,000 to 100,000; the rest is tolerance for noise."""
 FLAT_MB = 24.0
-"""MB more at the largest size than in the middle that caches of a fixed size explain."""
+"""Tolerated growth from the middle to the largest size, in MB, for caches of a fixed size."""
 
 
 class Job(NamedTuple):
-    """A job, the function of `benchmarks.growth` that does it, its sizes, and whether its memory is flat."""
+    """A job: its function in `benchmarks.growth`, its sizes, and whether its memory must be constant."""
 
     title: str
     function: str
@@ -41,7 +41,7 @@ JOBS = (
 
 
 class Growth(NamedTuple):
-    """What one job came to: its sizes, and the cost of an item and the memory at each."""
+    """The result of a job: cost per item and memory at each size."""
 
     job: Job
     sizes: tuple[int, ...]
@@ -50,7 +50,7 @@ class Growth(NamedTuple):
 
     @property
     def exponent(self) -> float:
-        """The whole cost, n times that of an item, as a power of n: least squares of the logarithms."""
+        """The exponent of the total cost as a power of n, by least squares on logarithms."""
         xs = [math.log(size) for size in self.sizes]
         ys = [math.log(size * cost) for size, cost in zip(self.sizes, self.cost, strict=True)]
         middle_x, middle_y = sum(xs) / len(xs), sum(ys) / len(ys)
@@ -60,13 +60,13 @@ class Growth(NamedTuple):
 
     @property
     def too_fast(self) -> bool:
-        """Whether the cost grows faster than n log n, by the fit and from the middle size to the largest."""
+        """Whether the cost grows faster than n log n, by the fit and from the middle to the largest size."""
         last = math.log(self.sizes[-1] * self.cost[-1] / (self.sizes[-2] * self.cost[-2]))
         return max(self.exponent, last / math.log(self.sizes[-1] / self.sizes[-2])) > MOST
 
     @property
     def swells(self) -> bool:
-        """Whether memory that should be flat is not."""
+        """Whether memory grows that should be constant."""
         return self.job.flat and self.memory[-1] - self.memory[-2] > FLAT_MB
 
     @property
@@ -79,12 +79,12 @@ class Growth(NamedTuple):
 
 
 def growing(job: Job, size: int) -> str:
-    """The subject that a job of this size is recorded under."""
+    """The subject under which a job of this size is recorded."""
     return f"{GROWING}{job.title}, {size:,}"
 
 
 def growths(raw: Raw) -> list[Growth]:
-    """Those that `raw` holds the numbers of."""
+    """The results of all jobs in `raw`."""
     found = []
     for job in JOBS:
         measured = {
@@ -105,7 +105,7 @@ def growths(raw: Raw) -> list[Growth]:
 
 
 def draw(found: Sequence[Growth], path: Path) -> None:
-    """Write the charts as SVG: the cost of an item on the left, memory on the right."""
+    """Write the charts as SVG: cost per item on the left, memory on the right."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 - slow to import
     from matplotlib.figure import Figure  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What jobs cost at sizes a factor of ten apart: cost per item and memory, each in a process of its own."""
+"""Cost per item and memory of jobs at sizes a factor of ten apart, each in its own process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COST, MEMORY = "CPU µs an item", "memory MB"
 
 
 def waiters(*, size: int) -> dict[str, float]:
-    """Waiting for `size` runs at once."""
+    """Waiting for `size` runs concurrently."""
     found = waiting.measure(way="shared", waiters=size)
     return {COST: 1e6 * found["CPU s"] / size, MEMORY: found["memory MB"]}
 
@@ -28,7 +28,7 @@ def bulk(*, size: int) -> dict[str, float]:
 
 
 def export(*, size: int) -> dict[str, float]:
-    """A history to Parquet, as `kognitos runs export` writes it."""
+    """Export of a history to Parquet, as by `kognitos runs export`."""
     import os  # noqa: PLC0415
 
     from kognitos_async.cli.app import run as command  # noqa: PLC0415 - nobody else needs typer
@@ -54,7 +54,7 @@ def export(*, size: int) -> dict[str, float]:
 
 
 def walk(*, size: int) -> dict[str, float]:
-    """A history walked through, with nothing done to it."""
+    """Iteration over a history."""
 
     async def main(root: str) -> dict[str, float]:
         async with KognitosClient("test-key", base_url=f"{root}/v2", agent_id="agent-1") as client:

@@ -1,4 +1,4 @@
-"""What an import costs, and a client that does nothing."""
+"""Cost of imports, and of idle clients."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ print([1000 * (time.perf_counter() - wall), 1000 * (time.process_time() - cpu)])
 
 
 def measure(*, program: str) -> dict[str, float]:
-    """Time that a program takes in an interpreter that has imported nothing yet, in an empty folder."""
+    """Time of a program in a fresh interpreter and an empty folder."""
     if Settings.samples is not None:
         with spent():
             exec(program, {})
@@ -64,7 +64,7 @@ def measure(*, program: str) -> dict[str, float]:
 
 
 def idle(*, contender: str) -> dict[str, float]:
-    """Memory of a process with one open client, and of each client more."""
+    """Memory of a process with one open client, and of each additional client."""
 
     async def main() -> dict[str, float]:
         before = memory_now()

@@ -1,4 +1,4 @@
-"""Journals of finished and of interrupted jobs: taken up again, and shown."""
+"""Resuming and showing journals of finished and interrupted jobs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RUN = (
     "'Published', 'status', 'Succeeded', 'created_at', '2026-01-01T00:00:00Z', 'file_ids', json_array(), "
     "'outputs', json_array(json_object('name', 'total', 'value', 42))) AS BLOB)"
 )
-"""The settled run of a row, as SQL."""
+"""SQL for the settled run of a row."""
 
 
 def resume(*, entries: int) -> dict[str, float]:
-    """`run_many` with a journal all of whose requests have settled: nothing is sent."""
+    """`run_many` with a journal of settled requests: nothing is sent."""
     with _job(entries) as (emulated, journal):
         _rewrite(
             journal, f"state = 'settled', status = 'Succeeded', run_id = 'run-' || position, run = {RUN}"
@@ -44,7 +44,7 @@ def resume(*, entries: int) -> dict[str, float]:
 
 
 def show(*, entries: int) -> dict[str, float]:
-    """`kognitos journal show`, from its import to its end."""
+    """`kognitos journal show`, including its import."""
     with _job(entries) as (_, journal):
         _rewrite(
             journal, f"state = 'settled', status = 'Succeeded', run_id = 'run-' || position, run = {RUN}"
@@ -59,7 +59,7 @@ def show(*, entries: int) -> dict[str, float]:
 
 
 def doubts(*, doubts: int) -> dict[str, float]:
-    """`run_many` with a journal all of whose starts are in doubt, none of which was carried out."""
+    """`run_many` with a journal of uncertain starts, none of which was executed."""
     with _job(doubts) as (emulated, journal):
         _rewrite(journal, "state = 'starting', attempts = 1, since = 1767225600")
         took, cpu, outcomes = run(
@@ -76,7 +76,7 @@ def doubts(*, doubts: int) -> dict[str, float]:
 
 @contextmanager
 def _job(entries: int) -> Iterator[tuple[Emulated, Path]]:
-    """An emulator, and the journal of a job that was ended before any of its requests was sent."""
+    """An emulator, and the journal of a job interrupted before it sent anything."""
     with emulator(durations=(0.05, 0.05)) as emulated, tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "job"
         run(_create(journal))

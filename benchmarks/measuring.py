@@ -1,4 +1,4 @@
-"""What every measurement needs: time and CPU, this process's memory, percentiles, and where the CPU went.
+"""Tools for measurements: time, CPU, memory, percentiles, and a CPU profile by package.
 
 Imports next to nothing, so that it does not count in what is measured.
 """
@@ -24,15 +24,15 @@ SAMPLE_EVERY = 0.001
 
 
 class Settings:
-    """How this process measures; `benchmarks.measure` sets it."""
+    """Settings of this process, made by `benchmarks.measure`."""
 
     loop = "asyncio"
     samples: Counter[str] | None = None
-    """Samples of the CPU time by the package that spent it, if they are asked for."""
+    """CPU samples by package, if requested."""
 
 
 class Spent:
-    """Seconds and seconds of CPU that a block took, once it is over."""
+    """Wall and CPU seconds of a block, set at its end."""
 
     seconds = 0.0
     cpu = 0.0
@@ -40,7 +40,7 @@ class Spent:
 
 @contextmanager
 def spent() -> Iterator[Spent]:
-    """Measure the block, which is what is sampled too."""
+    """Measure and sample the block."""
     result = Spent()
     if Settings.samples is not None:
         signal.signal(signal.SIGPROF, _sample)
@@ -63,7 +63,7 @@ def _sample(_signal: int, frame: FrameType | None) -> None:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """What `main` returns, on the event loop that this process measures."""
+    """Run `main` on the event loop under test."""
     import asyncio  # noqa: PLC0415 - it would be measured as well
 
     if Settings.loop == "asyncio":
@@ -75,18 +75,18 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` per cent of `values` do not exceed."""
+    """The `share` percentile of `values`."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
 
 
 def memory_now() -> float:
-    """The memory this process has, in MB; the most it has had where /proc is missing."""
+    """Memory of this process in MB; the peak if /proc is missing."""
     return _status("VmRSS")
 
 
 def forget_peak() -> None:
-    """Let `peak_memory` begin anew, from now."""
+    """Reset `peak_memory`."""
     try:
         with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - pathlib would be measured as well
             file.write("5")
@@ -95,7 +95,7 @@ def forget_peak() -> None:
 
 
 def peak_memory() -> float:
-    """The most memory this process has had since `forget_peak`, in MB.
+    """Peak memory of this process since `forget_peak`, in MB.
 
     Not `ru_maxrss` where it can be helped: a process inherits that from the one that started it.
     """

@@ -1,4 +1,4 @@
-"""What is measured, group by group."""
+"""The groups of measurements."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ FACES = {
     DATABRICKS: ("databricks", "databricks", ""),
     BOTOCORE: ("aws", "aiobotocore", ""),
 }
-"""The face that answers each client, its module among the contenders, and the path of its API."""
+"""Face, contender module and API path of each client."""
 SLOW = (HTTPX, GENERATED)
 WAITERS: dict[str, dict[str, Any]] = {
     "20 waiters": {"waiters": 20},
@@ -91,7 +91,7 @@ QUICK_WAITS = ("2,000 waiters, newest first",)
 
 
 class Plan(NamedTuple):
-    """Where measurements go, how much of each is taken, and who can take part."""
+    """The recorder, the size of the measurements, and the available contenders."""
 
     recorder: Recorder
     quick: bool
@@ -106,13 +106,13 @@ class Plan(NamedTuple):
         return [name for name in MODULES if name != GENERATED or self.generated]
 
     def on_uvloop(self, calls: dict[str, Call], *contenders: str) -> dict[str, Call]:
-        """The calls, those of `contenders` once more on uvloop where it is installed."""
+        """The calls, with those of `contenders` repeated on uvloop if it is installed."""
         more = {name + UVLOOP: calls[name]._replace(loop="uvloop") for name in contenders if self.uvloop}
         return {**calls, **more}
 
 
 def requests(plan: Plan) -> None:
-    """GETs and histories from prepared answers."""
+    """GETs and histories with canned answers."""
     recorder, quick = plan.recorder, plan.quick
     count, rounds = (2000, 16) if quick else (6000, 12)
     with static_server() as (url, kind):
@@ -147,7 +147,7 @@ def requests(plan: Plan) -> None:
 
 
 def _take(plan: Plan, subject: str, calls: dict[str, Call], repetitions: int) -> None:
-    """Measure all contenders alike; in a quick run the generated one, which has no figure, only once."""
+    """Measure all contenders; in a quick run the generated one, which has no figure, only once."""
     calls = plan.on_uvloop(calls, OURS, BARE)
     once = {name: calls.pop(name) for name in (GENERATED,) if plan.quick and name in calls}
     plan.recorder.take(subject, calls, repetitions)
@@ -220,7 +220,7 @@ def journals(plan: Plan) -> None:
 
 
 def export(plan: Plan) -> None:
-    """A long history as a file, beside walking it."""
+    """Export of a long history, compared with iterating over it."""
     subject, size = (QUICK_EXPORT, 100_000) if plan.quick else (EXPORT, 1_000_000)
     calls = {
         name: Call(f"growth.{job}", {"size": size}) for name, job in ((EXPORTED, "export"), (WALKED, "walk"))
@@ -229,7 +229,7 @@ def export(plan: Plan) -> None:
 
 
 def opponents(plan: Plan) -> None:
-    """The clients of other APIs, each against its own, and the library against its own, on one server."""
+    """All clients, each with its own API on the same server."""
     plan.recorder.notes.append(
         "Each client's own API is answered by a small asyncio server (benchmarks/faces). databricks-sdk is "
         "synchronous and runs in 200 threads; apify-client's waits are long polls, which its API offers."
@@ -284,7 +284,7 @@ def growth(plan: Plan) -> None:
 
 
 def imports(plan: Plan) -> None:
-    """Starting: imports, the command, pytest; and clients that do nothing."""
+    """Start-up of imports, the command and pytest; idle clients."""
     programs = {
         OURS: "import kognitos_async",
         "aiohttp": "import aiohttp",

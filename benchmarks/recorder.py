@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, their repetitions interleaved."""
+"""Measurements in their own processes, with interleaved repetitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIME_LIMIT = 900
 
 
 class Call(NamedTuple):
-    """A function of a module of this package, as MODULE.FUNCTION, and its arguments."""
+    """A function of this package as MODULE.FUNCTION, and its arguments."""
 
     function: str
     arguments: dict[str, Any]
@@ -25,20 +25,20 @@ class Call(NamedTuple):
 
 
 class Recorder:
-    """What was measured so far: `raw[subject][contender][measure]` holds a number for each repetition."""
+    """The measurements: `raw[subject][contender][measure]` holds a number per repetition."""
 
     def __init__(self, generated: Path | None = None, *, explaining: bool = False) -> None:
         self.raw: dict[str, dict[str, dict[str, list[float]]]] = {}
         self.calls: dict[str, dict[str, Call]] = {}
         self.notes: list[str] = []
-        """Sentences on how it was measured, such as which server answered."""
+        """Sentences about the method, such as the server used."""
         self.samples: dict[str, dict[str, dict[str, float]]] = {}
-        """Samples of CPU time by package, for the contenders of figures that were missed."""
+        """CPU samples by package for contenders of missed figures."""
         self._generated = generated
         self._explaining = explaining
 
     def take(self, subject: str, calls: dict[str, Call], repetitions: int, *, explain: bool = True) -> None:
-        """Measure the contenders in turn, again and again, every other time in the opposite order."""
+        """Measure the contenders in turn, every other repetition in reverse order."""
         self.calls.setdefault(subject, {}).update(calls)
         contenders = self.raw.setdefault(subject, {})
         for repetition in range(repetitions):
@@ -51,7 +51,7 @@ class Recorder:
             self._explain(subject)
 
     def take_up(self, file: Path) -> list[str]:
-        """Take in what an earlier run has written, and return the groups that it has measured whole."""
+        """Load the output of an earlier run, and return the groups that it completed."""
         earlier = json.loads(file.read_text())
         self.raw |= earlier["raw"]
         self.samples |= earlier["samples"]
@@ -61,7 +61,7 @@ class Recorder:
         return done
 
     def _explain(self, subject: str) -> None:
-        """Sample where the CPU goes in the contenders of the subject's figures that were missed."""
+        """Profile the contenders of the missed figures of a subject."""
         calls = self.calls[subject]
         missed = [ratio.figure for ratio in ratios({subject: self.raw[subject]}) if not ratio.reached]
         for contender in dict.fromkeys(name for figure in missed for name in (figure.of, figure.to)):

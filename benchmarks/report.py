@@ -1,4 +1,4 @@
-"""The results as Markdown that a terminal shows as well: ratios first, then what they are made of."""
+"""The results as Markdown, readable in a terminal: ratios, then measurements."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report(
     grown: Sequence[Growth] = (),
     chart: str | None = None,
 ) -> str:
-    """Everything that one run found, without the surroundings; `chart` is an image of the growth."""
+    """The report of a run, without the machine; `chart` is the image of the growth."""
     parts = ["## Ratios", LEGEND, ratio_table(ratios)]
     if grown:
         parts += ["## How it grows", GROWTH, growth_table(grown)]
@@ -57,7 +57,7 @@ def report(
 
 
 def ratio_table(ratios: Sequence[Ratio]) -> str:
-    """Every ratio with its spread, its figure and the verdict."""
+    """The ratios with spread, figure and verdict."""
     rows = []
     for ratio in ratios:
         limit, sign = ratio.figure.limit, "at most" if ratio.figure.at_most else "at least"
@@ -75,7 +75,7 @@ def ratio_table(ratios: Sequence[Ratio]) -> str:
 
 
 def growth_table(grown: Sequence[Growth]) -> str:
-    """The cost of an item and the memory at each size, the fitted exponent and the verdict."""
+    """Cost per item and memory at each size, fitted exponent and verdict."""
     rows = [
         [
             growth.job.title,
@@ -91,7 +91,7 @@ def growth_table(grown: Sequence[Growth]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns padded so that it reads in a terminal too."""
+    """A Markdown table with padded columns."""
     widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
@@ -149,7 +149,7 @@ def _explained(missed: Sequence[Ratio], raw: Raw, samples: Samples) -> list[str]
 def _samples_table(
     contenders: Mapping[str, Mapping[str, Sequence[float]]], taken: Mapping[str, Mapping[str, float]]
 ) -> str:
-    """The share of each package in the CPU time, and the CPU time itself where it was measured."""
+    """The share of each package in the CPU time, and the CPU time if it was measured."""
     measure = next((name for name in contenders[next(iter(taken))] if name.startswith("CPU")), None)
     shares = {
         contender: {package: count / max(1, sum(counts.values())) for package, count in counts.items()}

@@ -17,7 +17,7 @@ from benchmarks.static_server import ITEMS, RUN_ID
 
 
 def get(*, contender: str, base_url: str, concurrency: int, count: int) -> dict[str, float]:
-    """CPU and speed of one GET."""
+    """CPU and speed of a GET."""
 
     async def main() -> dict[str, float]:
         async with _opened(contender, base_url) as client:
@@ -27,7 +27,7 @@ def get(*, contender: str, base_url: str, concurrency: int, count: int) -> dict[
                     await client.get(RUN_ID)
 
             shares = count // concurrency
-            # As many to warm up, for httpx takes hundreds to settle on its connections.
+            # The same number as warm-up: httpx needs hundreds until its connections are stable.
             await asyncio.gather(*(take(shares) for _ in range(concurrency)))
             with spent() as it:
                 await asyncio.gather(*(take(shares) for _ in range(concurrency)))
@@ -37,7 +37,7 @@ def get(*, contender: str, base_url: str, concurrency: int, count: int) -> dict[
 
 
 def history(*, contender: str, base_url: str, rounds: int, consumer: float | None = None) -> dict[str, float]:
-    """CPU and speed of 50 pages of 100; `consumer` seconds are spent on each page."""
+    """CPU and speed of 50 pages of 100, with `consumer` seconds spent on each page."""
 
     async def main() -> dict[str, float]:
         async with _opened(contender, base_url) as client:
@@ -63,7 +63,7 @@ def history(*, contender: str, base_url: str, rounds: int, consumer: float | Non
 
 
 def consume(*, consumer: float) -> dict[str, float]:
-    """What 50 pages take that are there already: `consumer` seconds each, as exact as the event loop is."""
+    """The time of the consumer alone: `consumer` seconds for each of 50 pages."""
 
     async def main() -> dict[str, float]:
         with spent() as it:
@@ -75,7 +75,7 @@ def consume(*, consumer: float) -> dict[str, float]:
 
 
 def wait(*, contender: str, base_url: str, root: str) -> dict[str, float]:
-    """Waiting for 200 runs at once: requests, and how long after its end each wait returns."""
+    """Waiting for 200 runs concurrently: requests, and the delay of each wait."""
 
     async def main() -> dict[str, float]:
         returned: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Answers made beforehand, so that the client is what is measured: nginx, or a small asyncio server."""
+"""Canned answers, so that only the client is measured: nginx, or a small asyncio server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RUN_ID = "9nvx1hdm9bd74rp585oe81t5i"
 ITEMS = 100
 _LATE = 0.0015
-"""Seconds that a timer of the event loop may come late: the rest of a latency is waited for to the point."""
+"""Maximum delay of an event loop timer; the rest of a latency is busy-waited."""
 
 
 def answers() -> dict[str, bytes]:
@@ -53,7 +53,7 @@ def answers() -> dict[str, bytes]:
 
 @contextmanager
 def static_server(*, latency: float = 0.0) -> Iterator[tuple[str, str]]:
-    """The base URL and the kind of server; `latency` seconds before each answer need the asyncio one."""
+    """The base URL and the kind of server; `latency` needs the asyncio one."""
     nginx = shutil.which("nginx")
     port = free_port()
     if nginx and not latency:

@@ -1,4 +1,4 @@
-"""What a run ran on: versions and machine."""
+"""Versions and machine of a run."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PACKAGES = (
 
 
 def versions() -> str:
-    """Python's version and those of the packages that take part."""
+    """Versions of Python and the measured packages."""
     return ", ".join(
         [f"Python {platform.python_version()}", *(f"{name} {_version(name)}" for name in PACKAGES)]
     )
 
 
 def machine() -> str:
-    """Processor, cores, memory, kernel, and what else the machine was doing."""
+    """Processor, cores, memory, kernel, and load of the machine."""
     facts = [_first("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()]
     facts.append(f"{os.cpu_count()} cores")
     if memory := _first("/proc/meminfo", "MemTotal"):

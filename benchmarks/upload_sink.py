@@ -1,4 +1,4 @@
-"""A store that reads a body as fast as Python can and forgets it, so that the client is what is measured."""
+"""A file store that discards bodies as fast as Python can, so that only the client is measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SINK = "a small asyncio store that reads and forgets"
 
 @contextmanager
 def upload_sink() -> Iterator[str]:
-    """The base URL of an API whose forms lead to the store, both in a process of their own."""
+    """The base URL of an API whose upload forms lead to the store, both in their own processes."""
     port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,), daemon=True)
     process.start()
@@ -49,7 +49,7 @@ def _serve(port: int) -> None:
     }
 
     class Reading(asyncio.BufferedProtocol):
-        """Reads heads into memory and counts the bodies, which end where Content-Length says."""
+        """Reads headers and counts body bytes up to Content-Length."""
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)

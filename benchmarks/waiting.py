@@ -1,4 +1,4 @@
-"""Waiting for many runs: requests, delay, CPU, memory and lag of shared polls and of one GET per poll."""
+"""Waiting for many runs: requests, delay, CPU, memory and lag of shared polls, and of one GET per poll."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLL = PollPolicy(initial=0.5, maximum=2.0)
 
 
 def measure(*, way: str, waiters: int, bare_ids: bool = False, **server: Any) -> dict[str, float]:
-    """The figures of one way, `shared` or `plain`, with so many waiters at once."""
+    """Measure one method, `shared` or `plain`, with a number of concurrent waiters."""
     with emulator(runs=waiters, **server) as emulated:
         memory = memory_now()
         forget_peak()
@@ -67,7 +67,7 @@ async def _wait_for_all(
 
 
 async def _plain(client: KognitosClient, run: Run | str) -> Run:
-    """What a careful user writes by hand: one GET per poll, on the same schedule."""
+    """A hand-written wait: one GET per poll, on the same schedule."""
     chance = random.Random()
     poll = 0
     while True:

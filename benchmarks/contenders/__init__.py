@@ -1,1 +1,1 @@
-"""The same three jobs, each written as its users would: one GET, a history, an upload."""
+"""The same jobs written as users of each client would: a GET, a history, an upload."""

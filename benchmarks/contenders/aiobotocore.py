@@ -1,4 +1,4 @@
-"""aiobotocore: steps of an EMR cluster by its paginator and waiter, an upload to S3."""
+"""aiobotocore: steps of an EMR cluster with its paginator and waiter, an upload to S3."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 CLUSTER = "j-1"
 CONNECTIONS = 100
-"""As many as the library has; aiobotocore's own default of 10 would be what is measured."""
+"""Connections, as in this library; the default of 10 would dominate the measurement."""
 
 
 class Contender:
-    """Its clients of EMR and S3."""
+    """The EMR and S3 clients."""
 
     def __init__(self, emr: Any, s3: Any) -> None:
         self._emr = emr

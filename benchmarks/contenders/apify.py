@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Contender:
-    """Its client as its README makes it."""
+    """The client as in its README."""
 
     def __init__(self, client: ApifyClientAsync) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Bare aiohttp with msgspec: the limit of what a library on top of them can reach."""
+"""Bare aiohttp with msgspec: the lower bound for a library on top of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""databricks-sdk, which is synchronous: its calls in threads, as asyncio programs use it."""
+"""databricks-sdk, which is synchronous, called in threads."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 THREADS = 200
-"""As many as there are runs to wait for: a wait keeps its thread."""
+"""Threads, one for each concurrent wait."""
 
 
 class Contender:
-    """Its client, its pool as large as its threads are many."""
+    """The client, with one connection per thread."""
 
     def __init__(self, client: WorkspaceClient, threads: ThreadPoolExecutor) -> None:
         self._client = client

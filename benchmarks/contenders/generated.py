@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-# Generated anew for each run: benchmarks/generated.py.
+# Generated for each run by benchmarks/generated.py.
 from generated_client import AuthenticatedClient  # type: ignore[import-not-found]
 from generated_client.api.runs import get_run, list_runs  # type: ignore[import-not-found]
 from generated_client.models import ListResponse, RunResource  # type: ignore[import-not-found]
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Contender:
-    """The generated functions, called as its README shows."""
+    """The generated functions, called as in the README."""
 
     def __init__(self, client: Any, agent_id: str) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Contender:
             )
             if not isinstance(page, ListResponse):
                 raise TypeError(page)
-            # The description has one type of list for runs and processes, so the items come as dicts.
+            # The API description has one list type for runs and processes, so the items are dicts.
             runs = [RunResource.from_dict(item) for item in page.items or ()]
             if after_page is None:
                 for run in runs:

@@ -1,4 +1,4 @@
-"""httpx with pydantic: what most would reach for."""
+"""httpx with pydantic: the common choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""openai-python: batches, listed by its pager and polled as its guide shows."""
+"""openai-python: batches, listed with its pager and polled as in its guide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 class Contender:
-    """Its client with the pool of 1,000 connections that it comes with."""
+    """The client with its default pool of 1,000 connections."""
 
     def __init__(self, client: AsyncOpenAI) -> None:
         self._client = client

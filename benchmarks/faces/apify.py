@@ -1,4 +1,4 @@
-"""The runs of an actor as Apify's API has them, whose single read waits for the end when it is asked to."""
+"""The runs of an actor in Apify's API, with long polling."""
 
 from __future__ import annotations
 

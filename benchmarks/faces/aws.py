@@ -1,4 +1,4 @@
-"""The steps of an EMR cluster, which botocore has a paginator and a waiter for, and an object store."""
+"""The steps of an EMR cluster, for which botocore has a paginator and a waiter, and an object store."""
 
 from __future__ import annotations
 

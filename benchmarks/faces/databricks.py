@@ -1,4 +1,4 @@
-"""The runs of Databricks' jobs API. It lists a hundred a page, as the others do; the real one allows 25."""
+"""The runs of Databricks' jobs API, with 100 per page like the others; the real one allows 25."""
 
 from __future__ import annotations
 

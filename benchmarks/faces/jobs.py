@@ -1,4 +1,4 @@
-"""What the faces have in common: the runs, a request, and an answer."""
+"""Common parts of the faces: runs, requests and answers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LONGEST = 6.0
 
 
 def duration(job: str) -> float:
-    """Seconds from the beginning until a run settles: between one and six, in no order."""
+    """Seconds until a run settles: one to six, shuffled."""
     return 1.0 + (LONGEST - 1.0) * (int(job[3:]) * 37 % WAITED_FOR) / WAITED_FOR
 
 
 class Clock:
-    """When the runs to wait for began: at the first request for one of them."""
+    """The start time of the runs: the first request for one of them."""
 
     def __init__(self) -> None:
         self.began: float | None = None
         self.requests = 0
 
     def left(self, job: str) -> float:
-        """Seconds until a run settles, 0 once it has."""
+        """Seconds until a run settles; 0 once it has."""
         if not job.startswith("job"):
             return 0.0
         if self.began is None:
@@ -57,7 +57,7 @@ class Ask:
         return self.path.rpartition("/")[2]
 
     def query(self, name: str) -> str:
-        """A parameter, empty where it is not given."""
+        """A query parameter; empty if missing."""
         return parse_qs(self._query).get(name, [""])[0] if self._query else ""
 
     def json(self) -> dict[str, Any]:
@@ -67,14 +67,14 @@ class Ask:
 
 
 class Late(NamedTuple):
-    """An answer that is made after so many seconds."""
+    """An answer given after some seconds."""
 
     seconds: float
     make: Callable[[], bytes]
 
 
 def pages(item: Callable[[int], object], page: Callable[[int, list[Any]], object]) -> list[bytes]:
-    """The encoded pages of the history, made beforehand."""
+    """The pages of the history, encoded in advance."""
     return [
         msgspec.json.encode(page(number, [item(number * ITEMS + n) for n in range(ITEMS)]))
         for number in range(PAGES)

@@ -16,7 +16,7 @@ AGENT, PROCESS = "agent-1", "process-1"
 
 
 class Face:
-    """The list of runs and one of them; the list holds those waited for once they are asked for."""
+    """The list of runs, and a single run; the list contains those waited for after their first request."""
 
     def __init__(self, clock: Clock, base_url: str) -> None:
         self._clock = clock

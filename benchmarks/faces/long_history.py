@@ -1,4 +1,4 @@
-"""REST API v2 of Kognitos with a list of any length, the newest first, a page made as it is asked for."""
+"""REST API v2 of Kognitos with a list of any length, newest first, generated page by page."""
 
 from __future__ import annotations
 

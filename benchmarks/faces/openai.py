@@ -1,4 +1,4 @@
-"""The batches of OpenAI's API: a list by cursor, one batch, and the files that batches read."""
+"""The batches of OpenAI's API: a list with a cursor, a batch, and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One face, served by a small asyncio server in a process of its own."""
+"""One face, served by a small asyncio server in its own process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEPT = 64 * 1024
-"""Bytes of a body that are kept; the rest of an upload is counted and forgotten."""
+"""Bytes kept of a body; the rest of an upload is counted and discarded."""
 
 
 @contextmanager
 def face_server(name: str, **options: Any) -> Iterator[str]:
-    """The root URL of the face `name`, a module of this package, made with `options`."""
+    """Serve the face `name`, a module of this package, with `options`; yields its root URL."""
     port = free_port()
     spawning = multiprocessing.get_context("spawn")
     process = spawning.Process(target=_serve, args=(name, port, options), daemon=True)
@@ -35,7 +35,7 @@ def face_server(name: str, **options: Any) -> Iterator[str]:
 
 
 class _Answering(asyncio.Protocol):
-    """Reads heads and bodies of either framing, and answers one request after the other."""
+    """Reads requests with either body framing and answers them in order."""
 
     def __init__(self, face: Any, clock: Clock) -> None:
         self._face = face
@@ -79,7 +79,7 @@ class _Answering(asyncio.Protocol):
 
     def _read_body(self) -> bool:
         if self._chunked:
-            # Only the end is looked for: the bodies of uploads are not read.
+            # Only the end is detected: the bodies of uploads are not parsed.
             if not self._received.endswith(b"0\r\n\r\n"):
                 self._received = self._received[-5:]
                 return False
