@@ -11,12 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "kognitos_async/README.md", "examples/README.md", "kognitos_async/testing/README.md")
-PAGES += ("kognitos_async/cli/README.md",)  # integrations need packages that `dev` has not
+PAGES += ("kognitos_async/cli/README.md",)  # the integrations need packages that `dev` lacks
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def write(folder: Path) -> int:
-    """The number of modules written; each names its page and line."""
+    """Write a module for each block, named after page and line, and return their number."""
     written = 0
     for page in PAGES:
         text = (ROOT / page).read_text()
@@ -30,4 +30,4 @@ def write(folder: Path) -> int:
 
 if __name__ == "__main__":
     if write(Path(sys.argv[1])) < 15:
-        sys.exit("the pages have fewer Python blocks than they had: does their form still match?")
+        sys.exit("fewer Python blocks than expected: do the pages still use ```python fences?")

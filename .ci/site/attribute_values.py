@@ -1,4 +1,4 @@
-"""A griffe extension: values of attributes are shown where they are defaults, not where they are computed."""
+"""A griffe extension that shows values of attributes only if they are defaults."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import griffe
 
 
 class AttributeValues(griffe.Extension):
-    """Drops values that a constructor sets, and fields of dataclasses spelled as calls."""
+    """Drops values set by constructors, and dataclass fields given as calls."""
 
     def on_attribute(self, *, attr: griffe.Attribute, **_: Any) -> None:
-        """Called once for each attribute."""
+        """Drop the value of an attribute if it is not a default."""
         value = str(attr.value)
         set_by_constructor = attr.parent is not None and attr.parent.is_class
         set_by_constructor = set_by_constructor and "class-attribute" not in attr.labels

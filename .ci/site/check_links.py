@@ -1,4 +1,4 @@
-"""Check a built site: every local link and anchor leads somewhere, and nothing is fetched from elsewhere.
+"""Check a built site: every local link and anchor is valid, and no external resource is loaded.
 
 python .ci/site/check_links.py DIRECTORY
 """
@@ -15,7 +15,7 @@ FETCHED_RELATIONS = {"stylesheet", "preload", "preconnect", "icon", "moduleprelo
 
 
 class Links(HTMLParser):
-    """The links, fetched addresses and anchors of one page."""
+    """The links, loaded resources and anchors of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class Links(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """What is wrong, one line each."""
+    """The faults, one line each."""
     pages = {path.resolve(): Links(path) for path in sorted(site.rglob("*.html"))}
     found = []
     for page, parsed in pages.items():
-        if page.name == "404.html":  # its links begin at the root of wherever the site is served
+        if page.name == "404.html":  # its links are relative to the root of the server
             continue
         name = page.relative_to(site.resolve())
         for target in [*parsed.links, *parsed.fetched]:

@@ -1,7 +1,7 @@
-"""Puts the repository's Markdown pages, the examples and lists of models into the site.
+"""Adds the Markdown pages of the repository, the examples and lists of models to the site.
 
-Pages keep their paths, so that relative links lead to the same places on the site and on a code host.
-Links to Python files lead to pages that show them.
+Pages keep their paths, so that relative links work both on the site and on a code host. Links to Python files
+lead to pages that show them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)#\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """The files with what lies elsewhere in the repository."""
+    """Add the files from elsewhere in the repository."""
     for pattern in GUIDES:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
@@ -59,29 +59,29 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def models() -> dict[str, list[str]]:
-    """The public models by the module that holds them."""
+    """The public models by module."""
     found: dict[str, list[str]] = {}
     tree = ast.parse((ROOT / "kognitos_async/platform_v1/models/__init__.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(MODELS):
             area = (node.module or "").rpartition(".")[2]
-            # Words about runs stand beside the runs.
+            # Enumerations of runs are listed with the runs.
             area = {"words": "runs", "base": "shared"}.get(area, area)
             found.setdefault(area, []).extend(alias.name for alias in node.names)
     return {area: sorted(names) for area, names in sorted(found.items())}
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
-    """The page with links to examples leading to their pages, and none to folders."""
+    """Rewrite links to examples, and remove links to folders."""
     if page.file.src_uri == "README.md":
-        page.meta["hide"] = ["navigation"]  # it has none of its own
+        page.meta["hide"] = ["navigation"]  # it has no subpages
     folder = ROOT / Path(page.file.src_uri).parent
 
     def led(link: re.Match[str]) -> str:
         text, target = link.groups()
         if target.endswith(".py") and (folder / target).parent.name == "examples":
             return f"[{text}]({target.removesuffix('.py')}.md)"
-        # What the site has no page of, such as a folder, is named only.
+        # Files without a page on the site, such as folders, lose their link.
         return link[0] if target.endswith(".md") or not (folder / target).exists() else text
 
     return _LINK.sub(led, markdown)
