@@ -10,7 +10,7 @@ import typer
 
 from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
 from kognitos_async.cli.connection import connect
-from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_errors
+from kognitos_async.cli.running import FAILED, WRONG_USE, complain, run_command, usage_errors
 from kognitos_async.mirror.store import store_of
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ async def _sync(
                 f"{result.pages:,} pages and {result.reads:,} runs read",
             }
             call.output.line(record, ("summary",))
+            if result.undecoded:
+                complain(f"runs left out: {result.undecoded} cannot be decoded (-v says which)")
             if every is None:
-                return 0
+                return FAILED if result.undecoded else 0
             await asyncio.sleep(every)

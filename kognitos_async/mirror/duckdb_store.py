@@ -167,7 +167,7 @@ class DuckDBStore:
         return [key for (key,) in rows.fetchall()]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Mark runs that the API no longer has as read in pass `number`."""
+        """Mark runs that the API no longer has, or that cannot be decoded, as read in pass `number`."""
         self._db.execute(
             "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) "
             "WHERE key IN (SELECT unnest(?))",

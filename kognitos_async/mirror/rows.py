@@ -118,6 +118,8 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
     """Runs updated in the mirror."""
     missing: int = 0
     """Runs that had not ended and that the API no longer has; the mirror keeps their last state."""
+    undecoded: int = 0
+    """Runs that this version cannot decode; the mirror keeps the last state of those that it holds."""
     pages: int = 0
     """List pages read."""
     reads: int = 0
@@ -128,6 +130,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True):
             new=self.new + other.new,
             changed=self.changed + other.changed,
             missing=self.missing + other.missing,
+            undecoded=self.undecoded + other.undecoded,
             pages=self.pages + other.pages,
             reads=self.reads + other.reads,
         )

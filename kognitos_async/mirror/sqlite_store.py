@@ -152,7 +152,7 @@ class SQLiteStore:
         return [key for (key,) in rows]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Mark runs that the API no longer has as read in pass `number`."""
+        """Mark runs that the API no longer has, or that cannot be decoded, as read in pass `number`."""
         with self._db as database:
             database.executemany(
                 "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) WHERE key = ?",

@@ -36,7 +36,7 @@ class RunStore(Protocol):
         ...
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Mark runs that the API no longer has as read in pass `number`."""
+        """Mark runs that the API no longer has, or that cannot be decoded, as read in pass `number`."""
         ...
 
     def publish(self) -> None:

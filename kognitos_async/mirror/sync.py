@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from kognitos_async.errors import BadRequestError, NotFoundError
+from kognitos_async.errors import BadRequestError, DecodeError, NotFoundError
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
+from kognitos_async.paging import PartialPage
 from kognitos_async.server_clock import at
 from kognitos_async.waiting.reader import Waitable
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from kognitos_async.waiting.reader import RunReader
 
 R = TypeVar("R", bound=Waitable)
+
+logger: logging.Logger = logging.getLogger("kognitos_async")
 
 _LISTING_DELAY = 300.0
 """Seconds after its creation within which a run may first be listed."""
@@ -81,7 +85,7 @@ class StoreThread:
         return found
 
     async def mark_missing(self, keys: Collection[str], number: int) -> None:
-        """Mark runs that the API no longer has as read in this pass."""
+        """Mark runs that the API no longer has, or that cannot be decoded, as read in this pass."""
         await self.call(self._store.mark_missing, keys, number)
 
     async def publish(self) -> None:
@@ -119,6 +123,7 @@ class HistorySync(Generic[R]):
         self._result = SyncResult()
         self._lists_outputs: bool | None = None
         self._probes = 0
+        self._gone: set[str] = set()
 
     async def run(self) -> SyncResult:
         """Run or resume a pass; return its counts. Raises the errors of the requests, and `MirrorError`."""
@@ -152,12 +157,15 @@ class HistorySync(Generic[R]):
                 token, seen = None, ListSeen(from_start=True)
                 continue
             self._result += SyncResult(pages=1)
+            if isinstance(page, PartialPage):
+                self._leave_out(page.error, len(page.error.undecoded))
             times = [self._reader.created(run) for run in page.items]
             if stop_at is not None and not seen.count and times and max(times) < stop_at and since is None:
                 stop_at = None  # the newest run is not on the first page: the order of the list has changed
             seen = seen.after(times)
             keys = {self._reader.key(run) for run in page.items}
-            nothing_new = stop_at is not None and len(await self._store.known(keys)) == len(keys)
+            known = stop_at is not None and len(await self._store.known(keys)) == len(keys)
+            nothing_new = known and not isinstance(page, PartialPage)
             last_token, token = token, page.continuation_token
             progress = msgspec.structs.replace(progress, resume=token, seen=seen)
             await self._store_page(page, progress)
@@ -198,10 +206,14 @@ class HistorySync(Generic[R]):
             found = await self._read_each(keys)
             progress = await self._store.progress(self._scope)
             await self._write([run for run in found if run is not None], progress)
-            gone = [key for key, run in zip(keys, found, strict=True) if run is None]
-            if gone:
-                await self._store.mark_missing(gone, number)
-                self._result += SyncResult(missing=len(gone))
+            unread = [key for key, run in zip(keys, found, strict=True) if run is None]
+            if unread:
+                await self._store.mark_missing(unread, number)
+                self._result += SyncResult(missing=len(self._gone.intersection(unread)))
+
+    def _leave_out(self, error: DecodeError, count: int) -> None:
+        logger.warning("Runs that cannot be decoded are not mirrored: %s", error)
+        self._result += SyncResult(undecoded=count)
 
     async def _write(self, runs: list[R], progress: Progress) -> None:
         self._result += await self._store.write(self._scope, [self._row_of(run) for run in runs], progress)
@@ -209,7 +221,7 @@ class HistorySync(Generic[R]):
             self._on_progress(self._result)
 
     async def _read_each(self, keys: list[str]) -> list[R | None]:
-        """The runs, read singly; None for each that the API no longer has."""
+        """The runs, read singly; None for each that the API no longer has or that cannot be decoded."""
         found: list[R | None] = [None] * len(keys)
         slots = anyio.Semaphore(_CONCURRENT_READS)
 
@@ -218,7 +230,9 @@ class HistorySync(Generic[R]):
                 try:
                     found[index] = await self._reader.read(keys[index])
                 except NotFoundError:
-                    found[index] = None
+                    self._gone.add(keys[index])
+                except DecodeError as error:
+                    self._leave_out(error, 1)
 
         failure: Exception | None = None
         try:

@@ -110,3 +110,18 @@ def test_an_export_that_goes_on_still_says_what_its_earlier_call_left_out(comman
     assert "kognitos: runs skipped by an earlier call: 1" in err.splitlines()
     assert f"{RUNS - 1} runs written" in err
     assert output.exists()
+
+
+@pytest.mark.parametrize("without", [V2, PLATFORM], ids=["v2", "platform"])
+def test_a_mirror_lacks_it_and_says_so(command, server, tmp_path, without):
+    operation, member = ("list_runs", "items") if without == V2 else ("ListRuns", "runs")
+    server.misbehave(operation, spoiled(member))
+    source = ("--process", server.process.id)
+    if without == PLATFORM:
+        source = ("--automation", server.platform.automation.id)
+    call = ("runs", "sync", *source, "--into", str(tmp_path / "runs.sqlite"), "--json")
+    code, out, err = command.run(*call, **environ(server, without))
+    assert code == 1
+    assert err == "kognitos: runs left out: 1 cannot be decoded (-v says which)\n"
+    result = json.loads(out)
+    assert (result["new"], result["undecoded"]) == (RUNS - 1, 1)

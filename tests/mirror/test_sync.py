@@ -218,3 +218,40 @@ async def test_that_a_run_needed_a_person_is_remembered(tmp_path, name):
         await client.runs.sync(path, process_id=server.process.id)
         found = mirrored(path)[run.id]
         assert (found.status, found.needed_person) == ("Succeeded", True)
+
+
+def undecodable(run_id):
+    """The answer with that run in a form of no known version."""
+
+    def change(answer):
+        for run in answer.get("items", [answer]):
+            if run["id"] == run_id:
+                run["created_at"] = "long ago"
+        return answer
+
+    return faults.rewritten(change)
+
+
+@pytest.mark.parametrize("name", STORES)
+async def test_a_run_that_cannot_be_decoded_keeps_no_other_out_of_the_mirror(tmp_path, name, caplog):
+    """It is counted and logged; the mirror keeps the last state of one that it holds, and reads it again."""
+    path = f"{tmp_path}/{name}"
+    async with KognitosServer() as server, server.client(**FAST) as client:
+        runs = history(server, 450)
+        [going] = history(server, 1, start=-1000, status="Running")
+        handle = server.misbehave("list_runs", undecodable(runs[20].id), times=None)
+        first = await client.runs.sync(path, process_id=server.process.id)
+        assert (first.new, first.undecoded, first.pages) == (450, 1, 5)
+        assert "cannot be decoded" in caplog.text
+        assert set(mirrored(path)) == {run.id for run in [*runs, going]} - {runs[20].id}
+        handle.cancel()
+        handle = server.misbehave("get_run", undecodable(going.id), times=None)
+        server.set_status(going.id, "Succeeded")
+        server.add_run(name="new", status="Succeeded")
+        second = await client.runs.sync(path, process_id=server.process.id)
+        assert (second.new, second.changed, second.missing, second.undecoded) == (1, 0, 0, 1)
+        assert mirrored(path)[going.id].status == "Running"
+        handle.cancel()
+        third = await client.runs.sync(path, process_id=server.process.id)
+        assert (third.changed, third.undecoded) == (1, 0)
+        assert mirrored(path)[going.id].status == "Succeeded"
