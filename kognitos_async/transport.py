@@ -43,6 +43,8 @@ _LONGEST_CONNECT = 10.0
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 1024
 _MOST_SPOILT = 10
+_CREDENTIALS = ("Cookie", "Authorization", "x-api-key")
+"""Headers of a session of the user's that are for no request of ours, least of all for a file store."""
 
 _NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
@@ -472,7 +474,7 @@ class _OnceAs:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        for name in ("Cookie", "Authorization"):
+        for name in _CREDENTIALS:
             request.headers.popall(name, None)
         request.headers.update(self._authorization.reveal())
         return await _once(request, handler)

@@ -238,6 +238,20 @@ async def test_a_session_of_the_users_decides_nothing_about_answers(serve, conne
             await client.runs.start(server.process.id, name="n")
 
 
+async def test_a_key_among_the_headers_of_a_session_stays_with_the_api(serve, connect):
+    """As made for calls by hand: no file store of either API gets it."""
+    server = await serve()
+    headers = {"x-api-key": server.api_key, "Authorization": f"Bearer {server.platform.token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        client = await connect(server, session=session)
+        await client.files.upload(b"content", file_name="a.txt")
+        async with server.platform_client(session=session) as platform:
+            url = await platform.files.generate_upload_url()
+            await platform.files.upload_presigned(url, b"content")
+            await platform.automations.list().collect()
+    assert server.leaks == 0
+
+
 @pytest.mark.parametrize("wrong", [object(), "https://example.invalid", aiohttp])
 def test_a_session_that_is_none_is_refused(wrong):
     """At once, and by its name."""
