@@ -44,11 +44,11 @@ class Command:
         return started
 
     def run(
-        self, *arguments: str, code: str = START, measured: bool = True, **environ: str
+        self, *arguments: str, code: str = START, measured: bool = True, timeout: float = 50, **environ: str
     ) -> tuple[int, str, str]:
         """Exit code, output and errors. Coverage counts, and takes memory, unless `measured` is False."""
         started = self.start(*arguments, code=code, measured=measured, **environ)
-        out, err = started.communicate(timeout=50)
+        out, err = started.communicate(timeout=timeout)
         return started.returncode, out, err
 
     def serve(self, *options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:

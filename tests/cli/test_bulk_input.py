@@ -286,11 +286,12 @@ def test_help_loads_neither_the_library_nor_rich(command):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(command, server, tmp_path):
     path = tmp_path / "rows.csv"
     with path.open("w") as file:
         file.write("name,amount\n")
-        file.writelines(f"row {number},{number}\n" for number in range(250_000))
+        file.writelines(f"row {number},{number}\n" for number in range(1_000_000))
     code = (
         "import re, sys\n"
         "from kognitos_async.cli.app import run\n"
@@ -299,8 +300,9 @@ def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(comma
         "print(code, int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"
     )
     call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
-    _, out, err = command.run(*call, "--dry-run", "-q", "--json", code=code, measured=False, **server.environ)
+    options = ("--dry-run", "-q", "--json")
+    _, out, err = command.run(*call, *options, code=code, measured=False, timeout=150, **server.environ)
     shown, last = out.splitlines()
-    assert json.loads(shown)["requests"] == 250_000
+    assert json.loads(shown)["requests"] == 1_000_000
     exit_code, megabytes = map(int, last.split())
     assert (exit_code, megabytes < 200) == (0, True), err
