@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async import SETTLED, PollPolicy, ServerError
+from kognitos_async import SETTLED, PollPolicy, RateLimitError, ServerError
 from kognitos_async.rest_v2.models import ENDED
 from kognitos_async.waiting.pending import Group, Pending, PendingRuns, Waiter
 from kognitos_async.waiting.poll_plan import Plan
@@ -303,3 +304,13 @@ def test_of_several_readings_the_last_is_read():
         assert await waiting.next_reading() is ERROR
 
     run_virtually(main())
+
+
+def test_every_poll_of_a_wait_counts_and_a_retry_after_is_kept_to():
+    """Those made for others, too: they were read."""
+    waiting, chance = waiter(), random.Random(1)
+    error = RateLimitError("slow", status=429, retry_after=40.0)
+    assert waiting.next_due(100.0, chance, error) == 140.0
+    assert 100.1 < waiting.next_due(100.1, chance, None) < 101.0
+    waiting.next_due(100.2, chance, None)
+    assert waiting.watch.readings == 3
