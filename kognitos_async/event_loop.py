@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cache
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
 
 _GRAIN = 0.001
 _RECEIVE_BUFFER = 256 * 1024
@@ -47,3 +52,20 @@ async def let_input_in() -> None:
     """
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+async def finished(work: asyncio.Future[T]) -> T:
+    """The result of work that must not be left under way: a cancellation is raised once it has ended."""
+    cancelled: asyncio.CancelledError | None = None
+    # The shield keeps a cancelled anyio scope around the caller from cancelling every await again.
+    with anyio.CancelScope(shield=True):
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as cancellation:
+                cancelled = cancellation
+    if cancelled is None:
+        return work.result()
+    if not work.cancelled():
+        work.exception()  # retrieved: the cancellation takes its place
+    raise cancelled

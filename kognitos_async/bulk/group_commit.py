@@ -8,11 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import anyio
-
 from kognitos_async.bulk.journal_errors import mapping_sqlite_errors
 from kognitos_async.bulk.journal_steps import apply_steps
 from kognitos_async.errors import JournalError
+from kognitos_async.event_loop import finished
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,19 +62,10 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Commit the open transaction and close the database; not interrupted by cancellation."""
-        closing = self._loop.run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=False)
-        cancelled: asyncio.CancelledError | None = None
-        # The shield is for a cancelled scope of anyio, which would cancel every await again.
-        with anyio.CancelScope(shield=True):
-            while not closing.done():
-                try:
-                    await asyncio.wait([closing])
-                except asyncio.CancelledError as cancellation:  # raised again once the file is closed
-                    cancelled = cancellation
-        closing.result()
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await finished(self._loop.run_in_executor(self._thread, self._close))
+        finally:
+            self._thread.shutdown(wait=False)
 
     def do(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> asyncio.Future[T]:
         """The result of `work`: after the commit if `durable`, else before it.

@@ -16,6 +16,7 @@ from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_writer import COLUMNS, entry_of
 from kognitos_async.bulk.ledger import PLANNED, PLATFORM_V1, STARTED, STARTING, STATES, run_key
 from kognitos_async.errors import JournalError
+from kognitos_async.event_loop import finished
 
 if TYPE_CHECKING:
     import sqlite3
@@ -132,11 +133,9 @@ class Journal:
         self.close()
 
     async def __aenter__(self) -> Self:
-        opening = asyncio.ensure_future(asyncio.to_thread(self._open))
         try:
-            await asyncio.shield(opening)
+            await finished(asyncio.ensure_future(asyncio.to_thread(self._open)))
         except asyncio.CancelledError:
-            await asyncio.wait([opening])
             self.close()
             raise
         return self
@@ -213,12 +212,7 @@ class Journal:
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
-        deciding = asyncio.ensure_future(asyncio.to_thread(self._resolve, name, run))
-        try:
-            await asyncio.shield(deciding)
-        except asyncio.CancelledError:
-            await asyncio.wait([deciding])
-            raise
+        await finished(asyncio.ensure_future(asyncio.to_thread(self._resolve, name, run)))
 
     @property
     def _connection(self) -> sqlite3.Connection:

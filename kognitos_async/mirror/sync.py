@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from kognitos_async.errors import BadRequestError, DecodeError, NotFoundError
+from kognitos_async.event_loop import finished
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
 from kognitos_async.paging import PartialPage
@@ -54,11 +55,10 @@ class StoreThread:
             await self.call(store.open, api)
             yield self
         finally:
-            with anyio.CancelScope(shield=True):
-                try:
-                    await self.call(store.close)
-                finally:
-                    self._thread.shutdown(wait=False)
+            try:
+                await finished(asyncio.get_running_loop().run_in_executor(self._thread, store.close))
+            finally:
+                self._thread.shutdown(wait=False)
 
     async def call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """The result of a call to the store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import threading
 
 import pytest
 
@@ -22,8 +23,10 @@ from kognitos_async import (
     RunRequest,
 )
 from kognitos_async.bulk import job as job_module
+from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.journals import summary
+from tests.support import eventually
 
 QUICK = {
     "poll": PollPolicy(initial=0.02, maximum=0.05),
@@ -253,3 +256,36 @@ async def test_what_is_sent_is_what_the_request_held_when_it_was_read(tmp_path, 
                     inputs = entry.request.inputs
                     value = inputs[0].value if api == "v2" else inputs["n"]
                     assert entry.name == f"r{value}"
+
+
+async def test_a_job_left_as_it_ends_has_closed_its_journal(tmp_path, monkeypatch):
+    """Breaking at the last outcome, or a cancellation then: the same call again finds the journal free."""
+    closing, may_close = threading.Event(), threading.Event()
+    disconnect = JournalFile.disconnect
+
+    def slowly(file, database):
+        closing.set()
+        may_close.wait(10)
+        disconnect(file, database)
+
+    async with KognitosServer(schedule=Schedule.fixed(0.01)) as server:
+        requests = requests_of(server, "v2", 2)
+        monkeypatch.setattr(JournalFile, "disconnect", slowly)
+
+        async def job():
+            async with (
+                server.client(**QUICK) as client,
+                client.run_many(requests, journal=tmp_path / "j") as outcomes,
+            ):
+                await anext(outcomes)
+                await anext(outcomes)
+                await eventually(closing.is_set)
+
+        leaving = asyncio.create_task(job())
+        await eventually(closing.is_set)
+        leaving.cancel()
+        asyncio.get_running_loop().call_later(0.1, may_close.set)
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert may_close.is_set()
+        assert len(await outcomes_of(server, "v2", requests, tmp_path / "j")) == 2
