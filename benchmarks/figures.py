@@ -135,8 +135,8 @@ _SWEEPS = (
     "fewer requests and longer delays."
 )
 _EXPORTED = (
-    "Types are known only once all runs are read: until then they are kept on disk by column, which takes as long "
-    "again as walking them."
+    "Types are known only once all runs are read: until then they are kept on disk by column, which takes as "
+    "long again as walking them."
 )
 
 
