@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kognitos_async.cli.whole_pages import whole_items, whole_pages
+from kognitos_async.errors import NotFoundError
 from kognitos_async.platform_v1.encoding import stage_word
 from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.filters import F
@@ -153,7 +154,7 @@ class PlatformApi:
 
     async def exception(self, name: str, automation: str | None, skipped: Skipped) -> Record:
         """One exception with its messages; a run stands for its pending exception."""
-        exception = await self.client.exceptions.get(await self.exception_of(name, automation))
+        exception = await self._exception(name, automation, skipped)
         events = []
         async for event in whole_items(self.client.exceptions.events(exception.run), skipped):
             events.append(event)
@@ -167,8 +168,20 @@ class PlatformApi:
             "said": [said for event in reversed(events) if (said := _said(event)) is not None],
         }
 
-    async def exception_of(self, name: str, automation: str | None) -> str:
-        """The exception, or the pending one of the run given instead."""
+    async def _exception(self, name: str, automation: str | None, skipped: Skipped) -> RunException:
+        """The exception, or the pending one of the run given instead: also by the ID of the run alone."""
+        try:
+            return await self.client.exceptions.get(await self._exception_name(name, automation))
+        except NotFoundError:
+            if "/" in name:
+                raise
+            pending = self.client.exceptions.list(filter=F.state == "PENDING")
+            async for exception in whole_items(pending, skipped):
+                if exception.run.rpartition("/")[2] == name:
+                    return exception
+            raise
+
+    async def _exception_name(self, name: str, automation: str | None) -> str:
         if "/runs/" not in name and not (automation and "/" not in name):
             return name
         run = await self.client.runs.get(self.run_name(name, automation))
@@ -176,9 +189,9 @@ class PlatformApi:
             raise typer.BadParameter(f"run {run.id} does not wait for a person: it is {run.state}")
         return run.guidance.exception
 
-    async def reply(self, name: str, message: str, automation: str | None) -> Record:
+    async def reply(self, name: str, message: str, automation: str | None, skipped: Skipped) -> Record:
         """Answer an exception."""
-        exception = await self.client.exceptions.get(await self.exception_of(name, automation))
+        exception = await self._exception(name, automation, skipped)
         event = await self.client.exceptions.reply(exception.run, message)
         return {"id": event.id, "run": exception.run, "exception": exception.name, "message": message}
 

@@ -178,6 +178,7 @@ def _misused(problem: Any) -> int:
         return 2
     path = context.command_path if context is not None else "kognitos"
     message = message.removeprefix("Invalid value: ").removeprefix("Invalid value for ")
+    message = message.replace(": Value error, ", ": ", 1)
     complain(f"{message} ({path} --help shows how)")
     return int(problem.exit_code)
 

@@ -114,7 +114,7 @@ async def _reply(call: Call, exception: str, message: str, automation: str | Non
     async with connect(call.target) as api:
         platform: PlatformApi = api  # type: ignore[assignment]  # the key is of this API
         with usage_errors():
-            record = await platform.reply(exception, message, automation)
+            record = await platform.reply(exception, message, automation, LeftOut("exceptions"))
     call.output.line(record, ("id", "exception"))
-    call.output.note("answer sent; wait for the run with `kognitos runs wait`")
+    call.output.note(f"answer sent; `kognitos runs wait {record['run']}` waits for the run")
     return 0

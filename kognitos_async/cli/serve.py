@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from kognitos_async.testing import KognitosServer
 
 
+class Outcome(StrEnum):
+    """What becomes of runs, in the words of REST API v2."""
+
+    RANDOM = "random"
+    SUCCEEDED = "succeeded"
+    EXCEPTION = "exception"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
 class Order(StrEnum):
     """Order of the list of runs."""
 
@@ -57,6 +67,9 @@ def serve(
     duration: Annotated[
         str, typer.Option(metavar="SECONDS|LOW-HIGH", help="Time until a run settles.")
     ] = "2-10",
+    outcome: Annotated[
+        Outcome, typer.Option(help="Outcome of every run; with exception each needs a person.")
+    ] = Outcome.RANDOM,
     seed: Annotated[
         int, typer.Option(metavar="N", help="Random seed; the same seed gives the same IDs and outcomes.")
     ] = 0,
@@ -71,8 +84,8 @@ def serve(
 ) -> None:
     """Run an emulator of both APIs until Ctrl-C.
 
-    Prints the environment variables that direct clients to it, as `export` lines. Outcomes are random: most
-    runs succeed, some fail or need a person.
+    Prints the environment variables that direct clients to it, as `export` lines. By default outcomes are
+    random: most runs succeed, some are stopped or need a person.
     """
     if not allow_remote and not is_loopback(host):
         raise typer.BadParameter(
@@ -80,11 +93,12 @@ def serve(
             param_hint="--host",
         )
     low, high = _seconds(duration)
+    chosen = {} if outcome is Outcome.RANDOM else {"outcomes": {outcome.value.capitalize(): 1.0}}
     testing = emulator()
     server: KognitosServer = testing.KognitosServer(
         api_key=api_key,
         agent_id=agent,
-        schedule=testing.Schedule.random(low, high, seed=seed),
+        schedule=testing.Schedule.random(low, high, seed=seed, **chosen),
         order=order.value,
         capacity=capacity,
         rate_limit=rate_limit,

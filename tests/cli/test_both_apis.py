@@ -102,6 +102,21 @@ def test_from_help_to_a_listed_run_a_shown_exception_and_an_answer_on_the_platfo
     assert ("user", "use 42") in [(one["by"], one["text"]) for one in lines(out)[0]["said"]]
 
 
+def test_the_id_of_a_run_stands_for_its_exception(command, server):
+    """As `runs list` shows it, to show and to answer; the note after it names the command that waits."""
+    environ = variables(server, "platform")
+    runs = [server.platform.add_run(state="awaiting_guidance") for _ in range(2)]
+    (exception,) = [one for one in server.platform.exceptions.values() if one.run == runs[0].name]
+    code, out, err = command.run("exceptions", "show", runs[0].id, "--json", **environ)
+    assert (code, lines(out)[0]["id"]) == (0, exception.id), err
+    code, out, err = command.run("exceptions", "reply", runs[0].id, "use 42", "--json", **environ)
+    assert (code, lines(out)[0]["run"]) == (0, runs[0].name), err
+    assert err == f"answer sent; `kognitos runs wait {runs[0].name}` waits for the run\n"
+    code, out, err = command.run("exceptions", "show", "nothing", **environ)
+    assert (code, out) == (1, "")
+    assert "404, Exception nothing was not found" in err
+
+
 def test_a_file_becomes_an_input_of_the_platform_and_a_file_of_a_run_of_rest_api_v2(
     command, server, tmp_path
 ):

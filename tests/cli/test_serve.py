@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -58,6 +59,19 @@ async def test_clients_of_both_apis_take_that_environment_as_it_is(command, monk
         assert (await client.run_and_wait(process_id, name="a run", timeout=20)).settled
     started.send_signal(signal.SIGTERM)
     assert re.fullmatch(r"requests ([4-9]|1\d), runs 2, files 0\n", started.communicate(timeout=20)[0])
+
+
+async def test_every_run_can_be_told_to_need_a_person(command):
+    """So that an exception can be looked at without waiting for chance."""
+    _, environ = command.serve("--duration", "0", "--outcome", "exception")
+    assert await use(environ) == "Exception"
+    source = environ["KOGNITOS_AUTOMATION_ID"]
+    platform = {name: value for name, value in environ.items() if name != "KOGNITOS_API_KEY"}
+    code, out, err = command.run("automations", "invoke", source, "--wait", "--json", **platform)
+    assert (code, json.loads(out)["state"]) == (3, "awaiting_guidance"), err
+    code, _, err = command.run("serve", "--outcome", "good")
+    assert code == 2
+    assert err.startswith("kognitos: '--outcome': 'good' is not one of 'random', 'succeeded'")
 
 
 async def test_a_run_survives_kill_9_and_moves_on(command, tmp_path):
