@@ -62,7 +62,7 @@ async def _list(call: Call, source: str | None, state: str | None) -> int:
             await call.output.list(
                 api.exceptions(source, state, left_out),
                 columns,
-                nothing=f"no exceptions ({APIS[call.target.api]})",
+                nothing=f"no exceptions on {APIS[call.target.api]}",
             )
     return left_out.exit_code
 

@@ -45,6 +45,8 @@ _OPTIONS = {
 """Options and variables for the argument names in messages of the library."""
 _SHORT_NAMES = ("name ", "stage ", "timeout ")
 """Arguments of one word, replaced only at the start of a message."""
+_TO_THE_CLIENT = " to the call or to the client"
+"""Where the library's messages say to pass an argument; the command has options instead."""
 _ARGUMENT = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
@@ -138,6 +140,7 @@ def in_options(message: str) -> str:
     """A message of the library with argument names replaced by options and variables of the command."""
     if message.startswith(_SHORT_NAMES):
         message = f"--{message}"
+    message = message.replace(_TO_THE_CLIENT, "")
     return _ARGUMENT.sub(lambda found: _OPTIONS.get(found[0], found[0]), message)
 
 

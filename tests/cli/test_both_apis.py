@@ -234,3 +234,20 @@ def test_verbose_logs_each_attempt_and_quiet_prints_results_alone(command, serve
     assert (code, out) == (0, "")
     assert "GET /runs" in err
     assert server.api_key not in err
+
+
+def test_where_both_keys_are_set_exceptions_are_those_of_the_platform(command, server):
+    waits = server.add_run(status="Exception")
+    environ = {**variables(server, "v2"), **variables(server, "platform")}
+    assert command.run("exceptions", "list", **environ) == (0, "", "no exceptions on the platform API\n")
+    code, out, err = command.run("exceptions", "list", "--api", "v2", "--json", **environ)
+    assert (code, [one["run"] for one in lines(out)]) == (0, [waits.id]), err
+
+
+def test_a_missing_setting_is_named_as_option_and_variable(command, server):
+    environ = {**variables(server, "v2"), "KOGNITOS_AGENT_ID": ""}
+    assert command.run("processes", "list", **environ) == (
+        1,
+        "",
+        "kognitos: no agent: pass --agent, or set KOGNITOS_AGENT_ID\n",
+    )
