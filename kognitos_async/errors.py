@@ -1,7 +1,7 @@
 """Every error the library raises.
 
     KognitosError
-    ├── ConfigurationError(ValueError)     a setting is missing or cannot be right
+    ├── ConfigurationError(ValueError)     a setting is missing or invalid
     │   └── ClientClosedError(RuntimeError)   used before opening or after closing
     ├── TransportError                     no complete answer
     │   ├── NotSentError                   never reached the API
@@ -10,13 +10,13 @@
     │   ├── BadRequestError                400
     │   ├── AuthenticationError            401
     │   ├── PermissionDeniedError          403
-    │   │   └── CapacityError              403: as many runs as the organization may have
+    │   │   └── CapacityError              403: the organization has no capacity for another run
     │   ├── NotFoundError                  404
     │   ├── ConflictError                  409
     │   ├── RateLimitError                 429
     │   └── ServerError                    5xx
-    ├── DecodeError                        an answer that is not what the API documents
-    ├── PaginationError                    pages that would never end
+    ├── DecodeError                        an answer that does not match the API's documentation
+    ├── PaginationError                    a listing that would never end
     ├── StartUncertainError                a run that may or may not have been started
     ├── UploadError                        the file store refused or lost a file
     ├── JournalError                       a journal that cannot be used
@@ -25,11 +25,11 @@
     │   ├── RunStoppedError                was stopped
     │   ├── RunFailedError                 failed
     │   ├── AwaitingGuidanceError          needs a person (platform API)
-    │   └── UnknownStatusError             a status word this version does not know
+    │   └── UnknownStatusError             a status unknown to this version
     └── WaitTimeoutError(TimeoutError)     not settled in time
 
-All of them survive pickling. Messages name the request, what came back and what to do about it, and never
-hold keys, presigned fields or file contents.
+All of them can be pickled. Messages name the request, the result and the remedy; they never contain keys,
+presigned fields or file contents.
 """
 
 from __future__ import annotations
@@ -44,13 +44,10 @@ if TYPE_CHECKING:
 
 
 class KognitosError(Exception):
-    """Base of every error of this library.
-
-    `continuation_token` is set when the error ended a listing: it fetches what had not been yielded.
-    """
+    """Base of every error of this library."""
 
     continuation_token: str | None = None
-    """The token that fetches what a listing had not yielded when the error ended it; else None."""
+    """The token to resume the listing that the error ended; None for other errors."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -64,49 +61,41 @@ def _rebuild(kind: type[KognitosError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(KognitosError, ValueError):
-    """A setting is missing or cannot be right; nothing was sent."""
+    """A setting is missing or invalid; nothing was sent."""
 
 
 class ClientClosedError(ConfigurationError, RuntimeError):
-    """The client was used outside `async with`, or closed while the call was under way."""
+    """The client was used outside `async with`, or closed during the call."""
 
 
 class TransportError(KognitosError):
-    """No complete answer came back after `attempts` attempts."""
+    """No complete answer was received, after all attempts."""
 
     def __init__(self, message: str, *, attempts: int = 1) -> None:
         super().__init__(message)
         self.attempts = attempts
-        """The number of attempts made."""
+        """Number of attempts made."""
 
 
 class NotSentError(TransportError):
-    """The request never reached the API: nothing happened there."""
+    """The request never reached the API and had no effect."""
 
 
 class OutcomeUnknownError(TransportError):
-    """The request was sent and its answer lost: it may have been carried out.
-
-    `timed_out` tells an attempt that ran out of time from a broken connection, `too_large` an answer beyond
-    the 64 MiB that are read: asking again would not make it smaller.
-    """
+    """The request was sent, but no complete answer was received: it may have been processed."""
 
     def __init__(
         self, message: str, *, attempts: int = 1, timed_out: bool = False, too_large: bool = False
     ) -> None:
         super().__init__(message, attempts=attempts)
         self.timed_out = timed_out
-        """Whether the attempt ran out of time; False for a broken connection."""
+        """Whether the attempt timed out; False for a broken connection."""
         self.too_large = too_large
-        """Whether the answer was larger than the 64 MiB that are read."""
+        """Whether the answer exceeded 64 MiB. Such requests are not retried."""
 
 
 class APIStatusError(KognitosError):
-    """The API, or a proxy before it, answered with a status other than 2xx.
-
-    `message` and `details` are the API's own words where the body carried any; `body` is the start of the
-    body with secrets removed; `retry_after` is in seconds.
-    """
+    """The API, or a proxy before it, answered with a status other than 2xx."""
 
     def __init__(
         self,
@@ -126,25 +115,25 @@ class APIStatusError(KognitosError):
         self.status = status
         """The HTTP status."""
         self.message = message
-        """The API's own message, empty where the body has none."""
+        """The message in the body, empty if it has none."""
         self.details: tuple[tuple[str, Any], ...] = tuple(details)
-        """The API's own details as pairs of kind and content, empty where the body has none."""
+        """The details in the body as pairs of kind and content, empty if it has none."""
         self.body = body
-        """The start of the body, secrets removed."""
+        """The first 64 KiB of the body, with secrets removed."""
         self.request_id = request_id
-        """The id of the request for the vendor's support; None where no header holds one."""
+        """The id of the request, for the vendor's support; None if no header holds one."""
         self.method = method
         """The HTTP method of the request."""
         self.path = path
         """The path of the request, below the version."""
         self.attempts = attempts
-        """The number of attempts made."""
+        """Number of attempts made."""
         self.retry_after = retry_after
-        """The seconds after which to try again; None where the API does not say."""
+        """Seconds to wait before another attempt; None if the API does not say."""
 
 
 class BadRequestError(APIStatusError):
-    """400: an argument is wrong; `message` and `details` say which."""
+    """400: an argument is invalid; `message` and `details` say which."""
 
 
 class AuthenticationError(APIStatusError):
@@ -152,11 +141,11 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this, or the API chose 403 for a wrong key."""
+    """403: the key lacks a permission, or is wrong."""
 
 
 class CapacityError(PermissionDeniedError):
-    """403 on a start: the organization has as many runs at once as it may; nothing was started."""
+    """403 on a start: the organization has no capacity for another run; nothing was started."""
 
 
 class NotFoundError(APIStatusError):
@@ -164,11 +153,11 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the resource is not in a state that allows this."""
+    """409: the state of the resource does not allow the operation."""
 
 
 class RateLimitError(APIStatusError):
-    """429: more requests than the key is allowed; `retry_after` if the API said when to come back."""
+    """429: more requests than the key is allowed."""
 
 
 class ServerError(APIStatusError):
@@ -176,12 +165,10 @@ class ServerError(APIStatusError):
 
 
 class DecodeError(KognitosError):
-    """A 2xx answer that is not what the API documents.
+    """A 2xx answer that does not match the API's documentation.
 
-    `path` is the field at fault (`$.items[0].id`), `$` when the body is not JSON at all, which is what
-    `malformed` says; `body` is the start of the body with secrets removed. `undecoded` holds the JSON of the
-    items of a page that could not be decoded, where the others could: then `continuation_token` leads behind
-    that page (None if it was the last). It is empty for lists whose items may hold credentials.
+    When only some items of a page could not be decoded, `undecoded` holds them and `continuation_token` is
+    the token of the next page (None if it was the last).
     """
 
     def __init__(
@@ -195,27 +182,25 @@ class DecodeError(KognitosError):
     ) -> None:
         super().__init__(text)
         self.path = path
-        """The field at fault, such as `$.items[0].id`; `$` when the body is not JSON."""
+        """The invalid field, such as `$.items[0].id`; `$` for the whole body."""
         self.body = body
-        """The start of the body, secrets removed."""
+        """The first 64 KiB of the body, with secrets removed; empty where it may hold credentials."""
         self.malformed = malformed
-        """Whether the body is not JSON at all."""
+        """Whether the body is not JSON, is truncated, or answers another request."""
         self.undecoded = undecoded
-        """The JSON of those items of a page that could not be decoded."""
+        """The JSON of the items that could not be decoded; empty where items may hold credentials."""
 
 
 class PaginationError(KognitosError):
-    """The API repeated a page token: going on would never end."""
+    """The API repeated a page token: the listing would never end."""
 
 
 class StartUncertainError(KognitosError):
-    """A start was sent and its outcome is not known: the run may exist.
+    """The outcome of a start is not known: the run may exist. `__cause__` is the underlying error, if any.
 
-    `client.runs.start_once(error.request, earlier=error.since)` finds its run, or starts it where there is
-    certainly none (`client.automations.start_once` of the platform API only finds);
-    `client.runs.find_started(error.request, since=error.since)` lists the runs that it may have made.
-    `request` is what was asked for, `since` the UTC time just before it was sent; `__cause__` is what went
-    wrong. `window` holds what was known of the server's clock then, for the library's own look-ups.
+    `client.runs.start_once(error.request, earlier=error.since)` finds the run, or starts it if it provably
+    does not exist (`client.automations.start_once` of the platform API only finds it).
+    `client.runs.find_started(error.request, since=error.since)` lists the runs that the start may have made.
     """
 
     def __init__(
@@ -225,33 +210,30 @@ class StartUncertainError(KognitosError):
         self.request = request
         """The `RunRequest` or `InvokeRequest` whose outcome is not known."""
         self.since = since
-        """The UTC time just before the start was sent."""
+        """UTC time immediately before the start was sent."""
         self.window = window
-        """What was known of the server's clock then; for the library's own look-ups."""
+        """The time in which the start can have been processed; used by the library's look-ups."""
 
 
 class UploadError(KognitosError):
-    """The file store refused a file, or did not take it in time; `status` is None when no answer came.
-
-    `code` is the store's own word (`EntityTooLarge`, `AccessDenied`), empty when it gave none.
-    """
+    """The file store refused a file, or did not accept it in time."""
 
     def __init__(self, text: str, *, status: int | None = None, body: bytes = b"", code: str = "") -> None:
         super().__init__(text)
         self.status = status
-        """The HTTP status of the file store; None when no answer came."""
+        """The HTTP status of the file store; None if it sent no answer."""
         self.body = body
-        """The start of the file store's answer, secrets removed."""
+        """The start of the file store's answer, with secrets removed."""
         self.code = code
-        """The file store's own code, such as `EntityTooLarge`; empty where it gave none."""
+        """The file store's error code, such as `EntityTooLarge`; empty if it sent none."""
 
 
 class JournalError(KognitosError):
-    """A journal cannot be used: of another job, corrupt, in use, or not writable."""
+    """A journal cannot be used: it is of another job, corrupt, in use, or not writable."""
 
 
 class RunError(KognitosError):
-    """A run settled without success; `run` is the run as last seen."""
+    """A run did not succeed."""
 
     def __init__(self, text: str, *, run: Any) -> None:
         super().__init__(text)
@@ -260,7 +242,7 @@ class RunError(KognitosError):
 
 
 class RunExceptionError(RunError):
-    """The run hit an exception and needs a person."""
+    """The run raised an exception and needs a person."""
 
 
 class RunStoppedError(RunError):
@@ -268,7 +250,7 @@ class RunStoppedError(RunError):
 
 
 class RunFailedError(RunError):
-    """The run failed or ran out of time."""
+    """The run failed or timed out."""
 
 
 class AwaitingGuidanceError(RunError):
@@ -276,16 +258,13 @@ class AwaitingGuidanceError(RunError):
 
 
 class UnknownStatusError(RunError):
-    """The run stays in a status this version of the library does not know."""
+    """The run stays in a status unknown to this version of the library."""
 
 
 class WaitTimeoutError(KognitosError, TimeoutError):
-    """The wait ended before the run settled; `run` is the run as last seen, None if it never was.
-
-    The run itself goes on: wait again with its id.
-    """
+    """The wait timed out before the run settled. The run continues: wait again with its id."""
 
     def __init__(self, text: str, *, run: Any = None) -> None:
         super().__init__(text)
         self.run = run
-        """The run as last seen; None if it never was."""
+        """The run as last seen; None if it was never seen."""
