@@ -1,4 +1,4 @@
-"""What the clients of both APIs have in common: settings, life cycle, and requests of any kind."""
+"""The base class of both clients: settings, lifetime, and requests to any endpoint."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class _Attribute(Generic[T]):
 
     def __get__(self, instance: object, owner: type) -> type[T]:
         if instance is not None:
-            raise AttributeError(f"{owner.__name__}.{self._name} is set when the client is made")
+            raise AttributeError(f"{owner.__name__}.{self._name} is set when the client is created")
         return self._kind
 
 
 def attribute(kind: type[T]) -> T:
-    """Declare an attribute that instances set: mocks with the class as their spec have it too."""
+    """Declare an attribute that instances set, so that mocks with the class as their spec have it too."""
     return cast("T", _Attribute(kind))
 
 
@@ -55,9 +55,9 @@ class BaseClient:
     """A client of one API, usable inside `async with`, or between `await open()` and `await aclose()`."""
 
     _starts: re.Pattern[str]
-    """The paths to which a POST starts a run."""
+    """Paths to which a POST starts a run."""
     _confidential: re.Pattern[str]
-    """The paths whose answers hold credentials."""
+    """Paths whose answers hold credentials."""
     _waits: Waits[Any]
 
     def __init__(
@@ -103,19 +103,19 @@ class BaseClient:
         )
 
     def __repr__(self) -> str:
-        # Debuggers show clients whose making failed, too.
+        # Debuggers may call this on a client whose `__init__` failed.
         base_url = getattr(self, "_base_url", None)
         return f"{type(self).__name__}({'not set up' if base_url is None else f'base_url={base_url!r}'})"
 
     async def open(self) -> Self:
-        """The client itself, ready for use. A client opens once. No request is sent."""
+        """Open the client and return it; no request is sent. Raises `ClientClosedError` the second time."""
         await self._sender.open()
         return self
 
     async def aclose(self) -> None:
-        """Close connections and end what is under way: their calls raise `ClientClosedError`.
+        """Close the connections. Calls in flight raise `ClientClosedError`, starts sent `StartUncertainError`.
 
-        Without effect on a client that was not opened yet.
+        Without effect before the client is opened.
         """
         if not self._sender.lifetime.opened:
             return
@@ -126,15 +126,15 @@ class BaseClient:
 
     @property
     def base_url(self) -> str:
-        """The address of the API, version included."""
+        """The address of the API, including its version."""
         return self._base_url
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """A function that ends the observation which begins now.
+        """Register an observer; return a function that removes it.
 
-        `observer` (see `kognitos_async.observers.Observer`) is told what the client does: requests and
-        their attempts, starts in doubt, waits, uploads, jobs. `kognitos_async.telemetry` is one. Work under
-        way is not told of. One that raises is logged once and disturbs nothing.
+        The observer (see `kognitos_async.observers.Observer`) is notified of requests, attempts, starts in
+        doubt, waits, uploads and jobs that begin from now on. An exception in it is logged once and has no
+        other effect. `kognitos_async.telemetry` is an observer.
         """
         return self._sender.observers.add(observer)
 
@@ -176,12 +176,14 @@ class BaseClient:
         json: object = None,
         response_type: type[T] = msgspec.Raw,  # type: ignore[assignment]  # as the overloads say
     ) -> T:
-        """The answer of any endpoint, decoded as `response_type`, the raw JSON if that is left out.
+        """The answer of any endpoint, decoded as `response_type`; the raw JSON by default.
 
-        `path` starts with / and is below the API's version, percent-encoded; `params` become its query (None
-        is left out, a list repeats its name) and `json` its body, unless None. GET, HEAD and OPTIONS are
-        retried as everywhere; other methods are sent again only when the first try certainly was not carried
-        out. Raises what `runs.get` raises, `OutcomeUnknownError` when the answer to one of those was lost.
+        `path` is percent-encoded, starts with / and is relative to the API's version. `params` is the query:
+        None is omitted, a list repeats the parameter. `json` is the body; None sends none. GET, HEAD and
+        OPTIONS are retried like reads; other methods only if the API certainly did not process the request.
+
+        Raises `APIStatusError`, `DecodeError`, `NotSentError`, `OutcomeUnknownError` and `ClientClosedError`;
+        `TypeError` or `ValueError` for an invalid method or path.
         """
         if not isinstance(method, str) or (verb := method.upper()) not in _METHODS:
             raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}, got {method!r}")
@@ -190,7 +192,7 @@ class BaseClient:
         if not _PATH.fullmatch(path) or path.startswith("//") or {".", ".."} & set(path.split("/")):
             raise ValueError(
                 "path must be a percent-encoded path that starts with one /, got something else; "
-                "the query goes into params"
+                "pass the query in params"
             )
         starts = verb == "POST" and self._starts.fullmatch(path) is not None
         return await self._sender.send(

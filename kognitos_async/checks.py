@@ -1,4 +1,4 @@
-"""Arguments checked before anything is sent: each function returns its argument or says what is allowed."""
+"""Validation of arguments before anything is sent. Each function raises `TypeError` or `ValueError`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from datetime import datetime
 
 _CONTROL = frozenset(map(chr, (*range(32), 127)))
-"""What a line read from a file may end in, and what no id holds."""
+"""Control characters; no id holds one, but a line read from a file may end in one."""
 
 
 def text(name: str, value: object, *, longest: int | None = None) -> str:
-    """A str of 1 to `longest` characters, else `TypeError` or `ValueError`."""
+    """A str of 1 to `longest` characters that UTF-8 can encode."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {type(value).__name__}")
     if not value or (longest is not None and len(value) > longest):
@@ -21,14 +21,14 @@ def text(name: str, value: object, *, longest: int | None = None) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} must be text that UTF-8 can encode, got lone surrogates") from None
-    # Subclasses are taken as the text they hold: what encodes it may know str alone.
+    # msgspec encodes plain str only, not its subclasses.
     return value if type(value) is str else str.__str__(value)
 
 
 def identifier(name: str, value: object) -> str:
     """An id: a non-empty str without control characters that can stand as one segment of a path."""
     word = text(name, value)
-    # Dot segments: servers take them as another path even when encoded.
+    # Servers resolve dot segments to another path even when encoded.
     if word in (".", "..") or not _CONTROL.isdisjoint(word):
         raise ValueError(f"{name} must be an id, got {word!r}")
     return word
@@ -44,7 +44,7 @@ def page_limit(value: object, *, largest: int, name: str = "limit") -> int:
 
 
 def seconds_or_none(name: str, value: object) -> float | None:
-    """Seconds of 0 or more; None and infinity are None, no limit."""
+    """Seconds, 0 or more; None and infinity are None: no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -63,25 +63,25 @@ def seconds(name: str, value: object) -> float:
 
 
 def hook(name: str, value: object) -> None:
-    """A callable whose result is awaited, or None."""
+    """An async callable, or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name} must be a callable that returns an awaitable, got {type(value).__name__}")
 
 
 def callback(name: str, value: object) -> None:
-    """A plain callable or None: what it returns is not awaited."""
+    """A callable whose result is not awaited, or None."""
     if value is None:
         return
     if not callable(value):
         raise TypeError(f"{name} must be a callable, got {type(value).__name__}")
     if inspect.iscoroutinefunction(value):
         raise TypeError(
-            f"{name} must be a plain function, got a coroutine function, which nobody would await"
+            f"{name} must be a plain function, got a coroutine function, which would not be awaited"
         )
 
 
 def check_since(since: object, *, name: str = "since") -> datetime:
-    """An aware datetime; `TypeError` or `ValueError` for anything else."""
+    """An aware datetime."""
     if not isinstance(since, datetime):
         raise TypeError(f"{name} must be a datetime, got {type(since).__name__}")
     if since.tzinfo is None:
@@ -90,7 +90,7 @@ def check_since(since: object, *, name: str = "since") -> datetime:
 
 
 def at_least_one(name: str, value: object) -> None:
-    """Raise `TypeError` or `ValueError` unless `value` is a whole number of at least 1."""
+    """Check for an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if value < 1:

@@ -1,4 +1,4 @@
-"""The lifetime of a client: opened once, closed once, and sleeping only in between."""
+"""The lifetime of a client, and sleeps that closing it interrupts."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from kognitos_async.errors import ClientClosedError
 
 
 class Lifetime:
-    """Whether a client is open, and sleeping until it is closed."""
+    """The state of a client: new, open or closed. It opens once."""
 
     def __init__(self) -> None:
         self._closed: asyncio.Event | None = None
 
     @property
     def opened(self) -> bool:
-        """Whether the client was opened, closed since or not."""
+        """Whether the client is open or closed, not new."""
         return self._closed is not None
 
     @property
     def closed(self) -> bool:
-        """Whether the client was opened and is closed again."""
+        """Whether the client is closed."""
         return self._closed is not None and self._closed.is_set()
 
     def begin(self) -> None:
-        """Note that the client opens; `ClientClosedError` the second time."""
+        """Open the client. Raises `ClientClosedError` the second time."""
         if self._closed is not None:
-            raise ClientClosedError("a client opens once: make another one")
+            raise ClientClosedError("a client can be opened only once: create another one")
         self._closed = asyncio.Event()
 
     def end(self) -> bool:
-        """Note that the client closes; False if it was not open."""
+        """Close the client; return whether it was open."""
         if self._closed is None or self._closed.is_set():
             return False
         self._closed.set()
@@ -45,12 +45,12 @@ class Lifetime:
             raise ClientClosedError("the client is closed")
 
     async def wait_closed(self) -> None:
-        """Wait until the client is closed."""
+        """Wait until an open client is closed."""
         if self._closed is not None:
             await self._closed.wait()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
+        """Sleep. Raises `ClientClosedError` once the client is closed."""
         if self._closed is None:
             raise ClientClosedError("use the client inside `async with`, or after `await client.open()`")
         with suppress(TimeoutError):

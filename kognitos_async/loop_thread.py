@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none or must not share theirs."""
+"""An event loop in a thread of its own, for callers without one or that must not share theirs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LoopThread:
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        """Start the thread and wait until its loop runs. Raises what kept the loop from starting."""
+        """Start the thread and wait until its loop runs. Raises `OSError` if the loop cannot be created."""
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
@@ -38,7 +38,7 @@ class LoopThread:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._running()))
 
     def close(self) -> None:
-        """Stop the loop, cancel what still runs in it, and join the thread."""
+        """Cancel the tasks of the loop, stop it, and join the thread."""
         if self._loop is not None and self._stopping is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -53,7 +53,7 @@ class LoopThread:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._until_closed())
-        except OSError as error:  # no file descriptor left for a loop
+        except OSError as error:  # no file descriptor is left for a loop
             self._error = error
         finally:
             self._ready.set()

@@ -1,4 +1,4 @@
-"""How models show themselves in notebooks: small HTML tables, everything in them escaped."""
+"""HTML tables for the display of models in notebooks; all text is escaped."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _LONGEST_TEXT = 500
 
 
 class Collected(list[object]):
-    """A list of a listing's items that a notebook shows as a table; in all else a list."""
+    """A list that notebooks show as a table."""
 
     def _repr_html_(self) -> str:
         return items_html(f"{len(self)} items", self)
 
 
 def record_html(title: str, members: Sequence[tuple[str, object]]) -> str:
-    """A table of one thing: a row for each of its members."""
+    """A table with a row for each member of one model."""
     rows = "".join(f"<tr><th scope='row'>{_text(name)}</th>{_cell(value)}</tr>" for name, value in members)
     return f"<table>{_caption(title)}<tbody>{rows}</tbody></table>"
 
 
 def items_html(title: str, items: Sequence[object]) -> str:
-    """A table with a row for each of the first hundred items; those without columns show their repr."""
+    """A table with a row for each of the first 100 items; those without `_columns_` show their repr."""
     shown = [_columns(item) for item in items[:_MOST_ROWS]]
     names = list(dict.fromkeys(name for columns in shown for name, _ in columns))
     head = "".join(f"<th scope='col'>{_text(name)}</th>" for name in names)
@@ -56,7 +56,7 @@ def _caption(title: str) -> str:
 
 
 def _text(value: object) -> str:
-    from html import escape  # noqa: PLC0415 - needed in notebooks alone
+    from html import escape  # noqa: PLC0415 - needed only in notebooks
 
     text = str(value)
     return escape(text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…")

@@ -1,4 +1,4 @@
-"""Words of the APIs: enumerations that keep what this version does not know."""
+"""Enumerations of the APIs that accept values unknown to this version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Word(StrEnum):
-    """A word of the API. One this version does not know becomes a member that carries it as it came."""
+    """A value of an enumeration of the API. An unknown value becomes a member with that value."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -20,9 +20,9 @@ class Word(StrEnum):
 
     @property
     def known(self) -> bool:
-        """Whether this version of the library knows the word."""
+        """Whether this version of the library knows the value."""
         return self._value_ in type(self)._value2member_map_
 
     def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
-        """By the word: the first releases of Python 3.11 look members up by name, which unknown ones lack."""
+        """Pickle by value: early releases of Python 3.11 pickle by name, which unknown members lack."""
         return type(self), (self._value_,)

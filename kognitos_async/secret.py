@@ -1,4 +1,4 @@
-"""A value that must not show."""
+"""A wrapper that keeps secrets out of reprs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """Holds a key, a presigned address or the like, out of sight of reprs and of whoever prints frames.
+    """A secret value, such as a key or a presigned address, with a repr that does not show it.
 
-    Error reporters store the local variables of each frame of a traceback: a secret is a local variable only
-    inside this wrapper.
+    Error reporters record the local variables of each frame of a traceback. A secret may be a local variable
+    only inside this wrapper.
     """
 
     __slots__ = ("_value",)
@@ -20,7 +20,7 @@ class Secret(Generic[T]):
         self._value = value
 
     def reveal(self) -> T:
-        """The value itself, for the expression that needs it."""
+        """The value, for use within one expression."""
         return self._value
 
     def __repr__(self) -> str:

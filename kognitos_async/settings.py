@@ -17,14 +17,14 @@ _SUFFIXES = ("/v2", "/api/v1")
 
 
 def setting(name: str, value: object, variable: str) -> str | None:
-    """`value`, else the environment variable, else None."""
+    """`value`, else the environment variable, else None. Raises `ConfigurationError` if `value` is empty."""
     if value is None:
         return os.environ.get(variable) or None
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a str, got {type(value).__name__}")
     if not value:
         raise ConfigurationError(
-            f"{name} must be a non-empty str, got an empty one; leave it out to use {variable}"
+            f"{name} must be a non-empty str, got an empty one; omit it to use {variable}"
         )
     return value
 
@@ -37,7 +37,7 @@ def api_key(
     foreign_prefix: str | None = None,
     other_client: str = "",
 ) -> Secret[str]:
-    """The key to send. Its text never appears in an error or in the frames of one."""
+    """The key to send. Raises `ConfigurationError`; its message and frames never contain the key."""
     if given.reveal() is None:
         given = Secret(os.environ.get(variable) or None)
         if given.reveal() is None:
@@ -54,13 +54,13 @@ def _key_problem(
     if not isinstance(key, str):
         return f"must be a str, got {type(key).__name__}"
     if not key:
-        return f"must be a non-empty str, got an empty one; leave it out to use {variable}"
+        return f"must be a non-empty str, got an empty one; omit it to use {variable}"
     if not key.isascii() or not key.isprintable() or " " in key:
         return "must be printable ASCII without spaces, got other characters"
     if foreign_prefix is not None and key.startswith(foreign_prefix):
         return (
-            f"must be a key of this Kognitos API, got one that starts with {foreign_prefix} and belongs to "
-            f"the other: use {other_client}"
+            f"must be a key of this API, got one of the other API (it starts with {foreign_prefix}): "
+            f"use {other_client}"
         )
     return None
 
@@ -68,11 +68,14 @@ def _key_problem(
 def api_url(
     base_url: object, region: object, *, hosts: dict[str, str], default_region: str, suffix: str
 ) -> str:
-    """The address that paths are appended to, without a trailing slash.
+    """The address of the API, ending in `suffix`, its version, without a trailing slash.
 
-    The suffix is the API's version; given in the URL or not, or that of the other API, it is the right one
-    in the end: one KOGNITOS_BASE_URL serves both clients, and so does one KOGNITOS_REGION (us is us-1). An
-    explicit region goes before the URL. Plain http is for loopback only: the key is in every request.
+    A URL may lack the version or have that of the other API, so that one KOGNITOS_BASE_URL serves both
+    clients; likewise KOGNITOS_REGION, where us and us-1 are the same. The arguments take precedence over the
+    environment, `base_url` over `region`. Plain http is accepted only for loopback, because every request
+    carries the key.
+
+    Raises `ConfigurationError` for an unknown region or an invalid URL.
     """
     area = setting("region", region, "KOGNITOS_REGION") or default_region
     area = next((host for host in hosts if host in (area, area.removesuffix("-1"), f"{area}-1")), area)
@@ -85,14 +88,14 @@ def api_url(
         return f"https://{hosts[area]}{suffix}"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it checks it
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
     except ValueError as problem:
         raise ConfigurationError(
             f"base_url (KOGNITOS_BASE_URL) must be a URL, got one that does not parse: {problem}"
         ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not is_host(parts.hostname):
         raise ConfigurationError(
-            "base_url (KOGNITOS_BASE_URL) must be https:// and a host, got another scheme or no such host"
+            "base_url (KOGNITOS_BASE_URL) must be https:// and a host, got another scheme or no valid host"
         )
     odd = not url.isascii() or not url.isprintable() or bool(set(url) & set(" \\"))
     if parts.username is not None or parts.query or parts.fragment or odd:
@@ -112,13 +115,13 @@ def api_url(
 
 
 def is_host(host: str) -> bool:
-    """Whether `host` can be an address or a domain name, whose labels have 1 to 63 characters."""
+    """Whether `host` is an IPv6 address or may be a domain name, with labels of 1 to 63 characters."""
     labels = host.removesuffix(".").split(".")
     return ":" in host or all(0 < len(label) < 64 for label in labels)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether traffic to `host` stays on this machine."""
+    """Whether `host` is a loopback address or localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -126,7 +129,7 @@ def is_loopback(host: str) -> bool:
 
 
 def positive(name: str, value: object, *, whole: bool = False) -> None:
-    """Raise `ConfigurationError` unless `value` is a finite number above 0."""
+    """Raise `ConfigurationError` unless `value` is a finite number above 0, or an int if `whole`."""
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or value <= 0:
         kind = "whole number of at least 1" if whole else "finite number above 0"

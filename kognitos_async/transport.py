@@ -22,7 +22,7 @@ from kognitos_async.errors import (
     NotSentError,
     OutcomeUnknownError,
 )
-from kognitos_async.event_loop import keep_receive_buffers, let_input_in, steady_time
+from kognitos_async.event_loop import keep_receive_buffers, process_input, steady_time
 from kognitos_async.messages import Response
 from kognitos_async.secret import Secret
 from kognitos_async.upload_body import UploadBody
@@ -122,7 +122,7 @@ class Transport:
         a 2xx larger than 64 MiB, and `ClientClosedError` when the client is closed.
         """
         if not request.repeatable:
-            await let_input_in()
+            await process_input()
         sessions = self._sessions
         session = sessions.for_request(request)
         given = session is sessions.given
