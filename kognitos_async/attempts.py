@@ -61,8 +61,8 @@ class Attempts:
         self.number += 1
         self._began_at = at
 
-    def go_on(self) -> None:
-        """Time what follows within the attempt under way by itself, such as a file after its form."""
+    def restart_timer(self) -> None:
+        """Time the next step of the current attempt separately, such as a file after its form."""
         self._began_at = asyncio.get_running_loop().time()
 
     def record(self, what: object, result: int | str | KognitosError) -> None:

@@ -113,9 +113,9 @@ class BaseClient:
         return self
 
     async def aclose(self) -> None:
-        """Close the connections. Calls in flight raise `ClientClosedError`, starts sent `StartUncertainError`.
+        """Close the connections. Without effect before the client is opened.
 
-        Without effect before the client is opened.
+        Calls in flight raise `ClientClosedError`, starts already sent `StartUncertainError`.
         """
         if not self._sender.lifetime.opened:
             return

@@ -146,7 +146,7 @@ class Poll(Work):
 
     @property
     def waits(self) -> Iterator[Wait]:
-        """The waits that the poll serves, as far as observers know of them."""
+        """The waits that the poll serves; without those that began before an observer was registered."""
         for pending in self._pending:
             for waiter in pending.waiters:
                 if waiter.watch.observed is not None:

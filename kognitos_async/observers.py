@@ -1,4 +1,4 @@
-"""The seam for telemetry: what a client tells its observers. It knows nothing of who listens."""
+"""Observers of a client: the interface that telemetry implements."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ logger: logging.Logger = logging.getLogger("kognitos_async")
 
 
 class Observer:
-    """Is called by a client at the moments below, in the context (contextvars) of the work.
+    """Base class of observers. A subclass overrides the methods it needs; `client.observe` registers it.
 
-    `client.observe(observer)` registers one; a subclass overrides what it needs. Calls are synchronous and on
-    the way of each request: return at once. An observer that raises is logged once, and the work goes on.
-    Requests and errors hold no secrets in their reprs; bodies and queries are not for observers.
+    The client calls the methods synchronously, in the context (contextvars) of the work: they must return at
+    once. An exception is logged once for each observer and has no other effect. Reprs of requests and errors
+    hold no secrets; bodies and queries may, so observers must not record them.
     """
 
     def request_began(self, request: Request) -> object:
-        """Note a request, before it waits for a slot; what is returned comes back when it ends."""
+        """A request is about to wait for a slot. The return value is passed to `request_ended`."""
 
     def request_ended(self, began: object, error: BaseException | None) -> None:
-        """Note the end of a request: None for an answer that was decoded, else what its caller gets."""
+        """A request ended: `error` is the exception its caller gets, None on success."""
 
     def attempt_ended(
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
-        """Note what came of attempt `number` (from 1) of `what`: a status, the error, or a word.
+        """Attempt `number` (from 1) of `what`, a `Request` or `StoreRequest`, ended after `seconds`.
 
-        `what` is the `Request` or the `StoreRequest`; the words are "stored" and "cancelled".
+        `result` is the HTTP status, the error, "stored" for an upload or "cancelled".
         """
 
     def retry_planned(self, failure: KognitosError, number: int, delay: float) -> None:
-        """Note that attempt `number` failed and that the next follows in `delay` seconds."""
+        """Attempt `number` failed; the next follows in `delay` seconds."""
 
     def paused(self, request: Request, seconds: float) -> None:
-        """Note that a 429 to this request makes the whole client pause for so many seconds."""
+        """A 429 to this request pauses all requests of the client for `seconds`."""
 
     def work_began(self, work: Work) -> None:
-        """Note that a start, a wait, an upload, a job or another kind of `Work` begins."""
+        """A start, a wait, an upload, a job or another kind of `Work` begins."""
 
     def work_ended(self, work: Work, error: BaseException | None) -> None:
-        """Note the end of a work that began: None if it was done, else what its caller gets."""
+        """A `Work` ended: `error` is the exception its caller gets, None on success."""
 
     def start_in_doubt(self, asked: object, error: KognitosError) -> None:
-        """Note a start whose outcome is not known; `asked` is the request to start a run."""
+        """The outcome of a start is not known; `asked` is its `RunRequest` or `InvokeRequest`."""
 
     def run_changed(self, wait: Wait, run: object) -> None:
-        """Note that a wait found its run in another status than before, or for the first time."""
+        """A wait found its run for the first time, or in another status than before."""
 
     def run_settled(self, run: object, polls: int) -> None:
-        """Note a run that a wait returned, after so many polls that looked for it."""
+        """A wait returned its run, after `polls` polls for it."""
 
     def poll_chosen(self, method: str, pending: int) -> None:
-        """Note how so many pending runs of one list are polled next: "list" or "single"."""
+        """The next poll of `pending` runs of one list is by `method`, "list" or "single"."""
 
     def journal_moved(self, job: Job, before: str | None, after: str) -> None:
-        """Note that a request of a job with a journal went from one state to the next; None before the first.
+        """A request of a job with a journal changed its state; `before` is None for a new request.
 
         The states are those of `JournalEntry.state`.
         """
 
 
 class Observers:
-    """The observers of one client. `current` is None as long as there is none: all that it then costs."""
+    """The observers of one client. `current` is None without any, so that checking it is the only cost."""
 
     __slots__ = ("_registered", "current")
 
@@ -78,9 +78,9 @@ class Observers:
         self.current: Notifier | None = None
 
     def add(self, observer: Observer) -> Callable[[], None]:
-        """A function that ends the observation that begins now.
+        """Register an observer; return a function that removes it.
 
-        Work that is under way is told to those who heard it begin, until it ends.
+        Work in flight keeps notifying the observers that were registered when it began.
         """
         registered = _Registered(observer)
         self._registered.append(registered)
@@ -106,94 +106,94 @@ class _Registered:
         self.observer = observer
         self.failed = False
 
-    def tell(self, moment: str, *facts: object) -> object:
-        """What the observer returns; None if it raises, which is logged the first time."""
+    def notify(self, event: str, *facts: object) -> object:
+        """The observer's return value; None if it raises, which is logged the first time."""
         try:
-            return getattr(self.observer, moment)(*facts)
+            return getattr(self.observer, event)(*facts)
         except Exception:
             if not self.failed:
                 self.failed = True
                 logger.warning(
-                    "observer %s failed in %s; requests go on, its further failures are not logged",
+                    "observer %s failed in %s; requests continue, and its further failures are not logged",
                     type(self.observer).__qualname__,
-                    moment,
+                    event,
                     exc_info=True,
                 )
             return None
 
 
 class Notifier(Observer):
-    """Tells several observers as if they were one, each only of the moments for which it has a method."""
+    """Notifies several observers; each event goes only to those that override its method."""
 
-    __slots__ = ("_hearing",)
+    __slots__ = ("_listeners",)
 
     def __init__(self, observers: tuple[_Registered, ...]) -> None:
-        self._hearing: dict[str, tuple[_Registered, ...]] = {
-            moment: tuple(one for one in observers if _hears(one.observer, moment)) for moment in _MOMENTS
+        self._listeners: dict[str, tuple[_Registered, ...]] = {
+            event: tuple(one for one in observers if _overrides(one.observer, event)) for event in _EVENTS
         }
 
-    def _tell(self, moment: str, *facts: object) -> None:
-        for observer in self._hearing[moment]:
-            observer.tell(moment, *facts)
+    def _notify(self, event: str, *facts: object) -> None:
+        for observer in self._listeners[event]:
+            observer.notify(event, *facts)
 
     def request_began(self, request: Request) -> object:
-        """Tell all; what they returned."""
-        hearing = self._hearing["request_began"]
-        return {observer: observer.tell("request_began", request) for observer in hearing}
+        """Notify all observers; return their return values."""
+        listeners = self._listeners["request_began"]
+        return {observer: observer.notify("request_began", request) for observer in listeners}
 
     def request_ended(self, began: object, error: BaseException | None) -> None:
-        """Tell each with what it returned."""
+        """Notify each observer, with its own return value of `request_began`."""
         if isinstance(began, dict):
-            for observer in self._hearing["request_ended"]:
-                observer.tell("request_ended", began.get(observer), error)
+            for observer in self._listeners["request_ended"]:
+                observer.notify("request_ended", began.get(observer), error)
 
     def attempt_ended(
         self, what: object, number: int, seconds: float, result: int | str | KognitosError
     ) -> None:
-        """Tell all."""
-        self._tell("attempt_ended", what, number, seconds, result)
+        """Notify all observers."""
+        self._notify("attempt_ended", what, number, seconds, result)
 
     def retry_planned(self, failure: KognitosError, number: int, delay: float) -> None:
-        """Tell all."""
-        self._tell("retry_planned", failure, number, delay)
+        """Notify all observers."""
+        self._notify("retry_planned", failure, number, delay)
 
     def paused(self, request: Request, seconds: float) -> None:
-        """Tell all."""
-        self._tell("paused", request, seconds)
+        """Notify all observers."""
+        self._notify("paused", request, seconds)
 
     def work_began(self, work: Work) -> None:
-        """Tell all."""
-        self._tell("work_began", work)
+        """Notify all observers."""
+        self._notify("work_began", work)
 
     def work_ended(self, work: Work, error: BaseException | None) -> None:
-        """Tell all."""
-        self._tell("work_ended", work, error)
+        """Notify all observers."""
+        self._notify("work_ended", work, error)
 
     def start_in_doubt(self, asked: object, error: KognitosError) -> None:
-        """Tell all."""
-        self._tell("start_in_doubt", asked, error)
+        """Notify all observers."""
+        self._notify("start_in_doubt", asked, error)
 
     def run_changed(self, wait: Wait, run: object) -> None:
-        """Tell all."""
-        self._tell("run_changed", wait, run)
+        """Notify all observers."""
+        self._notify("run_changed", wait, run)
 
     def run_settled(self, run: object, polls: int) -> None:
-        """Tell all."""
-        self._tell("run_settled", run, polls)
+        """Notify all observers."""
+        self._notify("run_settled", run, polls)
 
     def poll_chosen(self, method: str, pending: int) -> None:
-        """Tell all."""
-        self._tell("poll_chosen", method, pending)
+        """Notify all observers."""
+        self._notify("poll_chosen", method, pending)
 
     def journal_moved(self, job: Job, before: str | None, after: str) -> None:
-        """Tell all."""
-        self._tell("journal_moved", job, before, after)
+        """Notify all observers."""
+        self._notify("journal_moved", job, before, after)
 
 
-_MOMENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+_EVENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
 
 
-def _hears(observer: Observer, moment: str) -> bool:
-    """Whether an observer does anything at a moment."""
-    method = getattr(observer, moment, None)
-    return method is not None and getattr(method, "__func__", method) is not vars(Observer)[moment]
+def _overrides(observer: Observer, event: str) -> bool:
+    """Whether an observer has a method of its own for an event."""
+    method = getattr(observer, event, None)
+    return method is not None and getattr(method, "__func__", method) is not vars(Observer)[event]

@@ -1,4 +1,4 @@
-"""Decoding of pages: as a whole, or item by item if that fails, so that one bad item spoils no page."""
+"""Decoding of pages: as a whole, or item by item if that fails, so that a bad item does not lose others."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def undecoded(request: Request, member: str, bad: tuple[BadItem, ...], redactor:
     """The error for the items of a page that could not be decoded, with secrets removed."""
     first = bad[0]
     path = f"$.{member}[{first.index}]{first.field}"
-    reason = redactor.clean(first.reason.encode()).decode(errors="replace")  # which may be cut
+    reason = redactor.clean(first.reason.encode()).decode(errors="replace")  # may end within a character
     return DecodeError(
         f"{request.method} {request.path}: {len(bad)} items of a page are not as documented, the first at "
         f"{path}: {reason}. `undecoded` holds them, `continuation_token` fetches the next page",

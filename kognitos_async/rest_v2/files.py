@@ -99,7 +99,7 @@ class Files:
                 while True:
                     form = await self._sender.send(request, _FORM, attempts=attempts)
                     sent = StoreRequest(form.upload_http_method.upper(), origin_of(form.upload_url))
-                    attempts.go_on()
+                    attempts.restart_timer()
                     try:
                         failure = await self._send(form, name, content, on_progress)
                     except asyncio.CancelledError:

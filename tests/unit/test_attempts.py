@@ -102,7 +102,7 @@ def test_what_follows_within_an_attempt_is_timed_by_itself():
         attempts = Attempts(retries)
         attempts.begin(loop.time())
         await asyncio.sleep(5)
-        attempts.go_on()
+        attempts.restart_timer()
         await asyncio.sleep(1)
         attempts.record("file", "stored")
         assert told.notes == [("ended", "file", 1, 1.0, "stored")]
