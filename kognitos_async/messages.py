@@ -1,4 +1,4 @@
-"""Requests and answers as plain values: what is sent, and what an answer means. No I/O."""
+"""Requests and responses as values: encoding, decoding, errors by status, redaction. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from kognitos_async.retry import parse_retry_after
 T = TypeVar("T")
 
 QueryValue = str | int | float | bool | list[str] | tuple[str, ...] | None
-"""What a parameter of a query may be."""
+"""A value of a query parameter."""
 
 _BODY_KEPT = 64 * 1024
 _MESSAGE_KEPT = 500
@@ -45,27 +45,26 @@ _FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request to the API; as a str its method and path.
-
-    `target` is the percent-encoded path below the base URL, with its query. A `repeatable` request may be
-    sent again after a lost answer. One that `starts_run` goes first when the rate is short, and its refusal
-    may mean that the organization is at capacity: with `waits_for_capacity` it is then retried like after a
-    429, else `CapacityError` is raised at once. The answer to a `confidential` request is never shown. Where
-    `identity` is given, a member and its value, the answer must be about that resource.
-    """
+    """One request to the API. Its str is the method and the path."""
 
     method: str
     target: str
+    """The percent-encoded path below the base URL, with the query."""
     body: bytes | None = None
     repeatable: bool = True
+    """Whether it may be sent again when the answer was lost."""
     starts_run: bool = False
+    """Whether it is admitted before other requests, and a refusal may be a `CapacityError`."""
     confidential: bool = False
+    """Whether errors omit the body of the answer."""
     waits_for_capacity: bool = True
+    """Whether a `CapacityError` is retried like a 429, not raised at once."""
     identity: tuple[str, str] | None = None
+    """The member that identifies the resource in the answer, and its expected value."""
 
     @property
     def path(self) -> str:
-        """The path without the query: tokens and filters stay out of messages."""
+        """The path without the query, whose tokens and filters are kept out of messages."""
         return self.target.partition("?")[0]
 
     def __str__(self) -> str:
@@ -79,7 +78,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class StoreRequest(msgspec.Struct, frozen=True):
-    """What was sent to the file store: the URL is presigned, so only its origin is kept."""
+    """A request to the file store. Its URL is presigned, so only the origin is kept."""
 
     method: str
     origin: str
@@ -89,7 +88,7 @@ class StoreRequest(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A body that is sent piece by piece: `pieces` begins anew with each try."""
+    """A streamed body; each attempt calls `pieces` for a new iterator."""
 
     content_type: str
     size: int
@@ -97,7 +96,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A complete answer; `headers` ignore case."""
+    """A complete response; `headers` is case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -111,20 +110,20 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def run_id_of(what: object) -> str | None:
-    """The id of the run that a request is about, None for all others."""
+    """The id of the run in the path of a request; None if there is none."""
     found = _RUN_IN_PATH.search(what.path) if isinstance(what, Request) else None
     return None if found is None else unquote(found[1])
 
 
 def segment(identifier: str) -> str:
     """`identifier` percent-encoded as one segment of a path, or as a name or value of a query."""
-    # Nearly all ids, and the names of parameters: quote() takes ten times as long to find that out.
+    # A fast path for nearly all ids and parameters; quote() takes ten times as long.
     plain = identifier.isascii() and (identifier.isalnum() or identifier.isidentifier())
     return identifier if plain else quote(identifier, safe="")
 
 
 def with_query(path: str, parameters: Mapping[str, QueryValue]) -> str:
-    """`path` with the parameters that are not None as its query; one of several values comes as often."""
+    """`path` with the parameters as its query. None is omitted, a list repeats the parameter."""
     pairs = [
         f"{segment(name)}={segment(_query_word(value))}"
         for name, values in parameters.items()
@@ -139,7 +138,7 @@ def _query_word(value: str | float) -> str:
 
 
 class Redactor:
-    """Takes secrets out of what came from outside before anybody sees it."""
+    """Removes secrets from data received, before it is shown or logged."""
 
     __slots__ = ("_secrets",)
 
@@ -148,8 +147,8 @@ class Redactor:
         self._secrets = tuple(dict.fromkeys(written))
 
     def clean(self, body: bytes) -> bytes:
-        """The start of `body`, at most 64 KiB, with every secret replaced."""
-        # Replaced before cutting, so that no half of a secret stays at the end.
+        """The first 64 KiB of `body`, with every secret replaced."""
+        # Replaced before truncation, so that no part of a secret remains at the end.
         return self._without_escaped(self._without(body)[:_BODY_KEPT])
 
     def remove(self, body: bytes) -> bytes:
@@ -162,7 +161,7 @@ class Redactor:
         return body
 
     def _without_escaped(self, body: bytes) -> bytes:
-        """JSON may spell any character as an escape: written plainly, a secret is found in it."""
+        """The body without secrets that JSON escapes hide: it is encoded anew, without escapes."""
         if b"\\" not in body:
             return body
         try:
@@ -181,7 +180,7 @@ def _in_json(text: str) -> bytes:
 
 
 def decoder_for(response_type: type[T], *, strict: bool = True) -> msgspec.json.Decoder[T]:
-    """The JSON decoder of a type, made once; one that is not `strict` takes numbers written as text."""
+    """The cached JSON decoder of a type. Without `strict` it accepts numbers written as strings."""
     made: msgspec.json.Decoder[T] = _cached_decoder(response_type, strict=strict)
     return made
 
@@ -190,15 +189,16 @@ _cached_decoder: Any = functools.lru_cache(maxsize=512)(msgspec.json.Decoder)
 
 
 def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Response, redactor: Redactor) -> T:
-    """The model in a 2xx answer; `DecodeError` with the field at fault if it is not one.
+    """The model in a 2xx response.
 
-    An empty body reads as null where the decoder does not know better.
+    An empty body is decoded as null by msgspec's decoders and passed as it is to others. Raises `DecodeError`
+    if the body cannot be decoded or has another identity than the request.
     """
     try:
         model = decoder.decode(_body_of(response, decoder))
-        if request.identity is None or not _is_of_another(model, *request.identity):
+        if request.identity is None or not _is_other_resource(model, *request.identity):
             return model
-        # On a connection with an answer that nobody asked for, the next answers are those of others.
+        # After an unsolicited response, each request on the connection gets that of its predecessor.
         raise DecodeError(
             f"{request}: {response.status} with the answer to another request, by its id",
             path=f"$.{request.identity[0]}",
@@ -206,10 +206,10 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
             malformed=True,
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        # An answer that was cut off may show a wrong type before it shows its end.
+        # A truncated body may have a wrong type before the point of truncation.
         malformed = not isinstance(problem, msgspec.ValidationError) or not _is_json(response.body)
         reason = str(problem)
-    # Outside the handler: the original would show the bytes it stumbled over.
+    # Outside the handler: the original error, which would be chained, shows bytes of the body.
     found = _FIELD.search(reason)
     path = found[1] if found else "$"
     if malformed:
@@ -223,8 +223,8 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
     )
 
 
-def _is_of_another(model: object, member: str, value: str) -> bool:
-    """Whether a model is about another resource than the one asked for; what can be no id says nothing."""
+def _is_other_resource(model: object, member: str, value: str) -> bool:
+    """Whether `member` is the id of another resource than `value`. Text that cannot be an id is ignored."""
     found = getattr(model, member, value)
     if found == value or not isinstance(found, str):
         return False
@@ -256,7 +256,7 @@ def _kind_of_body(response: Response) -> str:
 def status_error(
     request: Request, response: Response, redactor: Redactor, *, now: datetime, attempts: int
 ) -> APIStatusError:
-    """The error that a status other than 2xx means. Nothing in it is a secret."""
+    """The error for a status other than 2xx, with secrets removed."""
     status = response.status
     body = b"" if request.confidential else redactor.clean(response.body)
     message, details = _message_and_details(body)
@@ -281,7 +281,7 @@ def status_error(
 
 
 def _date_of(response: Response) -> datetime | None:
-    """When the answer was made, by the clock of whoever made it: the clock of its Retry-After, too."""
+    """The Date of a response with Retry-After, so that both are read by the same clock."""
     if (value := response.headers.get("Date")) is None or "Retry-After" not in response.headers:
         return None
     try:
@@ -324,7 +324,7 @@ def _means_capacity(status: int, message: str) -> bool:
 
 
 def _message_and_details(body: bytes) -> tuple[str, list[Any]]:
-    """The API's message and details: of its own model, of google.rpc.Status, or of a gateway's."""
+    """The message and details in an error body: of the API, google.rpc.Status or a gateway."""
     try:
         model = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

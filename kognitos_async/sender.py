@@ -1,4 +1,4 @@
-"""One request on its way: the gate, an attempt, the decision, and the next attempt."""
+"""Sending of requests: admission by the gate, attempts, and retries."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Told:
-    """One request that observers are told of, from before it waits for a slot to its answer."""
+class _ObservedRequest:
+    """Notifies observers of the beginning and the end of a request, around its wait for a slot."""
 
     __slots__ = ("_began", "_observer", "_request")
 
@@ -57,21 +57,21 @@ class _Told:
         self.end(error)
 
     def end(self, error: BaseException | None) -> None:
-        """Tell that the request is answered, or failed; the first call counts."""
+        """Notify observers of the end. Only the first call has an effect."""
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.request_ended(self._began, error)
 
 
 _FRESH = 4.0
-"""Seconds for which what `before_send` has checked or recorded is relied on.
+"""Seconds for which the result of `before_send` is valid.
 
-Well below the time after which other workers take one that gives no sign of life for dead.
+Well below the time after which a worker without a heartbeat is presumed dead.
 """
 
 
 class Sender:
-    """Sends requests of one client until they are answered, refused for good, or out of attempts."""
+    """Sends the requests of one client, with retries."""
 
     def __init__(
         self,
@@ -102,17 +102,17 @@ class Sender:
         self._gate: Gate | None = None
         self._streams: Gate | None = None
         self.upload_slots: asyncio.Semaphore = asyncio.Semaphore(max_concurrent)
-        """Slots that uploads have to themselves, as many as `max_connections`."""
+        """Slots of uploads, separate from those of requests; as many as `max_connections`."""
 
     async def open(self) -> None:
-        """Make ready for use; once."""
+        """Create the gates and sessions. Raises `ClientClosedError` the second time."""
         self.lifetime.begin()
         self._gate = Gate(max_concurrent=self._max_concurrent, requests_per_second=self._requests_per_second)
         self._streams = Gate(max_concurrent=self._max_streams, requests_per_second=None, what="streams")
         await self.transport.open()
 
     async def close(self) -> None:
-        """End everything: who waits, sleeps or is sending gets `ClientClosedError` or a lost answer."""
+        """Close the sessions. Queued and sleeping requests raise `ClientClosedError`; attempts fail."""
         if not self.lifetime.end():
             return
         for gate in (self._gate, self._streams):
@@ -122,22 +122,22 @@ class Sender:
 
     @property
     def gate(self) -> Gate:
-        """The gate of an open client; `ClientClosedError` otherwise."""
+        """The gate of an open client. Raises `ClientClosedError` before it is opened."""
         if self._gate is None:
             self.lifetime.check()
             raise ClientClosedError("the client is closed")
         return self._gate
 
-    def asks_too_long(self, error: RateLimitError) -> bool:
-        """Whether the API asked for a pause beyond the policy's limit."""
+    def exceeds_limit(self, error: RateLimitError) -> bool:
+        """Whether Retry-After exceeds the policy's limit."""
         return error.retry_after is not None and error.retry_after > self.policy.retry_after_limit
 
     def attempts(self) -> Attempts:
-        """The attempts of one piece of work, none made yet."""
+        """The attempts of one call, none made yet."""
         return Attempts(self._retries)
 
     def single_attempt(self) -> Attempts:
-        """One attempt, for work that decides by itself when to try again: every failure is raised at once."""
+        """A single attempt, for callers with their own retry logic: every failure is raised at once."""
         return Attempts(self._once)
 
     def send(
@@ -150,22 +150,21 @@ class Sender:
     ) -> Coroutine[Any, Any, T]:
         """The decoded 2xx answer to `request`.
 
-        `before_send` is awaited right before each attempt, when the slot and the rate are there: what it
-        raises passes through, and then the attempt certainly was not made. Nor is one whose bytes would go
-        out over four seconds later: what the hook has checked may not hold any more, as when the process was
-        suspended. `attempts` are those of the work that the request is part of; they succeed when their owner
-        says so.
+        `before_send` is awaited immediately before each attempt, in its slot. If it raises, the attempt is
+        not made and the error is raised. If the body is not sent within 4 s after it, for instance because
+        the process was suspended, the attempt fails with `NotSentError`: the result of the hook may be
+        outdated. `attempts` are shared by the requests of one call, whose owner records success.
 
-        Raises `TransportError`, `APIStatusError`, `DecodeError`, `ClientClosedError`. Cancelling it closes
-        the connection in use.
+        Raises `TransportError`, `APIStatusError`, `DecodeError` and `ClientClosedError`. Cancelling closes
+        the connection.
 
-        Not a coroutine function: without an observer it costs no frame.
+        Not a coroutine function, to save a frame when there is no observer.
         """
         sending = self._send(request, decoder, before_send, attempts)
         return sending if self.observers.current is None else self._observed(request, sending)
 
     async def _observed(self, request: Request, sending: Coroutine[Any, Any, T]) -> T:
-        with _Told(self.observers, request):
+        with _ObservedRequest(self.observers, request):
             return await sending
 
     async def _send(
@@ -206,10 +205,10 @@ class Sender:
                 return messages.decode(decoder, request, response, self.redactor)
 
     def send_upload(self, request: Request, upload: Upload) -> Coroutine[Any, Any, Response]:
-        """The 2xx answer to `request`, whose body is sent piece by piece.
+        """The 2xx answer to `request`, whose body is streamed.
 
-        It waits for the rate like any request, but keeps no slot of theirs: uploads have their own. Raises
-        what `send` raises.
+        It obeys the rate, but holds no slot of the gate; the caller holds one of `upload_slots`. Raises what
+        `send` raises, and what iterating the pieces of `upload` raises.
         """
         sending = self._send_upload(request, upload)
         return sending if self.observers.current is None else self._observed(request, sending)
@@ -242,26 +241,26 @@ class Sender:
     async def stream(
         self, request: Request, *, accept: str, attempts: Attempts | None = None
     ) -> AsyncGenerator[Streamed]:
-        """The beginning of a 2xx answer, to be read in the block.
+        """A 2xx answer whose body is read in the block.
 
-        Streams have slots of their own: many that are silent for hours keep no other request waiting.
-        Raises what `send` raises. What breaks in the block is raised, for the owner of `attempts` to decide.
+        Streams have separate slots, so that idle ones do not block other requests. Raises what `send` raises.
+        Errors within the block are raised without a retry; that is up to the owner of `attempts`.
         """
         gate, streams = self.gate, self._streams
         if streams is None:
             raise ClientClosedError("the client is closed")
         tries = attempts or Attempts(self._retries)
         begun = False
-        told = _Told(self.observers, request)
-        with told:
+        observed = _ObservedRequest(self.observers, request)
+        with observed:
             while True:
                 await streams.enter(starts_run=False)
                 try:
                     sent_at = await gate.enter(starts_run=False)
-                    gate.leave()  # for the rate and the pauses alone
+                    gate.leave()  # entered only for the rate and the pauses
                     tries.begin(sent_at)
                     async with self.transport.stream(request, accept=accept) as answer:
-                        # No variable for the body: what shows the locals of frames would show it.
+                        # No variable for the body: error reporters record the locals of frames.
                         refused = not 200 <= answer.status < 300
                         response = Response(
                             answer.status, answer.headers, await answer.read() if refused else b""
@@ -273,11 +272,11 @@ class Sender:
                             begun = True
                             if attempts is None:
                                 tries.succeeded()
-                            told.end(None)
+                            observed.end(None)
                             yield answer
                             return
                 except TransportError as error:
-                    if begun:  # recorded as answered
+                    if begun:  # already recorded by its status
                         error.attempts = tries.number
                         raise
                     failure = error
@@ -290,7 +289,7 @@ class Sender:
     def _refusal(
         self, request: Request, response: Response, attempts: Attempts, sent_at: float
     ) -> APIStatusError | None:
-        """What an answer other than 2xx means; None for a 2xx. Called while the slot is held."""
+        """The error for an answer other than 2xx; None for a 2xx. Must be called while the slot is held."""
         attempts.record(request, response.status)
         self.clock.note_date(response.headers.get("Date"), age=response.headers.get("Age"))
         if 200 <= response.status < 300:
@@ -300,9 +299,9 @@ class Sender:
             request, response, self.redactor, now=datetime.now(UTC), attempts=attempts.number
         )
         if isinstance(failure, RateLimitError):
-            # A 429 concerns the key, so all requests; one that asks for too long concerns only its caller.
-            # Paused before the slot is released: no request that waits for it may go out first.
-            pause = self.gate.throttled(sent_at, 0.0 if self.asks_too_long(failure) else failure.retry_after)
+            # A 429 applies to the key, so all requests pause; not for a Retry-After beyond the limit, which
+            # is raised. The pause begins before the slot is released, so that no request slips in between.
+            pause = self.gate.throttled(sent_at, 0.0 if self.exceeds_limit(failure) else failure.retry_after)
             if pause is not None and (observer := self.observers.current) is not None:
                 observer.paused(request, pause)
         return failure
@@ -318,5 +317,5 @@ class Sender:
         await attempts.back_off(failure, retryable=retryable, what=request)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, unless the client is closed meanwhile: then `ClientClosedError`."""
+        """Sleep. Raises `ClientClosedError` once the client is closed."""
         await self.lifetime.sleep(seconds)

@@ -55,7 +55,7 @@ class Absent(msgspec.Struct, frozen=True):
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """It cannot be told. `reason` is a clause for a message, `cause` the error behind it, if any."""
+    """The outcome cannot be determined. `reason` is a clause for a message, `cause` its error, if any."""
 
     reason: str
     cause: KognitosError | None = None
@@ -107,9 +107,9 @@ async def started(
             if window is None or not _may_have_started(problem):
                 raise
             uncertain = StartUncertainError(
-                f"the start of {what} was sent, but whether it runs is not known ({problem}). "
-                "Start or find it with start_once(error.request, earlier=error.since), or list the runs that "
-                "it may have made with runs.find_started(error.request, since=error.since)",
+                f"the start of {what} was sent, but its outcome is not known ({problem}). "
+                "Find or start the run with start_once(error.request, earlier=error.since), or list the runs "
+                "that it may have made with runs.find_started(error.request, since=error.since)",
                 request=start.asked,
                 since=window.since,
                 window=window,
@@ -124,16 +124,16 @@ def _may_have_started(problem: OutcomeUnknownError | APIStatusError | DecodeErro
     if isinstance(problem, APIStatusError):
         if certainly_not_done(problem):
             return False
-        # Below 200 it is no final answer: what refused the start, if anything did, is not known.
+        # A status below 200 is not final: whether the start was refused is not known.
         return problem.status >= 500 or problem.status < 200 or problem.status in _REFUSED_LATE
     return True
 
 
 def uncertain_error(answer: Undecided, what: str, asked: Any, window: StartWindow) -> StartUncertainError:
-    """The error for a look-up that cannot tell."""
+    """The error for an undecided look-up."""
     return StartUncertainError(
-        f"whether the start of {what} made a run cannot be told: {answer.reason}. "
-        "Look at the runs themselves before starting it again",
+        f"whether the start of {what} made a run cannot be determined: {answer.reason}. "
+        "Check the runs before starting it again",
         request=asked,
         since=window.since,
         window=window,
@@ -254,7 +254,7 @@ def _keep(memory: dict[K, T], key: K, value: T) -> None:
 
 
 class Candidate(NamedTuple, Generic[R]):
-    """A listed run that may be the one: its id, its stamp, and whether it matches in all but time."""
+    """A listed run that the start may have made: its id, its stamp, whether all but the time matches."""
 
     run: R
     run_id: str
@@ -271,9 +271,9 @@ def decide(
 ) -> LookUp[R]:
     """The answer of a look-up, from a complete reading of the list. Pure.
 
-    `candidates` are all runs that may be the one in the widest sense, without those known to belong to other
-    starts. `absence` is the reason why an empty list proves nothing, None if it does. With
-    `unexplained_later`, runs after the likely time also forbid a choice.
+    `candidates` are all runs that the start could have made, without those known to belong to other starts.
+    `absence` is the reason why an empty list does not prove absence; None if it does. With
+    `unexplained_later`, candidates after the likely time also make the answer undecided.
     """
     possible = [one for one in candidates if one.stamp >= span.possible_from]
     likely = [one for one in possible if one.fits and span.likely_from <= one.stamp <= span.likely_until]

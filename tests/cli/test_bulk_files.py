@@ -224,7 +224,9 @@ def test_three_hundred_rows_killed_twice_with_three_refused_files(job):
     code, err, outcomes = job.run()
     assert code == 3, err
     assert max(job.contents().values()) == 1
-    doubts = {name for name, outcome in outcomes.items() if "cannot be told" in (outcome["error"] or "")}
+    doubts = {
+        name for name, outcome in outcomes.items() if "cannot be determined" in (outcome["error"] or "")
+    }
     if job.api == "v2":
         assert not doubts
     # Nothing marks an invocation: somebody has to decide about some of those that a kill has cut off.

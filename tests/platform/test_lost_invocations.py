@@ -140,7 +140,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 async def test_a_run_that_something_speaks_against_is_not_taken(other):
-    """It cannot be told; absence is never proven here."""
+    """The outcome cannot be determined; absence is never proven here."""
     world = World()
     world.invoke({"n": 4}, answered=True)
     request, window, _ = world.invoke(FIVE, processed=False)
@@ -319,7 +319,7 @@ async def test_a_lost_invocation_that_is_not_listed_is_not_sent_again(client, se
     """Nor one of an earlier attempt."""
     request = InvokeRequest(automation=server.platform.automation.id, inputs={"n": 2})
     server.misbehave("InvokeAutomation", faults.reset(after_work=False))
-    with pytest.raises(StartUncertainError, match="cannot be told") as caught:
+    with pytest.raises(StartUncertainError, match="cannot be determined") as caught:
         await client.automations.start_once(request, absence_delay=0.01)
     assert isinstance(caught.value.__cause__, StartUncertainError)
     since = caught.value.since

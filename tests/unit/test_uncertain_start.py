@@ -272,9 +272,9 @@ def test_a_start_whose_answer_is_lost_is_in_doubt(problem):
         error, told = await start(problem, before_send=note)
         assert isinstance(error, StartUncertainError)
         assert str(error) == (
-            f"the start of invoice 7 was sent, but whether it runs is not known ({problem}). "
-            "Start or find it with start_once(error.request, earlier=error.since), or list the runs that "
-            "it may have made with runs.find_started(error.request, since=error.since)"
+            f"the start of invoice 7 was sent, but its outcome is not known ({problem}). "
+            "Find or start the run with start_once(error.request, earlier=error.since), or list the runs "
+            "that it may have made with runs.find_started(error.request, since=error.since)"
         )
         assert (error.request, error.since, error.window) == ("the request", window.since, window)
         assert error.__cause__ is problem
@@ -333,7 +333,7 @@ def test_the_error_of_an_undecided_look_up_says_why():
     window = window_of(1000.0, "a-1")
     error = uncertain_error(Undecided("2 runs may be it"), "invoice 7", "the request", window)
     assert str(error) == (
-        "whether the start of invoice 7 made a run cannot be told: 2 runs may be it. "
-        "Look at the runs themselves before starting it again"
+        "whether the start of invoice 7 made a run cannot be determined: 2 runs may be it. "
+        "Check the runs before starting it again"
     )
     assert (error.request, error.since, error.window) == ("the request", window.since, window)
