@@ -1,6 +1,6 @@
-"""The only module that imports aiohttp: sessions, one attempt, aiohttp's errors mapped to ours.
+"""HTTP with aiohttp: sessions, single attempts, and the mapping of its errors.
 
-It is long because no other module may depend on aiohttp: a change in aiohttp is a change here alone.
+No other module may depend on aiohttp, so that a change in it affects this file only; hence its length.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ if TYPE_CHECKING:
     from kognitos_async.messages import Request, Upload
 
 LARGEST_ANSWER = 64 * 1024 * 1024
+"""Maximum bytes of a 2xx response."""
 _LARGEST_REFUSAL = 256 * 1024
 """Maximum bytes read of an answer other than 2xx."""
 _LONGEST_CONNECT = 10.0
+"""Maximum seconds to connect."""
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 1024
-_MOST_SPOILT = 10
+_MAX_DROPPED = 10
+"""Connections with unsolicited data that are dropped for one request."""
 _CREDENTIALS = ("Cookie", "Authorization", "x-api-key")
-"""Headers of a session of the user's that are for no request of ours, least of all for a file store."""
+"""Default headers of a user's session that are removed from every request."""
 
 _NO_DEADLINE = nullcontext[None]()
 _NOT_SENT = (
@@ -57,11 +60,10 @@ _NOT_SENT = (
 
 
 class Transport:
-    """Sends single attempts to the API, and form uploads to the file store.
+    """Sends single attempts to the API and to the file store.
 
-    The key goes into the headers of requests to `base_url` only. Sessions made here keep no cookies. A
-    session given by the user decides about connections, proxies and TLS, never about the meaning of a
-    request or an answer.
+    The key is sent to `base_url` only. Its own sessions keep no cookies. Of a user's `session`, only the
+    connections, proxies and TLS settings are used; options that change requests or responses are overridden.
     """
 
     def __init__(
@@ -78,8 +80,8 @@ class Transport:
         _check_session(session, trace_configs)
         self._base_url = base_url
         self._authorization = authorization
-        # Sessions of the user's may know other credentials, and aiohttp refuses to choose: there the key is
-        # added last of all, by the middleware.
+        # aiohttp refuses an Authorization header beside the `auth` of a session; in a user's session the
+        # middleware therefore adds the key last.
         self._headers = {**headers, **authorization.reveal()} if session is None else dict(headers)
         self._headers_with_body = {**self._headers, "Content-Type": "application/json"}
         self._store_headers = {"User-Agent": headers["User-Agent"]}
@@ -88,19 +90,19 @@ class Transport:
         self.max_streams: int
         self.max_connections, self.max_streams = _budgets(max_connections, session)
         self._sessions = _Sessions(session, trace_configs)
-        # Shorter than the whole, so that a timeout of the whole means: sent. A pool of the user's may let a
-        # request wait before it connects, and that has no limit of its own.
+        # Shorter than the total, so that a total timeout implies that the request was sent. The wait for a
+        # connection from a user's pool is not included.
         connect = min(_LONGEST_CONNECT, request_timeout / 2)
         limits = {"connect": connect} if session is None else {"sock_connect": connect}
         self._timeout = aiohttp.ClientTimeout(total=request_timeout, **limits)
         self._timeout_of_parts = aiohttp.ClientTimeout(total=None, **limits)
-        # Stated with each request.
-        self._to_api: dict[str, Any] = {"allow_redirects": False, "middlewares": (_once,)}
+        # Options passed with each request.
+        self._to_api: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         self._to_store = self._to_api
         if session is not None:
-            stated = {**_MEANING, "allow_redirects": False}
-            self._to_api = {**stated, "middlewares": (_OnceAs(authorization),)}
-            self._to_store = {**stated, "middlewares": (_OnceAs(Secret({})),)}
+            stated = {**_RESPONSE_OPTIONS, "allow_redirects": False}
+            self._to_api = {**stated, "middlewares": (_SendOnceAs(authorization),)}
+            self._to_store = {**stated, "middlewares": (_SendOnceAs(Secret({})),)}
 
     async def open(self) -> None:
         """Create the sessions; no connection is made yet."""
@@ -108,18 +110,18 @@ class Transport:
         self._sessions.open()
 
     async def close(self) -> None:
-        """Close the sessions made here; attempts under way fail."""
+        """Close the transport's own sessions; attempts in flight fail."""
         await self._sessions.close()
 
     def deadline(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
-        """A time limit that closing the client brings forward to now."""
+        """A time limit that expires at once when the client is closed."""
         return self._sessions.deadline(seconds)
 
     async def attempt(self, request: Request, fresh_until: float | None = None) -> Response:
-        """The complete answer to one attempt, whose body goes out before `fresh_until`, a steady time.
+        """The complete response to one attempt. After `fresh_until`, a steady time, no body is sent.
 
-        Raises `NotSentError` when nothing was sent, `OutcomeUnknownError` when the answer was lost, late, or
-        a 2xx larger than 64 MiB, and `ClientClosedError` when the client is closed.
+        Raises `NotSentError` if nothing was sent; `OutcomeUnknownError` if the response was lost, late, or a
+        2xx of more than 64 MiB; `ClientClosedError` if the client is closed.
         """
         if not request.repeatable:
             await process_input()
@@ -147,8 +149,8 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
             failure = self._failed(problem, str(request), session, body)
-            cause = _shown(problem)
-        # Outside the handler: inside, the error would keep aiohttp's as its context, frames and all.
+            cause = _safe_cause(problem)
+        # Outside the handler: inside, aiohttp's error and its frames would be chained as the context.
         raise failure from cause
 
     async def send_form(
@@ -158,9 +160,9 @@ class Transport:
         headers: Mapping[str, str],
         pieces: AsyncGenerator[bytes | memoryview],
     ) -> Response:
-        """The file store's answer to a streamed body, sent without the key.
+        """The file store's response to a streamed body, sent without the key.
 
-        `headers` holds its Content-Length. `request_timeout` bounds each stretch without progress, not the
+        `headers` must include Content-Length. `request_timeout` bounds the time without progress, not the
         whole upload. `pieces` is always closed. Raises what `attempt` raises, `OutcomeUnknownError` for a 2xx
         received before the whole body was sent, and what iterating `pieces` raises.
         """
@@ -172,7 +174,7 @@ class Transport:
         )
 
     async def attempt_with(self, request: Request, upload: Upload) -> Response:
-        """The API's answer to a streamed body; time limits and errors as in `send_form`."""
+        """The API's response to a streamed body; time limits and errors as in `send_form`."""
         form = {"Content-Type": upload.content_type, "Content-Length": str(upload.size)}
         return await self._send_body(
             self._sessions.for_request(request),
@@ -215,13 +217,13 @@ class Transport:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
             failure = self._failed(problem, what, session)
-            cause = _shown(problem)
+            cause = _safe_cause(problem)
         else:
             if not early:
                 return response
             cause = None
             failure = OutcomeUnknownError(
-                f"{what}: answered {response.status} before the whole body was sent, which is no success"
+                f"{what}: answered {response.status} before the whole body was sent; not taken as success"
             )
         finally:
             answer = None  # its repr shows the whole address
@@ -231,17 +233,17 @@ class Transport:
         raise failure from cause
 
     def stream(self, request: Request, *, accept: str) -> AbstractAsyncContextManager[Streamed]:
-        """The answer to one attempt, its body still unread.
+        """The response to one attempt, with its body unread.
 
-        `request_timeout` bounds the wait for the response headers; `Streamed.pieces` takes an idle timeout of
-        its own. Raises what `attempt` raises, and `ClientClosedError` in the block when the client is closed.
+        `request_timeout` bounds the wait for the response headers; `Streamed.pieces` has its own idle
+        timeout. Raises what `attempt` raises, and `ClientClosedError` in the block once the client is closed.
         """
         headers = Secret({**self._headers, "Accept": accept})
         target = Secret(self._base_url + request.target)
         return self._stream(self._sessions.api, request.method, target, headers, str(request), self._to_api)
 
     def stream_from_store(self, url: str) -> AbstractAsyncContextManager[Streamed]:
-        """The same for a presigned address, without the key."""
+        """`stream` for a presigned URL, without the key."""
         target = Secret(url)
         del url
         what = "GET from a presigned address"
@@ -275,10 +277,10 @@ class Transport:
                     broken,
                 )
         except _AIOHTTP_FAILURES as problem:
-            failure, cause = broken(problem, None), _shown(problem)
+            failure, cause = broken(problem, None), _safe_cause(problem)
         if failure is not None or streamed is None:
             raise failure or RuntimeError("no answer") from cause
-        # No time limit around the block: the reader's own time does not count.
+        # No time limit around the block, which includes the time of the reader.
         self._sessions.streams.add(streamed)
         try:
             yield streamed
@@ -289,7 +291,7 @@ class Transport:
     def _broken(
         self, what: str, session: aiohttp.ClientSession, problem: Exception, idle: float | None
     ) -> KognitosError:
-        """The error for a stream that ended early."""
+        """The error for a stream that broke; `idle` is its idle timeout."""
         if self._sessions.closed:
             return ClientClosedError(f"{what}: the client was closed while the answer was read")
         if isinstance(problem, TimeoutError) and idle is not None:
@@ -307,7 +309,7 @@ class Transport:
 
 
 class _Sessions:
-    """The sessions of one client: its own, or the user's, which is not closed with the client."""
+    """The sessions of one client: its own, or the user's `given` session, which is never closed."""
 
     def __init__(
         self, given: aiohttp.ClientSession | None, trace_configs: Sequence[aiohttp.TraceConfig]
@@ -317,16 +319,16 @@ class _Sessions:
         self._api: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._store: aiohttp.ClientSession | None = None
-        # Under way in a session that is not closed with the client.
+        # What is in flight in a session that is not closed with the client.
         self._deadlines: set[asyncio.Timeout] = set()
         self.streams: set[Streamed] = set()
 
     def open(self) -> None:
-        """Make the session for ordinary requests."""
+        """Create the session for ordinary requests."""
         self._api = self.given or self._session()
 
     async def close(self) -> None:
-        """Close the sessions made here; attempts under way fail."""
+        """Close the client's own sessions; attempts in flight fail."""
         sessions = {self._api, self._fresh, self._store} - {None, self.given}
         self._api = self._fresh = self._store = None
         now = asyncio.get_running_loop().time()
@@ -340,21 +342,21 @@ class _Sessions:
 
     @property
     def closed(self) -> bool:
-        """Whether the client is closed, or not open yet."""
+        """Whether the client is closed, or not opened yet."""
         return self._api is None
 
     @property
     def api(self) -> aiohttp.ClientSession:
-        """The session for ordinary requests; `ClientClosedError` when the client is closed."""
+        """The session for ordinary requests. Raises `ClientClosedError` once the client is closed."""
         if self._api is None:
             raise ClientClosedError("the client is closed")
         return self._api
 
     def for_request(self, request: Request) -> aiohttp.ClientSession:
-        """The session that sends `request`.
+        """The session for `request`. Raises `ClientClosedError` once the client is closed.
 
-        What must not be sent twice goes on a connection of its own: one that was kept may have been closed
-        by the server just now, and then nobody knows whether the request was read.
+        Requests that are not repeatable use new connections: if the server closes an idle connection just as
+        it is reused, it is unknown whether the request was received.
         """
         if request.repeatable or self.given is not None:
             return self.api
@@ -365,7 +367,7 @@ class _Sessions:
         return self._fresh
 
     def store(self) -> aiohttp.ClientSession:
-        """The session for file stores, which carries no key."""
+        """The session for file stores. Raises `ClientClosedError` once the client is closed."""
         if self.closed:
             raise ClientClosedError("the client is closed")
         if self._store is None:
@@ -374,7 +376,7 @@ class _Sessions:
 
     @asynccontextmanager
     async def deadline(self, seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
-        """A time limit that closing the client brings forward to now."""
+        """A time limit that expires at once when the client is closed."""
         async with asyncio.timeout(seconds) as deadline:
             self._deadlines.add(deadline)
             try:
@@ -383,17 +385,17 @@ class _Sessions:
                 self._deadlines.discard(deadline)
 
     def _session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
-        # Slots bound the connections: a limit here would make requests wait where nobody counts the time.
+        # The gates bound the connections: a limit here would add a second queue, without their warnings.
         return aiohttp.ClientSession(
             connector=_Connector(limit=0, force_close=force_close),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=self._trace_configs or None,
-            **_MEANING,
+            **_RESPONSE_OPTIONS,
         )
 
 
 class Streamed:
-    """An answer that is read piece by piece."""
+    """A response whose body is streamed."""
 
     def __init__(
         self, answer: aiohttp.ClientResponse, broken: Callable[[Exception, float | None], KognitosError]
@@ -405,12 +407,12 @@ class Streamed:
         self.headers: Mapping[str, str] = answer.headers
 
     def close(self) -> None:
-        """Drop the connection: reading goes no further."""
+        """Close the connection; further reads raise."""
         self._closed = True
         self._answer.close()
 
     async def read(self) -> bytes:
-        """The start of the body, which is an error's and short."""
+        """The body of an error response, at most about 256 KiB."""
         found = b""
         async for piece in self.pieces(_LONGEST_CONNECT):
             found += piece
@@ -419,7 +421,11 @@ class Streamed:
         return found
 
     async def pieces(self, idle_timeout: float | None) -> AsyncGenerator[bytes]:
-        """The body as it comes, at most `idle_timeout` seconds apart, the reader's own time aside."""
+        """The body as received. Raises `OutcomeUnknownError` after `idle_timeout` seconds without data.
+
+        The time that the reader takes between pieces does not count. Raises `ClientClosedError` once the
+        client is closed.
+        """
         while True:
             try:
                 if self._closed:
@@ -427,7 +433,7 @@ class Streamed:
                 async with asyncio.timeout(idle_timeout):
                     piece = await self._answer.content.readany()
             except _AIOHTTP_FAILURES as problem:
-                failure, cause = self._broken(problem, idle_timeout), _shown(problem)
+                failure, cause = self._broken(problem, idle_timeout), _safe_cause(problem)
             else:
                 if not piece:
                     return
@@ -437,36 +443,37 @@ class Streamed:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Drops kept connections on which bytes came unasked: they would pass for the next answer."""
+    """Drops idle connections with unsolicited data, which would be read as the next response."""
 
     async def connect(self, *args: Any, **named: Any) -> Connection:
         """A connection for one request."""
-        for _ in range(_MOST_SPOILT):
+        for _ in range(_MAX_DROPPED):
             connection = await super().connect(*args, **named)
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
-        # Fresh ones too: a server that speaks first does not speak HTTP, which its answer will show.
+        # New connections too: the server sends before the request. It is not HTTP; the response will show it.
         return await super().connect(*args, **named)
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send a request of aiohttp's once.
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A middleware that disables aiohttp's own retry.
 
-    By itself aiohttp sends again what it holds to be idempotent when a kept connection breaks, unseen by
-    retry policies.
+    aiohttp repeats idempotent requests when a reused connection breaks, outside of any retry policy.
     """
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
-        broken = _BrokenError(_named(problem))
+        broken = _BrokenError(_describe(problem))
     raise broken
 
 
-class _OnceAs:
-    """`_once` in a session of the user's, whose cookies and default credentials are not for the API."""
+class _SendOnceAs:
+    """`_send_once` for a user's session, whose cookies and credentials it replaces by `authorization`."""
 
     def __init__(self, authorization: Secret[Mapping[str, str]]) -> None:
         self._authorization = authorization
@@ -477,21 +484,26 @@ class _OnceAs:
         for name in _CREDENTIALS:
             request.headers.popall(name, None)
         request.headers.update(self._authorization.reveal())
-        return await _once(request, handler)
+        return await _send_once(request, handler)
 
 
 class _BrokenError(aiohttp.ClientError):
-    """A connection that broke, under a name for which aiohttp does not send again; its text is our own."""
+    """A broken connection, of a type that aiohttp does not retry. Its message holds no data of a request."""
 
 
 class _TooLargeError(aiohttp.ClientError):
+    """The body of a response exceeds `limit` bytes."""
+
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.limit = limit
 
 
 class _Body(aiohttp.Payload):
-    """A body in memory that is not sent once it is `stale`; `in_pool` while a pool may still hold it back."""
+    """A JSON body that is not sent after `fresh_until`.
+
+    `stale` is whether that happened, `in_pool` whether the request may still wait for a user's pool.
+    """
 
     def __init__(self, value: bytes, fresh_until: float | None, *, in_pool: bool) -> None:
         super().__init__(value, content_type="application/json")
@@ -503,7 +515,7 @@ class _Body(aiohttp.Payload):
     async def put_in(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """A middleware that sends this body, in place of the same bytes."""
+        """A middleware that replaces the body of the request by this one."""
         await request.update_body(self)
         return await handler(request)
 
@@ -512,7 +524,7 @@ class _Body(aiohttp.Payload):
         return str(self._value, encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body. The last moment to hold it back: what comes next is in the hands of the system."""
+        """Write the body, or raise if it is stale: the last moment at which sending can be prevented."""
         if self._fresh_until is not None and steady_time() > self._fresh_until:
             self.stale = True
             raise ConnectionAbortedError("stale")
@@ -521,7 +533,7 @@ class _Body(aiohttp.Payload):
 
 
 class _Payload(aiohttp.Payload):
-    """What aiohttp has to see in the body of an upload."""
+    """An adapter of `UploadBody` to aiohttp."""
 
     _autoclose = True  # its owner closes it
 
@@ -537,7 +549,7 @@ class _Payload(aiohttp.Payload):
         raise TypeError("the body of an upload is read once, as it is sent")
 
 
-_MEANING: dict[str, Any] = {
+_RESPONSE_OPTIONS: dict[str, Any] = {
     "raise_for_status": False,
     "auto_decompress": True,
     "read_bufsize": 2**16,
@@ -545,9 +557,9 @@ _MEANING: dict[str, Any] = {
     "max_field_size": _LONGEST_HEADER,
     "max_headers": _MOST_HEADERS,
 }
-"""What an answer means, about which sessions may have another opinion."""
+"""Options for the handling of responses, which a user's session may set differently."""
 
-# RuntimeError is how aiohttp says that a session was closed meanwhile.
+# aiohttp raises RuntimeError when the session was closed.
 _AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError)
 
 
@@ -560,27 +572,27 @@ def _failure(
     closed: bool,
     timeout: float,
 ) -> KognitosError:
-    """Our error for one of aiohttp's, or of the operating system's, in an attempt at `what`."""
+    """The library's error for one of aiohttp or the operating system in an attempt at `what`."""
     if isinstance(problem, _NOT_SENT):
-        return NotSentError(f"{what}: no connection ({_named(problem)}); nothing was sent")
+        return NotSentError(f"{what}: no connection ({_describe(problem)}); nothing was sent")
     if isinstance(problem, RuntimeError):
         if not session.closed:
             raise problem
         return ClientClosedError(f"{what}: the session is closed")
     if isinstance(problem, _TooLargeError):
         return OutcomeUnknownError(
-            f"{what}: the answer is larger than {problem.limit} bytes, and was not read. Ask for less, "
-            "smaller pages for instance",
+            f"{what}: the answer is larger than {problem.limit} bytes and was not read. Request less, for "
+            "instance smaller pages",
             too_large=True,
         )
     if body is not None and body.stale:
         return NotSentError(
-            f"{what}: too long after the last check before sending, as when the process was suspended; "
-            "nothing was sent"
+            f"{what}: the last check before sending has expired, for instance because the process was "
+            "suspended; nothing was sent"
         )
     if body is not None and body.in_pool and isinstance(problem, TimeoutError):
-        # A pool of the user's may have kept the request until its time was over.
-        why = "the client was closed" if closed else _named(problem)
+        # The request may have waited for a user's pool until it timed out.
+        why = "the client was closed" if closed else _describe(problem)
         return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
     if closed:
         return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
@@ -589,7 +601,7 @@ def _failure(
             f"{what}: sent, but no complete answer within {timeout:g} s (request_timeout)",
             timed_out=True,
         )
-    return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_named(problem)})")
+    return OutcomeUnknownError(f"{what}: sent, but the answer was lost ({_describe(problem)})")
 
 
 def _check_session(session: object, trace_configs: Sequence[aiohttp.TraceConfig]) -> None:
@@ -599,12 +611,12 @@ def _check_session(session: object, trace_configs: Sequence[aiohttp.TraceConfig]
         )
     if session is not None and trace_configs:
         raise ConfigurationError(
-            "trace_configs must be left out beside a session: give them to the session when you make it"
+            "trace_configs must not be combined with session: pass them to the session when creating it"
         )
 
 
 def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tuple[int, int]:
-    """How many requests, and how many streams beside them, are under way at once."""
+    """Maximum requests and maximum streams in flight; within the limits of a user's pool."""
     connector = None if session is None else session.connector
     if connector is None:
         return max_connections, max_connections
@@ -613,13 +625,13 @@ def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tup
     return pool, max(1, pool // 2)
 
 
-def _named(problem: Exception) -> str:
-    """The kind of a low-level error and what it says; never its own text, which may quote what was sent."""
+def _describe(problem: Exception) -> str:
+    """The type and reason of a low-level error, without its message, which may quote the request."""
     if isinstance(problem, _BrokenError):
         return str(problem)
     kind = type(problem).__name__
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(problem.certificate_error, "verify_message", "") or "it does not fit the host"
+        reason = getattr(problem.certificate_error, "verify_message", "") or "it does not match the host"
         return f"{kind}: the TLS certificate is not accepted, {reason}"
     low = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
     if isinstance(low, ssl.SSLError):
@@ -630,15 +642,15 @@ def _named(problem: Exception) -> str:
         return f"{kind}: the host cannot be a domain name"
     if isinstance(problem, aiohttp.ClientResponseError):
         long = "Got more than" in problem.message
-        return f"{kind}: a header of the answer is too long" if long else f"{kind}: not an answer of HTTP"
+        return f"{kind}: a header of the answer is too long" if long else f"{kind}: the answer is not HTTP"
     code = getattr(problem, "errno", None)
     return f"{kind}: {os.strerror(code)}" if code and code > 0 else kind
 
 
-def _shown(problem: Exception) -> Exception | None:
-    """The cause to chain, without frames: their local variables hold headers, addresses and bodies.
+def _safe_cause(problem: Exception) -> Exception | None:
+    """The cause to chain, without its frames, whose local variables hold headers, addresses and bodies.
 
-    None for an error that carries the request's headers itself.
+    None for an error that itself holds the headers of the request.
     """
     if isinstance(problem, aiohttp.ClientResponseError):
         return None
@@ -647,13 +659,13 @@ def _shown(problem: Exception) -> Exception | None:
 
 
 def _boundary(headers: Secret[dict[str, str]]) -> bytes | None:
-    """What separates the parts of a form with these headers, None for a body that is no form."""
+    """The multipart boundary in these headers; None for other bodies."""
     boundary = headers.reveal().get("Content-Type", "").partition("boundary=")[2]
     return boundary.encode() or None
 
 
 async def _response(answer: aiohttp.ClientResponse, sent: UploadBody | None = None) -> Response:
-    """The complete answer, of a refusal only what does not repeat the upload that was `sent`."""
+    """The complete response; of a refused upload without an echo of the body `sent`."""
     body = await _read(answer)
     if sent is not None and not 200 <= answer.status < 300:
         body = sent.without_echo(body)
@@ -661,7 +673,7 @@ async def _response(answer: aiohttp.ClientResponse, sent: UploadBody | None = No
 
 
 async def _read(answer: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
-    """The decompressed body, read on only while it stays within `limit`; of a refusal its start."""
+    """The decompressed body; of an answer other than 2xx its start. Raises `_TooLargeError` above `limit`."""
     refused = not 200 <= answer.status < 300
     pieces: list[bytes] = []
     size = 0
@@ -678,5 +690,5 @@ async def _read(answer: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> 
 
 
 def _move(deadline: asyncio.Timeout, when: float | None) -> None:
-    if not deadline.expired():  # one that has run out cannot be moved any more
+    if not deadline.expired():  # an expired one cannot be rescheduled
         deadline.reschedule(when)
