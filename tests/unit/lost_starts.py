@@ -1,4 +1,4 @@
-"""A world of clocks, runs and other people, in which starts lose their answers and look-ups can be judged.
+"""A model of a service, its clocks and other clients, in which starts lose their answers.
 
 Nothing sleeps and nothing is sent: time is a number.
 """
@@ -36,7 +36,7 @@ NAMES = ("Invoice {}", "invoice  {}", " Invoice {} ", "Cafe\u0301 {}", "n\u00ba 
 
 @dataclass
 class Clock:
-    """Shows the true time, off by what it was last set to."""
+    """Shows the true time plus the offset it was last set to."""
 
     settings: list[tuple[float, float]] = field(default_factory=lambda: [(-1e12, 0.0)])
 
@@ -52,7 +52,7 @@ class Clock:
 
 
 class World:
-    """A service with one list. `true` holds what became of each start: the run's id, or None."""
+    """A service with one list. `true` maps each start to its run's id, None if it made none."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -71,7 +71,7 @@ class World:
     # What a client sees of it
 
     def process(self) -> ServerClock:
-        """The clocks as a process that begins now sees them."""
+        """The clocks as a new process sees them."""
         return ServerClock(wall=lambda: self.wall.shown(self.now), monotonic=lambda: self.now + 77.0)
 
     async def sleep(self, seconds: float) -> None:
@@ -110,7 +110,7 @@ class World:
     # What happens in it
 
     def make(self, name: str, when: float) -> Run:
-        """A run of that name as the service keeps it, made at a true time."""
+        """Create a run of that name, stored as the service stores names, at a true time."""
         stamp = self.stamping.shown(when)
         run = Run(
             id=f"r{len(self.runs)}",
@@ -149,7 +149,7 @@ class Client:
 
 
 def scene(seed: int) -> tuple[World, Client]:
-    """A world with a history, and clocks as they may be."""
+    """A world with a history and clocks of arbitrary offsets."""
     chance = random.Random(seed)
     world = World(chance)
     off = [0.0, 0.0, 0.3, -1.5, 40.0, -300.0, HOUR, -5 * HOUR, 9 * HOUR]
@@ -167,7 +167,7 @@ def scene(seed: int) -> tuple[World, Client]:
 
 
 def judge(answer, made: str | None) -> str:
-    """What an answer is worth beside the truth."""
+    """The verdict on an answer, by what really happened."""
     if isinstance(answer, Found):
         return "found" if answer.run.id == made else "WRONG RUN"
     if isinstance(answer, Absent):

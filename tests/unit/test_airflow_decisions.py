@@ -1,4 +1,4 @@
-"""What a try of an Airflow task does next, which needs no Airflow to be decided."""
+"""What an attempt of an Airflow task does next; decided without Airflow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def step(status="Running", *, succeeded=False, settled=False, ended=False, clear
 
 
 @pytest.mark.parametrize("cleared", [False, True])
-def test_a_run_that_may_go_on_is_waited_for_whoever_asks(cleared):
+def test_a_run_that_is_not_final_is_waited_for_by_retries_and_cleared_tasks(cleared):
     assert step(cleared=cleared, rerun=["Running"]) == "wait"
 
 
@@ -42,7 +42,7 @@ def test_a_retry_starts_another_run_only_for_a_status_to_be_run_again():
     assert step("Exception", settled=True, rerun=["Exception"]) == "start"
 
 
-def test_a_cleared_task_starts_another_run_when_its_run_can_never_go_on():
+def test_a_cleared_task_starts_another_run_when_its_run_is_final():
     assert step("Succeeded", succeeded=True, settled=True, ended=True, cleared=True) == "start"
     assert step("Failed", settled=True, ended=True, cleared=True) == "start"
     assert step("Exception", settled=True, cleared=True) == "finish"
@@ -58,7 +58,7 @@ def test_names_are_the_same_at_each_try_and_differ_where_runs_differ():
 
 
 @pytest.mark.parametrize("prefix", ["", "  ", "x" * 500, "ü" * 90, "a b " * 40])
-def test_names_are_no_longer_than_the_api_takes_and_have_no_outer_blanks(prefix):
+def test_names_are_truncated_to_the_limit_of_the_api_and_stripped(prefix):
     name = record.run_name(prefix, IDENTITY, 1)
     assert 1 <= len(name) <= 100
     assert name == name.strip()

@@ -1,4 +1,4 @@
-"""The attempts of one call: what is logged, told, charged and refunded. Under virtual time."""
+"""The attempts of one call: logs, notifications, charges and refunds. Under virtual time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RUN = Request("GET", "/runs/r%201?token=hidden")
 DOWN = ServerError("down", status=500)
 
 
-class Told(Observer):
-    """Writes down what it is told of attempts."""
+class Recorder(Observer):
+    """Records the attempts and retries it is notified of."""
 
     def __init__(self):
         self.notes = []
@@ -33,7 +33,7 @@ class Told(Observer):
 
 
 def shared(**policy):
-    """What the requests of a client share; every delay is drawn from the top of its range."""
+    """The shared part of a client's retries; every delay is the upper end of its range."""
 
     class Top(random.Random):
         def uniform(self, low, high):
@@ -47,12 +47,12 @@ def records_of(caplog):
     return [record for record in caplog.records if record.name == "kognitos_async"]
 
 
-def test_every_attempt_and_every_retry_is_told_and_logged(caplog):
-    """With its number, its seconds and its result; records carry the operation, the attempt and the run."""
+def test_attempts_and_retries_are_logged_and_observers_notified(caplog):
+    """With number, seconds and result; log records carry the operation, the attempt and the run."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Told()
+        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
         retries.observers.add(told)
         attempts = Attempts(retries)
         attempts.begin(loop.time())
@@ -81,7 +81,7 @@ def test_every_attempt_and_every_retry_is_told_and_logged(caplog):
 
 
 def test_a_record_of_a_request_without_a_run_has_no_run_id(caplog):
-    """A formatter may ask whether there is one."""
+    """The attribute is absent, not None."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
 
     async def main():
@@ -93,11 +93,11 @@ def test_a_record_of_a_request_without_a_run_has_no_run_id(caplog):
     assert not hasattr(record, "run_id")
 
 
-def test_what_follows_within_an_attempt_is_timed_by_itself():
-    """The file after its form: its seconds are not those of the form."""
+def test_steps_of_an_attempt_are_timed_separately():
+    """The time of an upload does not include that of its form."""
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Told()
+        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
         retries.observers.add(told)
         attempts = Attempts(retries)
         attempts.begin(loop.time())
@@ -120,11 +120,11 @@ def test_what_follows_within_an_attempt_is_timed_by_itself():
         (OutcomeUnknownError("lost"), False, 2),
     ],
 )
-def test_what_is_not_tried_again_is_raised_with_the_number_of_its_attempts(failure, retryable, number):
-    """Without a wait, a charge or a word to observers."""
+def test_failures_that_are_not_retried_carry_the_number_of_attempts(failure, retryable, number):
+    """Nothing is slept or charged, and no observer is notified."""
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Told()
+        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
         retries.observers.add(told)
         attempts = Attempts(retries)
         for _ in range(number):
@@ -154,7 +154,7 @@ def test_without_tokens_no_attempt_is_repeated():
 
 
 def test_success_refunds_the_last_retry_once():
-    """A second success of the same work, and one that needed no retry, give back one token each."""
+    """A second success of the same call, and one without a retry, refund one token each."""
 
     async def main():
         retries = shared(max_attempts=9)
@@ -172,8 +172,8 @@ def test_success_refunds_the_last_retry_once():
     run_virtually(main())
 
 
-def test_progress_begins_the_count_anew():
-    """A stream that brought something has as many attempts left as after its first one."""
+def test_progress_resets_the_count():
+    """A stream that made progress has as many attempts left as after its first one."""
 
     async def main():
         retries = shared()
@@ -194,7 +194,7 @@ def test_progress_begins_the_count_anew():
 
 
 def test_an_error_of_the_file_store_has_no_number_of_attempts():
-    """Only what came of a request does."""
+    """Only API errors and transport errors have one."""
 
     async def main():
         attempts = Attempts(shared())

@@ -1,4 +1,4 @@
-"""Arguments of the methods that are checked before anything is sent."""
+"""Validation of arguments before anything is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def client(transport):
 
 @pytest.mark.parametrize("limit", [1, 99, 100])
 def test_a_page_holds_1_to_100_items(client, limit):
-    """Both ends are allowed, for runs and for processes."""
+    """Both bounds are accepted, for runs and for processes."""
     assert isinstance(client.runs.list("p-1", limit=limit), Pager)
     assert isinstance(client.processes.list(limit=limit), Pager)
 
@@ -39,8 +39,8 @@ def test_a_page_holds_1_to_100_items(client, limit):
         (None, TypeError),
     ],
 )
-def test_other_page_sizes_are_refused_when_the_list_is_asked_for(client, transport, limit, error):
-    """Not at the first page: the error points at the call that was wrong."""
+def test_other_page_sizes_are_refused_at_the_call(client, transport, limit, error):
+    """Not at the first page, so that the traceback shows the faulty call."""
     for listing in (lambda: client.runs.list("p-1", limit=limit), lambda: client.processes.list(limit=limit)):
         with pytest.raises(error, match="limit"):
             listing()
@@ -73,8 +73,8 @@ def test_other_page_sizes_are_refused_when_the_list_is_asked_for(client, transpo
         (lambda c: c.run_many([], run_timeout="60"), TypeError, "run_timeout"),
     ],
 )
-def test_what_is_not_awaited_refuses_wrong_arguments_at_once(client, transport, listing, error, named):
-    """Before it is iterated or entered, by the argument's name, and nothing is sent."""
+def test_iterators_and_context_managers_check_arguments_at_the_call(client, transport, listing, error, named):
+    """Before they are iterated or entered; the error names the argument and nothing is sent."""
     with pytest.raises(error, match=named):
         listing(client)
     assert not transport.sent
@@ -108,15 +108,15 @@ def test_what_is_not_awaited_refuses_wrong_arguments_at_once(client, transport, 
     ],
 )
 async def test_wrong_arguments_of_calls_are_refused_before_sending(client, transport, call, error, named):
-    """ValueError or TypeError by the argument's name, and nothing is sent."""
+    """ValueError or TypeError names the argument; nothing is sent."""
     async with client:
         with pytest.raises(error, match=named):
             await call(client)
     assert not transport.sent
 
 
-def test_the_agent_may_come_from_the_environment_and_must_come_from_somewhere(monkeypatch):
-    """Neither in the call, nor in the client, nor in the environment: the error says what to set."""
+def test_the_agent_is_required_from_call_client_or_environment(monkeypatch):
+    """Without any of them the error says what to set."""
     with pytest.raises(ConfigurationError, match="KOGNITOS_AGENT_ID"):
         KognitosClient("a-key").runs.list("p-1")
     assert isinstance(KognitosClient("a-key").runs.list("p-1", agent_id="a-1"), Pager)

@@ -1,4 +1,4 @@
-"""Everything public is documented: classes, methods, properties and attributes, inherited ones too."""
+"""Everything public has a docstring: classes, methods, properties and attributes, inherited ones too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def syntax(module: str) -> ast.Module:
 
 
 def undocumented(kind: type) -> Iterator[str]:
-    """The public members of the class itself that say nothing about themselves."""
+    """The public members of a class, without inherited ones, that have no docstring."""
     tree = syntax(kind.__module__)
     (node,) = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == kind.__name__]
     if ast.get_docstring(node) is None:

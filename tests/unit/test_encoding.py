@@ -1,4 +1,4 @@
-"""What a start sends, and which arguments are refused before anything is sent."""
+"""The body of a start, and the validation of its arguments."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def body(**arguments):
     return msgspec.json.decode(encode_start(request, "agent-1"))
 
 
-def test_a_start_says_only_what_it_was_told():
-    """Empty or missing inputs and files are left out; the stage defaults to Published."""
+def test_a_start_omits_missing_arguments():
+    """Empty or missing inputs and files are omitted; the stage defaults to Published."""
     plain = {"name": "Invoice 42", "process_id": "p-1", "agent_id": "agent-1", "stage": "Published"}
     assert body() == plain
     assert body(inputs=None, file_ids=None) == plain
@@ -33,8 +33,8 @@ def test_a_start_says_only_what_it_was_told():
 
 
 @given(st.dictionaries(text, values, max_size=8))
-def test_inputs_arrive_as_they_were_given(inputs):
-    """Any text, whole or finite number survives, in order, from a mapping and from RunInputs alike."""
+def test_inputs_are_sent_unchanged_and_in_order(inputs):
+    """Any text or finite number, given as a mapping or as RunInputs."""
     expected = [{"name": name, "value": value} for name, value in inputs.items()]
     from_mapping = body(inputs=inputs).get("inputs", [])
     assert from_mapping == expected
@@ -44,13 +44,13 @@ def test_inputs_arrive_as_they_were_given(inputs):
 
 
 def test_the_same_name_may_be_given_twice_as_run_inputs():
-    """A sequence keeps what a mapping cannot express."""
+    """A sequence can repeat a name, unlike a mapping."""
     pairs = (RunInput(name="line", value="a"), RunInput(name="line", value="b"))
     assert [pair["value"] for pair in body(inputs=pairs)["inputs"]] == ["a", "b"]
 
 
 def test_subclasses_of_text_and_numbers_are_sent_as_their_values():
-    """Enums are common in callers' code."""
+    """Such as enums."""
 
     class Colour(StrEnum):
         RED = "red"
@@ -64,8 +64,8 @@ def test_subclasses_of_text_and_numbers_are_sent_as_their_values():
     ]
 
 
-def test_any_mapping_and_any_sequence_will_do():
-    """Not only dict, list."""
+def test_any_mapping_and_any_sequence_is_accepted():
+    """Not only dict and list."""
     assert body(inputs=collections.OrderedDict(a=1), file_ids=("f1", "f2")) == {
         **body(),
         "inputs": [{"name": "a", "value": 1}],
@@ -74,8 +74,8 @@ def test_any_mapping_and_any_sequence_will_do():
 
 
 @pytest.mark.parametrize("stage", ["Draft", Stage.DRAFT])
-def test_a_stage_is_a_word_or_a_member(stage):
-    """Both are sent as the API's word."""
+def test_a_stage_is_a_str_or_a_member(stage):
+    """Both are sent as the API's value."""
     assert body(stage=stage)["stage"] == "Draft"
 
 
@@ -134,12 +134,12 @@ def test_wrong_arguments_are_refused_by_name(arguments, error, named):
 
 @given(st.text(min_size=1, max_size=100))
 def test_names_of_1_to_100_characters_are_sent_unchanged(name):
-    """Any character counts once, whatever its size in bytes."""
+    """The limit counts characters, not bytes."""
     assert body(name=name)["name"] == name
 
 
 def test_integers_larger_than_64_bits_are_sent_in_full():
-    """JSON has no limit, so neither has the client."""
+    """JSON has no limit on integers."""
     big = 10**40
     assert f"{big}".encode() in encode_start(
         RunRequest(process_id="p", name="n", inputs={"big": big, "negative": -big}), "a"

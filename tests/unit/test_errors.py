@@ -1,4 +1,4 @@
-"""The exception tree: what catches what, and that nothing is lost in a pickle."""
+"""The exception tree, and pickling of errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SINCE = datetime(2031, 2, 3, tzinfo=UTC)
 
 
 def example(kind):
-    """An error of the kind with all its attributes set."""
+    """An error of the given type with all its attributes set."""
     if issubclass(kind, errors.APIStatusError):
         return kind(
             "GET /runs: 400, no",
@@ -79,13 +79,13 @@ def example(kind):
     return kind("plain")
 
 
-def test_the_tree_is_the_contracts():
-    """Each error and its parents; users write `except` clauses by them."""
+def test_the_tree_is_as_documented():
+    """Each error and its parents, which users name in `except` clauses."""
     assert {name: tuple(base.__name__ for base in kind.__bases__) for name, kind in KINDS.items()} == TREE
 
 
 def test_every_error_is_public_and_in_the_docstring():
-    """Importable from the top, drawn in the tree that opens the module."""
+    """Exported by the package, and drawn in the tree of the module's docstring."""
     for name, kind in KINDS.items():
         assert getattr(kognitos_async, name) is kind
         assert f"── {name}" in errors.__doc__
@@ -94,7 +94,7 @@ def test_every_error_is_public_and_in_the_docstring():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_error_survives_pickling_and_copying(kind):
-    """Class, text and every attribute: errors cross processes."""
+    """With type, text and every attribute."""
     one = example(kind)
     one.continuation_token = "token"
     one.add_note("seen in a worker")

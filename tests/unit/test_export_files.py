@@ -34,7 +34,7 @@ columns_of = [
 
 
 @given(st.data(), st.integers(0, 4), st.sampled_from(columns_of))
-def test_a_column_comes_back_as_it_was(tmp_path_factory, data, count, kind):
+def test_a_column_is_read_back_unchanged(tmp_path_factory, data, count, kind):
     column = data.draw(st.lists(kind, min_size=count, max_size=count))
     spool = Spool(tmp_path_factory.mktemp("spool") / "pages", {"source": "p"})
     spool.open()
@@ -43,7 +43,7 @@ def test_a_column_comes_back_as_it_was(tmp_path_factory, data, count, kind):
     assert list(spool.pages()) == [{"it": column}]
 
 
-def test_it_resumes_after_the_last_whole_page_wherever_it_was_cut(tmp_path):
+def test_it_resumes_after_the_last_complete_page(tmp_path):
     path = tmp_path / "pages"
     question = {"source": "p", "since": None}
     spool = Spool(path, question)

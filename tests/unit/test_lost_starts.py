@@ -1,4 +1,4 @@
-"""Starts whose answer is lost, in a thousand worlds: none becomes another's run, none is made twice.
+"""Lost starts in 1,000 random worlds: none is attributed to another's run, none is made twice.
 
 KOGNITOS_TEST_WORLDS sets how many (1,000 unless set).
 """
@@ -24,7 +24,7 @@ WORLDS = int(os.environ.get("KOGNITOS_TEST_WORLDS", "1000"))
 
 
 async def life(seed: int) -> list[str]:
-    """What becomes of the lost starts of one world."""
+    """What happens to the lost starts of one world."""
     world, client = scene(seed)
     chance = random.Random(-seed)
     names = [chance.choice(NAMES).format(f"{seed} {number}") for number in range(8)]
@@ -63,7 +63,7 @@ async def life(seed: int) -> list[str]:
 
 
 async def test_no_look_up_is_wrong_in_any_world():
-    """Clocks that differ and are set, names kept otherwise, other people's runs, processes that end."""
+    """With clocks that differ and are set, names stored otherwise, other clients, and restarted processes."""
     count = Counter()
     for seed in range(WORLDS):
         answers = await life(seed)
@@ -75,7 +75,7 @@ async def test_no_look_up_is_wrong_in_any_world():
 
 @pytest.mark.parametrize("off", [0.0, 2.0, -2.0])
 async def test_every_look_up_decides_in_a_calm_world(off):
-    """Clocks within seconds of each other, names as sent and unique: no start is left in doubt."""
+    """With clocks within seconds and unique names, no start stays in doubt."""
     for seed in range(100):
         world = World(random.Random(seed))
         world.wall.set_at(-1e9, off)
@@ -102,8 +102,8 @@ def calm(seed=1):
     return World(random.Random(seed))
 
 
-async def test_two_runs_of_the_name_are_not_chosen_between():
-    """Nor is one that another start of the name, which is in doubt too, may have made."""
+async def test_two_runs_of_the_name_are_undecided():
+    """Likewise one that another start in doubt of the same name may have made."""
     world = calm()
     client = Client(world)
     request, window, _ = client.start("n", answered=False, processed=True)
@@ -116,8 +116,8 @@ async def test_two_runs_of_the_name_are_not_chosen_between():
     assert isinstance(answer, Undecided)
 
 
-async def test_a_run_known_as_anothers_is_left_out():
-    """Then the name is nobody's, and absent."""
+async def test_runs_of_other_starts_are_excluded():
+    """The start is then proven absent."""
     world = calm()
     other = world.make("n", -HOUR)
     answer, _ = await lost(world, processed=False)
@@ -128,8 +128,8 @@ async def test_a_run_known_as_anothers_is_left_out():
     assert answer == Absent()
 
 
-async def test_a_run_created_long_after_the_start_is_not_taken():
-    """It is somebody else's, or a clock went wrong."""
+async def test_a_run_created_long_after_the_start_is_undecided():
+    """It belongs to another client, or a clock is wrong."""
     world = calm()
     client = Client(world)
     request, window, _ = client.start("n", answered=False, processed=False)
@@ -141,7 +141,7 @@ async def test_a_run_created_long_after_the_start_is_not_taken():
 
 @pytest.mark.parametrize("item", [b'{"name": " N ", "id": 5}', b'{"name": null}', b"7"])
 async def test_an_item_that_cannot_be_decoded_may_be_the_run(item):
-    """Neither absence nor a choice is proven beside it, unless its name is another."""
+    """It prevents a decision, unless its name differs."""
     for processed in (True, False):
         world = calm()
         world.undecoded = (item,)
@@ -155,7 +155,7 @@ async def test_an_item_that_cannot_be_decoded_may_be_the_run(item):
 
 
 async def test_a_run_of_an_unknown_stage_may_be_the_run():
-    """A stage that the service spells anew proves nothing; the other stage does."""
+    """An unknown stage excludes nothing; another known stage does."""
     for stage, expected in (("PUBLISHED", Undecided), ("Draft", Absent)):
         world = calm()
         run = world.make("n", world.now)
@@ -164,8 +164,8 @@ async def test_a_run_of_an_unknown_stage_may_be_the_run():
         assert isinstance(answer, expected)
 
 
-async def test_a_list_that_lacks_what_exists_is_read_again():
-    """And where it goes on lacking it, absence is not proven."""
+async def test_a_list_that_lacks_existing_runs_is_read_again():
+    """If it still lacks them, absence is not proven."""
     world = calm()
     world.lag = 8.0
     client = Client(world)
@@ -181,8 +181,8 @@ async def test_a_list_that_lacks_what_exists_is_read_again():
     assert "certainly exist" in answer.reason
 
 
-async def test_a_start_whose_answer_nobody_recorded_is_found():
-    """The client knows the run, and that it is the one: its caller was ended before the journal had it."""
+async def test_a_start_cancelled_after_its_answer_is_found():
+    """The client knows the run as its own, though the caller was cancelled before recording it."""
     world = calm()
     client = Client(world)
     window = world.clock.window()
@@ -195,7 +195,7 @@ async def test_a_start_whose_answer_nobody_recorded_is_found():
 
 
 async def test_a_long_history_newest_first_is_not_read_to_its_end():
-    """Once it is a day older than the start could be stamped; any other order is read through."""
+    """Reading ends a day before the start; lists in other orders are read completely."""
     for order, few in (("newest", True), ("oldest", False), ("any", False)):
         world = calm()
         world.order, world.page_size = order, 100
@@ -206,7 +206,7 @@ async def test_a_long_history_newest_first_is_not_read_to_its_end():
 
 
 async def test_many_look_ups_share_a_reading():
-    """Fifty at once over five thousand runs, in any order, read the list once."""
+    """Fifty look-ups over 5,000 runs read the list once, in any order."""
     world = calm()
     world.order, world.page_size = "any", 100
     for number in range(5000):
@@ -221,8 +221,8 @@ async def test_many_look_ups_share_a_reading():
 
 
 @given(st.text(max_size=30))
-def test_names_that_a_service_may_keep_as_one_have_one_key(name):
-    """However it trims, folds and normalises them, and twice is as good as once."""
+def test_names_that_a_service_may_store_alike_have_one_key(name):
+    """However it trims, folds and normalizes them; the key of a key is itself."""
     key = name_key(name)
     assert name_key(key) == key
     for rename in RENAMINGS.values():
@@ -231,12 +231,12 @@ def test_names_that_a_service_may_keep_as_one_have_one_key(name):
     assert name_key(name.casefold()) == name_key(f"\u200b {name}\t") == key
 
 
-def test_letters_that_only_normalisation_shows_are_folded_too():
-    """One sign that stands for two capitals is those two letters, small."""
+def test_letters_that_appear_only_by_normalization_are_folded_too():
+    """A character made of two capitals has the key of the two lower-case letters."""
     assert name_key("\u3385 1") == name_key("KB 1") == name_key("kb 1")
 
 
 def test_names_that_differ_have_different_keys():
-    """Or no start could ever be shown to be absent."""
+    """Otherwise no absence could be proven."""
     names = ["invoice 1", "invoice 11", "invoice-1", "invoice1", "rechnung 1", "請求書 1"]
     assert len({name_key(name) for name in names}) == len(names)

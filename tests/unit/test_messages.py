@@ -1,4 +1,4 @@
-"""Requests and answers as values: paths, queries, secrets, errors, decoding."""
+"""Requests and responses as values: paths, queries, redaction, errors, decoding."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def error(status, body=b"", request=GET, **headers):
 
 @given(st.text(min_size=1).filter(lambda s: s not in (".", "..")))
 def test_any_id_is_one_segment_of_the_path(identifier):
-    """Slashes, dots, percent signs and unicode reach the API as they are, and lead nowhere else."""
+    """Slashes, dots, percent signs and Unicode are sent unchanged and cannot change the path."""
     path = f"/runs/{segment(identifier)}"
     assert path.count("/") == 2
     assert "?" not in path
@@ -67,8 +67,8 @@ def test_any_id_is_one_segment_of_the_path(identifier):
 
 
 @given(st.dictionaries(st.text(min_size=1), st.none() | st.text() | st.integers() | st.booleans()))
-def test_a_query_says_what_it_was_given(parameters):
-    """None is left out, booleans are JSON's words, everything else survives the trip."""
+def test_query_parameters_are_encoded(parameters):
+    """None is omitted, booleans are lower-case, all other values are preserved."""
     target = with_query("/runs", parameters)
     expected = [
         (name, str(value).lower() if isinstance(value, bool) else str(value))
@@ -82,7 +82,7 @@ def test_a_query_says_what_it_was_given(parameters):
 
 
 def test_messages_show_the_path_without_the_query():
-    """Tokens and filters stay out of logs and errors."""
+    """Tokens and filters are kept out of logs and errors."""
     assert GET.path == "/runs/r-1"
     assert "secret-token" not in str(error(500))
 
@@ -108,7 +108,7 @@ def test_messages_show_the_path_without_the_query():
     ],
 )
 def test_each_status_has_its_error(status, kind):
-    """The exact class, with all that the answer said."""
+    """The exact type, with all attributes."""
     body = msgspec.json.encode(
         {"status_code": status, "message": "It is so.", "details": [{"name": "n", "value": "v"}]}
     )
@@ -151,7 +151,7 @@ def test_a_message_names_method_path_status_and_what_to_do():
         (400, "capacity must be a number", False),
     ],
 )
-def test_a_full_organization_is_told_from_a_refused_key(status, words, full):
+def test_capacity_is_distinguished_from_a_refused_key(status, words, full):
     """By the message, and only for a start."""
     body = msgspec.json.encode({"status_code": status, "message": words})
     caught = error(status, body, START_REQUEST)
@@ -163,7 +163,7 @@ def test_a_full_organization_is_told_from_a_refused_key(status, words, full):
 
 
 def test_a_403_page_of_a_proxy_is_not_capacity():
-    """HTML that happens to hold a word is not the API's own refusal."""
+    """HTML that contains one of the words is not the API's refusal."""
     page = b"<html><h1>403 Forbidden</h1>limit of runs, capacity</html>"
     caught = error(403, page, START_REQUEST, Content_Type="text/html")
     assert not isinstance(caught, CapacityError)
@@ -188,8 +188,8 @@ def test_a_403_page_of_a_proxy_is_not_capacity():
     ],
 )
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 502])
-def test_any_body_makes_an_error_never_a_crash(status, body):
-    """Gateways answer whatever they like."""
+def test_any_body_makes_an_api_status_error(status, body):
+    """Gateways may send anything."""
     caught = error(status, body, START_REQUEST)
     assert caught.status == status
     assert caught.message == ""
@@ -198,7 +198,7 @@ def test_any_body_makes_an_error_never_a_crash(status, body):
 
 @given(st.binary(max_size=300), st.integers(300, 599))
 def test_messages_are_one_printable_line(body, status):
-    """No answer can write control characters or new lines into a log."""
+    """A response cannot write control characters or line breaks into a log."""
     caught = error(status, msgspec.json.encode({"message": body.decode("latin-1")}))
     assert str(caught).isprintable()
     assert len(str(caught)) < 1000
@@ -212,13 +212,13 @@ def test_messages_are_one_printable_line(body, status):
         (b'{"Message": "gateway"}', "gateway"),
     ],
 )
-def test_the_words_of_every_error_model_are_found(body, words):
+def test_the_message_of_every_error_model_is_found(body, words):
     """The API's own, google.rpc.Status, an AWS gateway's."""
     assert error(500, body).message == words
 
 
-def test_request_ids_of_gateways_are_kept_short_and_clean():
-    """They go into support tickets, not into terminals as control codes."""
+def test_request_ids_are_truncated_and_printable():
+    """They are copied into support tickets."""
     caught = error(500, b"", apigw_requestid="a\x1b[31m" + "b" * 500 + KEY)
     assert len(caught.request_id) <= 200
     assert caught.request_id.isprintable()
@@ -228,8 +228,8 @@ def test_request_ids_of_gateways_are_kept_short_and_clean():
 
 
 @pytest.mark.parametrize("position", [0, 10, 64 * 1024 - 5, 64 * 1024])
-def test_secrets_are_taken_out_before_the_body_is_cut(position):
-    """No half of a key survives at the end of what is kept."""
+def test_secrets_are_removed_before_the_body_is_truncated(position):
+    """No part of a key remains at the end."""
     body = b"x" * position + KEY.encode() + b"y" * 100_000
     cleaned = Redactor(KEY).clean(body)
     assert len(cleaned) <= 64 * 1024
@@ -251,15 +251,15 @@ def escaped(text):
         f"<html>{KEY}</html>",
     ],
 )
-def test_an_answer_that_echoes_the_key_does_not_spread_it(body):
-    """However the API or a proxy writes the key, no part of the error holds it."""
+def test_an_echoed_key_is_redacted(body):
+    """However the API or a proxy encodes the key, no part of the error holds it."""
     caught = error(401, body.encode(), X_Request_Id=f"id-{KEY}")
     shown = [str(caught), repr(caught), repr(caught.__dict__), caught.body.decode(), repr(caught.details)]
     assert not [text for text in shown if KEY in text or escaped(KEY) in text]
 
 
 def test_a_key_with_json_syntax_in_it_is_redacted_too():
-    """Quotes and backslashes are escaped in an answer, and the key is still found."""
+    """Quotes and backslashes, which JSON escapes."""
     key = 'a"b\\c' * 3
     body = msgspec.json.encode({"message": f"bad key {key}"})
     caught = status_error(GET, answer(401, body), Redactor(key), now=NOW, attempts=1)
@@ -268,7 +268,7 @@ def test_a_key_with_json_syntax_in_it_is_redacted_too():
 
 
 def test_a_confidential_answer_is_never_shown():
-    """Presigned forms come in answers: neither a refusal nor a decoding error quotes one."""
+    """Neither status errors nor decoding errors quote an answer with a presigned form."""
     request = Request("POST", "/files", b"{}", confidential=True)
     body = b'{"id": 7, "upload_fields": {"signature": "presigned-value"}}'
     refused = status_error(request, answer(500, body), Redactor(KEY), now=NOW, attempts=1)
@@ -280,7 +280,7 @@ def test_a_confidential_answer_is_never_shown():
 
 
 def test_a_redactor_does_not_show_its_secrets():
-    """Its repr ends up in tracebacks."""
+    """In its repr."""
     assert KEY not in repr(Redactor(KEY))
 
 
@@ -316,8 +316,8 @@ def decoded(value, kind=Run, **headers):
         ([], "$"),
     ],
 )
-def test_a_wrong_shape_names_the_field_at_fault(value, path):
-    """`DecodeError.path` leads to it, `.body` shows it, and it is not called malformed."""
+def test_an_invalid_field_is_named(value, path):
+    """`DecodeError.path` names it, `.body` shows it, and the answer is not malformed."""
     with pytest.raises(DecodeError, match="GET /runs/r-1: 200") as caught:
         decoded(value)
     assert caught.value.path == path
@@ -335,22 +335,22 @@ def test_a_wrong_shape_names_the_field_at_fault(value, path):
         (b'{"x":' * 100_000, "something"),
     ],
 )
-def test_what_is_not_json_is_called_malformed(body, words):
-    """The message says what came instead: a wait polls on after these."""
+def test_a_body_that_is_not_json_is_malformed(body, words):
+    """The message says what was received; waits continue after such errors."""
     with pytest.raises(DecodeError, match=words) as caught:
         decoded(body)
     assert caught.value.malformed
     assert caught.value.path == "$"
 
 
-def test_a_page_that_calls_itself_html_is_one():
-    """By its header even where the body begins otherwise."""
+def test_html_is_recognized_by_its_content_type():
+    """Even if the body begins otherwise."""
     with pytest.raises(DecodeError, match="HTML"):
         decoded(b"  login please", Content_Type="text/html; charset=utf-8")
 
 
-def test_a_decoding_error_does_not_spread_the_key():
-    """Neither in its body nor in its words, nor in a chained error."""
+def test_a_decoding_error_does_not_contain_the_key():
+    """Neither its body, its message nor a chained error."""
     with pytest.raises(DecodeError) as caught:
         decoded({**RUN, "stage": KEY, "id": {KEY: 1}})
     problem = caught.value
@@ -361,7 +361,7 @@ def test_a_decoding_error_does_not_spread_the_key():
 
 @given(st.binary(max_size=200))
 def test_any_bytes_decode_or_raise_decode_error(body):
-    """No answer can crash the client with another error."""
+    """No answer raises another error."""
     try:
         text = decoded(body, Health).status
     except DecodeError as problem:
@@ -369,14 +369,14 @@ def test_any_bytes_decode_or_raise_decode_error(body):
     assert text
 
 
-def test_raw_json_is_not_looked_into():
-    """`request()` without a type gives the bytes."""
+def test_raw_json_is_not_decoded():
+    """`request()` without a type returns the bytes."""
     assert bytes(decoded(b' {"a": [1, 2]} ', msgspec.Raw)).strip() == b'{"a": [1, 2]}'
 
 
 @pytest.mark.parametrize("ahead", [-300, 0, 300])
-def test_a_retry_after_date_is_measured_against_the_answers_own_date(ahead):
-    """Both are of one clock, which need not be ours."""
+def test_a_retry_after_date_is_relative_to_the_date_header(ahead):
+    """Both are of one clock, which may differ from the local one."""
     there = NOW + timedelta(seconds=ahead)
     headers = {
         "Date": format_datetime(there, usegmt=True),
@@ -392,7 +392,7 @@ def test_a_retry_after_date_is_measured_against_the_answers_own_date(ahead):
 
 
 def test_neither_repr_shows_bodies_queries_or_headers():
-    """Nor rich's, which looks into structs."""
+    """Nor does rich, which shows the fields of structs."""
     request = Request("POST", "/files?token=hidden", b"hidden", confidential=True)
     response = Response(200, CIMultiDict({"Set-Cookie": "hidden"}), b"hidden")
     for shown in (repr([request, response]), str(request), pretty_repr([request, response])):
@@ -412,8 +412,8 @@ def test_neither_repr_shows_bodies_queries_or_headers():
         ("organizations/o/runs/r1", {"name": "short"}, False),
     ],
 )
-def test_an_answer_must_be_about_the_resource_asked_for(identity, body, another):
-    """One whose id is another's is not the answer; what can be no id says nothing."""
+def test_an_answer_with_another_id_is_refused(identity, body, another):
+    """Text that cannot be an id is ignored."""
 
     class Resource(msgspec.Struct):
         id: str = ""

@@ -1,4 +1,4 @@
-"""What the API's answers become."""
+"""The models of REST API v2."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def decoded(status="Running", **fields):
     ],
 )
 def test_times_are_aware_and_in_utc_whatever_the_api_writes(text, moment):
-    """Without an offset they are UTC; with one they are converted."""
+    """Without an offset they are taken as UTC; with one they are converted."""
     created_at = decoded(created_at=text).created_at
     assert created_at == moment
     assert created_at.utcoffset() == timedelta(0)
@@ -56,7 +56,7 @@ def test_times_are_aware_and_in_utc_whatever_the_api_writes(text, moment):
 
 @pytest.mark.parametrize("text", ["2021-01-01T12:00:00.123456789Z", "2021-01-01T12:00:00.123456789"])
 def test_nanoseconds_are_read_to_the_microsecond(text):
-    """Nine digits are no reason to fail."""
+    """Nine digits are accepted."""
     difference = decoded(created_at=text).created_at - datetime(2021, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
     assert abs(difference) <= timedelta(microseconds=1)
 
@@ -72,7 +72,7 @@ def test_null_lists_are_empty_tuples():
 
 
 def test_outputs_keep_their_types():
-    """Text, whole numbers and fractions; by name as a dict."""
+    """Text, integers and fractions; by name as a dict."""
     outputs = [{"name": "a", "value": "1"}, {"name": "b", "value": 2}, {"name": "c", "value": 2.5}]
     one = decoded("Succeeded", outputs=outputs, file_ids=["f-1"])
     assert one.outputs == tuple(RunOutput(**output) for output in outputs)
@@ -95,8 +95,8 @@ def test_unknown_fields_are_ignored_everywhere():
 
 
 @given(st.text().filter(lambda word: word not in set(RunStatus)))
-def test_an_unknown_status_carries_its_word_and_is_never_settled(word):
-    """Decoded, compared, hashed and shown as the text it came as."""
+def test_an_unknown_status_keeps_its_value_and_is_never_settled(word):
+    """It is decoded, compared, hashed and shown as the text received."""
     one = decoded(word)
     assert one.status == word
     assert isinstance(one.status, RunStatus)
@@ -111,7 +111,7 @@ def test_an_unknown_status_carries_its_word_and_is_never_settled(word):
 
 
 def test_an_unknown_stage_is_a_member_too():
-    """And does not become a known one by being seen."""
+    """Decoding it does not make it known."""
     one = decoded(stage="Archived")
     assert one.stage == "Archived"
     assert not one.stage.known
@@ -119,7 +119,7 @@ def test_an_unknown_stage_is_a_member_too():
     assert all(stage.known for stage in Stage)
 
 
-def test_a_status_that_is_no_text_is_refused():
+def test_a_status_that_is_not_text_is_refused():
     """A number is not a status word."""
     with pytest.raises(msgspec.ValidationError):
         decoded(7)
@@ -127,8 +127,8 @@ def test_a_status_that_is_no_text_is_refused():
         RunStatus(7)
 
 
-def test_the_words_of_the_contract():
-    """Of the schema and of the vendor's pages, and which of them are settled."""
+def test_the_documented_statuses():
+    """Those of the schema and of the vendor's pages, and which are settled."""
     assert {status.value for status in RunStatus} == {
         *("Created", "Running", "Exception", "Stopped", "Succeeded"),
         *("Pending", "Failed", "Cancelled", "TimedOut"),
@@ -149,7 +149,7 @@ def test_the_words_of_the_contract():
         ("TimedOut", RunFailedError),
     ],
 )
-def test_raise_for_status_tells_how_a_run_failed(status, error):
+def test_raise_for_status_raises_for_each_failure(status, error):
     """The error carries the run and names it."""
     one = decoded(status)
     with pytest.raises(error, match=r"r-1.*Invoice 42") as caught:
@@ -158,14 +158,14 @@ def test_raise_for_status_tells_how_a_run_failed(status, error):
 
 
 @pytest.mark.parametrize("status", ["Succeeded", "Created", "Running", "Pending"])
-def test_raise_for_status_is_silent_for_the_rest(status):
-    """It returns the run, to be chained."""
+def test_raise_for_status_returns_other_runs(status):
+    """So that calls can be chained."""
     one = decoded(status)
     assert one.raise_for_status() is one
 
 
 def test_runs_are_values():
-    """Equal when all fields are, hashable, frozen, copied and pickled without loss."""
+    """Equal if all fields are; hashable, frozen, copied and pickled without loss."""
     one = decoded("Succeeded", file_ids=None)
     same = decoded("Succeeded", file_ids=[])
     assert one == same
@@ -184,7 +184,7 @@ def test_runs_are_values():
     assert "file_ids=()" in repr(one)
 
 
-def test_a_pickled_run_of_an_unknown_status_comes_back():
+def test_a_run_of_an_unknown_status_can_be_pickled():
     """Journals and queues outlive versions."""
     one = decoded("Paused", stage="Archived")
     twin = pickle.loads(pickle.dumps(one))
@@ -193,7 +193,7 @@ def test_a_pickled_run_of_an_unknown_status_comes_back():
 
 
 def test_models_are_keyword_only_and_can_be_made_by_hand():
-    """For tests of those who use the library."""
+    """For users' tests."""
     made = Run(
         **{
             **run(),
@@ -225,12 +225,12 @@ def test_a_run_request_needs_only_a_process_and_a_name():
 
 @pytest.mark.parametrize(("status", "ok"), [("OK", True), ("ok", True), ("Degraded", False), ("", False)])
 def test_health_is_ok_or_not(status, ok):
-    """By the API's own word."""
+    """By the status of the API."""
     assert Health(status=status).ok is ok
 
 
 def test_a_presigned_form_does_not_show_its_secrets():
-    """Neither its fields, nor the query and user of its URL, in repr, str or a traceback of a struct."""
+    """Neither its fields nor its URL's query and user, in repr, str or a traceback."""
     form = FileUpload(
         id="f-1",
         file_name="a.pdf",
@@ -255,7 +255,7 @@ zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=zones | st.none()))
 def test_any_time_is_read_as_the_same_moment(moment):
-    """With whatever offset it was written, and in a run made by hand too."""
+    """With any offset, decoded or given to the constructor."""
     expected = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     for one in (
         decoded(created_at=moment.isoformat()),
@@ -266,7 +266,7 @@ def test_any_time_is_read_as_the_same_moment(moment):
 
 
 def test_a_run_written_as_json_reads_back_equal():
-    """Journals keep runs: nulls and times without an offset mean the same the second time."""
+    """Including nulls and times without an offset, which journals may hold."""
     for one in (decoded(), decoded("Paused", created_at="2021-01-01T12:00:00-05:30", file_ids=["f"])):
         again = msgspec.json.decode(msgspec.json.encode(one), type=Run)
         assert again == one
@@ -289,8 +289,8 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize("fields", WRITTEN)
-def test_all_ways_out_of_a_run_agree_with_its_attributes(fields):
-    """asdict, astuple, to_builtins, JSON, to_dict, ==, !=, copies and rich show what the attributes hold."""
+def test_all_conversions_of_a_run_agree_with_its_attributes(fields):
+    """asdict, astuple, to_builtins, JSON, to_dict, ==, !=, copies and rich."""
     one, twin = (msgspec.json.decode(msgspec.json.encode(fields), type=Run) for _ in range(2))
     attributes = {name: getattr(one, name) for name in Run.__struct_fields__}
     assert msgspec.structs.asdict(one) == attributes
@@ -309,7 +309,7 @@ def test_all_ways_out_of_a_run_agree_with_its_attributes(fields):
 
 
 def test_an_output_is_checked_and_narrowed():
-    """The type asked for, or an error that says what there is."""
+    """It returns the type requested, or raises an error that lists the outputs."""
     outputs = [{"name": "total", "value": 2}, {"name": "vendor", "value": "Acme"}]
     one = decoded("Succeeded", outputs=outputs)
     assert one.output("vendor", str) == "Acme"
@@ -321,8 +321,8 @@ def test_an_output_is_checked_and_narrowed():
         one.output("due", str)
 
 
-def test_times_without_an_offset_are_utc_wherever_the_program_runs(monkeypatch):
-    """Not local times of this machine."""
+def test_times_without_an_offset_are_utc_in_any_local_time_zone(monkeypatch):
+    """They are not local times."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:

@@ -1,4 +1,4 @@
-"""Pages with items that are not as documented: what is decoded, and what the error says."""
+"""Pages with items that cannot be decoded: the items returned, and the error."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def decode():
 
 
 def test_a_page_as_documented_is_decoded_whole(decode):
-    """With nothing left over."""
+    """No item is left out."""
     assert decode(b'{"things": [{"id": "a"}], "token": "t"}') == (Things((Thing("a"),), "t"), ())
     assert decode(b'{"things": null}') == (Things(None), ())
 
 
 def test_a_decoder_is_made_once_for_each_type():
-    """A client reads thousands of pages of a few kinds."""
+    """A client reads thousands of pages of a few types."""
     assert page_decoder(Things, "things") is page_decoder(Things, "things")
     assert page_decoder(Things, "things").decode(b'{"things": [{"id": "a"}, 3]}')[0] == Things((Thing("a"),))
 
 
 def test_bad_items_do_not_hide_the_others(decode):
-    """The page keeps its other members; the bad items keep their bytes and their place."""
+    """The page keeps its other members; the bad items keep their JSON and index."""
     page, bad = decode(
         b'{"total": 5, "token": "t",'
         b' "things": [{"id":"a"}, {"id": 3}, null, {"id":"b","size":"x"}, {"id":"c"}]}'
@@ -77,14 +77,14 @@ def test_bad_items_do_not_hide_the_others(decode):
         b"<html>",
     ],
 )
-def test_what_is_wrong_beyond_single_items_is_an_error_of_the_page(body, decode):
-    """As it would be without looking at the items."""
+def test_an_invalid_page_raises_its_own_error(body, decode):
+    """As without decoding item by item."""
     with pytest.raises(msgspec.DecodeError):
         decode(body)
 
 
 def test_the_error_shows_no_secret(decode):
-    """Not in the bytes of long items either; of a confidential list it shows none at all."""
+    """Not even in long items; of a confidential list it shows no body."""
     long = b'{"id": 3, "text": "' + b"x" * 100_000 + b'secret-key"}'
     _, bad = decode(b'{"things": [' + long + b"]}")
     error = undecoded(GET, "things", bad, Redactor("secret-key"))

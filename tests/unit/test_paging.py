@@ -1,4 +1,4 @@
-"""Pagers over any sequence of pages, without a network."""
+"""Pagers over arbitrary sequences of pages, without a network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kognitos_async.paging import PartialPage
 from tests.virtual_time import run_virtually
 
 
-class Book:
-    """Pages by token, and what was asked for."""
+class FakeListing:
+    """Pages by token; records the tokens requested."""
 
     def __init__(self, pages, *, slow=0.0):
         self.tokens = [None, *(f"t{n}" for n in range(1, len(pages)))]
@@ -66,10 +66,10 @@ sizes = st.lists(st.integers(0, 4), min_size=1, max_size=8)
 
 @given(sizes)
 def test_all_items_come_once_and_in_order(page_sizes):
-    """Empty pages anywhere go on; only the token ends a listing."""
+    """Empty pages are passed over; only a missing token ends a listing."""
 
     async def main():
-        book = Book(numbered(page_sizes))
+        book = FakeListing(numbered(page_sizes))
         assert [item async for item in book.pager()] == list(range(sum(page_sizes)))
         assert book.asked == book.tokens
         pager = book.pager()
@@ -82,12 +82,12 @@ def test_all_items_come_once_and_in_order(page_sizes):
 
 
 @given(sizes, st.integers(0, 40))
-def test_a_listing_left_anywhere_goes_on_from_its_token_without_a_gap(page_sizes, stop):
-    """What was yielded plus what `continuation_token` fetches is everything; at most one page comes twice."""
+def test_a_listing_resumes_from_its_token_without_a_gap(page_sizes, stop):
+    """Items yielded plus those that `continuation_token` fetches are all; at most one page is repeated."""
 
     async def main():
         total = sum(page_sizes)
-        book = Book(numbered(page_sizes))
+        book = FakeListing(numbered(page_sizes))
         pager = book.pager()
         seen = []
         walk = aiter(pager)
@@ -105,11 +105,11 @@ def test_a_listing_left_anywhere_goes_on_from_its_token_without_a_gap(page_sizes
 
 
 @given(sizes, st.integers(0, 8))
-def test_pages_left_anywhere_go_on_without_a_gap_or_repetition(page_sizes, stop):
-    """Between pages the token is exact: nothing twice, nothing skipped."""
+def test_pages_resume_without_a_gap_or_repetition(page_sizes, stop):
+    """Between pages the token is exact."""
 
     async def main():
-        book = Book(numbered(page_sizes))
+        book = FakeListing(numbered(page_sizes))
         pager = book.pager()
         seen = []
         walk = pager.pages()
@@ -127,12 +127,12 @@ def test_pages_left_anywhere_go_on_without_a_gap_or_repetition(page_sizes, stop)
 
 
 @given(sizes, st.integers(0, 40))
-def test_collect_stops_at_its_maximum_and_fetches_no_page_too_many(page_sizes, most):
-    """`max_items` bounds the list and the requests, and the token covers all that was not returned."""
+def test_collect_stops_at_max_items(page_sizes, most):
+    """No further page is fetched, and the token covers all items not returned."""
 
     async def main():
         total = sum(page_sizes)
-        book = Book(numbered(page_sizes))
+        book = FakeListing(numbered(page_sizes))
         pager = book.pager()
         found = await pager.collect(most)
         assert found == list(range(min(most, total)))
@@ -147,12 +147,12 @@ def test_collect_stops_at_its_maximum_and_fetches_no_page_too_many(page_sizes, m
 
 
 @given(st.integers(2, 7), st.data())
-def test_a_token_that_comes_back_raises_instead_of_looping(count, data):
-    """Wherever the cycle closes, everything before it is yielded once and PaginationError ends it."""
+def test_a_repeated_token_raises_pagination_error(count, data):
+    """At any length of the cycle, all items before it are yielded once."""
     back = data.draw(st.integers(1, count - 1))
 
     async def main():
-        book = Book(numbered([2] * count))
+        book = FakeListing(numbered([2] * count))
         last = book.tokens[-1]
         book.pages[last] = Page(book.pages[last].items, book.tokens[back])
         seen = []
@@ -169,11 +169,11 @@ def test_a_token_that_comes_back_raises_instead_of_looping(count, data):
     run_virtually(main())
 
 
-def test_a_token_equal_to_the_one_the_listing_began_with_is_a_repetition():
-    """A listing resumed from a token must not loop on that token either."""
+def test_the_initial_token_counts_as_used():
+    """A resumed listing must not loop on its own token."""
 
     async def main():
-        book = Book(numbered([1, 1]))
+        book = FakeListing(numbered([1, 1]))
         book.pages["t1"] = Page((1,), "t1")
         with pytest.raises(PaginationError):
             await book.pager("t1").collect()
@@ -183,10 +183,10 @@ def test_a_token_equal_to_the_one_the_listing_began_with_is_a_repetition():
 
 
 def test_an_empty_token_ends_the_listing_as_null_does():
-    """Absent, null or empty: the listing is over."""
+    """Absent, null and empty are the same."""
 
     async def main():
-        book = Book([[1, 2]])
+        book = FakeListing([[1, 2]])
         book.pages[None] = Page((1, 2), "")
         assert await book.pager().collect() == [1, 2]
         assert [item async for item in book.pager()] == [1, 2]
@@ -195,11 +195,11 @@ def test_an_empty_token_ends_the_listing_as_null_does():
 
 
 def test_the_next_page_is_fetched_while_this_one_is_consumed():
-    """A reader as slow as the API needs no extra time per page, and never causes two requests at once."""
+    """A reader as slow as the API loses no time to fetching; there is one request at a time."""
 
     async def main():
         loop = asyncio.get_running_loop()
-        book = Book(numbered([1] * 10), slow=1.0)
+        book = FakeListing(numbered([1] * 10), slow=1.0)
         began = loop.time()
         async for _ in book.pager():
             assert len(book.asked) <= len(book.tokens)
@@ -211,10 +211,10 @@ def test_the_next_page_is_fetched_while_this_one_is_consumed():
 
 
 def test_never_more_than_one_page_ahead():
-    """A reader that stops reading stops the fetching too."""
+    """A reader that stops reading stops the prefetch."""
 
     async def main():
-        book = Book(numbered([1] * 10))
+        book = FakeListing(numbered([1] * 10))
         consumed = 0
         async for _ in book.pager():
             consumed += 1
@@ -225,11 +225,11 @@ def test_never_more_than_one_page_ahead():
     run_virtually(main())
 
 
-def test_the_next_page_is_asked_for_before_a_reader_that_never_awaits():
-    """Work between two items that keeps the event loop busy hides the next page all the same."""
+def test_the_next_page_is_requested_before_blocking_work():
+    """Even if the reader blocks the event loop between items."""
 
     async def main():
-        book = Book(numbered([3, 3]))
+        book = FakeListing(numbered([3, 3]))
         async for item in book.pager():
             if item == 0:
                 assert book.asked == [None, "t1"]
@@ -237,11 +237,11 @@ def test_the_next_page_is_asked_for_before_a_reader_that_never_awaits():
     run_virtually(main())
 
 
-def test_collect_with_a_maximum_and_a_single_await_look_nowhere_ahead():
-    """One page wanted is one page fetched."""
+def test_collect_with_a_maximum_and_await_do_not_prefetch():
+    """One page needed is one page fetched."""
 
     async def main():
-        book = Book(numbered([3, 3, 3]))
+        book = FakeListing(numbered([3, 3, 3]))
         pager = book.pager()
         page = await pager
         assert (page.items, page.continuation_token) == ((0, 1, 2), "t1")
@@ -256,10 +256,10 @@ def test_collect_with_a_maximum_and_a_single_await_look_nowhere_ahead():
 
 @pytest.mark.parametrize("how", ["break", "raise", "cancel"])
 def test_leaving_early_leaves_no_task(how):
-    """A fetch ahead is ended with the loop, however the loop is left."""
+    """The prefetch is cancelled, however the loop is left."""
 
     async def main():
-        book = Book(numbered([1, 1, 1]), slow=5.0)
+        book = FakeListing(numbered([1, 1, 1]), slow=5.0)
 
         async def read():
             async for _ in book.pager():
@@ -285,11 +285,11 @@ def test_leaving_early_leaves_no_task(how):
     run_virtually(main())
 
 
-def test_cancelling_a_reader_that_waits_for_a_page_ends_the_fetch():
+def test_cancelling_a_waiting_reader_cancels_the_fetch():
     """Nobody goes on fetching for a reader that is gone."""
 
     async def main():
-        book = Book(numbered([1, 1]), slow=5.0)
+        book = FakeListing(numbered([1, 1]), slow=5.0)
         reader = asyncio.create_task(book.pager().collect())
         await asyncio.sleep(7)
         reader.cancel()
@@ -302,11 +302,11 @@ def test_cancelling_a_reader_that_waits_for_a_page_ends_the_fetch():
 
 
 @pytest.mark.parametrize("way", ["items", "pages", "collect"])
-def test_an_error_in_the_middle_carries_the_token_to_go_on_with(way):
-    """What was read stays read; the token fetches the page that failed."""
+def test_an_error_carries_the_token_to_resume_from(way):
+    """The token fetches the page that failed."""
 
     async def main():
-        book = Book(numbered([2, 2, 2]))
+        book = FakeListing(numbered([2, 2, 2]))
         whole = book.pages["t1"]
         book.pages["t1"] = ServerError("down", status=500)
         pager = book.pager()
@@ -329,14 +329,14 @@ def test_an_error_in_the_middle_carries_the_token_to_go_on_with(way):
     run_virtually(main())
 
 
-def test_an_error_ahead_of_a_reader_that_leaves_is_nobodys_error():
-    """A failed fetch ahead is neither raised early nor reported as lost."""
+def test_an_error_of_an_abandoned_prefetch_is_dropped():
+    """It is neither raised nor reported as never retrieved."""
 
     async def main():
         loop = asyncio.get_running_loop()
         reports = []
         loop.set_exception_handler(lambda _loop, context: reports.append(context))
-        book = Book(numbered([2, 2]))
+        book = FakeListing(numbered([2, 2]))
         book.pages["t1"] = ServerError("down", status=500)
         async for item in book.pager():
             assert item == 0
@@ -351,10 +351,10 @@ def test_an_error_ahead_of_a_reader_that_leaves_is_nobodys_error():
 
 
 def test_a_pager_may_be_iterated_again_from_its_start():
-    """Also after an iteration that was left, and from its own start token."""
+    """Also after an iteration that was left early, from the token it was created with."""
 
     async def main():
-        book = Book(numbered([2, 2]))
+        book = FakeListing(numbered([2, 2]))
         pager = book.pager()
         walk = aiter(pager)
         assert await anext(walk) == 0
@@ -370,11 +370,11 @@ def test_a_pager_may_be_iterated_again_from_its_start():
 
 
 @pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (True, TypeError), ("3", TypeError)])
-def test_collect_refuses_a_senseless_maximum(wrong, error):
+def test_collect_refuses_an_invalid_maximum(wrong, error):
     """Before anything is fetched."""
 
     async def main():
-        book = Book([[1]])
+        book = FakeListing([[1]])
         with pytest.raises(error, match="max_items"):
             await book.pager().collect(wrong)
         assert book.asked == []
@@ -386,7 +386,7 @@ def test_collect_refuses_a_senseless_maximum(wrong, error):
 @pytest.mark.parametrize("limit", [0.1, 0.25, 0.5, 1.0, 1.3, 2.0])
 @pytest.mark.parametrize("kind", ["timeout", "wait_for", "anyio"])
 def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
-    """Each step goes on where the one before was cut, a page slower than the limit included."""
+    """Each step continues where the last was cancelled, even if a page takes longer than the limit."""
 
     async def step(walk):
         if kind == "wait_for":
@@ -398,7 +398,7 @@ def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
             return await anext(walk)
 
     async def main():
-        book = Book(numbered([2, 0, 3, 1]), slow=1.0)
+        book = FakeListing(numbered([2, 0, 3, 1]), slow=1.0)
         pager = book.pager()
         walk = aiter(pager) if way == "items" else pager.pages()
         seen, cut = [], 0
@@ -423,10 +423,10 @@ def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
 @pytest.mark.parametrize("way", ["items", "pages"])
 @pytest.mark.parametrize("turns", range(12))
 def test_a_step_cancelled_at_any_moment_loses_nothing(way, turns):
-    """Neither a page nor an item, whichever turn of the loop the cancellation comes in."""
+    """Neither a page nor an item, in whichever iteration of the event loop it is cancelled."""
 
     async def main():
-        book = Book(numbered([1, 2, 1]))
+        book = FakeListing(numbered([1, 2, 1]))
         pager = book.pager()
         walk = aiter(pager) if way == "items" else pager.pages()
         seen = []
@@ -450,14 +450,14 @@ def test_a_step_cancelled_at_any_moment_loses_nothing(way, turns):
 
 
 @pytest.mark.parametrize("way", ["items", "pages"])
-def test_an_iterator_that_is_dropped_while_cut_leaves_no_task(way):
-    """The request under way ends with the iterator, in silence, also from the garbage collector's thread."""
+def test_garbage_collection_of_an_iterator_cancels_its_request(way):
+    """Without a warning, and also from another thread."""
 
     async def main():
         reports = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
         for collected_in_thread in (False, True):
-            book = Book(numbered([1, 1]), slow=5.0)
+            book = FakeListing(numbered([1, 1]), slow=5.0)
             pager = book.pager()
             walk = [aiter(pager) if way == "items" else pager.pages()]
             with pytest.raises(TimeoutError):
@@ -477,11 +477,11 @@ def test_an_iterator_that_is_dropped_while_cut_leaves_no_task(way):
     run_virtually(main())
 
 
-def test_a_step_after_an_error_tries_the_page_again():
-    """An iterator outlives the error, and so does its place."""
+def test_a_step_after_an_error_fetches_the_page_again():
+    """The iterator keeps its position."""
 
     async def main():
-        book = Book(numbered([2, 2, 2]))
+        book = FakeListing(numbered([2, 2, 2]))
         whole, book.pages["t1"] = book.pages["t1"], ServerError("down", status=500)
         walk = aiter(book.pager())
         seen = [await anext(walk), await anext(walk)]
@@ -498,10 +498,10 @@ def test_a_step_after_an_error_tries_the_page_again():
 
 
 def test_two_tasks_cannot_fetch_for_one_iterator():
-    """RuntimeError instead of an item that comes twice or never."""
+    """RuntimeError, as otherwise items would be repeated or lost."""
 
     async def main():
-        walk = aiter(Book(numbered([1]), slow=1.0).pager())
+        walk = aiter(FakeListing(numbered([1]), slow=1.0).pager())
         first, second = await asyncio.gather(anext_of(walk), anext_of(walk), return_exceptions=True)
         assert first == 0
         assert isinstance(second, RuntimeError)
@@ -519,11 +519,11 @@ def partial(page, *undecoded):
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_items_that_cannot_be_decoded_come_as_an_error_after_those_of_their_page(place):
-    """The token of the error leads behind the page, and the iterator goes on there."""
+def test_undecoded_items_raise_after_the_items_of_their_page(place):
+    """The token of the error is that of the next page, where the iterator continues."""
 
     async def main():
-        book = Book(numbered([2, 2, 2]))
+        book = FakeListing(numbered([2, 2, 2]))
         token = book.tokens[place]
         book.pages[token] = partial(book.pages[token], b"{}")
         following = book.pages[token].continuation_token
@@ -559,11 +559,11 @@ def test_items_that_cannot_be_decoded_come_as_an_error_after_those_of_their_page
 
 
 def test_requests_run_in_the_context_of_the_reader():
-    """What the reader has set in contextvars is there when a page is fetched, ahead or not."""
+    """With its contextvars, also for the prefetch."""
     who = contextvars.ContextVar("who", default="nobody")
 
     async def main():
-        book = Book(numbered([1, 1, 1]))
+        book = FakeListing(numbered([1, 1, 1]))
         seen = []
 
         async def fetch(token):

@@ -1,4 +1,4 @@
-"""When a request is sent again, and after how long."""
+"""Decisions to retry, and the delays."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ chances = st.integers(0, 2**32).map(random.Random)
 attempts = st.integers(1, 12)
 
 
-def nothing_was_done(failure):
-    """The contract's own list: never connected, 429, 503 with Retry-After, the capacity 403."""
+def certainly_not_processed(failure):
+    """The documented cases: never connected, 429, 503 with Retry-After, the 403 that means capacity."""
     if isinstance(failure, NotSentError | CapacityError):
         return True
     if not isinstance(failure, APIStatusError):
@@ -82,35 +82,35 @@ def nothing_was_done(failure):
 
 
 def decision(policy, failure, attempt, *, repeatable, random):
-    """The decision about a request that may be repeated, or may not."""
+    """The decision for a repeatable request, or one that is not."""
     retryable = is_retryable(failure, repeatable=repeatable)
     return decide(policy, failure, attempt, retryable=retryable, random=random)
 
 
-def may_be_read_again(failure):
-    """The contract's list for reads: lost or missing connections, 408, 429, 500, 502, 503, 504, capacity."""
+def is_retryable_read(failure):
+    """The documented cases: connection errors, timeouts, 408, 429, 500, 502, 503, 504, capacity."""
     if isinstance(failure, APIStatusError):
         return failure.status in {408, 429, 500, 502, 503, 504} or isinstance(failure, CapacityError)
     return isinstance(failure, NotSentError | OutcomeUnknownError)
 
 
 @given(policies, failures, attempts, chances)
-def test_what_must_not_happen_twice_is_sent_again_only_when_it_certainly_did_not_happen(
+def test_starts_are_retried_only_if_certainly_not_processed(
     policy, failure, attempt, chance
 ):
-    """A start is repeated for the refusals and missing connections of the contract, nothing else."""
+    """No other failure of a request that is not repeatable is retried."""
     delay = decision(policy, failure, attempt, repeatable=False, random=chance)
-    assert certainly_not_done(failure) == nothing_was_done(failure)
+    assert certainly_not_done(failure) == certainly_not_processed(failure)
     if delay is not None:
-        assert nothing_was_done(failure)
+        assert certainly_not_processed(failure)
 
 
 @given(policies, failures, attempts, chances, st.booleans())
 def test_every_decision_keeps_to_the_policy(policy, failure, attempt, chance, repeatable):
-    """Attempts and jitter are bounded; Retry-After is never shortened, and above the limit raised."""
+    """Attempts and jitter are bounded; Retry-After is never shortened, and raised above the limit."""
     delay = decision(policy, failure, attempt, repeatable=repeatable, random=chance)
     asked = getattr(failure, "retry_after", None)
-    allowed = may_be_read_again(failure) if repeatable else nothing_was_done(failure)
+    allowed = is_retryable_read(failure) if repeatable else certainly_not_processed(failure)
     expected_none = (
         attempt >= policy.max_attempts
         or not allowed
@@ -124,12 +124,12 @@ def test_every_decision_keeps_to_the_policy(policy, failure, attempt, chance, re
 
 @given(policies, st.integers(1, 10_000), chances)
 def test_backoff_never_leaves_its_bounds(policy, attempt, chance):
-    """However many attempts were made, the jitter lies between 0 and max_delay."""
+    """After any number of attempts the delay is between 0 and max_delay."""
     assert 0 <= backoff(policy, attempt, chance) <= policy.max_delay
 
 
 def test_backoff_is_full_jitter_over_a_doubling_ceiling():
-    """The sleep after attempt n is uniform over 0 … min(20, 0.5·2ⁿ⁻¹) with the defaults."""
+    """With the defaults, the sleep after attempt n is uniform over 0 … min(20, 0.5·2ⁿ⁻¹)."""
 
     class Highest(random.Random):
         def random(self):
@@ -145,13 +145,13 @@ def test_backoff_is_full_jitter_over_a_doubling_ceiling():
 
 @given(seconds)
 def test_retry_after_in_seconds_is_read_exactly(value):
-    """Whole seconds and fractions alike."""
+    """Integers and fractions."""
     assert parse_retry_after(repr(value), NOW) == value
 
 
 @given(st.integers(-(10**6), 10**8), st.integers(-12, 12))
 def test_retry_after_as_a_date_counts_from_now(delta, offset):
-    """An HTTP date in any zone is as many seconds ahead as it says; one that has passed is 0."""
+    """An HTTP date in any zone; a date in the past is 0."""
     date = format_datetime((NOW + timedelta(seconds=delta)).astimezone(timezone(timedelta(hours=offset))))
     assert parse_retry_after(date, NOW) == max(0, delta)
 
@@ -175,14 +175,14 @@ def test_retry_after_in_the_forms_servers_use(text, value):
     "text",
     [None, "", "soon", "-1", "nan", "inf", "-inf", "1e999", "Mon, 99 Feb 2031", "12 34", "\x00", "1;2"],
 )
-def test_a_senseless_retry_after_is_none(text):
-    """Garbage is as good as no header, never a crash."""
+def test_a_malformed_retry_after_is_none(text):
+    """As if the header were absent."""
     assert parse_retry_after(text, NOW) is None
 
 
 @given(st.text(max_size=60))
-def test_no_retry_after_can_crash_the_client(text):
-    """Whatever the header holds, the result is None or a finite number of seconds not below 0."""
+def test_any_retry_after_is_none_or_a_finite_delay(text):
+    """Never negative, never an exception."""
     value = parse_retry_after(text, NOW)
     assert value is None or 0 <= value < float("inf")
 
@@ -200,20 +200,20 @@ def test_no_retry_after_can_crash_the_client(text):
         {"base_delay": True},
     ],
 )
-def test_a_policy_that_cannot_be_is_refused_at_once(wrong):
+def test_an_invalid_policy_is_refused(wrong):
     """ConfigurationError names the field."""
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         RetryPolicy(**wrong)
 
 
 def test_a_policy_is_frozen():
-    """A shared default must not be changed by anybody."""
+    """Its default is shared."""
     with pytest.raises(AttributeError):
         RetryPolicy().max_attempts = 5  # type: ignore[misc]
 
 
 def test_the_defaults_of_the_policy():
-    """The contract's numbers."""
+    """As documented."""
     policy = RetryPolicy()
     assert (policy.max_attempts, policy.base_delay, policy.max_delay, policy.retry_after_limit) == (
         4,
@@ -239,7 +239,7 @@ def test_a_fresh_quota_pays_for_100_retries_or_50_after_timeouts():
 
 
 def test_a_failure_caused_by_a_timeout_costs_like_a_timeout():
-    """An upload error wraps what happened to its connection."""
+    """An upload error whose cause is a timeout."""
     failure = UploadError("not stored")
     assert RetryQuota().take(failure) == 5
     failure.__cause__ = LATE
@@ -247,7 +247,7 @@ def test_a_failure_caused_by_a_timeout_costs_like_a_timeout():
 
 
 def test_a_timeout_needs_ten_tokens_where_five_are_left():
-    """A refused retry takes nothing."""
+    """A retry that is refused takes no tokens."""
     quota = RetryQuota()
     for _ in range(99):
         quota.take(LOST)
@@ -256,8 +256,8 @@ def test_a_timeout_needs_ten_tokens_where_five_are_left():
     assert quota.take(refused(503)) == 5
 
 
-def test_success_gives_back_what_its_last_retry_took_or_one():
-    """So a service that recovers earns its retries back, up to the full 500."""
+def test_success_refunds_its_last_retry_or_one_token():
+    """Up to the capacity of 500."""
     quota = RetryQuota()
     taken = quota.take(LATE)
     quota.give_back(taken)
@@ -272,7 +272,7 @@ def test_success_gives_back_what_its_last_retry_took_or_one():
 
 @given(st.lists(st.sampled_from(["lost", "late", "ok", "recovered"]), max_size=300))
 def test_the_quota_stays_between_0_and_500(events):
-    """No sequence of failures and successes leaves the bounds."""
+    """After any sequence of failures and successes."""
     quota = RetryQuota()
     taken = 0
     for event in events:
@@ -304,7 +304,7 @@ def test_a_retry_after_is_obeyed_up_to_the_limit_and_raised_just_above_it(status
 
 
 def test_the_sleep_is_the_longer_of_jitter_and_retry_after():
-    """A Retry-After of 0 does not undo the backoff, and a longer one is not added to it."""
+    """A Retry-After of 0 does not cancel the backoff, and a longer one is not added to it."""
     policy = RetryPolicy(base_delay=8, max_delay=20)
 
     def delay(asked):

@@ -1,4 +1,4 @@
-"""The loop around an attempt: exact delays, what is repeated, what is raised. Under virtual time."""
+"""Sending with retries: exact delays, what is repeated, what is raised. Under virtual time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sender(transport, *, policy=RetryPolicy(), chance=None, **options):  # noqa:
 
 
 def send(transport, request=GET, **options):
-    """What comes of one request, the times of its attempts, and the time it took."""
+    """The outcome of one request, the times of its attempts, and the total time."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -80,8 +80,8 @@ def test_the_exact_delays_of_an_outage():
     assert outcome.attempts == 4
 
 
-def test_the_delays_follow_the_random_numbers_given():
-    """One seam for chance: the same seed, the same schedule."""
+def test_the_delays_follow_the_random_generator():
+    """The same seed gives the same schedule."""
     _, times, _ = send(Scripted(DOWN), chance=random.Random(7))
     drawn = random.Random(7)
     expected = [0.0]
@@ -93,7 +93,7 @@ def test_the_delays_follow_the_random_numbers_given():
 @pytest.mark.parametrize("asked", ["3", "3.5", "119"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_never_shortened(status, asked):
-    """The next attempt waits for all of it, for a start too."""
+    """Also for a start."""
     for request in (GET, POST):
         refusal = answer(status, {"message": "later"}, {"Retry-After": asked})
         outcome, times, _ = send(Scripted(refusal, OK), request)
@@ -104,7 +104,7 @@ def test_retry_after_is_never_shortened(status, asked):
 
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimitError), (503, ServerError)])
 def test_a_retry_after_above_the_limit_is_raised_at_once(status, kind):
-    """Nobody sleeps an hour unasked; the error says how long the API wants."""
+    """The error has the requested delay."""
     refusal = answer(status, {"message": "later"}, {"Retry-After": "3600"})
     for request in (GET, POST):
         outcome, times, took = send(Scripted(refusal), request)
@@ -120,8 +120,8 @@ def test_a_retry_after_above_the_limit_is_raised_at_once(status, kind):
         *(OutcomeUnknownError("lost"), OutcomeUnknownError("late", timed_out=True)),
     ],
 )
-def test_a_start_that_may_have_been_done_is_sent_once(step):
-    """A second start may be a second run."""
+def test_a_start_that_may_have_been_processed_is_sent_once(step):
+    """A second start could make a second run."""
     outcome, times, _ = send(Scripted(step, OK), POST)
     assert isinstance(outcome, Exception)
     assert times == [0]
@@ -136,30 +136,30 @@ def test_a_start_that_may_have_been_done_is_sent_once(step):
         answer(403, {"message": "Resource Not Available"}),
     ],
 )
-def test_a_start_that_certainly_was_not_done_is_sent_again(step):
-    """The four refusals of the contract."""
+def test_a_start_that_was_certainly_not_processed_is_retried(step):
+    """In the four documented cases."""
     outcome, times, _ = send(Scripted(step, OK), POST)
     assert outcome.ok
     assert len(times) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422, 501, 505])
-def test_what_retrying_cannot_mend_is_raised_at_once(status):
+def test_permanent_errors_are_raised_at_once(status):
     """Also for a read."""
     outcome, times, _ = send(Scripted(answer(status, {"message": "no"}), OK))
     assert outcome.status == status
     assert len(times) == 1
 
 
-def test_a_read_is_sent_again_after_lost_connections():
-    """Whether or not the request arrived."""
+def test_a_read_is_retried_after_lost_connections():
+    """Whether or not the request was received."""
     outcome, times, _ = send(Scripted(OutcomeUnknownError("lost"), NotSentError("no connection"), OK))
     assert outcome.ok
     assert times == pytest.approx([0, 0.25, 0.75])
 
 
 def test_the_error_raised_counts_the_attempts():
-    """Transport errors too know how often it was tried."""
+    """Transport errors too."""
     outcome, times, _ = send(Scripted(OutcomeUnknownError("lost")), policy=RetryPolicy(max_attempts=3))
     assert outcome.attempts == len(times) == 3
     outcome, _, _ = send(Scripted(answer(403, {"message": "at capacity"})), POST)
@@ -167,8 +167,8 @@ def test_the_error_raised_counts_the_attempts():
     assert outcome.attempts == 4
 
 
-def test_an_unreadable_answer_is_not_asked_for_again():
-    """The same request would get the same answer."""
+def test_an_answer_that_cannot_be_decoded_is_not_retried():
+    """The next one would be the same."""
     outcome, times, _ = send(Scripted(answer(200, {"status": 7}), OK))
     assert isinstance(outcome, DecodeError)
     assert len(times) == 1
@@ -189,7 +189,7 @@ def test_an_unreadable_answer_is_not_asked_for_again():
     st.booleans(),
 )
 def test_attempts_are_bounded_and_end_with_the_last_answer(steps, most, repeatable):
-    """Whatever happens, at most max_attempts are made, and what the last one brought is the outcome."""
+    """At most max_attempts are made; the outcome is that of the last."""
     transport = Scripted(*steps)
     outcome, times, _ = send(transport, GET if repeatable else POST, policy=RetryPolicy(max_attempts=most))
     assert 1 <= len(times) <= most
@@ -202,8 +202,8 @@ def test_attempts_are_bounded_and_end_with_the_last_answer(steps, most, repeatab
         assert outcome.status == last.status
 
 
-def test_the_retry_quota_is_shared_and_keeps_an_outage_from_multiplying_load():
-    """A hundred requests into an outage make a hundred retries, not three hundred; success refills."""
+def test_the_shared_retry_quota_bounds_the_load_in_an_outage():
+    """A hundred failing requests make a hundred retries, not three hundred; successes refill the quota."""
 
     async def main():
         transport = Scripted(DOWN)
@@ -224,8 +224,8 @@ def test_the_retry_quota_is_shared_and_keeps_an_outage_from_multiplying_load():
     run_virtually(main())
 
 
-def test_a_429_pauses_the_requests_of_everybody():
-    """Of the requests that wait for a connection none goes out before Retry-After is over."""
+def test_a_429_pauses_all_requests():
+    """No queued request is sent before Retry-After is over."""
 
     async def main():
         transport = Scripted(answer(429, None, {"Retry-After": "10"}), OK, latency=0.1)
@@ -239,8 +239,8 @@ def test_a_429_pauses_the_requests_of_everybody():
     run_virtually(main())
 
 
-def test_a_429_that_asks_for_an_hour_concerns_only_its_caller():
-    """The error is raised; the client does not stand still for an hour."""
+def test_a_retry_after_above_the_limit_does_not_pause_the_client():
+    """Only its caller gets the error."""
 
     async def main():
         transport = Scripted(answer(429, None, {"Retry-After": "3600"}), OK)
@@ -255,8 +255,8 @@ def test_a_429_that_asks_for_an_hour_concerns_only_its_caller():
     run_virtually(main())
 
 
-def test_the_place_is_given_back_before_the_sleep():
-    """A request that waits for its retry keeps no connection from others."""
+def test_the_slot_is_released_before_the_sleep():
+    """A request that backs off blocks no other."""
 
     async def main():
         transport = Scripted(answer(503, None, {"Retry-After": "50"}), OK)
@@ -274,7 +274,7 @@ def test_the_place_is_given_back_before_the_sleep():
 
 
 def test_closing_ends_sleeps_and_queues_with_client_closed():
-    """Who sleeps before a retry and who waits at the gate is told at once."""
+    """Requests that back off or are queued raise ClientClosedError at once."""
 
     async def main():
         transport = Scripted(answer(503, None, {"Retry-After": "100"}), OK, latency=5)
@@ -299,8 +299,8 @@ def test_closing_ends_sleeps_and_queues_with_client_closed():
     run_virtually(main())
 
 
-def test_a_read_that_fails_because_the_client_was_closed_says_so():
-    """Not as a lost answer; a start stays uncertain."""
+def test_a_read_cut_off_by_closing_raises_client_closed():
+    """Not OutcomeUnknownError; a start stays uncertain."""
 
     async def main(request):
         one = sender(Scripted(OutcomeUnknownError("lost"), latency=5))
@@ -316,8 +316,8 @@ def test_a_read_that_fails_because_the_client_was_closed_says_so():
     assert isinstance(run_virtually(main(POST)), OutcomeUnknownError)
 
 
-def test_a_sender_opens_once_and_not_before_it_is_opened():
-    """The error says how a client is used."""
+def test_a_sender_opens_once_and_sends_only_when_open():
+    """The error says how to use a client."""
 
     async def main():
         one = sender(Scripted(OK))
@@ -334,8 +334,8 @@ def test_a_sender_opens_once_and_not_before_it_is_opened():
     run_virtually(main())
 
 
-def test_one_debug_record_an_attempt_and_a_warning_a_retry(caplog):
-    """Logger `kognitos_async`; the records name the request, what came back and which attempt it was."""
+def test_attempts_are_logged_as_debug_and_retries_as_warnings(caplog):
+    """The records name the request, the result and the number of the attempt."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
     send(Scripted(DOWN, OutcomeUnknownError("lost"), OK), Request("GET", "/runs?token=hidden"))
     records = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "kognitos_async"]
@@ -347,7 +347,7 @@ def test_one_debug_record_an_attempt_and_a_warning_a_retry(caplog):
     assert not [text for _, text in records if "hidden" in text]
 
 
-def test_a_refusal_is_raised_with_the_body_of_the_api():
+def test_a_status_error_has_the_message_of_the_api():
     """400 carries the API's own words."""
     outcome, _, _ = send(Scripted(answer(400, {"message": "Invalid input values", "details": []})), POST)
     assert isinstance(outcome, BadRequestError)
@@ -355,7 +355,7 @@ def test_a_refusal_is_raised_with_the_body_of_the_api():
 
 
 def test_no_record_holds_a_secret(caplog):
-    """Neither a key that an answer echoes, nor a query, nor a body that was sent."""
+    """Neither an echoed key, nor a query, nor a body."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
     echo = answer(503, {"message": "the key test-key is busy"}, {"Retry-After": "1"})
     start = Request("POST", "/runs?token=hidden", b'{"inputs": "private"}', repeatable=False, starts_run=True)
@@ -369,8 +369,8 @@ def test_no_record_holds_a_secret(caplog):
         assert secret not in text
 
 
-def test_a_full_organization_is_waited_for_or_raised_as_the_request_says():
-    """Retried like a 429 by default; at once for who plans his own waiting."""
+def test_capacity_errors_are_retried_or_raised_as_the_request_says():
+    """Retried like a 429 by default; raised at once for callers with their own retry logic."""
     full = answer(403, {"message": "Resource Not Available: maximum number of concurrent runs"})
     outcome, times, _ = send(Scripted(full, full, OK), POST)
     assert outcome.ok
@@ -382,7 +382,7 @@ def test_a_full_organization_is_waited_for_or_raised_as_the_request_says():
 
 
 def test_cancelling_during_the_sleep_sends_nothing_more():
-    """And the place at the gate is free for others."""
+    """The slot is free for other requests."""
 
     async def main():
         transport = Scripted(DOWN, OK)
@@ -401,8 +401,8 @@ def test_cancelling_during_the_sleep_sends_nothing_more():
     run_virtually(main())
 
 
-def test_cancelling_an_attempt_gives_its_place_back():
-    """The attempt itself is cancelled, so its connection is not kept."""
+def test_cancelling_an_attempt_releases_its_slot():
+    """The attempt is cancelled too, so that its connection is not reused."""
 
     async def main():
         transport = Scripted(OK, latency=10)
@@ -423,7 +423,7 @@ def test_cancelling_an_attempt_gives_its_place_back():
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_never_followed(status):
-    """The key would go where it points: the error says what to check."""
+    """The key would be sent to its target; the error says what to check."""
     outcome, times, _ = send(Scripted(answer(status, None, {"Location": "https://evil.example/"})))
     assert outcome.status == status
     assert "base_url" in str(outcome)
@@ -431,7 +431,7 @@ def test_a_redirect_is_never_followed(status):
 
 
 @pytest.mark.parametrize("lost", [DOWN, OutcomeUnknownError("late", timed_out=True)])
-def test_a_retry_that_succeeds_gives_its_tokens_back(lost):
+def test_a_successful_retry_is_refunded(lost):
     """A failure that passes costs the quota nothing."""
 
     async def main():
@@ -444,8 +444,8 @@ def test_a_retry_that_succeeds_gives_its_tokens_back(lost):
     run_virtually(main())
 
 
-def test_before_send_comes_last_and_before_each_attempt():
-    """When the slot and the rate are there; a retry asks again."""
+def test_before_send_is_awaited_immediately_before_each_attempt():
+    """In the slot, after the wait for the rate."""
     log = []
 
     async def main():
@@ -479,8 +479,8 @@ class TakenOverError(Exception):
 @pytest.mark.parametrize(
     "problem", [TakenOverError, asyncio.CancelledError, NotSentError("of somebody else")]
 )
-def test_what_before_send_raises_passes_through_and_nothing_is_sent(problem):
-    """The slot is free again, and the failure is nobody's reason for a retry."""
+def test_an_error_of_before_send_is_raised_and_nothing_is_sent(problem):
+    """The slot is released, and the error is not retried."""
 
     async def main():
         transport = Scripted(OK)
@@ -500,8 +500,8 @@ def test_what_before_send_raises_passes_through_and_nothing_is_sent(problem):
     run_virtually(main())
 
 
-def test_attempts_handed_in_are_shared_and_succeed_for_their_owner_alone():
-    """Two requests of one piece of work have the attempts of one."""
+def test_attempts_can_be_shared_by_the_requests_of_one_call():
+    """Their owner records the success."""
 
     async def main():
         transport = Scripted(DOWN, OK, DOWN)

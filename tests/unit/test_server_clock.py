@@ -1,4 +1,4 @@
-"""What is concluded about the clocks: a difference widens what is possible, and proves nothing."""
+"""Estimates of clocks: differences widen what is possible and prove nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ latencies = st.floats(0.001, 60.0)
 
 
 class Times:
-    """True time, and clocks that are off by so much."""
+    """True time, and clocks with offsets."""
 
     def __init__(self, *, wall: float = 0.0, stamps: float = 0.0, whole_seconds: bool = False) -> None:
         self.now = 0.0
@@ -36,7 +36,7 @@ class Times:
         return datetime.fromtimestamp(int(time) if self.whole_seconds else time, UTC)
 
     def start(self, before: float = 0.1, after: float = 0.1) -> None:
-        """A start that is answered: evidence."""
+        """A start that is answered, as evidence."""
         sent = self.clock.monotonic()
         self.now += before
         made = self.stamp(self.now)
@@ -51,8 +51,8 @@ def allows(span, stamp: datetime) -> bool:
 @given(
     offs, offs, st.booleans(), st.lists(st.tuples(latencies, latencies), min_size=1, max_size=4), latencies
 )
-def test_evidence_finds_the_stamping_clock_wherever_it_is(wall, stamps, whole, starts, latency):
-    """The run of a start lies in its span, however far any clock is off and however slow answers are."""
+def test_own_runs_locate_the_stamping_clock_at_any_offset(wall, stamps, whole, starts, latency):
+    """A run lies in the span of its start, for any offset and latency."""
     times = Times(wall=wall, stamps=stamps, whole_seconds=whole)
     for before, after in starts:
         times.start(before, after)
@@ -67,8 +67,8 @@ def test_evidence_finds_the_stamping_clock_wherever_it_is(wall, stamps, whole, s
 
 
 @given(offs, st.floats(10, 30 * HOUR))
-def test_evidence_excludes_what_was_made_before(stamps, earlier):
-    """By whoever it was, although our clock and the other differ by hours."""
+def test_own_runs_exclude_earlier_runs(stamps, earlier):
+    """Although the local clock and the stamping clock differ by hours."""
     times = Times(stamps=stamps)
     times.start()
     window = times.clock.window()
@@ -77,7 +77,7 @@ def test_evidence_excludes_what_was_made_before(stamps, earlier):
 
 @given(st.floats(-4, 4), latencies)
 def test_without_evidence_the_clocks_count_as_equal(wall, latency):
-    """To some seconds: that is what a first start has to go by."""
+    """Within a few seconds, which a first start has to rely on."""
     times = Times(wall=wall)
     window = times.clock.window()
     times.now += latency
@@ -90,7 +90,7 @@ def test_without_evidence_the_clocks_count_as_equal(wall, latency):
 
 @given(offs, offs)
 def test_a_date_only_widens(stamps, gateway):
-    """A gateway's clock is not the one that stamps: what is likely stays, what is possible grows."""
+    """The gateway's clock does not stamp: what is likely stays, what is possible grows."""
     times = Times(stamps=stamps)
     window = times.clock.window()
     before = times.clock.span(window)
@@ -102,7 +102,7 @@ def test_a_date_only_widens(stamps, gateway):
 
 
 def test_a_date_does_not_age():
-    """It is compared with the clock at its receipt, not with now; a cached answer's says nothing."""
+    """It is compared with the clock at its receipt; that of a cached answer is ignored."""
     times = Times()
     times.clock.note_date(f"{datetime.fromtimestamp(NOW, UTC):%a, %d %b %Y %H:%M:%S GMT}")
     times.now += HOUR
@@ -118,7 +118,7 @@ def test_a_date_does_not_age():
 
 
 def test_the_difference_follows_the_best_evidence():
-    """Runs of ours before the Date, which tells apart whole seconds only."""
+    """Own runs before Date, which has a resolution of 1 s."""
     times = Times(stamps=-HOUR)
     assert times.clock.now() == datetime.fromtimestamp(NOW, UTC)
     times.clock.note_date(f"{datetime.fromtimestamp(NOW + 1.5, UTC):%a, %d %b %Y %H:%M:%S GMT}")
@@ -130,8 +130,8 @@ def test_the_difference_follows_the_best_evidence():
 
 
 @pytest.mark.parametrize("step", [-HOUR, 60.0, 5 * HOUR])
-def test_our_clock_is_set_while_a_start_is_in_doubt(step):
-    """Nothing is likely then without evidence; with it the monotonic clock goes on telling."""
+def test_the_local_clock_is_set_while_a_start_is_in_doubt(step):
+    """Without own runs nothing is likely; with them the monotonic clock still counts."""
     times = Times(wall=step)
     window = times.clock.window()
     times.now += 1
@@ -149,8 +149,8 @@ def test_our_clock_is_set_while_a_start_is_in_doubt(step):
     assert allows(times.clock.span(window), times.stamp(times.now))
 
 
-def test_our_clock_was_set_before():
-    """What was seen of the stamping clock may have been seen before a stand-still: new evidence decides."""
+def test_the_local_clock_was_set_before_a_start():
+    """Older observations may be off by the step, until a new run decides."""
     times = Times()
     times.start()
     times.now += HOUR
@@ -167,7 +167,7 @@ def test_our_clock_was_set_before():
 
 
 def test_the_stamping_clock_is_corrected():
-    """Runs of ours that contradict each other leave nothing likely, and everything possible."""
+    """Own runs that contradict each other leave nothing likely and everything possible."""
     times = Times(stamps=300)
     times.start()
     window = times.clock.window()
@@ -183,15 +183,15 @@ def test_the_stamping_clock_is_corrected():
     ("stamps", "differs"), [(0.0, False), (4.0, False), (-4.0, False), (9.0, True), (-9.0, True)]
 )
 def test_times_that_are_not_echoed_contradict(stamps, differs):
-    """More than some seconds between a start and its stamp: no list proves absence any more."""
+    """With more than a few seconds between start and stamp, no list proves absence."""
     times = Times(stamps=stamps)
     times.start()
     assert (times.clock.contradiction is not None) == differs
     assert times.clock.window().contradiction == times.clock.contradiction
 
 
-def test_a_list_shows_how_far_the_stamping_clock_has_come():
-    """A run stamped an hour ahead, by whomever: what our clock suggests is an hour too early."""
+def test_a_list_shows_a_lower_bound_of_the_stamping_clock():
+    """Any run stamped an hour ahead shows that the local clock is behind."""
     times = Times(stamps=HOUR)
     window = times.clock.window()
     span = times.clock.span(window)
@@ -204,7 +204,7 @@ def test_a_list_shows_how_far_the_stamping_clock_has_come():
 
 @given(st.floats(0, HOUR), offs)
 def test_windows_of_several_starts_are_joined(pause, stamps):
-    """The run of either start lies in their common span."""
+    """The run of either start lies in the joined span."""
     times = Times(stamps=stamps)
     times.start()
     first = times.clock.window()
@@ -224,7 +224,7 @@ def test_windows_of_several_starts_are_joined(pause, stamps):
 
 
 def test_joined_windows_know_no_more_than_either():
-    """A window of which only the time is known leaves the other's evidence unproven."""
+    """A window known only by its time leaves the other's evidence unproven."""
     times = Times(stamps=HOUR)
     times.start()
     window = times.clock.window()
@@ -235,22 +235,22 @@ def test_joined_windows_know_no_more_than_either():
     assert (joined.sent_at, joined.until) == (bare.sent_at, window.until)
 
 
-def test_a_time_at_the_edge_of_the_calendar_is_taken_as_it_is():
+def test_a_time_at_the_edge_of_the_calendar_is_not_widened():
     """What cannot be widened any more need not be."""
     edge = datetime.min.replace(tzinfo=UTC)
     assert ServerClock().earliest(edge) == edge
 
 
 def again(window: StartWindow) -> StartWindow:
-    """What another process reads of it."""
+    """The window as decoded by another process."""
     return msgspec.json.decode(msgspec.json.encode(window), type=StartWindow)
 
 
 @pytest.mark.parametrize(
     ("one", "other", "possible"), [(5.0, 3.0, 3.0), (3.0, 5.0, 3.0), (None, 5.0, 5.0), (5.0, None, 5.0)]
 )
-def test_joined_windows_keep_the_earliest_of_what_they_know(one, other, possible):
-    """Of one process also its own clock; of two that clock means nothing."""
+def test_joined_windows_keep_the_earliest_bounds(one, other, possible):
+    """The monotonic time too, if both are of one process."""
     later = StartWindow(sent_at=20.0, until=30.0, possible_from=one, clock="a", moment=9.0, attempts=("a-2",))
     earlier = StartWindow(
         sent_at=10.0, until=20.0, possible_from=other, clock="a", moment=7.0, attempts=("a-1",)
@@ -263,14 +263,14 @@ def test_joined_windows_keep_the_earliest_of_what_they_know(one, other, possible
 
 
 def test_a_window_known_by_its_time_alone_lasts_as_long_as_any():
-    """From its sending until no answer can come any more."""
+    """From its sending to the latest possible answer."""
     times = Times()
     window = times.clock.window_at(datetime.fromtimestamp(NOW, UTC))
     assert window == StartWindow(sent_at=NOW, until=NOW + times.clock.request_timeout + PROCESSING)
 
 
 def test_every_attempt_has_an_id_of_its_own():
-    """By which a start in doubt is told from the others of its client, and of other clients."""
+    """It distinguishes the start from others of this client and of other clients."""
     times = Times()
     attempts = [clock.window().attempts for clock in (times.clock, times.clock, times.process())]
     assert [len(ids) for ids in attempts] == [1, 1, 1]
@@ -278,7 +278,7 @@ def test_every_attempt_has_an_id_of_its_own():
 
 
 def test_only_what_was_sent_in_the_time_of_a_window_can_be_its_start():
-    """To the instant on the clock that made the window, to some seconds on another."""
+    """Exactly on the clock that made the window, within a few seconds on another."""
     times = Times()
     window = times.clock.window()
     sent, length = times.clock.monotonic(), window.until - window.sent_at
@@ -290,7 +290,7 @@ def test_only_what_was_sent_in_the_time_of_a_window_can_be_its_start():
 
 
 def test_another_process_takes_the_same_to_be_possible():
-    """The earliest time is what the window says, neither widened again nor narrowed."""
+    """The lower bound is that of the window, neither widened again nor narrowed."""
     times = Times()
     times.clock.note_date(f"{datetime.fromtimestamp(NOW - 100, UTC):%a, %d %b %Y %H:%M:%S GMT}")
     window = times.clock.window()

@@ -1,4 +1,4 @@
-"""Arguments of a client, the environment, and what is refused at once."""
+"""Settings from arguments and the environment, and their validation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = "a-key"
 
 
 def address(**options):
-    """The base URL a client shows of itself."""
+    """The base URL of a client."""
     return repr(KognitosClient(KEY, **options)).partition("base_url='")[2].partition("'")[0]
 
 
@@ -27,7 +27,7 @@ def address(**options):
     ],
 )
 def test_each_region_has_its_host(region, host, monkeypatch):
-    """Given as an argument or by the environment; us without either."""
+    """Given as an argument or in the environment; us by default."""
     assert address(region=region) == f"https://{host}/v2"
     if region:
         monkeypatch.setenv("KOGNITOS_REGION", region)
@@ -50,14 +50,14 @@ def test_each_region_has_its_host(region, host, monkeypatch):
     ],
 )
 def test_a_base_url_works_with_and_without_its_version(given, used, monkeypatch):
-    """Both ways of writing it, from the argument and from the environment."""
+    """From the argument and from the environment."""
     assert address(base_url=given) == used
     monkeypatch.setenv("KOGNITOS_BASE_URL", given)
     assert address() == used
 
 
-def test_arguments_go_before_the_environment(monkeypatch):
-    """An explicit region too goes before a base URL from the environment."""
+def test_arguments_take_precedence_over_the_environment(monkeypatch):
+    """An explicit region also over a base URL from the environment."""
     monkeypatch.setenv("KOGNITOS_BASE_URL", "https://environment")
     monkeypatch.setenv("KOGNITOS_REGION", "uk")
     assert address(base_url="https://argument") == "https://argument/v2"
@@ -107,15 +107,15 @@ def test_arguments_go_before_the_environment(monkeypatch):
         ({"poll": RetryPolicy()}, "poll"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_at_once(options, words):
-    """ConfigurationError, which is a ValueError, says what to set."""
+def test_invalid_settings_are_refused(options, words):
+    """ConfigurationError, which is a ValueError, names the setting."""
     with pytest.raises(ConfigurationError, match=words) as caught:
         KognitosClient(KEY, **options)
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_missing_key_says_which_variable_to_set(monkeypatch):
-    """Also when the variable is there but empty."""
+def test_the_error_for_a_missing_key_names_the_variable(monkeypatch):
+    """Also if the variable is empty."""
     with pytest.raises(ConfigurationError, match="KOGNITOS_API_KEY"):
         KognitosClient()
     monkeypatch.setenv("KOGNITOS_API_KEY", "")
@@ -128,8 +128,8 @@ def test_a_missing_key_says_which_variable_to_set(monkeypatch):
 @pytest.mark.parametrize(
     "key", ["kgn_pat_secretpart", "secret part", "secret\npart", "secretpart\u00e9", " "]
 )
-def test_a_key_that_cannot_be_is_refused_without_being_shown(key, monkeypatch):
-    """The key's text is no part of the error, wherever it came from."""
+def test_an_invalid_key_is_refused_without_being_shown(key, monkeypatch):
+    """Wherever it came from."""
     monkeypatch.setenv("KOGNITOS_API_KEY", key)
     for make in (KognitosClient, lambda: KognitosClient(key)):
         with pytest.raises(ConfigurationError) as caught:
@@ -137,8 +137,8 @@ def test_a_key_that_cannot_be_is_refused_without_being_shown(key, monkeypatch):
         assert "part" not in str(caught.value)
 
 
-def test_a_key_of_the_other_api_is_refused_with_the_right_client():
-    """`kgn_pat_…` belongs to PlatformClient."""
+def test_a_key_of_the_other_api_is_refused():
+    """The error names the right client: `kgn_pat_…` is for PlatformClient."""
     with pytest.raises(ConfigurationError, match="PlatformClient"):
         KognitosClient("kgn_pat_123")
     with pytest.raises(ConfigurationError, match="str"):

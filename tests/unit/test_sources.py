@@ -1,4 +1,4 @@
-"""What can be uploaded, and the form it goes into."""
+"""Sources of uploads, and the form body."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def file_at(path):
     ],
     ids=["bytes", "bytearray", "memoryview", "path", "str", "file", "stream", "pipe"],
 )
-async def test_every_source_gives_its_content_twice_in_small_pieces(make, tmp_path):
-    """Also what can be read once, when its size is not known: it is spooled to disk."""
+async def test_every_source_can_be_read_twice_in_small_pieces(make, tmp_path):
+    """Streams of unknown size too: they are spooled to disk."""
     async with open_source(make(tmp_path / "f"), None) as source:
         assert source.size == len(CONTENT)
         assert source.rewindable
@@ -76,7 +76,7 @@ async def test_every_source_gives_its_content_twice_in_small_pieces(make, tmp_pa
 
 @pytest.mark.parametrize("make", [lambda: stream(b"abc", b"def"), lambda: Pipe(b"abcdef")])
 async def test_a_source_of_known_size_is_streamed_without_a_file(make, monkeypatch):
-    """It can be read once only, and nothing is written to disk."""
+    """It can be read only once, and nothing is written to disk."""
     monkeypatch.setattr(tempfile, "TemporaryFile", None)
     async with open_source(make(), 6) as source:
         assert not source.rewindable
@@ -85,7 +85,7 @@ async def test_a_source_of_known_size_is_streamed_without_a_file(make, monkeypat
         assert source.touched
 
 
-async def test_a_file_is_read_from_where_it_stands_and_left_open():
+async def test_a_file_is_read_from_its_position_and_left_open():
     """A header that was read already is not sent."""
     file = io.BytesIO(b"header|content")
     file.seek(7)
@@ -106,7 +106,7 @@ async def test_a_file_is_read_from_where_it_stands_and_left_open():
         (lambda: io.BytesIO(b"abc"), 2, "the 3 bytes of the source, got 2"),
     ],
 )
-async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, words):
+async def test_a_wrong_size_of_a_sized_source_is_refused_at_once(make, size, words):
     """Before anything is sent."""
     with pytest.raises(ValueError, match=words):
         async with open_source(make(), size):
@@ -115,15 +115,15 @@ async def test_a_size_that_is_known_to_be_wrong_is_refused_at_once(make, size, w
 
 @pytest.mark.parametrize(("size", "words"), [(5, "5 bytes, got more"), (7, "7 bytes, got 6")])
 @pytest.mark.parametrize("make", [lambda: stream(b"abc", b"def"), lambda: Pipe(b"abcdef")])
-async def test_a_size_that_proves_wrong_is_an_error_never_a_cut_file(make, size, words):
-    """Too much or too little: ValueError."""
+async def test_a_wrong_size_of_a_stream_raises(make, size, words):
+    """ValueError for too much or too little; no truncated file is stored."""
     async with open_source(make(), size) as source:
         with pytest.raises(ValueError, match=words):
             await content(source)
 
 
-async def test_a_file_that_shrinks_meanwhile_is_an_error(tmp_path):
-    """Half a file must not be stored as a whole one."""
+async def test_a_file_that_shrinks_during_the_upload_raises(tmp_path):
+    """A part must not be stored as the whole."""
     path = file_at(tmp_path / "f")
     async with open_source(path, None) as source:
         os.truncate(path, 10)
@@ -144,7 +144,7 @@ async def test_a_file_that_shrinks_meanwhile_is_an_error(tmp_path):
         ("/no/such/file", None, FileNotFoundError),
     ],
 )
-async def test_what_cannot_be_read_is_refused(source, size, error):
+async def test_unreadable_sources_are_refused(source, size, error):
     """By type, by size, or by the system."""
     with pytest.raises(error):
         async with open_source(source, size):
@@ -153,14 +153,14 @@ async def test_what_cannot_be_read_is_refused(source, size, error):
 
 @pytest.mark.parametrize("size", [None, 3])
 async def test_text_from_a_stream_is_refused(size):
-    """It has no bytes until it is encoded."""
+    """Only bytes can be uploaded."""
     with pytest.raises(TypeError, match="bytes, got str"):
         async with open_source(stream("abc"), size) as source:
             await content(source)
 
 
-async def test_bytearrays_a_reader_uses_again_are_copied():
-    """A piece that is still being sent must not change."""
+async def test_bytearrays_that_a_reader_reuses_are_copied():
+    """A piece must not change while it is sent."""
     buffer = bytearray(b"abc")
 
     async def reused():
@@ -181,13 +181,13 @@ async def test_bytearrays_a_reader_uses_again_are_copied():
         ("a.pdf", "b.pdf", "b.pdf"),
     ],
 )
-def test_a_file_is_called_as_told_or_as_its_source(source, given_name, name):
+def test_the_file_name_is_given_or_that_of_the_path(source, given_name, name):
     """The last part of a path."""
     assert name_of(source, given_name) == name
 
 
-def test_an_open_file_knows_its_name(tmp_path):
-    """That of its path; a file without one needs a name."""
+def test_an_open_file_is_named_after_its_path(tmp_path):
+    """One without a path needs a name."""
     with file_at(tmp_path / "f.bin").open("rb") as file:
         assert name_of(file, None) == "f.bin"
     with tempfile.TemporaryFile() as nameless, pytest.raises(ValueError, match="file_name"):
@@ -206,7 +206,7 @@ def test_an_open_file_knows_its_name(tmp_path):
     ],
 )
 def test_a_missing_or_wrong_file_name_is_refused(source, given_name, error):
-    """By its name, before anything is sent."""
+    """Before anything is sent."""
     with pytest.raises(error, match="file_name"):
         name_of(source, given_name)
 
@@ -214,7 +214,7 @@ def test_a_missing_or_wrong_file_name_is_refused(source, given_name, error):
 # FileSource
 
 
-def test_a_file_source_knows_its_name():
+def test_a_file_source_has_a_name():
     """Given, or that of its path; content needs one."""
     assert FileSource("x/a.pdf").name == "a.pdf"
     assert FileSource(Path("x/a.pdf"), "b.pdf").name == "b.pdf"
@@ -231,8 +231,8 @@ def test_a_file_source_knows_its_name():
         ((None, "a"), TypeError, "source"),
     ],
 )
-def test_a_file_source_is_checked_when_it_is_made(arguments, error, word):
-    """Its upload may come hours later."""
+def test_a_file_source_is_validated_when_created(arguments, error, word):
+    """Its upload may begin hours later."""
     with pytest.raises(error, match=f"{word} must"):
         FileSource(*arguments)
 
@@ -257,7 +257,7 @@ async def test_the_hash_of_a_file_source_is_that_of_its_content(tmp_path):
         await FileSource("/dev/null", "f").content_hash()
 
 
-async def test_a_file_source_is_opened_as_what_it_holds(tmp_path):
+async def test_a_file_source_opens_its_path_or_content(tmp_path):
     """Content or a path."""
     for found in (FileSource(CONTENT, "f"), FileSource(file_at(tmp_path / "f"))):
         async with open_source(found, None) as source:
@@ -271,7 +271,7 @@ names = st.text(min_size=1, max_size=30).filter(lambda text: text.isprintable())
 
 @given(st.dictionaries(names, st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"])), max_size=6))
 def test_fields_come_in_their_order_and_the_file_last(fields):
-    """A parser reads back what was given."""
+    """A multipart parser reads back the fields and the file."""
     form = encode_form(fields, "invoice.pdf")
     boundary = form.content_type.partition("boundary=")[2]
     raw = form.head + b"FILE" + form.tail
@@ -315,20 +315,20 @@ def test_control_characters_of_a_file_name_are_percent_encoded():
         ({"Content-Type": "text/plain\r\nX-Evil: 1"}, "a", "application/octet-stream"),
     ],
 )
-def test_the_type_of_the_file_is_the_forms_or_guessed(fields, name, kind):
-    """And never carries a line end."""
+def test_the_content_type_is_that_of_the_form_or_guessed(fields, name, kind):
+    """Without line breaks."""
     head = encode_form(fields, name).head.rpartition(b"Content-Disposition")[2]
     assert head.endswith(f"Content-Type: {kind}\r\n\r\n".encode())
 
 
-def test_headers_that_only_the_sender_knows_are_not_taken_from_a_form():
-    """Length and host belong to the request that is made."""
+def test_forms_cannot_set_length_and_host():
+    """These headers are set by the HTTP client."""
     asked = {"x-amz-acl": "private", "Host": "evil", "content-LENGTH": "1", "Transfer-Encoding": "chunked"}
     assert allowed_headers(asked) == {"x-amz-acl": "private"}
 
 
-def test_a_refusal_is_read_without_what_was_presigned():
-    """Code and message are the store's; signatures and tokens are taken out of the body."""
+def test_a_refusal_is_parsed_without_presigned_values():
+    """Code and message are the store's; signatures and tokens are removed from the body."""
     body = (
         b"<Error><Code>SignatureDoesNotMatch</Code><Message>not &lt;this&gt; signature-1</Message>"
         b"<AWSAccessKeyId>AKIA123</AWSAccessKeyId><StringToSign>policy-text</StringToSign>"
@@ -344,12 +344,12 @@ def test_a_refusal_is_read_without_what_was_presigned():
 
 @pytest.mark.parametrize("body", [b"", b"not xml", b"<html></html>", b"\xff\xfe"])
 def test_an_answer_that_is_no_xml_error_has_no_code(body):
-    """Proxies answer what they like."""
+    """Such as that of a proxy."""
     assert refusal(body, [])[:2] == ("", "")
 
 
-def test_the_form_is_these_bytes():
-    """As RFC 7578 writes it and S3 reads it: CRLF, no header for fields, the file last."""
+def test_the_exact_bytes_of_a_form():
+    """As in RFC 7578 and as S3 expects: CRLF, no headers for fields, the file last."""
     form = encode_form({"key": "a/b.pdf", "policy": "cG9s=="}, "b.pdf", boundary="XX")
     assert form.content_type == "multipart/form-data; boundary=XX"
     assert form.head == (
@@ -362,7 +362,7 @@ def test_the_form_is_these_bytes():
 
 
 def test_every_form_has_a_boundary_of_its_own():
-    """One that no file can contain on purpose."""
+    """No file can contain it on purpose."""
     boundaries = {encode_form({}, "a").content_type for _ in range(50)}
     assert len(boundaries) == 50
     assert min(len(boundary) for boundary in boundaries) >= len("multipart/form-data; boundary=") + 32
@@ -390,6 +390,6 @@ def test_a_form_does_not_show_its_fields():
         ("", False),
     ],
 )
-def test_files_go_to_https_and_to_hosts_that_can_be(url, safe):
-    """Or to this machine."""
+def test_files_are_sent_to_https_and_valid_hosts_only(url, safe):
+    """Or to loopback."""
     assert (unsafe_url(url) is None) == safe

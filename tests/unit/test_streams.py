@@ -1,4 +1,4 @@
-"""Work behind an async iterator: what is emitted, what is raised, and that leaving ends it."""
+"""Async iterators fed by background work: values, errors, and leaving the block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.virtual_time import run_virtually
 
 
 def counting(log, *, to=1000, error=None, keeps_pace=True):
-    """Work that emits numbers, notes each one that was taken, and how it ended."""
+    """Work that emits numbers and records which were taken, and how it ended."""
 
     async def work(emit):
         try:
@@ -32,8 +32,8 @@ def counting(log, *, to=1000, error=None, keeps_pace=True):
     return work
 
 
-def test_what_is_emitted_arrives_in_order_and_ends_the_loop():
-    """And asking again after the end ends again."""
+def test_values_arrive_in_order_and_the_loop_ends():
+    """Further reads end at once."""
 
     async def main():
         async with WorkStream(counting([], to=5)) as stream:
@@ -44,7 +44,7 @@ def test_what_is_emitted_arrives_in_order_and_ends_the_loop():
 
 
 def test_work_may_wait_for_its_reader():
-    """Then nothing is done ahead of need; else it runs on by itself."""
+    """Then nothing is computed ahead; otherwise it runs on."""
 
     async def main():
         log = []
@@ -62,8 +62,8 @@ def test_work_may_wait_for_its_reader():
 
 
 @pytest.mark.parametrize("keeps_pace", [True, False])
-def test_an_error_of_the_work_comes_after_what_was_emitted(keeps_pace):
-    """Once, as it was raised, not wrapped in a group."""
+def test_an_error_of_the_work_comes_after_its_values(keeps_pace):
+    """Once, as raised, not wrapped in a group."""
 
     async def main():
         seen, error = [], ZeroDivisionError("work")
@@ -80,7 +80,7 @@ def test_an_error_of_the_work_comes_after_what_was_emitted(keeps_pace):
 
 @pytest.mark.parametrize("how", ["leave", "raise", "cancel"])
 def test_leaving_the_block_ends_the_work(how):
-    """However it is left; the block's own error passes as it is, and no task stays."""
+    """However it is left; an error of the block is raised unchanged, and no task remains."""
 
     async def main():
         log = []
@@ -107,7 +107,7 @@ def test_leaving_the_block_ends_the_work(how):
 
 
 def test_a_block_that_is_never_read_can_be_left():
-    """An error nobody asked for is nobody's error."""
+    """An error of the work is then dropped."""
 
     async def main():
         async with WorkStream(counting([], to=0, error=ZeroDivisionError())):
@@ -117,7 +117,7 @@ def test_a_block_that_is_never_read_can_be_left():
 
 
 def test_a_stream_is_used_inside_its_block_and_once():
-    """RuntimeError says so."""
+    """RuntimeError otherwise."""
 
     async def main():
         stream = WorkStream(counting([], to=1))
@@ -135,7 +135,7 @@ def test_a_stream_is_used_inside_its_block_and_once():
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_cancellation_while_leaving_is_not_lost(turns):
-    """Whenever it comes: the task that left the block ends as cancelled."""
+    """At any moment: the task that leaves the block ends as cancelled."""
 
     async def main():
         leaving = asyncio.Event()
@@ -166,7 +166,7 @@ def test_a_cancellation_while_leaving_is_not_lost(turns):
 
 
 async def lazily(emit):
-    """Work that emits a number each second, and waits until it was read."""
+    """Work that emits a number each second and waits until it is read."""
     for n in range(5):
         await asyncio.sleep(1)
         await emit(n)
@@ -183,7 +183,7 @@ async def ahead(emit):
 @pytest.mark.parametrize("limit", [0.1, 0.25, 0.5, 1.0, 1.5])
 @pytest.mark.parametrize("way", ["timeout", "wait_for", "anyio"])
 def test_a_time_limit_around_a_step_loses_nothing(work, limit, way):
-    """Also when the limit ends in the same turn of the loop in which the item comes."""
+    """Also if the limit expires in the iteration of the loop in which the value arrives."""
 
     async def step(stream):
         if way == "wait_for":
@@ -211,7 +211,7 @@ def test_a_time_limit_around_a_step_loses_nothing(work, limit, way):
 
 @pytest.mark.parametrize("turns", range(8))
 def test_a_read_cancelled_at_any_moment_loses_nothing(turns):
-    """The item comes out of the next read."""
+    """The next read returns the value."""
 
     async def main():
         go = asyncio.Event()
@@ -242,7 +242,7 @@ def test_a_read_cancelled_at_any_moment_loses_nothing(turns):
 
 
 def test_two_readers_share_the_items():
-    """Each item goes to one of them, and both come to the end."""
+    """Each value goes to one of them, and both reach the end."""
 
     async def main():
         async with WorkStream(lazily) as stream:
@@ -258,7 +258,7 @@ def test_two_readers_share_the_items():
 
 @pytest.mark.parametrize("how", ["break", "drop", "collect", "close elsewhere"])
 def test_leaving_a_generator_that_holds_the_block_ends_the_work_only(how):
-    """The task that used the generator goes on, whoever closes it, and nothing is reported."""
+    """The task that used the generator continues, whoever closes it, and nothing is reported."""
 
     async def main():
         log, reports = [], []
@@ -297,7 +297,7 @@ def test_leaving_a_generator_that_holds_the_block_ends_the_work_only(how):
 
 
 def test_a_block_may_be_entered_in_one_task_and_left_in_another():
-    """With items read in a third."""
+    """With values read in a third."""
 
     async def main():
         stream = WorkStream(lazily)
@@ -314,7 +314,7 @@ async def read_one(stream):
 
 
 def test_the_work_runs_in_the_context_of_its_caller():
-    """What the caller has set in contextvars is seen by the work; what the work sets stays there."""
+    """It sees the caller's contextvars; what it sets stays there."""
     who = contextvars.ContextVar("who", default="nobody")
 
     async def main():
@@ -332,7 +332,7 @@ def test_the_work_runs_in_the_context_of_its_caller():
 
 
 def test_a_cancelled_scope_around_the_block_waits_for_the_end_of_the_work():
-    """A scope of anyio cancels every await anew; the work ends in peace all the same."""
+    """Although a scope of anyio cancels every await, the work can clean up."""
 
     async def main():
         log = []
@@ -353,8 +353,8 @@ def test_a_cancelled_scope_around_the_block_waits_for_the_end_of_the_work():
     run_virtually(main())
 
 
-def test_work_that_somebody_cancels_is_no_end_of_the_items():
-    """A reader is told, for what it read is not all."""
+def test_cancelled_work_raises_instead_of_ending_the_iteration():
+    """The values are not complete."""
 
     async def main():
         async with WorkStream(lazily) as stream:
@@ -368,7 +368,7 @@ def test_work_that_somebody_cancels_is_no_end_of_the_items():
     run_virtually(main())
 
 
-def test_work_side_by_side_takes_as_long_as_the_longest():
+def test_concurrent_work_takes_as_long_as_the_longest():
     """And ends when all of it is done."""
 
     async def main():
@@ -386,7 +386,7 @@ def test_work_side_by_side_takes_as_long_as_the_longest():
     run_virtually(main())
 
 
-def test_the_first_error_of_work_side_by_side_ends_the_rest():
+def test_the_first_error_of_concurrent_work_cancels_the_rest():
     """It is raised as it is, not in a group."""
 
     async def main():

@@ -1,4 +1,4 @@
-"""The public surface: names, signatures, imports, and the operations of the API's own description."""
+"""The public surface: names, signatures, imports, and the operations of the OpenAPI file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PUBLIC = """
 
 
 def test_the_public_names_are_these_and_no_others():
-    """A name that goes, or comes by accident, breaks somebody."""
+    """Adding or removing one must be deliberate."""
     assert sorted(kognitos_async.__all__) == sorted(PUBLIC.split())
     assert len(set(kognitos_async.__all__)) == len(kognitos_async.__all__)
     for name in kognitos_async.__all__:
@@ -148,7 +148,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize("method", SIGNATURES, ids=lambda method: method.__qualname__)
-def test_signatures_are_the_contracts(method):
+def test_signatures_are_as_documented(method):
     """Names, defaults, and which arguments are keyword-only (*)."""
     found = {}
     for name, parameter in list(inspect.signature(method).parameters.items())[1:]:
@@ -158,7 +158,7 @@ def test_signatures_are_the_contracts(method):
 
 
 def test_a_run_request_takes_the_arguments_of_a_start():
-    """The same names with the same defaults, and files, which are uploaded before it."""
+    """The same names and defaults, and files, which are uploaded before the start."""
     fields = {field.name: field.default for field in msgspec.structs.fields(RunRequest)}
     start = inspect.signature(Runs.start).parameters
     sending = ("self", "before_send", "wait_for_room")
@@ -189,7 +189,7 @@ METHODS = {
 
 
 def test_every_operation_of_the_api_has_a_method_that_names_it():
-    """As the vendor's own OpenAPI file lists them."""
+    """Those of the vendor's OpenAPI file."""
     text = resources.files("kognitos_async.testing").joinpath("rest_v2.openapi.json").read_bytes()
     paths = msgspec.json.decode(text)["paths"]
     verbs = {"get", "post", "put", "patch", "delete", "head", "options"}
@@ -294,7 +294,7 @@ LAYERS = [
 
 
 def imports(path):
-    """The modules a file imports when it runs: not what only type checkers read."""
+    """The modules a file imports at run time, without those for type checkers only."""
 
     def walk(node):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
@@ -318,7 +318,7 @@ RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer.split
 
 
 def room_of(module):
-    """The longest prefix of a module's name that has a layer; packages' own files belong to none."""
+    """The longest prefix of a module's name that has a layer; None for a package's own file."""
     parts = (
         module.removeprefix("kognitos_async").strip(".").split(".")
         if module != "kognitos_async"
@@ -356,7 +356,7 @@ def test_imports_point_downwards_only():
 
 
 def cycle_in(graph):
-    """A module that reaches itself."""
+    """A module that imports itself indirectly."""
 
     def reaches(start, node, seen):
         for other in graph.get(node, ()):
@@ -386,13 +386,13 @@ def test_no_file_and_no_class_is_long():
 
 
 def test_every_folder_with_modules_is_a_package():
-    """Package walkers, freezers and type checkers miss the others."""
+    """Package walkers, freezers and type checkers skip other folders."""
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
 
 
-def test_only_the_transport_talks_to_aiohttp():
-    """And the emulator, which is a server of its own."""
+def test_only_the_transport_imports_aiohttp():
+    """And the emulator, which is a server."""
     users = {
         parts[0] if len(parts) > 1 else parts[-1]
         for path, parts in modules()
@@ -402,7 +402,7 @@ def test_only_the_transport_talks_to_aiohttp():
     assert "transport" in users
 
 
-def test_the_pure_modules_know_no_network_clock_or_event_loop():
+def test_pure_modules_import_no_network_clock_or_event_loop():
     """Decisions are made from values."""
     for name in (
         "messages",
@@ -418,7 +418,7 @@ def test_the_pure_modules_know_no_network_clock_or_event_loop():
 
 
 def test_every_public_class_is_of_this_package_and_documented():
-    """None is another library's, passed on."""
+    """None is re-exported from another library."""
     for name in kognitos_async.__all__:
         value = getattr(kognitos_async, name)
         if inspect.isclass(value):
@@ -427,7 +427,7 @@ def test_every_public_class_is_of_this_package_and_documented():
 
 
 def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
-    """Nor what only they and bulk jobs need: nobody else pays for that."""
+    """Nor what only they and bulk jobs need."""
     program = (
         "import sys; from kognitos_async import KognitosClient;"
         "print([m for m in sys.modules if m.startswith(('kognitos_async.testing', 'kognitos_async.cli'))"
@@ -444,7 +444,7 @@ def test_importing_the_library_loads_neither_the_emulator_nor_the_command():
 
 
 def test_importing_the_package_alone_loads_nothing_else():
-    """What every pytest run costs whoever has it installed."""
+    """The pytest plugin imports it in every pytest run."""
     program = (
         "import sys; before = set(sys.modules); import kognitos_async.testing.pytest_plugin;"
         "new = set(sys.modules) - before;"
@@ -457,8 +457,8 @@ def test_importing_the_package_alone_loads_nothing_else():
     assert found.stdout == f"{ours} set()\n"
 
 
-def test_every_public_name_is_where_type_checkers_look_for_it():
-    """What is loaded on first use and what is declared for static analysis are the same objects."""
+def test_lazy_names_are_declared_for_type_checkers():
+    """What is loaded on first use is the object declared for static analysis."""
     tree = ast.parse(Path(kognitos_async.__file__).read_text())
     (declared,) = [part for part in tree.body if isinstance(part, ast.If)]
     homes = {
@@ -473,8 +473,8 @@ def test_every_public_name_is_where_type_checkers_look_for_it():
             assert getattr(importlib.import_module(module), name) is getattr(kognitos_async, name)
 
 
-def test_the_platform_api_is_loaded_when_it_is_first_used():
-    """Its models are many, and nobody else's business."""
+def test_the_platform_api_is_loaded_on_first_use():
+    """It has many models."""
     program = (
         "import sys, kognitos_async;"
         "kognitos_async.KognitosClient('x');"
@@ -489,6 +489,6 @@ def test_the_platform_api_is_loaded_when_it_is_first_used():
         kognitos_async.PlatformServer  # noqa: B018 - must not be there
 
 
-def test_the_package_says_that_it_is_typed():
+def test_the_package_has_a_py_typed_marker():
     """Type checkers read annotations only beside a `py.typed`."""
     assert (PACKAGE / "py.typed").exists()

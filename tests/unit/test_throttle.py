@@ -1,4 +1,4 @@
-"""The gate before every request, under virtual time."""
+"""The gate in front of all requests, under virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gate(*, max_concurrent=100, requests_per_second=None):
 
 
 async def admitted(entrance, starts_run, log, label, *, hold=0.0):
-    """Pass the gate, write it down, stay inside for `hold` seconds."""
+    """Enter the gate, record the time, and hold the slot for `hold` seconds."""
     when = await entrance.enter(starts_run=starts_run)
     log.append((round(when, 6), label))
     if hold:
@@ -27,7 +27,7 @@ async def admitted(entrance, starts_run, log, label, *, hold=0.0):
     entrance.leave()
 
 
-def test_nobody_waits_at_an_open_gate():
+def test_an_unlimited_gate_admits_at_once():
     """Without limits all requests begin at once."""
 
     async def main():
@@ -39,8 +39,8 @@ def test_nobody_waits_at_an_open_gate():
 
 
 @pytest.mark.parametrize("starts_run", [True, False])
-def test_no_more_than_max_concurrent_are_inside(starts_run):
-    """The rest enters in order as places become free."""
+def test_at_most_max_concurrent_requests_are_admitted(starts_run):
+    """The others follow in order as slots become free."""
 
     async def main():
         entrance, log = gate(max_concurrent=2), []
@@ -50,7 +50,7 @@ def test_no_more_than_max_concurrent_are_inside(starts_run):
     run_virtually(main())
 
 
-def test_every_slot_that_is_left_can_be_taken_again():
+def test_released_slots_can_be_taken_again():
     """As many as were taken, and no more."""
 
     async def main():
@@ -70,7 +70,7 @@ def test_every_slot_that_is_left_can_be_taken_again():
 
 
 def test_another_event_loop_is_refused():
-    """With the remedy."""
+    """The error says what to do."""
 
     async def made():
         return gate()
@@ -95,8 +95,8 @@ def test_requests_per_second_spaces_requests_evenly(rate, count):
     run_virtually(main())
 
 
-def test_idle_seconds_are_not_saved_up_for_a_burst():
-    """After a minute of silence the rate is the same as before."""
+def test_idle_time_is_not_saved_up_for_a_burst():
+    """After an idle minute the rate is the same as before."""
 
     async def main():
         entrance, log = gate(requests_per_second=2), []
@@ -109,8 +109,8 @@ def test_idle_seconds_are_not_saved_up_for_a_burst():
     run_virtually(main())
 
 
-def test_starts_go_first_when_the_rate_is_short():
-    """A start that comes last overtakes all polls that wait."""
+def test_starts_are_admitted_first():
+    """A start that arrives last overtakes all queued polls."""
 
     async def main():
         entrance, log = gate(requests_per_second=1), []
@@ -124,7 +124,7 @@ def test_starts_go_first_when_the_rate_is_short():
 
 
 def test_polls_do_not_starve_behind_starts():
-    """However many starts wait, one request in ten is another."""
+    """However many starts are queued, one request in ten is another."""
 
     async def main():
         entrance, log = gate(requests_per_second=10), []
@@ -139,7 +139,7 @@ def test_polls_do_not_starve_behind_starts():
 
 
 def test_starts_do_not_starve_behind_polls_either():
-    """Nine of ten requests are starts for as long as some wait."""
+    """Nine of ten requests are starts while any are queued."""
 
     async def main():
         entrance, log = gate(requests_per_second=10), []
@@ -153,8 +153,8 @@ def test_starts_do_not_starve_behind_polls_either():
 
 
 @pytest.mark.parametrize("asked", [3.0, 0.5, 3600.0])
-def test_a_429_pauses_everybody_for_as_long_as_it_asks(asked):
-    """Nobody passes before Retry-After is over, whoever was told."""
+def test_a_429_pauses_all_requests_for_retry_after(asked):
+    """Whichever request got it."""
 
     async def main():
         entrance, log = gate(), []
@@ -167,8 +167,8 @@ def test_a_429_pauses_everybody_for_as_long_as_it_asks(asked):
     run_virtually(main())
 
 
-def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
-    """0.25 s doubled each time, at most 2 s, and from the beginning after a success."""
+def test_repeated_429s_without_retry_after_pause_longer():
+    """0.25 s, doubled each time, at most 2 s; a success resets it."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -200,7 +200,7 @@ def test_a_429_without_retry_after_pauses_longer_each_time_it_is_repeated():
 
 
 def test_a_success_during_the_pause_does_not_shorten_the_next_one():
-    """It answers a request that was sent before the 429."""
+    """It is the answer to a request sent before the 429."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -215,7 +215,7 @@ def test_a_success_during_the_pause_does_not_shorten_the_next_one():
 
 
 def test_429s_to_one_burst_count_as_one():
-    """Fifty answers to requests sent together are one sign, not fifty."""
+    """Fifty 429s to requests sent together begin one pause."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -238,7 +238,7 @@ def test_429s_to_one_burst_count_as_one():
 
 
 def requests_in(entrance, log, seconds, *, clients=50):
-    """Keep `clients` requests in the gate for `seconds`."""
+    """Send requests from `clients` tasks for `seconds`."""
 
     async def keep_sending():
         while asyncio.get_running_loop().time() < seconds:
@@ -249,7 +249,7 @@ def requests_in(entrance, log, seconds, *, clients=50):
 
 
 def test_the_rate_recovers_step_by_step_and_the_429_is_forgotten():
-    """At first below the rate that met the 429, above it after 20 s, and no limit after a minute."""
+    """Below the rate of the 429 at first, above it after 20 s, and no limit after a minute."""
 
     async def main():
         entrance, log = gate(requests_per_second=20), []
@@ -272,7 +272,7 @@ def test_the_rate_recovers_step_by_step_and_the_429_is_forgotten():
 
 
 async def answers(entrance, *, rate, until):
-    """Send `rate` requests a second until then; all are answered at once."""
+    """Send `rate` requests a second until that time; all are answered at once."""
     loop = asyncio.get_running_loop()
     while loop.time() < until:
         await entrance.enter(starts_run=False)
@@ -282,7 +282,7 @@ async def answers(entrance, *, rate, until):
 
 
 async def rate_after_429(entrance):
-    """The requests a second that the gate takes to be allowed: 90 % of them pass right after the pause."""
+    """The learned rate: 90 % of it is allowed right after the pause."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     entrance.throttled(began, 0.001)
@@ -292,8 +292,8 @@ async def rate_after_429(entrance):
 
 
 @pytest.mark.parametrize("until", [4.3, 5.5, 9.9])
-def test_the_rate_that_met_a_429_is_measured_over_the_last_seconds(until):
-    """Whatever part of a second has passed."""
+def test_the_rate_at_a_429_is_measured_over_the_last_seconds(until):
+    """Independently of where in a second it comes."""
 
     async def main():
         entrance = gate()
@@ -303,7 +303,7 @@ def test_the_rate_that_met_a_429_is_measured_over_the_last_seconds(until):
     run_virtually(main())
 
 
-def test_what_was_sent_before_a_silence_does_not_count_towards_the_rate():
+def test_a_burst_before_an_idle_time_does_not_count_towards_the_rate():
     """A burst two seconds ago says nothing about now."""
 
     async def main():
@@ -317,7 +317,7 @@ def test_what_was_sent_before_a_silence_does_not_count_towards_the_rate():
 
 
 def test_a_second_429_during_recovery_shows_a_rate_below_that_of_an_idle_client():
-    """An idle client is taken to be allowed 5 requests a second; one that keeps meeting 429s, what it got."""
+    """An idle client is assumed to be allowed 5 requests a second; after a second 429, the rate measured."""
 
     async def main():
         entrance = gate()
@@ -329,7 +329,7 @@ def test_a_second_429_during_recovery_shows_a_rate_below_that_of_an_idle_client(
 
 
 def test_the_formula_of_the_recovery():
-    """90 % at once, 95 % after 10 s, all after 20 s, then ever more."""
+    """90 % at once, 95 % after 10 s, 100 % after 20 s, then more and more."""
     assert [recovering_rate(100, t) for t in (0, 10, 20)] == pytest.approx([90, 95, 100])
     assert recovering_rate(100, 40) > 200
     rates = [recovering_rate(100, t) for t in range(61)]
@@ -339,8 +339,8 @@ def test_the_formula_of_the_recovery():
 
 
 @pytest.mark.parametrize("when", ["waiting", "admitted"])
-def test_a_cancelled_waiter_loses_no_place(when):
-    """Cancelled in the queue, or in the very turn in which it was admitted: the place is free again."""
+def test_a_cancelled_request_loses_no_slot(when):
+    """Cancelled in the queue, or in the iteration of the loop in which it was admitted."""
 
     async def main():
         entrance = gate(max_concurrent=1)
@@ -365,7 +365,7 @@ def test_a_cancelled_waiter_loses_no_place(when):
     run_virtually(main())
 
 
-def test_a_cancelled_waiter_does_not_keep_back_the_next():
+def test_a_cancelled_request_does_not_delay_the_next():
     """Its place goes to whoever waits behind it."""
 
     async def main():
@@ -381,8 +381,8 @@ def test_a_cancelled_waiter_does_not_keep_back_the_next():
     run_virtually(main())
 
 
-def test_closing_wakes_everybody_who_waits():
-    """ClientClosedError for those in the queues and for those who come later."""
+def test_closing_fails_all_queued_requests():
+    """ClientClosedError, also for those that come later."""
 
     async def main():
         entrance = gate(requests_per_second=0.001)
@@ -405,7 +405,7 @@ def test_closing_wakes_everybody_who_waits():
 
 
 def test_a_minute_after_a_429_no_limit_is_left():
-    """However low the rate was at which it came, a burst passes at once again."""
+    """At however low a rate it came, a burst passes at once again."""
 
     async def main():
         entrance, log = gate(), []
@@ -424,7 +424,7 @@ def test_a_minute_after_a_429_no_limit_is_left():
 
 
 def test_a_long_wait_for_a_slot_is_logged_once_a_minute(caplog):
-    """Nobody waits in silence; and who waits shortly, or is admitted meanwhile, is no news."""
+    """Short waits, and requests admitted meanwhile, are not logged."""
     caplog.set_level(logging.WARNING, "kognitos_async")
 
     async def main():
@@ -452,7 +452,7 @@ def test_a_long_wait_for_a_slot_is_logged_once_a_minute(caplog):
 
 
 def test_a_long_wait_for_the_rate_is_logged(caplog):
-    """And says so, where slots are free."""
+    """The warning says that the rate is the cause."""
     caplog.set_level(logging.WARNING, "kognitos_async")
 
     async def main():
@@ -466,7 +466,7 @@ def test_a_long_wait_for_the_rate_is_logged(caplog):
     run_virtually(main())
 
 
-def test_requests_that_pass_quickly_are_no_news_however_many_follow(caplog):
+def test_short_waits_in_a_long_queue_are_not_logged(caplog):
     """A queue that never empties is not a long wait."""
     caplog.set_level(logging.WARNING, "kognitos_async")
 
@@ -485,8 +485,8 @@ def test_requests_that_pass_quickly_are_no_news_however_many_follow(caplog):
     assert not caplog.records
 
 
-def test_timers_that_do_not_say_when_they_are_due_are_no_obstacle(monkeypatch):
-    """Uvloop gives such handles for what is due at once."""
+def test_timers_without_a_due_time_are_supported(monkeypatch):
+    """Uvloop returns such handles for calls due at once."""
 
     class Handle:
         def __init__(self, real):

@@ -1,4 +1,4 @@
-"""What is remembered of starts, and what a complete list proves of one whose answer was lost."""
+"""Memory of own starts, and what a complete list proves about one whose answer was lost."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def candidate(stamp, *, fits=True, run_id="r1"):
 
 
 @pytest.mark.parametrize("stamp", [100.0, 150.0, 200.0])
-def test_the_only_run_that_fits_in_name_and_time_is_the_one(stamp):
-    """Also with one that is too old for any clock beside it."""
+def test_the_only_run_with_the_name_and_time_is_found(stamp):
+    """Also beside one that is too old by any clock."""
     for others in ([], [candidate(-1.0, run_id="r0")]):
         found = decide([candidate(stamp), *others], SPAN, absence="no", unexplained_later=True)
         assert found == Found("run r1")
@@ -67,21 +67,21 @@ def test_the_only_run_that_fits_in_name_and_time_is_the_one(stamp):
     ],
 )
 @pytest.mark.parametrize("unexplained_later", [True, False])
-def test_what_may_be_the_run_is_neither_taken_nor_taken_for_nothing(candidates, reason, unexplained_later):
-    """The answer says why."""
+def test_ambiguous_candidates_are_undecided(candidates, reason, unexplained_later):
+    """The answer has the reason."""
     answer = decide(candidates, SPAN, absence=None, unexplained_later=unexplained_later)
     assert answer == Undecided(reason)
 
 
-def test_a_later_run_forbids_a_choice_where_it_cannot_be_explained():
-    """Names are unique to a start: a second run of one is unexplained. Inputs are not."""
+def test_an_unexplained_later_run_makes_the_answer_undecided():
+    """A second run of a unique name is unexplained; one of the same inputs is not."""
     candidates = [candidate(150.0), candidate(201.0, run_id="r2")]
     assert isinstance(decide(candidates, SPAN, absence=None, unexplained_later=True), Undecided)
     assert decide(candidates, SPAN, absence=None, unexplained_later=False) == Found("run r1")
 
 
-def test_an_empty_list_proves_absence_unless_something_speaks_against_it():
-    """Such as names that are not echoed."""
+def test_an_empty_list_proves_absence_unless_contradicted():
+    """For instance by names that are not echoed."""
     assert decide([], SPAN, absence=None, unexplained_later=True) == Absent()
     answer = decide([], SPAN, absence="names are not echoed", unexplained_later=True)
     assert answer == Undecided("no such run is listed, but names are not echoed")
@@ -97,8 +97,8 @@ def doubt(own, window, key=KEY):
         raise StartUncertainError("lost", request=None, since=window.since, window=window)
 
 
-def test_a_start_under_way_is_no_doubt_to_itself():
-    """To another look-up of its key it is one, until it has ended well."""
+def test_a_start_in_flight_is_in_doubt_for_other_look_ups_only():
+    """Until it has been answered."""
     own, window = OwnStarts(), window_of(1000.0, "a-1")
     with own.under_way(KEY):
         assert own.are_others_in_doubt(KEY, window, own=0)
@@ -122,7 +122,7 @@ def test_a_start_under_way_is_no_doubt_to_itself():
 )
 @pytest.mark.parametrize("own_recorded", [True, False])
 def test_another_lost_start_of_the_key_may_have_made_the_run(other, doubtful, own_recorded):
-    """If both can have been processed at one time."""
+    """If both can have been processed at the same time."""
     own, window = OwnStarts(), window_of(1000.0, "a-1")
     if own_recorded:
         doubt(own, window)
@@ -132,7 +132,7 @@ def test_another_lost_start_of_the_key_may_have_made_the_run(other, doubtful, ow
 
 
 def test_a_lost_start_known_by_its_time_alone_is_recognised():
-    """It is the only one of its time; of two it cannot be told which."""
+    """If it is the only one of its time; two are ambiguous."""
     own, bare = OwnStarts(), window_of(1000.0)
     doubt(own, window_of(1000.0, "a-1"))
     assert not own.are_others_in_doubt(KEY, bare, own=0)
@@ -156,8 +156,8 @@ def test_the_window_of_a_lost_start_is_found_by_its_time():
 
 
 @pytest.mark.parametrize("by", [window_of(1000.0), window_of(5000.0, "a-1")])
-def test_a_start_that_is_resolved_is_in_doubt_no_longer(by):
-    """Known by its time or by its attempt; the others stay."""
+def test_a_resolved_start_is_no_longer_in_doubt(by):
+    """Identified by its time or its attempt; the others stay."""
     own, later = OwnStarts(), window_of(2000.0, "a-2")
     doubt(own, window_of(1000.0, "a-1"))
     doubt(own, later)
@@ -169,8 +169,8 @@ def test_a_start_that_is_resolved_is_in_doubt_no_longer(by):
     own.resolved(KEY, later)
 
 
-def test_a_list_is_to_show_the_recent_runs_that_were_there_when_it_was_read():
-    """Those of its group, answered before the reading began and not a quarter of an hour earlier."""
+def test_a_list_must_show_the_recent_runs_of_its_group():
+    """Those answered before the reading began, at most 15 minutes earlier."""
     own = OwnStarts()
     for run_id, group, received in (
         ("old", "g", 99.0),
@@ -185,8 +185,8 @@ def test_a_list_is_to_show_the_recent_runs_that_were_there_when_it_was_read():
     assert own.latest(2) == ["later", "last"]
 
 
-def test_a_run_of_ours_is_new_to_the_lists_once():
-    """One found by a look-up was in a list before."""
+def test_an_own_run_is_unseen_only_once():
+    """One found by a look-up was listed before."""
     own, start = OwnStarts(), OwnStart("g", "name", 1.0, 2.0)
     own.note("r1", start)
     own.adopt("r2", start)
@@ -195,7 +195,7 @@ def test_a_run_of_ours_is_new_to_the_lists_once():
 
 
 def test_the_last_ten_thousand_starts_are_remembered():
-    """A client that lives for months does not grow."""
+    """The memory of a client is bounded."""
     own, start = OwnStarts(), OwnStart("g", "name", 1.0, 2.0)
     for number in range(10_002):
         own.note(f"r{number}", start)
@@ -212,7 +212,7 @@ class Doubts(Observer):
 
 
 async def start(answer, *, before_send=None, read=str, clock=None):
-    """What comes of a start whose attempts end as `answer` says, and what observers are told."""
+    """The outcome of a start whose attempts end as `answer` says, and the notifications of observers."""
     observers, doubts = Observers(), Doubts()
     observers.add(doubts)
 
@@ -237,7 +237,7 @@ async def start(answer, *, before_send=None, read=str, clock=None):
     return result, doubts.told
 
 
-def test_an_answered_start_is_known_by_the_attempt_that_was_answered():
+def test_an_answered_start_has_the_id_of_its_attempt():
     """With the times between which it was processed; nothing is in doubt."""
     times = iter([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
     clock = ServerClock(wall=time.time, monotonic=lambda: next(times, 9.0))
@@ -262,7 +262,7 @@ def test_an_answered_start_is_known_by_the_attempt_that_was_answered():
     ],
 )
 def test_a_start_whose_answer_is_lost_is_in_doubt(problem):
-    """The error says how to go on, and observers are told."""
+    """The error says how to resolve it, and observers are notified."""
     window = window_of(1000.0, "mine-1")
 
     async def note():
@@ -283,7 +283,7 @@ def test_a_start_whose_answer_is_lost_is_in_doubt(problem):
     run_virtually(main())
 
 
-def test_an_answer_that_names_no_run_leaves_the_start_in_doubt():
+def test_a_201_without_a_run_leaves_the_start_in_doubt():
     """It was a 201, so that a run was made."""
 
     def read(answer):
@@ -316,7 +316,7 @@ def test_a_refused_start_is_not_in_doubt(refusal):
 
 
 def test_a_hook_that_raises_leaves_nothing_in_doubt():
-    """Also where what it raises looks like a lost answer: nothing was sent."""
+    """Even if it raises OutcomeUnknownError: nothing was sent."""
     problem = OutcomeUnknownError("lost on the way to the ledger")
 
     async def fail():
