@@ -75,7 +75,7 @@ def test_the_pages_of_another_export_are_left_alone(tmp_path):
     one.add({"id": ["a"]}, 1, "t1")
     one.close()
     before = path.read_bytes()
-    with pytest.raises(OSError, match="another export"):
+    with pytest.raises(OSError, match="another unfinished export"):
         Spool(path, {"source": "q"}).open()
     assert path.read_bytes() == before
 

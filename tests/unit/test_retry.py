@@ -95,9 +95,7 @@ def is_retryable_read(failure):
 
 
 @given(policies, failures, attempts, chances)
-def test_starts_are_retried_only_if_certainly_not_processed(
-    policy, failure, attempt, chance
-):
+def test_starts_are_retried_only_if_certainly_not_processed(policy, failure, attempt, chance):
     """No other failure of a request that is not repeatable is retried."""
     delay = decision(policy, failure, attempt, repeatable=False, random=chance)
     assert certainly_not_done(failure) == certainly_not_processed(failure)
