@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What becomes of runs, in the words of REST API v2."""
+    """Outcome of runs, as a status of REST API v2."""
 
     RANDOM = "random"
     SUCCEEDED = "succeeded"
