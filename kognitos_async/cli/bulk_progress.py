@@ -38,6 +38,7 @@ class BulkProgress:
         self.failed: int = failed
         self._begun = 0
         """Outcomes with a run, settled or not."""
+        self._started = 0
         self.running: Callable[[], int] = lambda: 0
         self._began = time.monotonic()
         self._last = ""
@@ -100,8 +101,10 @@ class BulkProgress:
     def line(self) -> str:
         """The counts in words. `started` counts the runs known to exist."""
         running = self.running()
+        # A run whose outcome is still to come counts nowhere once it has settled: keep the count seen before.
+        self._started = max(self._started, self._begun + running)
         return (
-            f"started {self._begun + running}, running {running}, settled {self.settled} of {self._total}, "
+            f"started {self._started}, running {running}, settled {self.settled} of {self._total}, "
             f"failed {self.failed}"
         )
 
