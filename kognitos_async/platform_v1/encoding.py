@@ -77,7 +77,7 @@ class Invocation(msgspec.Struct, frozen=True):
         `users` started runs known to be ours. `given` are the values of this invocation; `inputs` reads those
         of a run. Further inputs of a run may be defaults that the API added.
         """
-        if run.stage != self.stage:
+        if run.stage != self.stage or run.automation.rpartition("/")[2] != self.automation.id:
             return Likeness.OTHER
         details = run.invocation_details or InvocationDetails()
         source, user = details.invocation_source, details.user_id

@@ -53,7 +53,11 @@ class LookUps:
         group, key = self.group_of(request), name_key(request.name)
         earliest = self._sender.clock.earliest(since)
         reading = await self._readings.through(group, key, earliest)
-        found = [run for run in self._of_stage(reading, group, key) if run.created_at >= earliest]
+        found = [
+            run
+            for run in self._of_stage(reading, group, key)
+            if run.created_at >= earliest and (run.agent_id, run.process_id) == group[:2]
+        ]
         if not found and reading.undecoded is not None and _may_hold(reading.undecoded, key):
             raise twin(reading.undecoded)
         return sorted(found, key=lambda run: run.created_at)
@@ -95,7 +99,7 @@ class LookUps:
                         run,
                         run.id,
                         run.created_at.timestamp(),
-                        run.name == request.name and run.stage == group[2],
+                        (run.name, run.agent_id, run.process_id, run.stage) == (request.name, *group),
                     )
                     for run in self._of_stage(reading, group, key)
                     if run.id not in known_ids and not self._is_anothers(run, window)

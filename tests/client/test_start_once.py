@@ -198,6 +198,23 @@ async def test_what_cannot_be_told_is_not_started(client, server, other):
     assert server.count("create_run") == 0
 
 
+@pytest.mark.parametrize("member", ["process_id", "agent_id"])
+async def test_a_list_that_ignores_what_it_is_asked_for(client, server, member):
+    """A run of the name that belongs to another process or agent is not the one, and proves no absence."""
+
+    def of_another(page):
+        page["items"] = [{**item, member: "another"} for item in page["items"]]
+        return page
+
+    server.add_run(name="Invoice 1", created_at=ago(9))
+    server.misbehave("list_runs", faults.rewritten(of_another), times=None)
+    earlier = ago(10)
+    assert await client.runs.find_started(request_of(server), since=earlier) == []
+    with pytest.raises(StartUncertainError, match="may be another's"):
+        await client.runs.start_once(request_of(server), earlier=earlier, absence_delay=0.01)
+    assert server.count("create_run") == 0
+
+
 async def test_an_unreadable_list_decides_nothing(client, server):
     """The reason is the error's cause."""
     server.misbehave("list_runs", faults.answer(403, b"{}"), times=None)

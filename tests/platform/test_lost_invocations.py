@@ -72,13 +72,22 @@ class World:
         return next(run for run in self.runs if run.name == name)
 
     def make(
-        self, inputs=None, *, after=0.0, user=US, source=MANUAL, trigger=None, stage=PUBLISHED, details=True
+        self,
+        inputs=None,
+        *,
+        after=0.0,
+        user=US,
+        source=MANUAL,
+        trigger=None,
+        stage=PUBLISHED,
+        details=True,
+        automation=AUTOMATION,
     ):
         """A run of somebody."""
         found = {"user_id": user, "trigger_id": trigger, "invocation_source": source}
         run = msgspec.convert(
             {
-                "name": f"{AUTOMATION}/runs/r{len(self.runs)}",
+                "name": f"{automation}/runs/r{len(self.runs)}",
                 "create_time": datetime.fromtimestamp(START + self.now + after + self.off, UTC),
                 "stage": stage,
                 "user_inputs": to_values(inputs or {}),
@@ -132,6 +141,7 @@ OTHERS = {
     "with another input": {"inputs": {"n": 6}},
     "with true for one": {"inputs": {"n": True}},
     "without inputs": {"inputs": {}},
+    "of another automation": {"automation": AUTOMATION + "2"},
     "a draft's": {"stage": "AUTOMATION_STAGE_DRAFT"},
     "from before": {"after": -30.0},
     "from hours later": {"after": 3 * HOUR},
