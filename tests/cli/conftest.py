@@ -28,7 +28,12 @@ class Command:
         return {**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}
 
     def start(
-        self, *arguments: str, code: str = START, measured: bool = True, **environ: str
+        self,
+        *arguments: str,
+        code: str = START,
+        measured: bool = True,
+        stdout: int = subprocess.PIPE,
+        **environ: str,
     ) -> subprocess.Popen[str]:
         env = {**self.environ, **environ}
         if not measured:
@@ -36,7 +41,7 @@ class Command:
         started = subprocess.Popen(
             [*COMMAND, code, *arguments],
             env=env,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
