@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kognitos_async import Journal, JournalError
+from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_schema import old_pages
 from tests.bulk.journals import RunRecord, record, summary, writer
 
@@ -328,3 +330,119 @@ async def test_the_log_of_a_deleted_journal_of_version_1_is_not_replayed(tmp_pat
     shutil.move(tmp_path / "other", tmp_path / "job")
     with pytest.raises(JournalError, match="belongs to another file"):
         summary(tmp_path / "job")
+
+
+def descriptors(path):
+    """How often this process holds the file open; None where the system does not tell."""
+    held = Path("/proc/self/fd")
+    if not held.exists():
+        return None
+    return sum(os.path.realpath(entry) == str(path.resolve()) for entry in held.iterdir())
+
+
+async def test_a_process_holds_a_journal_open_once_for_all_its_users(tmp_path):
+    """Closing one descriptor of several would drop the writer's lock."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    job = JournalFile(path, writing=True)
+    readers = [JournalFile(path, writing=False) for _ in range(2)]
+    assert all(reader.in_use for reader in readers)
+    assert descriptors(path) in (1, None)
+    for reader in readers:
+        reader.close()
+        assert descriptors(path) in (1, None)
+    with pytest.raises(JournalError, match="is in use by this process: end that job first"):
+        JournalFile(path, writing=True)
+    database = job.connect()  # the refused one has not closed what the job holds
+    job.check(database)
+    job.disconnect(database)
+    job.close()
+    assert descriptors(path) in (0, None)
+
+
+async def test_a_job_may_end_before_those_who_read_its_journal(tmp_path):
+    """The next job then takes over, and the last user closes the file."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    job, reader = JournalFile(path, writing=True), JournalFile(path, writing=False)
+    job.close()
+    another = JournalFile(path, writing=False)
+    assert not another.in_use
+    second = JournalFile(path, writing=True)
+    for user in (second, reader, another):
+        assert descriptors(path) in (1, None)
+        user.close()
+    assert descriptors(path) in (0, None)
+
+
+async def test_a_refused_file_is_not_held(tmp_path):
+    """Neither one of another kind nor one that is locked."""
+    path = tmp_path / "job"
+    with pytest.raises(JournalError, match=rf"^there is no journal {path}$"):
+        JournalFile(path, writing=False)
+    path.write_bytes(b"x" * 10)
+    with pytest.raises(JournalError, match="it has only 10 bytes"):
+        JournalFile(path, writing=False)
+    path.write_bytes(b"x" * 4096)
+    for writing in (True, False):
+        with pytest.raises(
+            JournalError, match=rf"^{path} is not a journal of kognitos-async; it was not changed$"
+        ):
+            JournalFile(path, writing=writing)
+    assert path.read_bytes() == b"x" * 4096
+    assert descriptors(path) in (0, None)
+
+
+async def test_a_journal_of_a_later_version_is_refused(tmp_path):
+    """The message says which there are."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 9")
+    with pytest.raises(JournalError, match=rf"^journal {path} has format version 9, but this version of"):
+        JournalFile(path, writing=False)
+    assert descriptors(path) in (0, None)
+
+
+@pytest.mark.parametrize("writing", [True, False])
+async def test_a_write_ahead_log_beside_a_journal_is_anothers(tmp_path, writing):
+    """Today's journals have none; it is named, and the file is let go."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    log = tmp_path / "job-wal"
+    log.write_bytes(b"x" * 64)
+    with pytest.raises(JournalError, match=rf"^{log} belongs to another file than journal {path}: restore"):
+        JournalFile(path, writing=writing)
+    assert descriptors(path) in (0, None)
+    log.unlink()
+    JournalFile(path, writing=writing).close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced", "cut"])
+async def test_a_file_in_use_is_watched(tmp_path, how):
+    """It may grow, but must stay where and what it is."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    job = JournalFile(path, writing=True)
+    job.check_in_place()
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"\0" * 4096)
+    job.check_in_place()
+    if how == "deleted":
+        path.unlink()
+    elif how == "moved":
+        path.rename(tmp_path / "elsewhere")
+    elif how == "replaced":
+        shutil.copy(path, tmp_path / "copy")
+        (tmp_path / "copy").replace(path)
+    else:
+        os.truncate(path, size)
+    expected = (
+        f"it was truncated from {size + 4096} to {size} bytes"
+        if how == "cut"
+        else f"journal {path} was deleted, moved or replaced while the job was running"
+    )
+    with pytest.raises(JournalError, match=expected):
+        job.check_in_place()
+    job.close()
