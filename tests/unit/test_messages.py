@@ -33,8 +33,10 @@ from kognitos_async.messages import (
     Redactor,
     Request,
     Response,
+    StoreRequest,
     decode,
     decoder_for,
+    run_id_of,
     segment,
     status_error,
     with_query,
@@ -429,3 +431,106 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
     with pytest.raises(DecodeError, match="answer to another request") as caught:
         decoding()
     assert (caught.value.path, caught.value.malformed) == (f"$.{member}", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, b'{"message": "No such input."}', "400, No such input. Check the arguments."),
+        (400, b'{"Message": "No such input"}', "400, No such input. Check the arguments."),
+        (401, b"", "401, no explanation. Check the key and that it belongs to this region."),
+        (403, b"{}", "403, something. Check what the key may do and that it belongs to this region."),
+        (404, b"[]", "404, something. Check the id, and that the agent and the key may see it."),
+        (409, b"", "409, no explanation. Read the resource again before changing it."),
+        (429, b"", "429, no explanation. Send less, or set requests_per_second."),
+        (500, b" <html>", "500, an HTML page, perhaps from a proxy. Try again later."),
+        (599, b"", "599, no explanation. Try again later."),
+        (300, b"", "300, no explanation. Redirects are never followed: check base_url."),
+        (399, b"", "399, no explanation. Redirects are never followed: check base_url."),
+        (418, b"", "418, no explanation. Check the request."),
+    ],
+)
+def test_a_refusal_says_what_came_and_what_to_do(status, body, said):
+    """The API's words, or what came instead of them."""
+    assert str(error(status, body)) == f"GET /runs/r-1: {said}"
+
+
+@pytest.mark.parametrize(
+    ("body", "came"),
+    [
+        (b"", "an empty body instead of JSON"),
+        (b" <html>", "an HTML page, perhaps from a proxy, instead of JSON"),
+        (b'{"status": "O', "something instead of JSON"),
+    ],
+)
+def test_an_answer_that_is_no_json_says_what_it_is(body, came):
+    """In the place of what was wrong in it."""
+
+    def as_text(body):
+        raise msgspec.DecodeError("no JSON")
+
+    class Decoder:
+        decode = staticmethod(as_text)
+
+    with pytest.raises(DecodeError) as caught:
+        decode(Decoder(), GET, answer(200, body), Redactor(KEY))
+    text = str(caught.value)
+    assert text.startswith("GET /runs/r-1: 200 with an answer that is not as documented at $: " + came)
+
+
+def test_the_full_organization_says_that_nothing_was_started():
+    """And when to start again."""
+    refused = error(403, b'{"message": "at capacity"}', START_REQUEST)
+    assert str(refused) == (
+        "POST /runs: 403, at capacity. Nothing was started. Start again when some runs have settled."
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "run_id"),
+    [
+        (Request("GET", "/runs/r-1"), "r-1"),
+        (Request("GET", "/runs/a%2Fb%20c?view=full"), "a/b c"),
+        (Request("POST", "/organizations/o/workspaces/w/automations/a/runs/r7:reply"), "r7"),
+        (Request("GET", "/runs"), None),
+        (Request("GET", "/health"), None),
+        (StoreRequest("POST", "https://store.example"), None),
+        ("text", None),
+    ],
+)
+def test_a_request_about_a_run_tells_its_id(what, run_id):
+    """For the records of a log."""
+    assert run_id_of(what) == run_id
+
+
+def test_what_goes_to_the_file_store_is_called_so():
+    """Its address is a secret."""
+    assert str(StoreRequest("POST", "https://store.example")) == "upload to the file store"
+
+
+def test_rich_shows_what_a_request_and_an_answer_are():
+    """By name."""
+    assert pretty_repr(GET) == "Request(method='GET', path='/runs/r-1')"
+    assert pretty_repr(answer(200, b"hidden")) == "Response(status=200, size=6)"
+
+
+def test_a_body_without_a_secret_stays_as_it_is():
+    """To the byte, escapes and blanks included; a secret in it is replaced by one word."""
+    redactor = Redactor("secret")
+    for body in (b'{"a":   "\\u0041"}', b"plain", b"\\ no JSON"):
+        assert redactor.clean(body) == redactor.remove(body) == body
+    assert redactor.remove(b"a secret, a secret") == b"a [redacted], a [redacted]"
+    assert redactor.remove(b'{"a":   "s\\u0065cret"}') == b'{"a":"[redacted]"}'
+    assert repr(Redactor("", "a", "a", "b")) == "Redactor(2 secrets)"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 03 Feb 2031 05:05:06 +0100", "Mon, 03 Feb 2031 04:05:06 -0000", "Mon, 03 Feb 2031 04:05:06 GMT"],
+)
+def test_the_date_of_an_answer_may_have_any_offset(date):
+    """None means UTC."""
+    later = format_datetime(NOW + timedelta(seconds=9), usegmt=True)
+    response = answer(429, b"", Date=date, Retry_After=later)
+    refused = status_error(GET, response, Redactor(KEY), now=NOW + timedelta(hours=5), attempts=1)
+    assert refused.retry_after == 9

@@ -8,6 +8,7 @@ import pickle
 import threading
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -505,6 +506,7 @@ def test_two_tasks_cannot_fetch_for_one_iterator():
         first, second = await asyncio.gather(anext_of(walk), anext_of(walk), return_exceptions=True)
         assert first == 0
         assert isinstance(second, RuntimeError)
+        assert str(second) == "another task waits for the next page of this iterator"
 
     run_virtually(main())
 
@@ -573,5 +575,64 @@ def test_requests_run_in_the_context_of_the_reader():
         who.set("reader")
         assert [item async for item in Pager(fetch, None)] == [0, 1, 2]
         assert seen == ["reader"] * 3
+
+    run_virtually(main())
+
+
+def test_a_pager_that_begins_within_a_listing_begins_there():
+    """However it is read."""
+
+    async def main():
+        book = Book(numbered([2, 2, 2]))
+        assert (await book.pager("t1")).items == (2, 3)
+        assert await book.pager("t1").collect() == [2, 3, 4, 5]
+        assert [item async for item in book.pager("t2")] == [4, 5]
+        assert [page.items async for page in book.pager("t1").pages()] == [(2, 3), (4, 5)]
+
+    run_virtually(main())
+
+
+def test_a_page_with_items_that_cannot_be_decoded_keeps_its_size():
+    """The total of the listing is that of the API."""
+
+    async def main():
+        book = Book(numbered([2, 2]))
+        page = partial(book.pages[None], b"{}")
+        book.pages[None] = msgspec.structs.replace(page, total_size=5)
+        first = await anext(book.pager().pages())
+        assert (first.items, first.continuation_token, first.total_size) == ((0, 1), "t1", 5)
+
+    run_virtually(main())
+
+
+def test_a_fetch_that_is_cancelled_from_outside_is_made_again():
+    """Whoever ends all tasks of a loop does not end a listing with a gap."""
+
+    async def main():
+        book = Book(numbered([1, 1]), slow=1.0)
+        walk = aiter(book.pager())
+        assert await anext(walk) == 0
+        for task in tasks():
+            task.cancel()
+        assert await anext(walk) == 1
+        assert book.asked == [None, "t1", "t1"]
+
+    run_virtually(main())
+
+
+def test_a_pager_and_a_page_say_how_far_they_are():
+    """In a prompt, and in a notebook."""
+
+    async def main():
+        book = Book(numbered([1, 1]))
+        pager = book.pager()
+        assert repr(pager) == (
+            "<Pager: a listing not fetched yet. Iterate with `async for`, await it for the first page, or "
+            "`await pager.collect()` for a list>"
+        )
+        first = await pager
+        assert repr(pager).startswith("<Pager: a listing not fetched yet, begun. Iterate")
+        assert "Page of 1 items, there is another page" in first._repr_html_()
+        assert "Page of 1 items, the last page" in book.pages["t1"]._repr_html_()
 
     run_virtually(main())
