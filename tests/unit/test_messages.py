@@ -431,6 +431,11 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
     with pytest.raises(DecodeError, match="answer to another request") as caught:
         decoding()
     assert (caught.value.path, caught.value.malformed) == (f"$.{member}", True)
+    assert caught.value.body == response.body
+    confidential = msgspec.structs.replace(request, confidential=True)
+    with pytest.raises(DecodeError) as caught:
+        decode(decoder_for(Resource), confidential, response, Redactor("key"))
+    assert caught.value.body == b""
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,26 @@ def test_an_empty_token_ends_the_listing_as_null_does():
         book.pages[None] = Page((1, 2), "")
         assert await book.pager().collect() == [1, 2]
         assert [item async for item in book.pager()] == [1, 2]
+        assert (await book.pager()).continuation_token is None
+        assert [page.continuation_token async for page in book.pager().pages()] == [None]
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+def test_an_iterator_that_was_closed_has_ended(way):
+    """Whatever was left of its page."""
+
+    async def main():
+        pager = Book(numbered([3, 1])).pager()
+        walk = aiter(pager) if way == "items" else pager.pages()
+        await anext(walk)
+        await walk.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(walk)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not tasks()
 
     run_virtually(main())
 
