@@ -1,4 +1,4 @@
-"""Work of several requests: its attempts counted, charged and logged; the way to the socket."""
+"""Attempts of calls with several requests: counted, charged and logged; frames down to the socket."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WORK = {"GetFileMetadata": read, "DownloadFile": download, "StreamEvents": strea
 async def test_max_attempts_bounds_the_work_and_every_attempt_is_logged(
     operation, fault, server, tmp_path, caplog
 ):
-    """Also where a loop of its own begins again what was opened well; one WARNING before each retry."""
+    """Also where a call reconnects by its own loop; one WARNING before each retry."""
     misbehaviour = {
         "never answered": faults.hang,
         "unavailable": faults.unavailable,
@@ -71,8 +71,8 @@ async def test_max_attempts_bounds_the_work_and_every_attempt_is_logged(
 
 
 @pytest.mark.parametrize("operation", ["DownloadFile", "StreamEvents"])
-async def test_work_that_needed_a_retry_gives_back_what_it_was_charged(operation, server, tmp_path):
-    """Or a hundred downloads that each needed one leave none for the next."""
+async def test_successful_calls_are_refunded_their_retry(operation, server, tmp_path):
+    """Otherwise a hundred downloads with a retry each would use up the quota."""
     async with server.platform_client(retry=QUICK) as client:
         for fault in (faults.cut_body(), faults.unavailable()):
             server.misbehave(operation, fault)
@@ -92,8 +92,8 @@ async def test_an_upload_and_its_form_share_their_attempts(server):
     assert server.count("upload_file") == 1
 
 
-async def test_a_download_that_breaks_tells_its_attempts(server):
-    """The opening was tried again, the reading is not."""
+async def test_the_error_of_a_broken_download_has_its_attempts(server):
+    """Opening is retried, reading is not."""
     file = server.platform.add_file("a.bin", b"x" * 5000)
     async with server.platform_client(retry=QUICK) as client:
         server.misbehave("DownloadFile", faults.unavailable())
@@ -124,7 +124,7 @@ def own_frames():
 
 
 async def test_three_frames_lead_from_a_resource_to_the_socket(server):
-    """Layers that only forward would show here."""
+    """Additional layers would add frames."""
     tracing, seen = own_frames()
     run = server.add_run()
     async with server.client(trace_configs=[tracing]) as client:

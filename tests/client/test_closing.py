@@ -165,7 +165,7 @@ async def test_cancelling_an_upload(server, connect):
 
 
 async def test_cancelling_at_the_gate(server, connect):
-    """A request cancelled while it waits for its turn gives its turn up."""
+    """A queued request that is cancelled leaves the queue."""
     client = await connect(server, max_connections=1)
     handle = server.misbehave("get_health", faults.hang(), times=1)
     first = asyncio.create_task(client.health())
@@ -193,7 +193,7 @@ async def test_cancelling_a_wait_between_polls(server, connect):
 
 @every_call
 async def test_closing_during_a_request(server, call):
-    """A call under way when the client closes ends at once with an error of ours."""
+    """Closing the client ends a call in flight at once with a KognitosError."""
     handle = server.misbehave("*", faults.hang(), times=None)
     client = await server.client().open()
     task = asyncio.create_task(call(client, server))
@@ -243,7 +243,7 @@ async def test_closing_during_waits(server):
 
 @pytest.mark.parametrize("source", [lambda: b"x" * 3_000_000, _pieces], ids=["bytes", "iterator"])
 async def test_closing_during_an_upload(server, source):
-    """An upload under way when the client closes ends at once with an error of ours."""
+    """Closing the client ends an upload in flight at once with a KognitosError."""
     client = await server.client().open()
     handle = server.misbehave("upload_file", faults.hang(), times=None)
     task = asyncio.create_task(client.files.upload(source(), file_name="a.bin"))
@@ -256,7 +256,7 @@ async def test_closing_during_an_upload(server, source):
 
 
 async def test_closing_with_requests_at_the_gate(server):
-    """Requests that wait for their turn when the client closes raise ClientClosedError."""
+    """Queued requests raise ClientClosedError when the client closes."""
     client = await server.client(max_connections=1).open()
     handle = server.misbehave("*", faults.hang(), times=None)
     tasks = [asyncio.create_task(client.health()) for _ in range(5)]
@@ -297,7 +297,7 @@ async def test_use_after_closing(server, call):
 
 
 async def test_open_and_close_twice(server):
-    """Opening twice is refused, before and after closing; closing twice, or unopened, is nothing."""
+    """Opening twice is refused, before and after closing; closing twice, or unopened, has no effect."""
     await server.client().aclose()
     client = server.client()
     assert await client.open() is client
@@ -327,7 +327,7 @@ async def test_a_given_session_stays_open(server):
 
 
 async def test_closing_with_a_given_session(server):
-    """Closing ends what is under way on a given session too, which stays open."""
+    """Closing ends calls in flight on a user's session too, which stays open."""
     async with aiohttp.ClientSession() as session:
         client = await server.client(session=session).open()
         handle = server.misbehave("*", faults.hang(), times=None)
@@ -341,7 +341,7 @@ async def test_closing_with_a_given_session(server):
 
 
 async def test_a_given_session_that_was_closed(server, connect):
-    """A given session closed by its owner is an error of ours, not a RuntimeError of aiohttp's."""
+    """If its owner closed it, ClientClosedError is raised, not aiohttp's RuntimeError."""
     session = aiohttp.ClientSession()
     client = await connect(server, session=session)
     await client.health()

@@ -1,4 +1,4 @@
-"""Cancelling and closing in the middle: no task, no socket, no warning, and the client goes on."""
+"""Cancelling and closing during calls: no task, socket or warning remains, and the client stays usable."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_cancelling_any_call_leaves_nothing(client, server, name):
-    """The connection is dropped, and the next call finds the client as before."""
+    """The connection is closed, and the next call succeeds."""
     operation, call = CALLS[name]
     server.misbehave(operation, faults.hang(), times=None)
     task = asyncio.create_task(call(client, server))
@@ -58,7 +58,7 @@ async def test_cancelling_any_call_leaves_nothing(client, server, name):
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_closing_in_the_middle_of_any_call_ends_it_at_once(server, name):
-    """Reads say that the client was closed; a start may have happened; an upload was lost."""
+    """Reads raise ClientClosedError, starts StartUncertainError, uploads UploadError or ClientClosedError."""
     operation, call = CALLS[name]
     client = await server.client(**FAST).open()
     server.misbehave(operation, faults.hang(), times=None)
@@ -74,7 +74,7 @@ async def test_closing_in_the_middle_of_any_call_ends_it_at_once(server, name):
 
 
 async def test_cancelling_a_retrying_call_ends_its_sleep(server, connect):
-    """No attempt comes after the cancellation."""
+    """No further attempt is made."""
     client = await connect(server)
     server.misbehave("get_health", faults.unavailable(50), times=None)
     task = asyncio.create_task(client.health())
@@ -87,7 +87,7 @@ async def test_cancelling_a_retrying_call_ends_its_sleep(server, connect):
     assert server.count("get_health") == 1
 
 
-async def test_cancelled_calls_give_their_connections_back(server, connect):
+async def test_cancelled_calls_release_their_connections(server, connect):
     """Twenty cancellations do not use up two connections."""
     client = await connect(server, max_connections=2)
     server.misbehave("get_run", faults.hang(), times=None)
@@ -101,7 +101,7 @@ async def test_cancelled_calls_give_their_connections_back(server, connect):
 
 
 async def test_leaving_a_listing_early_leaves_nothing(client, server):
-    """By break, by an error and by cancellation, while the next page is under way."""
+    """By break, error or cancellation, while the next page is fetched."""
     for n in range(12):
         server.add_run(name=f"n-{n}", status="Succeeded")
     server.misbehave("list_runs", faults.hang(), skip=1, times=None)
@@ -132,8 +132,8 @@ async def test_an_upload_cancelled_in_the_middle_stops_reading_its_source(client
     assert not server.files
 
 
-async def test_closing_with_many_calls_under_way_ends_all_of_them(server):
-    """Those that send, those that wait for a connection and those that sleep."""
+async def test_closing_ends_all_calls_in_flight(server):
+    """Those that send, those that are queued and those that back off."""
     client = await server.client(max_connections=3, **FAST).open()
     server.misbehave("*", faults.hang(), times=None)
     calls = [asyncio.create_task(client.runs.get(f"r-{n}")) for n in range(20)]
@@ -147,7 +147,7 @@ async def test_closing_with_many_calls_under_way_ends_all_of_them(server):
 
 
 async def test_an_error_in_the_block_closes_the_client(server):
-    """As `async with` promises."""
+    """Like leaving the block without one."""
     with pytest.raises(ZeroDivisionError):
         async with server.client() as client:
             await client.health()
@@ -167,8 +167,8 @@ async def test_a_session_of_the_user_survives_a_closed_client_and_a_call_in_the_
             assert (await second.health()).ok
 
 
-async def test_waits_share_what_they_need_and_leave_nothing(serve, connect):
-    """Fifty waits, half of them cancelled: the others end well."""
+async def test_waits_leave_no_task_when_half_are_cancelled(serve, connect):
+    """Of fifty waits, the others succeed."""
     server = await serve(schedule=Schedule.fixed(3600))
     client = await connect(server)
     runs = [await client.runs.start(server.process.id, name=f"n-{n}") for n in range(50)]

@@ -1,4 +1,4 @@
-"""What an observer is told of requests."""
+"""Notifications of observers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support import eventually
 
 
 class Notes:
-    """Writes down what it is told."""
+    """Records its notifications of requests."""
 
     def __init__(self):
         self.told = []
@@ -52,7 +52,7 @@ async def observed(server):
         yield client
 
 
-async def test_a_request_its_attempts_and_its_end_are_told(server, observed):
+async def test_requests_and_their_attempts_are_notified(server, observed):
     """In the order in which they happen."""
     server.misbehave("get_health", faults.unavailable())
     await observed.health()
@@ -66,7 +66,7 @@ async def test_a_request_its_attempts_and_its_end_are_told(server, observed):
 
 
 async def test_a_failure_and_a_cancellation_end_a_request_too(server, observed):
-    """Whoever opened a span can close it."""
+    """So that a span can be closed."""
     with pytest.raises(NotFoundError):
         await observed.runs.get("nobody")
     server.misbehave("get_health", faults.hang())
@@ -80,8 +80,8 @@ async def test_a_failure_and_a_cancellation_end_a_request_too(server, observed):
     ]
 
 
-async def test_records_say_operation_and_attempt(server, client, caplog):
-    """As fields of their own, for structured logs."""
+async def test_log_records_have_operation_and_attempt(server, client, caplog):
+    """As separate fields, for structured logs."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
     server.misbehave("get_health", faults.unavailable())
     await client.health()
@@ -97,7 +97,7 @@ async def test_records_say_operation_and_attempt(server, client, caplog):
 
 
 class Everything(Observer):
-    """Writes down work, starts in doubt, runs, choices, pauses and states of journals."""
+    """Records work, starts in doubt, runs, poll choices, pauses and journal states."""
 
     def __init__(self):
         self.began = []
@@ -168,8 +168,8 @@ def start_of(client, request):
     return client.automations.invoke(request.automation, request.inputs)
 
 
-async def test_starts_waits_and_polls_are_told(api):
-    """From the start to the settled run; the reading of shared polls names the wait that it serves."""
+async def test_starts_waits_and_polls_are_notified(api):
+    """From the start to the settled run; a shared poll names the waits that it serves."""
     client, make, notes = api
     run = await start_of(client, make(1))
     settled = await client.wait_for_run(run)
@@ -184,8 +184,8 @@ async def test_starts_waits_and_polls_are_told(api):
     assert notes.of("changed")[-1][1] == status
 
 
-async def test_a_lost_start_is_told(server, api):
-    """With what was asked, while the work that it is part of is under way."""
+async def test_a_lost_start_is_notified(server, api):
+    """With the request, before the work that it belongs to ends."""
     client, make, notes = api
     server.misbehave("create_run", faults.reset(after_work=True))
     server.misbehave("InvokeAutomation", faults.reset(after_work=True))
@@ -196,8 +196,8 @@ async def test_a_lost_start_is_told(server, api):
     assert notes.ended == [("Start", "StartUncertainError")]
 
 
-async def test_a_job_and_its_journal_are_told(api, tmp_path):
-    """Each request as one work, and each state of the journal with the one before."""
+async def test_a_job_and_its_journal_are_notified(api, tmp_path):
+    """Each request as a work, and each new state in the journal with the one before."""
     client, make, notes = api
     async with client.run_many(map(make, range(3)), journal=tmp_path / "job") as outcomes:
         async for outcome in outcomes:
@@ -210,7 +210,7 @@ async def test_a_job_and_its_journal_are_told(api, tmp_path):
     assert notes.of("journal")[-3:] == [(None, "settled")] * 3
 
 
-async def test_the_end_of_an_aborted_job_is_told(server, api):
+async def test_the_end_of_a_cancelled_job_is_notified(server, api):
     """Its waits, its requests and the job itself end with the cancellation."""
     client, make, notes = api
     server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
@@ -240,8 +240,8 @@ async def test_waits_end_when_the_client_closes(server, api):
     assert ("Wait", "ClientClosedError") in notes.ended
 
 
-async def test_a_429_is_told_once_a_pause(server, client):
-    """With the seconds for which nothing is sent."""
+async def test_a_429_is_notified_once_a_pause(server, client):
+    """With the seconds of the pause."""
     notes = Everything()
     client.observe(notes)
     server.misbehave("get_health", faults.rate_limited(retry_after=0))
@@ -249,7 +249,7 @@ async def test_a_429_is_told_once_a_pause(server, client):
     assert notes.of("paused") == [("GET /health", 0.0)]
 
 
-async def test_uploads_are_told_with_their_size(server, api):
+async def test_uploads_are_notified_with_their_size(server, api):
     client, _, notes = api
     sizes = []
     notes.work_ended = lambda work, error: (
@@ -260,8 +260,8 @@ async def test_uploads_are_told_with_their_size(server, api):
     assert sizes == [("Upload", 5)]
 
 
-async def test_an_observer_that_raises_harms_nothing_and_is_named_once(server, client, caplog):
-    """The others are told all the same."""
+async def test_an_observer_that_raises_is_logged_once(server, client, caplog):
+    """Other observers are still notified."""
 
     class Broken(Observer):
         def request_began(self, request):
@@ -280,8 +280,8 @@ async def test_an_observer_that_raises_harms_nothing_and_is_named_once(server, c
     assert "Broken failed in request_began" in warning.getMessage()
 
 
-async def test_an_observation_ends_when_it_is_told_to(server, client):
-    """Work under way is told of to its end, later work is not."""
+async def test_an_observer_can_be_removed(server, client):
+    """It is still notified of work in flight until that ends, not of later work."""
     notes = Notes()
     end = client.observe(notes)
     server.misbehave("get_health", faults.hang())
@@ -297,8 +297,8 @@ async def test_an_observation_ends_when_it_is_told_to(server, client):
     assert [entry[0] for entry in notes.told] == ["began", "ended"]  # attempts ask who listens now
 
 
-async def test_records_name_the_run(server, client, caplog):
-    """Of a retry too."""
+async def test_log_records_have_the_run_id(server, client, caplog):
+    """Those of a retry too."""
     caplog.set_level(logging.DEBUG, "kognitos_async")
     run = server.add_run()
     server.misbehave("get_run", faults.unavailable())

@@ -1,4 +1,4 @@
-"""Real pages over loopback: walking, resuming, leaving early."""
+"""Pages over loopback: iterating, resuming, leaving early."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_the_first_page_alone(client, server):
 
 
 async def test_nothing_is_sent_before_use(client, server):
-    """Making a pager sends nothing."""
+    """Creating a pager sends nothing."""
     client.runs.list(server.process.id)
     await asyncio.sleep(0.01)
     assert server.count() == 0
@@ -65,7 +65,7 @@ async def test_collect_stops_in_time(client, server, most):
 
 @pytest.mark.parametrize("read", range(26))
 async def test_resuming_skips_nothing(client, server, read):
-    """Wherever a walk stops, the pager's token goes on from there without a gap, repeating a page at most."""
+    """From the token of any position, without a gap, repeating at most a page."""
     pager = client.runs.list(server.process.id, limit=10)
     names = []
     if read:
@@ -82,14 +82,14 @@ async def test_resuming_skips_nothing(client, server, read):
 
 
 async def test_resuming_from_a_page(client, server):
-    """The token of a page leads to the next one, from another client call as well."""
+    """The token of a page fetches the next one, also in another call."""
     page = await client.runs.list(server.process.id, limit=10)
     rest = client.runs.list(server.process.id, limit=10, continuation_token=page.continuation_token)
     assert [run.name for run in await rest.collect()] == NAMES[10:]
 
 
 async def test_an_error_in_the_middle(client, server):
-    """An error in the middle carries the token that goes on where the walk stopped."""
+    """An error carries the token of the page that failed."""
     server.misbehave("list_runs", faults.server_error(500), skip=1, times=4)
     pager = client.runs.list(server.process.id, limit=10)
     names = []
@@ -105,14 +105,14 @@ async def test_an_error_in_the_middle(client, server):
 
 
 async def test_an_error_at_the_start(client):
-    """An error on the first page has no token to go on with."""
+    """An error on the first page has no token."""
     with pytest.raises(NotFoundError) as caught:
         await client.runs.list("no-such-process").collect()
     assert caught.value.continuation_token is None
 
 
 async def test_a_retry_in_the_middle(client, server):
-    """A page that fails once is asked for again, and the list stays whole."""
+    """A page that fails once is fetched again, and no item is lost."""
     server.misbehave("list_runs", faults.reset(after_work=True), skip=1, times=2)
     server.misbehave("list_runs", faults.proxy_error(502), times=1)
     assert [run.name async for run in client.runs.list(server.process.id, limit=10)] == NAMES
@@ -136,7 +136,7 @@ async def test_one_page_ahead(client, server):
 
 
 async def test_leaving_early(client, server):
-    """Leaving the loop in the middle ends the fetch ahead: no task stays."""
+    """Leaving the loop cancels the prefetch: no task remains."""
     server.misbehave("list_runs", faults.hang(), skip=1, times=None)
     walk = aiter(client.runs.list(server.process.id, limit=5))
     await anext(walk)
@@ -186,7 +186,7 @@ async def test_an_empty_page_is_not_the_end(client, server, fault):
 
 @pytest.mark.parametrize(("most", "kind"), [(-1, ValueError), (True, TypeError), ("3", TypeError)])
 async def test_wrong_max_items(client, server, most, kind):
-    """max_items that is no count is refused before anything is sent."""
+    """An invalid max_items is refused before anything is sent."""
     with pytest.raises(kind, match="max_items"):
         await client.runs.list(server.process.id).collect(most)
     assert server.count() == 0
@@ -200,7 +200,7 @@ async def test_wrong_tokens(client, server, token, kind):
 
 
 async def test_odd_tokens_are_encoded(client, server):
-    """A token with reserved characters arrives as it is."""
+    """A token with reserved characters is sent unchanged."""
     token = "a+b/c=&d?e#f %ü"
     with pytest.raises(Exception, match="400"):
         await client.runs.list(server.process.id, continuation_token=token)

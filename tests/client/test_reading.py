@@ -1,4 +1,4 @@
-"""Sources are read off the event loop, to their end, and closed whatever happens."""
+"""Sources are read outside the event loop, to their end, and always closed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Noting(io.BytesIO):
 
 
 async def test_a_file_is_never_used_in_the_thread_of_the_loop():
-    """Not to measure it, not to rewind it: a gzip file is read from its start for either."""
+    """Neither to measure nor to rewind it: a gzip file is read from its start for both."""
     file = Noting(CONTENT)
     async with open_source(file, None) as source:
         assert await content(source) == CONTENT
@@ -83,7 +83,7 @@ async def test_a_file_is_never_used_in_the_thread_of_the_loop():
     assert threading.get_ident() not in file.threads
 
 
-async def test_a_gzip_file_is_uploaded_as_what_it_holds(tmp_path):
+async def test_a_gzip_file_is_uploaded_decompressed(tmp_path):
     """Its size is that of the content."""
     path = tmp_path / "f.gz"
     with gzip.open(path, "wb") as packed:
@@ -107,7 +107,7 @@ def pipe():
 @pytest.mark.parametrize("blocking", [True, False], ids=["blocking", "non-blocking"])
 @pytest.mark.parametrize("size", [None, 8])
 async def test_a_pipe_is_read_to_its_end(pipe, buffering, blocking, size):
-    """Nothing there yet is not the end."""
+    """A read without data is not the end."""
     reading, writing = pipe
     os.set_blocking(reading, blocking)
     os.write(writing, b"abc")
@@ -124,7 +124,7 @@ async def test_a_pipe_is_read_to_its_end(pipe, buffering, blocking, size):
 
 
 async def test_reading_a_silent_pipe_can_be_cancelled(pipe):
-    """It holds no thread."""
+    """No thread remains blocked."""
     threads = threading.active_count()
     with open(pipe[0], "rb") as file, pytest.raises(TimeoutError):  # noqa: ASYNC230, PTH123 - open already
         async with asyncio.timeout(0.05), open_source(file, None):
@@ -132,8 +132,8 @@ async def test_reading_a_silent_pipe_can_be_cancelled(pipe):
     assert threading.active_count() <= threads + 1  # the one that measured it is kept idle
 
 
-async def test_reads_that_give_none_are_asked_again():
-    """By any file, as io.RawIOBase has it."""
+async def test_reads_that_return_none_are_repeated():
+    """As io.RawIOBase allows."""
 
     class Slow(Pipe):
         waits = 3
@@ -160,7 +160,7 @@ async def test_opening_a_fifo_without_a_writer_can_be_cancelled(tmp_path):
 
 
 async def test_a_path_is_closed_when_opening_it_is_cancelled(tmp_path, monkeypatch):
-    """The thread that opens it goes on; what it opens is not lost."""
+    """The thread that opens it continues; the file is closed afterwards."""
     path = file_at(tmp_path / "f")
     opened, may_open = [], threading.Event()
     real = reading_module.open_path
@@ -203,8 +203,8 @@ async def test_an_async_generator_is_closed_with_its_source(size):
     assert closed == [True]
 
 
-async def test_the_last_piece_is_kept_back_until_the_source_has_ended():
-    """So a source that is longer than its size never makes a complete file."""
+async def test_the_last_piece_is_held_back_until_the_source_ends():
+    """A source longer than its size never makes a complete file."""
     given = []
     async with open_source(stream(b"abc", b"def", b"too much"), 6) as source:
         with pytest.raises(ValueError, match="6 bytes, got more"):
@@ -250,7 +250,7 @@ async def test_starlettes_upload_file():
 
 
 async def test_a_part_of_aiohttps_multipart_reader():
-    """Streamed as it comes in, under the name that its sender gave."""
+    """Streamed as received, under the name that its sender gave."""
     got = []
 
     async def handler(request):

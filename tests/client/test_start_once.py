@@ -41,7 +41,7 @@ def ago(seconds):
 
 
 async def test_a_hook_is_awaited_right_before_each_attempt(client, server):
-    """After a certain refusal once more; nothing has been sent when it runs."""
+    """Again before a retry; nothing has been sent when it runs."""
     server.misbehave("create_run", faults.rate_limited(0), times=2)
     seen = []
 
@@ -54,8 +54,8 @@ async def test_a_hook_is_awaited_right_before_each_attempt(client, server):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("fenced"), CapacityError("none of the API's", status=403)])
-async def test_what_a_hook_raises_means_not_sent(client, server, error):
-    """It comes out as it is, whatever its type, and nothing was sent."""
+async def test_an_error_of_a_hook_is_raised_and_nothing_is_sent(client, server, error):
+    """Unchanged, whatever its type."""
 
     async def refuse():
         raise error
@@ -67,7 +67,7 @@ async def test_what_a_hook_raises_means_not_sent(client, server, error):
 
 
 async def test_a_hook_that_raises_after_a_refusal_leaves_no_doubt(client, server):
-    """The first attempt was refused for certain, the second not made."""
+    """The first attempt was certainly refused, the second was not made."""
     server.misbehave("create_run", faults.rate_limited(0))
     calls = []
 
@@ -85,7 +85,7 @@ async def test_a_hook_that_raises_after_a_refusal_leaves_no_doubt(client, server
 
 
 async def test_a_hook_waits_for_the_slot(server, connect):
-    """It runs when the start is the next thing to leave, not while others hold the connections."""
+    """It runs immediately before the start is sent, not while others hold the connections."""
     client = await connect(server, max_connections=1)
     server.misbehave("get_health", faults.slow_body(0.3))
     busy = asyncio.create_task(client.health())
@@ -109,7 +109,7 @@ async def test_a_hook_must_be_callable(client, server, hook):
     assert server.count() == 0
 
 
-async def test_without_waiting_for_room(serve, connect):
+async def test_without_waiting_for_capacity(serve, connect):
     """CapacityError after one attempt."""
     server = await serve(capacity=1, schedule=Schedule.manual())
     client = await connect(server)
@@ -120,7 +120,7 @@ async def test_without_waiting_for_room(serve, connect):
     assert server.count("create_run") == 2
 
 
-async def test_a_doubtful_start_says_what_was_known_of_the_clocks(client, server):
+async def test_a_start_in_doubt_has_a_window(client, server):
     """As JSON, for a journal."""
     await client.runs.start(server.process.id, name="known")
     server.misbehave("create_run", faults.reset(after_work=True))
@@ -137,7 +137,7 @@ async def test_a_doubtful_start_says_what_was_known_of_the_clocks(client, server
 
 
 async def test_started_once(client, server):
-    """Without an earlier attempt it is a start."""
+    """Without an earlier attempt it only starts."""
     run = await client.runs.start_once(request_of(server, inputs={"n": 1}))
     assert list(server.runs) == [run.id]
     assert server.count("list_runs") == 0
@@ -146,7 +146,7 @@ async def test_started_once(client, server):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("made", [True, False])
 async def test_an_earlier_attempt_is_looked_up(serve, connect, order, made):
-    """Its run is returned, or one is started where there is certainly none."""
+    """Its run is returned, or one is started if it provably does not exist."""
     server = await serve(order=order)
     client = await connect(server)
     for number in range(120):
@@ -160,8 +160,8 @@ async def test_an_earlier_attempt_is_looked_up(serve, connect, order, made):
 
 
 @pytest.mark.parametrize("after_work", [True, False])
-async def test_an_answer_lost_meanwhile_is_looked_up_too(client, server, after_work):
-    """No sooner than a run must show, and there is one run in the end."""
+async def test_an_answer_lost_by_start_once_is_looked_up_too(client, server, after_work):
+    """After the absence delay; in the end there is one run."""
     server.misbehave("create_run", faults.reset(after_work=after_work))
     began = asyncio.get_running_loop().time()
     run = await client.runs.start_once(request_of(server), absence_delay=0.2)
@@ -171,7 +171,7 @@ async def test_an_answer_lost_meanwhile_is_looked_up_too(client, server, after_w
 
 
 async def test_lost_again_and_again(client, server):
-    """Five starts, each after the one before proved absent; then it is the caller's turn."""
+    """Five starts, each after the one before was proved absent; then StartUncertainError."""
     server.misbehave("create_run", faults.reset(after_work=False), times=None)
     with pytest.raises(StartUncertainError):
         await client.runs.start_once(request_of(server), absence_delay=0.01)
@@ -187,8 +187,8 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-async def test_what_cannot_be_told_is_not_started(client, server, other):
-    """A run that may be it, and may be somebody else's."""
+async def test_an_ambiguous_look_up_starts_nothing(client, server, other):
+    """The run found may belong to another client."""
     earlier = ago(2 * 3600)
     created = earlier + timedelta(seconds=other["after"])
     theirs = server.add_run(name=other["name"], created_at=created)
@@ -216,7 +216,7 @@ async def test_a_list_that_ignores_what_it_is_asked_for(client, server, member):
 
 
 async def test_an_unreadable_list_decides_nothing(client, server):
-    """The reason is the error's cause."""
+    """Its error is the cause."""
     server.misbehave("list_runs", faults.answer(403, b"{}"), times=None)
     with pytest.raises(StartUncertainError, match="could not be read") as caught:
         await client.runs.start_once(request_of(server), earlier=ago(1), absence_delay=0.01)
@@ -225,7 +225,7 @@ async def test_an_unreadable_list_decides_nothing(client, server):
 
 
 async def test_two_at_once_of_one_name_do_not_share_a_run(client, server):
-    """Whose the run is cannot be told."""
+    """The look-ups are ambiguous."""
     server.misbehave("create_run", faults.reset(after_work=True))
     server.misbehave("create_run", faults.reset(after_work=False))
     got = await asyncio.gather(
@@ -237,7 +237,7 @@ async def test_two_at_once_of_one_name_do_not_share_a_run(client, server):
 
 
 async def test_a_lost_start_does_not_take_anothers_answered_run(server, connect):
-    """Of two callers with one name, one is answered: its run is not the other's, whose start did nothing."""
+    """Of two starts with one name one is answered: its run is not attributed to the lost one."""
     client = await connect(server, request_timeout=0.5)
     server.misbehave("create_run", faults.hang())
     mine = asyncio.create_task(client.runs.start_once(request_of(server), absence_delay=0.05))
@@ -248,8 +248,8 @@ async def test_a_lost_start_does_not_take_anothers_answered_run(server, connect)
 
 
 @pytest.mark.parametrize("after_work", [True, False])
-async def test_a_doubtful_start_is_handed_on(serve, connect, after_work):
-    """With the time on its error, and all that the client knows of it: here, that the clocks are off."""
+async def test_a_start_in_doubt_can_be_resolved_by_another_client(serve, connect, after_work):
+    """By the time and the window of its error, which records that the clocks differ."""
     server = await serve(created_at=lambda time: time + timedelta(hours=2))
     client = await connect(server)
     await client.runs.start(server.process.id, name="known")
@@ -292,7 +292,7 @@ async def test_arguments_are_checked_first(client, server, arguments):
 @pytest.mark.parametrize("api", ["rest_v2", "platform_v1"])
 @pytest.mark.parametrize("given", [False, True])
 async def test_a_start_is_not_sent_long_after_its_hook(server, monkeypatch, api, given):
-    """The process was suspended in between: the hook is asked again, and may refuse."""
+    """If the process was suspended in between, the hook is awaited again and may refuse."""
     suspended = iter([100.0])
     monkeypatch.setattr(transport, "steady_time", lambda: steady_time() + next(suspended, 0.0))
     answers = iter([None, None, PermissionError("taken over")])
@@ -319,7 +319,7 @@ async def test_a_start_is_not_sent_long_after_its_hook(server, monkeypatch, api,
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_many_are_found_in_one_reading(serve, connect, order):
-    """Fifty names among five thousand runs."""
+    """Fifty names among 5,000 runs."""
     server = await serve(order=order, capacity=None)
     client = await connect(server)
     for number in range(5000):
@@ -336,7 +336,7 @@ async def test_many_are_found_in_one_reading(serve, connect, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_many_lost_starts_at_once_read_the_list_once(serve, connect, order):
-    """As after a crash: fifty starts in doubt, five thousand runs, each found by its own `start_once`."""
+    """Fifty calls of `start_once`, 5,000 runs, as after a crash."""
     server = await serve(order=order, capacity=None)
     client = await connect(server)
     for number in range(4950):
@@ -352,8 +352,8 @@ async def test_many_lost_starts_at_once_read_the_list_once(serve, connect, order
     assert server.count("list_runs") <= 50
 
 
-async def test_look_ups_under_way_at_once_join(serve, connect):
-    """And those that come during a reading share the next one."""
+async def test_concurrent_look_ups_share_a_reading(serve, connect):
+    """Those that begin during a reading share the next one."""
     server = await serve(order="shuffled", capacity=None)
     client = await connect(server)
     for number in range(1000):
@@ -371,8 +371,8 @@ async def test_look_ups_under_way_at_once_join(serve, connect):
     assert server.count("list_runs") == 2 * pages
 
 
-async def test_a_look_up_given_up_harms_no_other(serve, connect):
-    """Cancelling one leaves the reading to the others, cancelling all ends it."""
+async def test_cancelling_a_look_up_affects_no_other(serve, connect):
+    """Cancelling all of them ends the reading."""
     server = await serve(order="shuffled", capacity=None, latency=0.02)
     client = await connect(server)
     for number in range(500):
@@ -396,7 +396,7 @@ async def test_a_look_up_given_up_harms_no_other(serve, connect):
 
 
 async def test_an_error_reaches_every_look_up_that_shares(client, server):
-    """As an error of its own."""
+    """As a separate copy."""
     server.misbehave("list_runs", faults.answer(403, b"{}"), times=None)
     got = await asyncio.gather(
         *(client.runs.find_started(request_of(server, f"{n}"), since=ago(1)) for n in range(3)),
@@ -407,8 +407,8 @@ async def test_an_error_reaches_every_look_up_that_shares(client, server):
     assert server.count("list_runs") == 1
 
 
-async def test_many_need_names_of_their_own(client, server):
-    """Their names are the keys of what comes back."""
+async def test_find_many_needs_unique_names(client, server):
+    """They are the keys of the result."""
     twice = [request_of(server), request_of(server, inputs={"n": 2})]
     with pytest.raises(ValueError, match="requests must have unique names"):
         await client.runs.find_many(twice, since=ago(1))
@@ -419,7 +419,7 @@ async def test_many_need_names_of_their_own(client, server):
 
 
 async def test_names_a_service_may_have_changed_are_found(client, server):
-    """In another case, with other blanks or in another Unicode form."""
+    """In another case, with other whitespace or in another Unicode form."""
     since = datetime.now(UTC)
     for name in ("invoice 1", "Invoice  1 ", "\uff29nvoice 1", "invoice 11"):
         server.add_run(name=name)
@@ -431,7 +431,7 @@ async def test_names_a_service_may_have_changed_are_found(client, server):
 
 
 async def test_every_wait_takes_a_handle(client, server):
-    """One that went through JSON, as an engine keeps it."""
+    """Also one decoded from JSON, as workflow engines store it."""
     runs = [await client.runs.start(server.process.id, name=f"n {n}") for n in range(3)]
     handles = [msgspec.json.decode(msgspec.json.encode(run.handle), type=RunHandle) for run in runs]
     assert handles[0] == RunHandle(runs[0].id, runs[0].agent_id, runs[0].process_id, runs[0].created_at)
@@ -465,7 +465,7 @@ async def test_users_of_equal_settings_share_a_client(server):
 
 
 async def test_many_open_it_at_once(server):
-    """One client, whoever comes first, goes first or fails."""
+    """One client, in whatever order the tasks enter, leave or fail."""
     settings = {"base_url": server.url, "api_key": server.api_key, "agent_id": server.agent_id}
 
     async def use(number):
@@ -482,7 +482,7 @@ async def test_many_open_it_at_once(server):
 
 
 async def test_the_environment_is_part_of_the_settings(server, monkeypatch):
-    """What is left out comes from there."""
+    """It provides the settings that are omitted."""
     monkeypatch.setenv("KOGNITOS_BASE_URL", server.url)
     monkeypatch.setenv("KOGNITOS_API_KEY", server.api_key)
     async with shared_client() as one:
@@ -491,8 +491,8 @@ async def test_the_environment_is_part_of_the_settings(server, monkeypatch):
             assert other is not one
 
 
-async def test_settings_that_cannot_be_right(server):
-    """Raise as the client does, and leave nothing behind."""
+async def test_invalid_settings_of_a_shared_client(server):
+    """They raise as in the client, and no client is kept."""
     for _ in range(2):
         with pytest.raises(ValueError, match="request_timeout"):
             async with shared_client(base_url=server.url, api_key="k", request_timeout=-1):
@@ -503,14 +503,14 @@ async def test_settings_that_cannot_be_right(server):
 
 
 async def test_the_platform_client_is_shared_too(server):
-    """By a function of its own."""
+    """By a separate function."""
     settings = {"base_url": server.url, "token": "kgn_pat_x", "organization_id": "o", "workspace_id": "w"}
     async with shared_platform_client(**settings) as one, shared_platform_client(**settings) as same:
         assert one is same
 
 
 def test_each_event_loop_has_a_client_of_its_own():
-    """One that ended in the middle does not matter to the next."""
+    """A loop that ended without closing its client does not affect the next."""
     made = []
 
     async def use():
@@ -526,7 +526,7 @@ def test_each_event_loop_has_a_client_of_its_own():
 
 
 async def lost_once(client, server, name="Invoice 1", *, after_work):
-    """What `start_once` makes of one lost answer: the run, or the error."""
+    """The result of `start_once` after one lost answer: the run or the error."""
     server.misbehave("create_run", faults.reset(after_work=after_work))
     try:
         return await client.runs.start_once(request_of(server, name), absence_delay=0.05)
@@ -553,8 +553,8 @@ OFF = {
 @pytest.mark.parametrize(
     ("off", "known"), [(off, known) for off in OFF for known in (True, False) if known or off != "dashes"]
 )
-async def test_no_service_that_is_off_makes_two_runs(serve, connect, off, known, after_work):
-    """Whether or not runs of ours have shown how it is off; and what is returned is the one run."""
+async def test_no_clock_offset_makes_two_runs(serve, connect, off, known, after_work):
+    """With and without earlier runs of this client as evidence; what is returned is the one run."""
     server = await serve(**OFF[off])
     client = await connect(server)
     if known or off == "a list that lags":
@@ -575,7 +575,7 @@ async def test_no_service_that_is_off_makes_two_runs(serve, connect, off, known,
 
 
 @pytest.mark.parametrize("behind", [timedelta(minutes=5), timedelta(hours=5)])
-async def test_somebodys_earlier_run_is_not_taken_whatever_the_gateway_says(serve, connect, behind):
+async def test_an_earlier_run_is_not_adopted_whatever_the_date_header(serve, connect, behind):
     """A Date that is behind makes it possible, not likely."""
     server = await serve(date=lambda time: time - behind)
     client = await connect(server)

@@ -1,4 +1,4 @@
-"""A start is sent again only when it certainly started nothing, whatever the network does."""
+"""A start is sent again only if it certainly started nothing, whatever the network does."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _start_in_doubt(client, server):
 
 @pytest.mark.parametrize("fault", LOST_BEFORE.values(), ids=LOST_BEFORE)
 async def test_a_start_lost_before_the_work(server, connect, fault):
-    """A start whose answer says nothing certain is sent once; nothing was started, and the lookup says so."""
+    """An ambiguous failure is not retried; nothing was started, and the look-up finds nothing."""
     client = await connect(server, request_timeout=1.0)
     server.misbehave("create_run", fault, times=None)
     async with asyncio.timeout(5):
@@ -78,7 +78,7 @@ async def test_a_start_lost_before_the_work(server, connect, fault):
 
 @pytest.mark.parametrize("fault", LOST_AFTER.values(), ids=LOST_AFTER)
 async def test_a_start_lost_after_the_work(server, connect, fault):
-    """A start whose answer was lost after the work is not sent again, and the lookup finds its one run."""
+    """A start whose answer was lost is not sent again, and the look-up finds its one run."""
     client = await connect(server, request_timeout=1.0)
     server.misbehave("create_run", fault, times=None)
     async with asyncio.timeout(5):
@@ -88,8 +88,8 @@ async def test_a_start_lost_after_the_work(server, connect, fault):
     assert [run.id for run in found] == [server.runs_named("Invoice 1")[0].id]
 
 
-async def test_the_error_says_how_to_look_it_up(client, server):
-    """StartUncertainError carries the request as it was asked for and the time just before, and pickles."""
+async def test_the_error_can_be_used_for_the_look_up(client, server):
+    """StartUncertainError carries the request and the time before it was sent, and can be pickled."""
     server.misbehave("create_run", faults.reset(after_work=True))
     before = datetime.now(UTC)
     error = await _start_in_doubt(client, server)
@@ -111,8 +111,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED)
-async def test_a_start_refused_in_so_many_words(client, server, fault):
-    """A start that the API says it did not carry out is sent again, and starts one run."""
+async def test_a_start_that_was_certainly_refused_is_sent_again(client, server, fault):
+    """In the end there is one run."""
     server.misbehave("create_run", fault)
     async with asyncio.timeout(5):
         run = await client.runs.start(server.process.id, name="Invoice 1")
@@ -121,7 +121,7 @@ async def test_a_start_refused_in_so_many_words(client, server, fault):
 
 
 async def test_the_server_is_full(serve, connect):
-    """With no room after the retries a start raises CapacityError, a 403 told from a refused key."""
+    """Without capacity after all retries, a start raises CapacityError."""
     server = await serve(capacity=1, schedule=Schedule.manual())
     client = await connect(server)
     first = await client.runs.start(server.process.id, name="first")
@@ -132,7 +132,7 @@ async def test_the_server_is_full(serve, connect):
 
 
 async def test_another_403_is_not_capacity(client, server):
-    """A 403 without a word about capacity is a refused key, raised after one attempt."""
+    """Without words about capacity it is PermissionDeniedError after one attempt."""
     server.misbehave("create_run", faults.answer(403, b'{"message":"Forbidden"}'), times=None)
     with pytest.raises(APIStatusError) as caught:
         await client.runs.start(server.process.id, name="x")
@@ -141,7 +141,7 @@ async def test_another_403_is_not_capacity(client, server):
 
 
 async def test_still_refused_at_the_end(client, server):
-    """A 503 with Retry-After to the end is raised as what it is, for nothing was started."""
+    """A 503 with Retry-After on every attempt is raised as ServerError: nothing was started."""
     server.misbehave("create_run", faults.unavailable(0), times=None)
     with pytest.raises(APIStatusError) as caught:
         await client.runs.start(server.process.id, name="x")
@@ -149,7 +149,7 @@ async def test_still_refused_at_the_end(client, server):
 
 
 async def test_refused_and_then_lost(client, server):
-    """A start refused first and lost on the second attempt is in doubt and not sent a third time."""
+    """Refused first and lost on the second attempt, a start is in doubt and not sent a third time."""
     server.misbehave("create_run", faults.unavailable(0))
     server.misbehave("create_run", faults.reset(after_work=True), times=None)
     error = await _start_in_doubt(client, server)
@@ -159,7 +159,7 @@ async def test_refused_and_then_lost(client, server):
 
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (404, NotFoundError)])
 async def test_refused_for_good(client, server, status, kind):
-    """A 400 or 404 to a start is raised as such after one attempt."""
+    """A 400 or 404 is raised after one attempt."""
     server.misbehave("create_run", faults.answer(status, b'{"message":"no"}'), times=None)
     with pytest.raises(kind):
         await client.runs.start(server.process.id, name="x")
@@ -167,7 +167,7 @@ async def test_refused_for_good(client, server, status, kind):
 
 
 async def test_no_connection(server, connect):
-    """A start that found nobody listening is tried again and then says that nothing was sent."""
+    """Without a listening server a start is retried, then raises NotSentError."""
     client = await connect(server)
     await server.stop()
     with pytest.raises(NotSentError) as caught:
@@ -180,7 +180,7 @@ async def test_no_connection(server, connect):
 
 @pytest.mark.parametrize("fault", [faults.rate_limited(3600), faults.unavailable(3600)], ids=["429", "503"])
 async def test_come_back_in_an_hour(client, server, fault):
-    """A start told to wait longer than the limit is raised at once."""
+    """A Retry-After above the limit is raised at once."""
     server.misbehave("create_run", fault, times=None)
     async with asyncio.timeout(2):
         with pytest.raises(APIStatusError) as caught:
@@ -189,7 +189,7 @@ async def test_come_back_in_an_hour(client, server, fault):
 
 
 async def test_retry_after_is_never_shortened(client, server):
-    """A start waits at least as long as Retry-After says, though the policy would be sooner."""
+    """A start waits at least Retry-After, even if the backoff is shorter."""
     server.misbehave("create_run", faults.unavailable(0.05))
     await client.runs.start(server.process.id, name="x")
     first, second = (seen.time for seen in server.log)
@@ -197,7 +197,7 @@ async def test_retry_after_is_never_shortened(client, server):
 
 
 async def test_many_starts_through_a_bad_network(serve, connect):
-    """Of 120 starts through a network that loses, breaks and refuses, none ever starts two runs."""
+    """Of 120 starts with lost, broken and refused answers, none makes two runs."""
     server = await serve(capacity=None, seed=7)
     client = await connect(server)
     for fault in (
@@ -232,7 +232,7 @@ async def test_many_starts_through_a_bad_network(serve, connect):
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 @pytest.mark.parametrize("time_format", ["naive", "offset", "nanoseconds", "seconds"])
 async def test_found_among_older_runs(serve, connect, order, time_format):
-    """The run is found in whatever order the list comes, with 250 older runs around it."""
+    """In any order of the list, among 250 older runs."""
     server = await serve(order=order, time_format=time_format)
     client = await connect(server)
     now = datetime.now(UTC)
@@ -246,7 +246,7 @@ async def test_found_among_older_runs(serve, connect, order, time_format):
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 async def test_an_older_run_of_the_name_is_another(serve, connect, order):
-    """A run of the same name from before the window is not taken for the lost one."""
+    """A run of the same name from before the window is not returned."""
     server = await serve(order=order)
     client = await connect(server)
     server.add_run(name="Invoice 1", created_at=datetime.now(UTC) - NOW_AND_HOUR_AGO)
@@ -256,7 +256,7 @@ async def test_an_older_run_of_the_name_is_another(serve, connect, order):
 
 
 async def test_newer_runs_do_not_hide_it(serve, connect):
-    """The lost run is found behind 250 runs started after it, newest first."""
+    """The run is found behind 250 newer ones, newest first."""
     server = await serve(order="newest")
     client = await connect(server)
     server.misbehave("create_run", faults.reset(after_work=True))
@@ -268,7 +268,7 @@ async def test_newer_runs_do_not_hide_it(serve, connect):
 
 
 async def test_a_long_history_is_not_read_to_the_end(serve, connect):
-    """In a list that proves to be newest first, reading stops once the window has passed."""
+    """In a list sorted newest first, reading ends once the window has passed."""
     server = await serve(order="newest")
     client = await connect(server)
     now = datetime.now(UTC)
@@ -279,7 +279,7 @@ async def test_a_long_history_is_not_read_to_the_end(serve, connect):
 
 
 async def test_stage_process_and_agent_count(client, server):
-    """A run of the same name in the other stage or of another process is not the lost one."""
+    """A run of the same name in the other stage or of another process is not returned."""
     other = server.add_process("Other")
     since = datetime.now(UTC)
     server.add_run(name="Invoice 1", stage="Draft")
@@ -290,7 +290,7 @@ async def test_stage_process_and_agent_count(client, server):
 
 
 async def test_several_of_a_name_come_oldest_first(serve, connect):
-    """All runs of the name in the window are given, oldest first."""
+    """All runs of the name within the window are returned."""
     server = await serve(order="shuffled")
     client = await connect(server)
     since = datetime.now(UTC)
@@ -301,7 +301,7 @@ async def test_several_of_a_name_come_oldest_first(serve, connect):
 
 @pytest.mark.parametrize("since", [datetime(2026, 1, 1), "2026-01-01", None])
 async def test_since_needs_a_zone(client, server, since):
-    """A time without a zone, or no time at all, is refused before anything is sent."""
+    """A naive datetime, or another type, is refused before anything is sent."""
     with pytest.raises((ValueError, TypeError), match="since"):
         await client.runs.find_started(_request(server), since=since)
     assert server.count() == 0

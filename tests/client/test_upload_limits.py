@@ -1,4 +1,4 @@
-"""Uploads under way: how many at once, how long they may take, and what they leave behind."""
+"""Limits of uploads: how many at once, how long, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def open_below(folder):
     return sum(link.parent == folder for link in links)
 
 
-async def test_uploads_beyond_the_limit_wait_for_their_turn(open_store, upload_to, tmp_path):
-    """However long that takes; their sources are opened when it has come."""
+async def test_uploads_beyond_the_limit_are_queued(open_store, upload_to, tmp_path):
+    """For however long; their sources are opened only then."""
     paths = [tmp_path / f"{number}.bin" for number in range(6)]
     for path in paths:
         path.write_bytes(b"content")
@@ -178,8 +178,8 @@ async def test_uploads_beyond_the_limit_wait_for_their_turn(open_store, upload_t
     assert max(opened) <= 2
 
 
-async def test_uploads_keep_no_request_waiting(open_store):
-    """They have slots of their own."""
+async def test_uploads_do_not_block_requests(open_store):
+    """They have separate slots."""
     release = asyncio.Event()
 
     async def take(reader, length):
@@ -199,8 +199,8 @@ async def test_uploads_keep_no_request_waiting(open_store):
         await uploading
 
 
-async def test_a_cancelled_upload_gives_its_turn_to_the_next(open_store, upload_to):
-    """Whether it waits for it or has it."""
+async def test_a_cancelled_upload_releases_its_slot(open_store, upload_to):
+    """Whether it is queued or sending."""
     store = await open_store(lambda reader, length: asyncio.sleep(60))
     upload = await upload_to(store, max_connections=1)
     under_way, waiting = (asyncio.create_task(upload(b"x", file_name="x")) for _ in range(2))
@@ -219,8 +219,8 @@ def small_buffer(info):
 
 
 @pytest.mark.parametrize("where", ["transport", "kernel"])
-async def test_a_slow_upload_takes_the_time_it_takes(open_store, upload_to, where):
-    """Bytes that move count, whether they wait in the transport's buffer or all of them in the kernel's."""
+async def test_a_slow_upload_with_progress_does_not_time_out(open_store, upload_to, where):
+    """Bytes count as progress, whether they are in the transport's buffer or the kernel's."""
     size = 600_000
 
     async def take(reader, length):
@@ -241,8 +241,8 @@ async def test_a_slow_upload_takes_the_time_it_takes(open_store, upload_to, wher
         assert asyncio.get_running_loop().time() - began > 1.0
 
 
-async def test_an_upload_of_which_nothing_moves_is_given_up(open_store, upload_to):
-    """In the middle of the file, after request_timeout."""
+async def test_an_upload_without_progress_times_out(open_store, upload_to):
+    """After request_timeout, in the middle of the file."""
 
     async def take(reader, length):
         await reader.readexactly(200_000)
@@ -256,8 +256,8 @@ async def test_an_upload_of_which_nothing_moves_is_given_up(open_store, upload_t
 
 
 @pytest.mark.parametrize("status", [200, 204])
-async def test_an_answer_before_the_whole_file_is_no_success(open_store, upload_to, status):
-    """A store that has not read it cannot have kept it."""
+async def test_a_2xx_before_the_whole_file_is_not_success(open_store, upload_to, status):
+    """The store cannot have stored what it has not read."""
 
     async def take(reader, length):
         await reader.read(1000)
@@ -306,7 +306,7 @@ async def fall_silent(reader, _):
     "take", [reset, refuse, fall_silent, None], ids=["reset", "refused", "silent", "cancelled"]
 )
 async def test_a_source_is_closed_when_the_upload_is_over(open_store, upload_to, take):
-    """A generator that holds a lock or a connection lets go of it at once."""
+    """So that a generator releases its lock or connection at once."""
     closed = asyncio.Event()
     store = await open_store(take or fall_silent)
     upload = await upload_to(store, request_timeout=5 if take is None else 0.4)
@@ -321,7 +321,7 @@ async def test_a_source_is_closed_when_the_upload_is_over(open_store, upload_to,
 
 
 async def test_closing_the_client_ends_an_upload_that_is_still_being_spooled(open_store, upload_to):
-    """And closes its source; one that waits for its turn ends too."""
+    """Its source is closed; a queued upload ends too."""
     begun, closed = asyncio.Event(), asyncio.Event()
     store = await open_store(take_all)
     upload = await upload_to(store, max_connections=1)

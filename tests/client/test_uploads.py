@@ -1,4 +1,4 @@
-"""Uploads: every kind of source, retries with fresh forms, and what the file store must never see."""
+"""Uploads: all kinds of sources, retries with new forms, and what is not sent to the file store."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ async def test_every_source_arrives_whole(client, server, tmp_path, kind):
 
 @pytest.mark.parametrize("source", [b"", b"x", stream()], ids=["empty", "one byte", "empty stream"])
 async def test_the_smallest_files(client, server, source):
-    """Nothing is something too."""
+    """Including an empty one."""
     file = await client.files.upload(source, file_name="a")
     assert server.files[file.id].content_length == file.size
 
 
-async def test_progress_goes_from_nothing_to_all(client, server):
+async def test_progress_counts_from_0_to_the_size(client, server):
     """In bytes of the file; a retry starts again from 0."""
     heard = []
     content = bytes(2_500_000)
@@ -105,7 +105,7 @@ async def test_progress_goes_from_nothing_to_all(client, server):
     ],
 )
 async def test_a_retry_takes_a_fresh_form(client, server, fault):
-    """Old ones may have expired; the source is rewound."""
+    """The old one may have expired; the source is rewound."""
     server.misbehave("upload_file", fault, times=2)
     file = await client.files.upload(CONTENT, file_name="a")
     assert server.files[file.id].content == CONTENT
@@ -129,7 +129,7 @@ async def test_a_form_that_expired_meanwhile_is_replaced(client, server):
 
 @pytest.mark.parametrize("make", [lambda: stream(CONTENT), lambda: Pipe(CONTENT)])
 async def test_what_cannot_be_rewound_is_not_retried(client, server, make):
-    """Half of it is gone: UploadError instead of a broken file."""
+    """Part of it has been read: UploadError instead of a truncated file."""
     server.misbehave("upload_file", faults.server_error(500), times=None)
     with pytest.raises(UploadError) as caught:
         await client.files.upload(make(), file_name="a", size=len(CONTENT))
@@ -147,7 +147,7 @@ async def test_retries_are_bounded(client, server):
     assert server.count("upload_file") == 4
 
 
-async def test_a_refusal_for_good_carries_the_stores_words(serve, connect):
+async def test_a_permanent_refusal_has_the_stores_error(serve, connect):
     """Code and message of S3's XML; no retry."""
     server = await serve(max_file_size=1000)
     client = await connect(server)
@@ -158,8 +158,8 @@ async def test_a_refusal_for_good_carries_the_stores_words(serve, connect):
     assert server.count("upload_file") == 1
 
 
-async def test_a_form_that_cannot_be_had_is_the_apis_error(client, server):
-    """Nothing goes to the store."""
+async def test_an_error_of_the_form_request_is_raised(client, server):
+    """Nothing is sent to the store."""
     server.misbehave("create_file", faults.server_error(500), times=None)
     with pytest.raises(Exception, match="POST /files: 500"):
         await client.files.upload(b"x", file_name="a")
@@ -168,7 +168,7 @@ async def test_a_form_that_cannot_be_had_is_the_apis_error(client, server):
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 async def test_any_2xx_of_the_store_is_success(client, server, status):
-    """204 is usual, others may be configured."""
+    """204 is usual, others can be configured."""
     async with recording(status=status) as store:
         server.misbehave("create_file", form_for(store.url + "/b"))
         assert (await client.files.upload(b"abc", file_name="a.bin")).id == "f-1"
@@ -197,8 +197,8 @@ async def test_the_form_as_it_is_on_the_wire(client, server):
     assert "test-key" not in str(seen)
 
 
-async def test_put_is_obeyed(client, server):
-    """A presigned PUT takes the bare content with its own type."""
+async def test_a_presigned_put(client, server):
+    """It sends the content alone, with its content type."""
     async with recording() as store:
         server.misbehave(
             "create_file",
@@ -229,8 +229,8 @@ async def test_put_is_obeyed(client, server):
         {"upload_http_headers": {"X Evil\n": "a"}},
     ],
 )
-async def test_a_form_that_leads_astray_is_not_followed(client, server, fields):
-    """Other schemes, methods, and headers that would break the request: UploadError, nothing is sent."""
+async def test_an_invalid_form_is_refused(client, server, fields):
+    """Other schemes, methods, and invalid headers: UploadError, and nothing is sent."""
     fields = dict(fields)
     async with recording() as store:
         server.misbehave("create_file", form_for(fields.pop("upload_url", store.url), **fields))
@@ -240,7 +240,7 @@ async def test_a_form_that_leads_astray_is_not_followed(client, server, fields):
 
 
 async def test_redirects_of_the_store_are_not_followed(client, server):
-    """The file goes where the API said and nowhere else."""
+    """The file is sent only to the address the API named."""
     async with recording() as other, recording(status=307, headers={"Location": other.url}) as store:
         server.misbehave("create_file", form_for(store.url))
         with pytest.raises(UploadError) as caught:
@@ -261,8 +261,8 @@ async def test_redirects_of_the_store_are_not_followed(client, server):
         (io.StringIO("abc"), None, TypeError),
     ],
 )
-async def test_a_source_that_cannot_be_sent_is_its_own_error(client, server, source, size, error):
-    """Never half a file in the store."""
+async def test_an_error_of_a_source_is_raised(client, server, source, size, error):
+    """No truncated file is stored."""
     with pytest.raises(error):
         await client.files.upload(source, file_name="a", size=size)
     assert not server.files
@@ -270,7 +270,7 @@ async def test_a_source_that_cannot_be_sent_is_its_own_error(client, server, sou
 
 @pytest.mark.parametrize("kind", [ZeroDivisionError, TimeoutError, OSError])
 async def test_errors_of_the_callers_code_are_raised_as_they_are(client, server, kind):
-    """Of the source and of the progress callback, even where they look like the network's."""
+    """Those of the source and the progress callback, even if they are of a network error's type."""
 
     async def broken():
         yield b"abc"
@@ -287,8 +287,8 @@ async def test_errors_of_the_callers_code_are_raised_as_they_are(client, server,
     assert not server.files
 
 
-async def test_a_store_that_hangs_is_given_up(server, connect):
-    """`request_timeout` bounds every stretch without progress."""
+async def test_a_store_that_hangs_times_out(server, connect):
+    """`request_timeout` bounds the time without progress."""
     client = await connect(server, request_timeout=0.5)
     server.misbehave("upload_file", faults.hang(), times=None)
     async with asyncio.timeout(5):
@@ -317,7 +317,7 @@ async def test_an_upload_is_stored_under_the_name_that_the_api_makes_safe(client
 
 
 async def test_a_name_with_quotes_breaks_and_control_characters(client, server):
-    """Breaks neither form nor request; the API is told the real one."""
+    """Form and request stay valid; the API gets the original name."""
     name = 'a"b\r\nContent-Type: x\r\n\r\n--c\x00\x1b.txt'
     file = await client.files.upload(b"x", file_name=name)
     assert server.files[file.id].content == b"x"
@@ -325,7 +325,7 @@ async def test_a_name_with_quotes_breaks_and_control_characters(client, server):
 
 
 async def test_an_error_that_quotes_the_form_is_redacted(client, server):
-    """Presigned values are in no text, body or attribute of the error."""
+    """No text, body or attribute of the error holds presigned values."""
     fields = {"key": "a-key-of-S3", "policy": "cG9saWN5LTEyMw==", "signature": "sig&nature"}
     quoted = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
     body = f"<Error><Code>AccessDenied</Code><Message>{fields['policy']}</Message>{quoted}</Error>"
@@ -360,13 +360,13 @@ async def test_arguments_are_checked(client, server, source, options, kind, word
 
 
 async def test_what_making_the_form_raises_is_raised_by_the_upload(client, server):
-    """Nothing goes to the store."""
+    """Nothing is sent to the store."""
     with pytest.raises(NotFoundError):
         await client.files.upload(b"x", file_name="a.txt", agent_id="nobody")
     assert server.count("upload_file") == 0
 
 
-async def test_uploads_side_by_side(client, server):
+async def test_concurrent_uploads(client, server):
     """Twenty at once are stored each with its own content."""
     contents = [bytes([n]) * 5000 for n in range(20)]
     files = await asyncio.gather(

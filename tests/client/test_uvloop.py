@@ -91,7 +91,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[Non
 
 
 def test_polls_that_are_not_yet_due_let_the_loop_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uvloop's timers may fire half a millisecond early; whoever looks again at once burns the rest of it."""
+    """Uvloop's timers may fire 0.5 ms early; checking again at once would be a busy loop."""
     looks = counted(monkeypatch, Poller, "serve_due")
 
     async def job() -> None:

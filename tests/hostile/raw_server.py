@@ -1,4 +1,4 @@
-"""A server of bytes: what it reads and writes, and when it closes, is the test's own program."""
+"""A server of raw bytes: each test programs what it reads, writes and when it closes."""
 
 from __future__ import annotations
 

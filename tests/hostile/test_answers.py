@@ -1,4 +1,4 @@
-"""Answers that are broken, endless, enormous, late or not from the API at all."""
+"""Answers that are broken, endless, huge, late or not from the API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONCE = RetryPolicy(max_attempts=1)
 
 @pytest.mark.parametrize("after_work", [False, True])
 async def test_resets(server, client, after_work):
-    """A GET whose connections break is tried again until it is answered."""
+    """A GET is retried while its connections break."""
     server.misbehave("get_health", faults.reset(after_work=after_work), times=3)
     assert (await client.health()).ok
 
@@ -50,8 +50,8 @@ async def test_resets_without_end(server, client):
     [faults.cut_body(), faults.reset(after_work=True), faults.wrong_json(), faults.wrong_shape()],
     ids=lambda fault: fault.name,
 )
-async def test_a_broken_answer_is_an_error_of_ours(server, connect, fault):
-    """A body cut, lost or not as documented is a KognitosError, never half a model."""
+async def test_a_broken_answer_is_a_kognitos_error(server, connect, fault):
+    """Truncated, lost or undocumented bodies never become a partial model."""
     client = await connect(server, retry=ONCE)
     made = server.add_run(status="Succeeded")
     server.misbehave("*", fault, times=None)
@@ -60,7 +60,7 @@ async def test_a_broken_answer_is_an_error_of_ours(server, connect, fault):
             await call
 
 
-async def test_a_cut_body_is_read_again(server, client):
+async def test_a_truncated_body_is_retried(server, client):
     """A GET whose body was cut is sent again."""
     server.misbehave("get_health", faults.cut_body(), times=2)
     assert (await client.health()).ok
@@ -88,7 +88,7 @@ async def test_dripping_bodies(server, connect):
 
 
 async def test_endless_bodies(server, connect):
-    """A body without an end is given up, by time or by size, within bounded memory."""
+    """They end by time or size, within bounded memory."""
     client = await connect(server, request_timeout=2.0, retry=ONCE)
     server.misbehave("*", faults.endless_body(), times=None)
     async with asyncio.timeout(15):
@@ -115,7 +115,7 @@ def _bomb() -> bytes:
 
 
 async def test_deep_json(server, connect):
-    """JSON nested a million deep is a DecodeError, in an answer and an empty message in a refusal."""
+    """JSON a million levels deep is a DecodeError, and an empty message in an error body."""
     client = await connect(server, retry=ONCE)
     deep = b"[" * 1_000_000 + b"]" * 1_000_000
     server.misbehave("*", faults.answer(200, deep))
@@ -144,7 +144,7 @@ async def test_bodies_that_are_not_documented(server, connect, body):
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b"{}", b'{"items":{}}', b'{"items":[null]}'])
 async def test_lists_that_are_not_documented(server, connect, body):
-    """A list without items is some other answer: an error, not an empty list."""
+    """A list without items is an error, not an empty list."""
     client = await connect(server, retry=ONCE)
     server.misbehave("list_runs", faults.answer(200, body))
     with pytest.raises(DecodeError):
@@ -152,7 +152,7 @@ async def test_lists_that_are_not_documented(server, connect, body):
 
 
 async def test_pages_of_proxies(server, connect):
-    """A proxy's HTML is said to be HTML: as a DecodeError with 200, as a ServerError with 502."""
+    """HTML is named as such: in a DecodeError with 200, in a ServerError with 502."""
     client = await connect(server, retry=ONCE)
     server.misbehave("get_health", faults.html_page(200))
     with pytest.raises(DecodeError, match="HTML") as caught:
@@ -227,7 +227,7 @@ async def test_times(server, client, text, moment):
 
 
 async def test_unknown_fields_and_words(server, client):
-    """Unknown fields are passed over; unknown words are kept as they came and never count as settled."""
+    """Unknown fields are ignored; unknown values are kept and never count as settled."""
     server.add_run(status="Succeeded", outputs={"a": 1})
     server.misbehave("*", faults.extra_fields(), times=2)
     [run] = await client.runs.list(server.process.id).collect()
@@ -244,7 +244,7 @@ async def test_unknown_fields_and_words(server, client):
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("as_date", [False, True])
 async def test_come_back_in_an_hour(server, client, status, as_date):
-    """A Retry-After of an hour, in seconds or as a date, is raised at once, and others may go on."""
+    """A Retry-After of an hour, in seconds or as a date, is raised at once; other requests are not paused."""
     when = datetime.now(UTC) + timedelta(hours=1) if as_date else 3600
     fault = faults.rate_limited(when) if status == 429 else faults.unavailable(when)
     server.misbehave("get_health", fault)
@@ -260,7 +260,7 @@ async def test_come_back_in_an_hour(server, client, status, as_date):
 @pytest.mark.parametrize(
     "word", ["soon", "-5", "nan", "inf", "1e999", "Thu, 99 Foo 2026 00:00:00 GMT", "0x5"]
 )
-async def test_retry_after_that_makes_no_sense(server, client, word):
+async def test_a_malformed_retry_after_is_ignored(server, client, word):
     """A Retry-After that cannot be read is as good as none."""
     server.misbehave("get_health", faults.unavailable(word))
     async with asyncio.timeout(5):
@@ -269,7 +269,7 @@ async def test_retry_after_that_makes_no_sense(server, client, word):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_never_followed(serve, connect, server, status):
-    """A redirect is an error; the server it leads to sees nothing, for GETs, starts and uploads alike."""
+    """A redirect is an error; its target gets no request, for GETs, starts and uploads."""
     elsewhere = await serve()
     client = await connect(server, retry=ONCE)
     server.misbehave("*", faults.redirect(f"{elsewhere.url}/v2/health", status), times=None)
@@ -297,8 +297,8 @@ async def test_cookies_never_go_back(server, client):
     assert "cookie" not in {name.lower() for name in server.log[-1].headers}
 
 
-async def test_a_server_that_speaks_nonsense(server, connect):
-    """A peer that is no HTTP server at all is a TransportError of ours."""
+async def test_a_server_that_is_not_http(server, connect):
+    """It is a TransportError."""
 
     async def answer(reader, writer):
         await reader.read(10)
@@ -316,7 +316,7 @@ async def test_a_server_that_speaks_nonsense(server, connect):
 
 
 async def test_headers_without_end(server, connect):
-    """A header longer than any limit ends the attempt instead of filling memory."""
+    """A header above the limit ends the attempt, within bounded memory."""
 
     async def handle(_request):
         return web.Response(text='{"status":"OK"}', headers={"X-Long": "x" * 200_000})
@@ -331,8 +331,8 @@ async def test_headers_without_end(server, connect):
     await runner.cleanup()
 
 
-async def test_a_long_refusal_is_kept_short(server, connect):
-    """Of a refusal of 5 MB an error keeps 64 KiB and one line of text."""
+async def test_a_long_error_body_is_truncated(server, connect):
+    """Of 5 MB the error keeps 64 KiB, and one line of text."""
     client = await connect(server, retry=ONCE)
     body = msgspec.json.encode({"message": "no\n" * 1_000_000})
     server.misbehave("get_health", faults.answer(400, body))
@@ -343,8 +343,8 @@ async def test_a_long_refusal_is_kept_short(server, connect):
     assert "\n" not in str(caught.value)
 
 
-async def test_an_answer_about_another_resource_is_no_answer(server, connect):
-    """What an answer that nobody asked for leads to, on a connection of the user's session for instance."""
+async def test_an_answer_about_another_resource_is_refused(server, connect):
+    """As after an unsolicited response on a connection of a user's session."""
     client = await connect(server, retry=ONCE)
     [mine, other] = [server.add_run(name=name) for name in ("mine", "other")]
     theirs = (await client.runs.get(other.id)).to_dict()
@@ -361,8 +361,8 @@ async def test_an_answer_about_another_resource_is_no_answer(server, connect):
 
 
 @pytest.mark.parametrize("kind", ["Automation", "Workspace"])
-async def test_an_answer_about_another_resource_of_the_platform_is_no_answer(kind):
-    """Of each resource that is read by its name."""
+async def test_an_answer_about_another_platform_resource_is_refused(kind):
+    """For each resource that is read by its name."""
     async with KognitosServer() as server, server.platform_client(retry=ONCE) as client:
         parts = server.platform.automation.name.split("/")
         one = "/".join(parts if kind == "Automation" else parts[:4])

@@ -1,4 +1,4 @@
-"""What errors are chained to, and failures that several calls meet at once."""
+"""Causes and contexts of errors, and failures shared by several calls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ HEADS = [
 
 
 def chain(error):
-    """The error and all that hangs on it, whether or not a traceback would show it."""
+    """The error and all errors linked to it, whether or not a traceback would show them."""
     links = []
     while error is not None:
         links.append(error)
@@ -64,7 +64,7 @@ def chain(error):
 
 
 def everything(error):
-    """What a log, a debugger or a queue may show of an error."""
+    """All that a log, a debugger or a queue may show of an error."""
     shown = traceback.format_exception(error)
     for link in chain(error):
         shown += [str(link), repr(link), repr(vars(link)), repr(link.args)]
@@ -73,8 +73,8 @@ def everything(error):
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: repr(head[:48]))
-async def test_nonsense_never_carries_the_key_along(head):
-    """The errors of aiohttp hold the request's headers: ours never hold one of them, not even as context."""
+async def test_chained_errors_never_hold_the_key(head):
+    """The errors of aiohttp hold the request's headers: they are not chained, not even as context."""
 
     async def serve(reader, writer):
         try:
@@ -96,7 +96,7 @@ async def test_nonsense_never_carries_the_key_along(head):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_the_key_is_in_nothing_that_any_call_shows(serve, connect, caplog, name):
+async def test_no_call_shows_the_key(serve, connect, caplog, name):
     """Reads, starts, waits and uploads at once, with everything logged."""
     caplog.set_level(logging.DEBUG)
     server = await serve(api_key=KEY)
@@ -125,7 +125,7 @@ async def test_the_key_is_in_nothing_that_any_call_shows(serve, connect, caplog,
 
 @pytest.mark.parametrize("fault", [faults.gzip_bomb(), faults.endless_body()], ids=["gzip bomb", "endless"])
 async def test_an_enormous_answer_to_a_start_leaves_it_uncertain(server, connect, fault):
-    """The run was made; it is found, and nobody starts it again."""
+    """The run exists; it is found and not started again."""
     client = await connect(server, request_timeout=2)
     server.misbehave("create_run", fault)
     with pytest.raises(StartUncertainError) as caught:
@@ -135,8 +135,8 @@ async def test_an_enormous_answer_to_a_start_leaves_it_uncertain(server, connect
     assert server.count("create_run") == 1
 
 
-async def test_an_id_from_the_api_leads_nowhere_else(client, server):
-    """A run whose id is a path is asked for by that id as one segment."""
+async def test_an_id_from_the_api_is_one_path_segment(client, server):
+    """Even if it looks like a path."""
     run = {"id": "../../files?x=1#", "name": "n", "agent_id": "a", "process_id": "p", "stage": "Draft"}
     run |= {"status": "Running", "created_at": "2021-01-01T00:00:00"}
     server.misbehave("get_run", faults.answer(200, msgspec.json.encode(run)))

@@ -1,4 +1,4 @@
-"""Connections kept, closed and shared: nothing is sent twice, nothing is in doubt without need."""
+"""Reused, closed and shared connections: nothing is sent twice, and no start is in doubt needlessly."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ async def session():
 
 @SESSIONS
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST"])
-async def test_a_kept_connection_that_breaks_is_no_reason_to_send_again(method, given, session):
-    """Not for aiohttp, which would repeat whatever it holds to be idempotent, unseen by the policy."""
+async def test_a_broken_reused_connection_is_not_retried_by_aiohttp(method, given, session):
+    """It would repeat idempotent requests outside of the retry policy."""
     arrived = Counter()
 
     async def program(reader, writer):
@@ -82,7 +82,7 @@ async def test_reads_are_sent_as_often_as_the_policy_says(attempts):
 
 
 async def test_a_delete_that_was_done_is_not_reported_as_not_found():
-    """Its answer was lost, and that is what the error says."""
+    """Its answer was lost, which is the error."""
     gone = False
 
     async def program(reader, writer):
@@ -110,7 +110,7 @@ STARTS = {
 
 @pytest.mark.parametrize("api", STARTS)
 async def test_a_server_that_closes_kept_connections_leaves_no_start_in_doubt(api):
-    """It promised keep-alive, and closes a moment after its answer."""
+    """It announces keep-alive but closes just after its answer."""
     started = 0
 
     async def program(reader, writer):
@@ -133,8 +133,8 @@ async def test_a_server_that_closes_kept_connections_leaves_no_start_in_doubt(ap
 
 @SESSIONS
 @pytest.mark.parametrize("api", STARTS)
-async def test_a_start_after_a_standstill_does_not_go_to_a_dead_connection(api, given, session):
-    """The loop stood still for a while, and the FIN of the connection lies in its socket."""
+async def test_a_start_after_a_blocked_loop_avoids_dead_connections(api, given, session):
+    """The FIN of the connection is pending in its socket."""
     posts = 0
 
     async def program(reader, writer):
@@ -162,8 +162,8 @@ async def test_a_start_after_a_standstill_does_not_go_to_a_dead_connection(api, 
     assert posts == 3
 
 
-async def test_an_answer_that_nobody_asked_for_is_not_the_next_one():
-    """Some proxies say 408 on an idle connection before they close it; a confused one answers twice."""
+async def test_an_unsolicited_response_is_not_taken_for_the_next():
+    """Some proxies send 408 on an idle connection before they close it; a faulty server answers twice."""
     spoken = asyncio.Event()
 
     async def program(reader, writer):
@@ -184,8 +184,8 @@ async def test_an_answer_that_nobody_asked_for_is_not_the_next_one():
             await asyncio.sleep(0.02)  # what was written arrives
 
 
-async def test_a_session_of_the_users_decides_nothing_about_answers(serve, connect, tmp_path, monkeypatch):
-    """Neither raise_for_status, nor decompression, nor its cookies, headers of credentials or netrc."""
+async def test_a_users_session_does_not_change_responses(serve, connect, tmp_path, monkeypatch):
+    """Neither raise_for_status, decompression, cookies, credentials nor netrc have an effect."""
     seen = []
 
     async def program(reader, writer):
@@ -253,8 +253,8 @@ async def test_a_key_among_the_headers_of_a_session_stays_with_the_api(serve, co
 
 
 @pytest.mark.parametrize("wrong", [object(), "https://example.invalid", aiohttp])
-def test_a_session_that_is_none_is_refused(wrong):
-    """At once, and by its name."""
+def test_another_object_as_session_is_refused(wrong):
+    """At once; the error names the argument."""
     with pytest.raises(ConfigurationError, match=r"session must be an aiohttp\.ClientSession"):
         KognitosClient("k", session=wrong)
 
@@ -265,8 +265,8 @@ async def test_traces_beside_a_session_are_refused(session):
         KognitosClient("k", session=session, trace_configs=[aiohttp.TraceConfig()])
 
 
-async def test_a_small_pool_of_the_users_bounds_what_is_under_way(serve):
-    """Requests wait for a slot of ours rather than in a pool where their time runs."""
+async def test_a_small_pool_of_a_user_bounds_the_requests_in_flight(serve):
+    """Requests wait for a slot, not in the pool, where their timeout runs."""
     server = await serve()
     server.misbehave("get_health", faults.slow_body(0.5), times=None)
     async with (
@@ -276,8 +276,8 @@ async def test_a_small_pool_of_the_users_bounds_what_is_under_way(serve):
         await asyncio.gather(*(client.health() for _ in range(8)))
 
 
-async def test_a_start_that_a_pool_never_let_out_was_not_sent(serve):
-    """Somebody else has the only connection of the session: the start is not in doubt."""
+async def test_a_start_that_never_left_a_pool_was_not_sent(serve):
+    """With the only connection of the session in use, the start is not in doubt."""
     server = await serve()
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
@@ -306,8 +306,8 @@ async def test_a_header_of_many_kilobytes_is_read():
             assert (await client.health()).ok
 
 
-async def test_a_header_beyond_all_measure_is_named():
-    """The error says what was wrong with the answer, and quotes none of it."""
+async def test_the_error_for_a_too_long_header_says_so():
+    """It quotes none of it."""
 
     async def program(reader, writer):
         while await read_request(reader) is not None:
@@ -320,8 +320,8 @@ async def test_a_header_beyond_all_measure_is_named():
 
 
 @pytest.mark.parametrize("host", ["foo..bar.invalid", "a" * 70 + ".invalid", ".invalid"])
-def test_a_host_that_cannot_be_is_refused(host):
-    """No look-up gets that far."""
+def test_an_invalid_host_is_refused(host):
+    """Before a DNS look-up."""
     with pytest.raises(ConfigurationError, match="base_url"):
         KognitosClient("k", base_url=f"https://{host}")
 
@@ -339,8 +339,8 @@ async def test_an_answer_without_a_body_reads_as_null(method, status):
         assert await client.request(method, "/things", response_type=None) is None
 
 
-def test_a_client_in_another_event_loop_says_so(serve):
-    """Not as something that went wrong deep inside."""
+def test_a_client_in_another_event_loop_is_refused(serve):
+    """With an error that names the cause."""
 
     async def make(base):
         return await KognitosClient("k", base_url=base).open()
@@ -359,8 +359,8 @@ def test_a_client_in_another_event_loop_says_so(serve):
         loop.close()
 
 
-async def test_a_client_closed_before_it_was_opened_works_once_it_is(serve):
-    """A shut-down hook may run though the start-up failed."""
+async def test_closing_an_unopened_client_has_no_effect(serve):
+    """A shutdown hook may run although startup failed."""
     server = await serve()
     client = server.client()
     await client.aclose()
@@ -372,8 +372,8 @@ async def test_a_client_closed_before_it_was_opened_works_once_it_is(serve):
         await client.health()
 
 
-async def test_a_hundred_silent_streams_keep_no_request_waiting(serve):
-    """They have slots of their own."""
+async def test_a_hundred_idle_streams_do_not_block_requests(serve):
+    """They have separate slots."""
     server = await serve()
     run = server.platform.add_run(state="executing")
     async with server.platform_client(max_connections=3) as client, AsyncExitStack() as stack:
@@ -390,8 +390,8 @@ async def cancelled(task):
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_tls_and_dns_failures_are_told_in_words(tmp_path, monkeypatch):
-    """Not by a number that means something else to the system."""
+async def test_tls_and_dns_failures_are_described(tmp_path, monkeypatch):
+    """Not by an errno of another meaning."""
     key, certificate = tmp_path / "k", tmp_path / "c"
     openssl = await asyncio.create_subprocess_exec(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate),

@@ -134,8 +134,8 @@ async def test_a_stream_or_download_refused_with_the_key():
                 assert token not in _everything(caught.value) + _frames(caught.value)
 
 
-async def test_nobody_listens(server, client):
-    """An error of a connection that was never made shows no key."""
+async def test_no_listening_server(server, client):
+    """The error of a connection that was never made shows no key."""
     await server.stop()
     with pytest.raises(KognitosError) as caught:
         await client.health()
@@ -336,8 +336,8 @@ async def test_a_failed_upload_of_bytes_does_not_show_them(server, client):
         (lambda: PlatformClient(TOKEN + "\n"), TOKEN),
     ],
 )
-def test_a_client_that_cannot_be_made_shows_no_key(make, key):
-    """Neither the error, nor what its frames hold, nor the client half made."""
+def test_a_failed_constructor_shows_no_key(make, key):
+    """Neither the error, its frames nor the incomplete client."""
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert key not in _everything(caught.value) + _frames(caught.value)
