@@ -64,7 +64,7 @@ async def some(organization, count, seconds):
 
 @pytest.mark.parametrize("waiting", [6, 100, 500])
 def test_a_full_organization_costs_at_most_half_a_refusal_a_start(waiting):
-    """However many wait, and although runs of ours are all that makes room."""
+    """However many requests wait, and although only runs of this client free capacity."""
 
     async def work():
         organization = Organization(Admission(random.Random(1)), room=5)
@@ -76,8 +76,8 @@ def test_a_full_organization_costs_at_most_half_a_refusal_a_start(waiting):
     assert organization.refused <= max(4, organization.made / 2)
 
 
-def test_what_others_leave_is_found_by_single_probes():
-    """No run of ours ends; the pauses grow, and once there is room again starts follow one another."""
+def test_capacity_freed_by_others_is_found_by_single_probes():
+    """No run of this client ends; the pauses grow, and once there is capacity starts follow one another."""
 
     async def work():
         organization = Organization(Admission(random.Random(1)), room=0)
@@ -133,8 +133,8 @@ def test_a_refusal_that_says_when_to_come_back_is_obeyed():
     assert run_virtually(work()) >= 7.0
 
 
-def test_a_429_halves_what_is_under_way_and_loses_no_probe():
-    """Nobody waits for ever after a probe that met a rate limit, or was cancelled before it went out."""
+def test_a_429_halves_the_starts_in_flight_and_loses_no_probe():
+    """A probe that met a rate limit, or was cancelled before it was sent, blocks no other."""
 
     async def work():
         admission = Admission(random.Random(1))
@@ -158,8 +158,8 @@ def test_a_429_halves_what_is_under_way_and_loses_no_probe():
     run_virtually(work())
 
 
-def test_who_is_cancelled_while_waiting_takes_nothing_along():
-    """Neither in the queue nor admitted in the same turn of the loop."""
+def test_a_cancelled_waiter_releases_its_place():
+    """In the queue, or admitted in the same iteration of the loop."""
 
     async def work():
         admission = Admission(random.Random(1))
@@ -177,8 +177,8 @@ def test_who_is_cancelled_while_waiting_takes_nothing_along():
     run_virtually(work())
 
 
-def test_after_the_end_nobody_is_admitted():
-    """Those who wait are told, and those who come later."""
+def test_after_the_end_no_start_is_admitted():
+    """Those that wait raise, and those that come later."""
 
     async def work():
         admission = Admission(random.Random(1))

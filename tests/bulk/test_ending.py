@@ -98,8 +98,8 @@ async def test_a_graceful_end_leaves_nothing_in_doubt(tmp_path, api, how):
 
 @pytest.mark.parametrize("api", ["v2", "platform"])
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
-async def test_a_refused_key_ends_the_job_and_uses_up_nothing(tmp_path, api, status, error):
-    """Outcomes that exist come first, then the error; few starts are refused; the next call goes on."""
+async def test_a_refused_key_ends_the_job(tmp_path, api, status, error):
+    """Existing outcomes come first, then the error; few starts are refused; the next call resumes the job."""
     operation = "create_run" if api == "v2" else "InvokeAutomation"
     async with KognitosServer(schedule=Schedule.fixed(0.1), capacity=None) as server:
         requests = requests_of(server, api, 90)

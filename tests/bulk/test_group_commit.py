@@ -138,7 +138,7 @@ async def test_steps_are_applied_in_their_order_even_if_nobody_waits(book):
 
 
 async def test_a_step_that_is_refused_undoes_no_other(book):
-    """Only its own caller is told, each with an error of its own."""
+    """Only its own caller gets an error, each a separate one."""
 
     def write_and_refuse(database):
         database.execute("INSERT INTO runs VALUES ('kept', 'x')")
@@ -158,8 +158,8 @@ async def test_a_step_that_is_refused_undoes_no_other(book):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "bug", "file"])
-async def test_after_a_failure_nothing_is_written_any_more(book, kind, tmp_path):
-    """So that the record has no gap: every later step fails with the same error, a copy for each caller."""
+async def test_after_a_failure_nothing_is_written(book, kind, tmp_path):
+    """So that the record has no gap: every later step fails with a copy of the same error."""
     await book.write("a")
 
     def fail(_):

@@ -80,8 +80,8 @@ async def test_the_time_of_the_first_start_in_doubt_is_kept(tmp_path):
             assert [entry.since for entry in reader.entries()] == [None]
 
 
-async def test_names_and_contents_tell_what_is_the_same(tmp_path):
-    """In any order, fewer or more; what has no run may change, what has one may not; no name twice."""
+async def test_requests_are_identified_by_name_and_content(tmp_path):
+    """In any order, fewer or more; without a run they may change, with one they may not; names are unique."""
     path = tmp_path / "j"
     async with writer(path) as journal:
         for name in ("planned", "started"):
@@ -209,7 +209,7 @@ async def test_a_missing_folder_and_a_missing_journal(tmp_path):
 
 
 async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
-    """The job ends with what to do; each run that exists is in the journal, and the same call goes on."""
+    """The error says what to do; each existing run is in the journal, and the same call resumes the job."""
     path = tmp_path / "j"
     code = (
         "import asyncio, resource, signal, sys\n"
@@ -232,8 +232,8 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
         assert server.duplicates() == {}
 
 
-async def test_what_other_entries_hold_is_told_apart(tmp_path):
-    """All runs on record, earlier ones too, and whether an equal request is in doubt as well."""
+async def test_other_entries_of_a_journal_are_known(tmp_path):
+    """All runs on record, including earlier ones, and whether an equal request is in doubt as well."""
     async with writer(tmp_path / "j") as journal:
         first, equal, other = [
             await journal.begin(name, content) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
@@ -253,8 +253,8 @@ async def test_what_other_entries_hold_is_told_apart(tmp_path):
         assert (await journal.others(first)).run_ids == {"r2", "r3"}
 
 
-async def test_like_names_in_doubt_are_not_told_apart(tmp_path):
-    """A service may keep both as one name: whose a run is cannot be told after a crash."""
+async def test_similar_names_in_doubt_are_undecided(tmp_path):
+    """A service may store both as one name: after a crash the run cannot be attributed."""
     async with writer(tmp_path / "j") as journal:
         for name in ("Invoice 1", "invoice  1", "invoice 2"):
             await journal.begin(name, name.encode())

@@ -173,8 +173,8 @@ async def test_a_companion_is_replayed_into_its_own_file_only(tmp_path):
     assert companion.read_bytes()[:8] != bytes.fromhex("d9d505f920a163d7") if companion.exists() else True
 
 
-async def test_a_job_goes_on_after_a_commit_that_was_cut_short(tmp_path):
-    """Rolling it back shortens the file, which is no damage."""
+async def test_a_job_continues_after_an_incomplete_commit(tmp_path):
+    """Rolling it back shortens the file, which is not taken as damage."""
     await record(tmp_path / "job", "a")
     cut_short = within_commit(tmp_path / "job", tmp_path / "cut")
     size = cut_short.stat().st_size
@@ -221,8 +221,8 @@ async def test_a_file_that_goes_away_ends_the_job_before_the_next_start(tmp_path
         "attempts = 'two'",
     ],
 )
-async def test_rows_that_cannot_have_been_written_are_refused(tmp_path, damage):
-    """JournalError from the job and from whoever reads the entries, nothing else."""
+async def test_invalid_rows_are_refused(tmp_path, damage):
+    """JournalError from the job and when reading the entries, nothing else."""
     path = tmp_path / "job"
     await record(path, "a")
     with sqlite3.connect(path) as database:

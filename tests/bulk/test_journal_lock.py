@@ -1,4 +1,4 @@
-"""A journal is written by one job at a time and may be read by anybody meanwhile."""
+"""A journal is written by one job at a time; others may read it meanwhile."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class LosingJobs:
 
 
 class Calm:
-    """A sender that nobody slows down."""
+    """A sender without delays."""
 
     gate = SimpleNamespace(cuts=0)
     chance = random.Random(1)

@@ -195,7 +195,7 @@ async def test_a_lost_start_that_was_not_carried_out_is_started_again(tmp_path, 
 
 
 async def test_five_lost_starts_end_as_an_outcome_and_are_resumed(tmp_path):
-    """StartUncertainError after five absences; the next call starts it, and attempts go on counting."""
+    """StartUncertainError after five absences; the next call starts it, and attempts continue to count."""
     async with server_of() as server:
         requests = requests_of(server, 1)
         server.misbehave("create_run", faults.proxy_error(), times=None)
@@ -321,7 +321,7 @@ async def test_a_full_organization_is_never_overfilled(tmp_path, journal):
 
 @pytest.mark.parametrize("good", [0, 1, 2, 5, 12])
 async def test_a_journal_that_fails_in_the_middle_ends_the_job(tmp_path, monkeypatch, good):
-    """JournalError from the iterator, nothing runs that is not recorded, and the same call goes on."""
+    """JournalError from the iterator; no run is unrecorded, and the same call resumes the job."""
     apply, left = GroupCommit._apply, [good]
 
     def failing(self, batch, open_since):
@@ -411,7 +411,7 @@ async def test_a_folder_without_write_permission_is_refused(tmp_path):
 
 
 async def test_two_jobs_of_one_process_do_not_share_a_journal(tmp_path):
-    """The second ends with JournalError and starts nothing; the first goes on undisturbed."""
+    """The second ends with JournalError and starts nothing; the first is not affected."""
     async with server_of(schedule=Schedule.manual()) as server:
         requests = requests_of(server, 3)
         async with job(server, requests, tmp_path / "j") as outcomes:

@@ -25,8 +25,8 @@ def unsettled(server):
     return sum(run.status in ("Created", "Running") for run in server.runs.values())
 
 
-async def nothing_goes_on(server):
-    """No task of the library is left and nothing is asked any more."""
+async def nothing_continues(server):
+    """No task of the library remains and no request is sent."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert not [task for task in asyncio.all_tasks() if "kognitos_async" in task.get_name()]
@@ -51,7 +51,7 @@ async def test_each_request_has_one_run_and_one_outcome():
         assert {str(o.run.status) for o in got} == set(words)
         assert len(server.runs) == 60
         assert server.duplicates() == {}
-        await nothing_goes_on(server)
+        await nothing_continues(server)
 
 
 async def test_outcomes_come_in_the_order_of_completion():
@@ -108,7 +108,7 @@ async def test_an_endless_input_is_read_no_further_than_needed(asynchronous):
                 assert read <= taken + 5 + 2
                 if taken == 20:
                     break
-        await nothing_goes_on(server)
+        await nothing_continues(server)
 
 
 async def test_an_input_that_raises_ends_after_what_was_begun():
@@ -218,7 +218,7 @@ async def test_leaving_early_ends_everything():
     async with site(schedule=Schedule.manual()) as (server, client):
         async with client.run_many(requests_of(server, 50), max_in_flight=10):
             await eventually(lambda: len(server.runs) >= 3)
-        await nothing_goes_on(server)
+        await nothing_continues(server)
         assert len(server.runs) <= 10
 
 
@@ -231,7 +231,7 @@ async def test_an_error_of_the_block_passes_unwrapped():
                 await eventually(lambda: len(server.runs) >= 2)
                 raise problem
         assert caught.value is problem
-        await nothing_goes_on(server)
+        await nothing_continues(server)
 
 
 async def test_entering_twice_is_refused():

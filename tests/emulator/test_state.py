@@ -1,4 +1,4 @@
-"""A server that goes on with the runs and files of an earlier one."""
+"""A server that restores the runs and files of an earlier one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kognitos_async import NotFoundError, RunStatus
 from kognitos_async.testing import KognitosServer, Schedule
 
 
-async def test_runs_go_on_where_they_were(tmp_path):
+async def test_runs_continue_where_they_were(tmp_path):
     path = tmp_path / "state"
     async with KognitosServer(state=path, schedule=Schedule.fixed(60)) as server, server.client() as client:
         uploaded = await client.files.upload(b"a,b\n", file_name="a.csv")

@@ -74,7 +74,7 @@ async def test_a_mirror_holds_the_history_and_follows_it(tmp_path, name):
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 async def test_no_change_is_missed_whatever_the_order_of_the_list(tmp_path, order):
-    """A run that went on after an exception, weeks later, is read again."""
+    """A run that continued after an exception, weeks later, is read again."""
     path = tmp_path / "runs.sqlite"
     async with KognitosServer(order=order) as server, server.client(**FAST) as client:
         runs = history(server, 450)
@@ -105,8 +105,8 @@ async def test_a_second_pass_over_a_long_history_reads_what_is_new_and_what_was_
         await assert_mirror_is_true(path, client, server.process.id)
 
 
-async def test_an_interrupted_pass_goes_on_where_it_was(tmp_path):
-    """Each page is on disk before the next is asked for."""
+async def test_an_interrupted_pass_resumes(tmp_path):
+    """Each page is on disk before the next is requested."""
     path = tmp_path / "runs.sqlite"
     async with KognitosServer() as server, server.client(**FAST) as client:
         history(server, 1000)
@@ -138,7 +138,7 @@ async def test_a_cancelled_pass_leaves_a_mirror_that_can_be_used(tmp_path):
 
 
 async def test_a_run_that_is_gone_stays_in_the_mirror(tmp_path):
-    """As it was last seen, and it is not asked for for ever."""
+    """As last seen; it is not read again for ever."""
     path = tmp_path / "runs.sqlite"
     async with KognitosServer() as server, server.client(**FAST) as client:
         [run] = history(server, 1, status="Running")
@@ -161,8 +161,8 @@ async def test_all_processes_without_a_process_id(tmp_path):
         assert {run.parent for run in mirrored(path).values()} == {server.process.id, other.id}
 
 
-async def test_the_platform_s_runs_are_filtered_by_time(tmp_path):
-    """A second pass asks for what is new alone, and for what may go on."""
+async def test_platform_runs_are_filtered_by_time(tmp_path):
+    """A second pass reads new runs and those that had not ended."""
     path = tmp_path / "runs.sqlite"
     async with KognitosServer() as server, server.platform_client(**FAST) as client:
         run = await client.automations.invoke(server.platform.automation.name)

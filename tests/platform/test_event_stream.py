@@ -1,4 +1,4 @@
-"""Events as they happen: reconnected, never told twice, ended by what is no event."""
+"""The event stream: reconnects, repeats no event, ends with an error on an invalid message."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def telling(*connections, seen=None, listed=(), lists=None):
     return handler
 
 
-async def told(client, **options):
+async def received(client, **options):
     async with client.exceptions.stream("r", automation="a", **options) as events:
         return [(found.id, found.agent_message.content) async for found in events]
 
@@ -83,14 +83,14 @@ async def test_events_are_told_in_every_wrapping(platform):
     seen = []
     lines = [event(1), b"", {"event": event(2)}, {"result": {"event": event(3)}}, {"result": event(4)}]
     client = await platform(telling(lines, seen=seen))
-    assert [name for name, _ in await told(client)] == ["e1", "e2", "e3", "e4"]
+    assert [name for name, _ in await received(client)] == ["e1", "e2", "e3", "e4"]
     assert seen == [
         (f"/api/v1/{RUN}/agents/astral/events:stream", "application/x-ndjson"),
     ]
 
 
-async def test_a_break_repeats_nothing(platform):
-    """What has changed meanwhile is told again, for it is not the same any more."""
+async def test_a_reconnect_repeats_no_event(platform):
+    """An event that has changed meanwhile is yielded again."""
     client = await platform(
         telling(
             [event(1), event(2, "hel", "STATE_STREAMING"), ...],
@@ -98,45 +98,45 @@ async def test_a_break_repeats_nothing(platform):
             [event(1), event(2, "hello"), event(3)],
         )
     )
-    assert await told(client) == [("e1", "hello"), ("e2", "hel"), ("e2", "hello"), ("e3", "hello")]
+    assert await received(client) == [("e1", "hello"), ("e2", "hel"), ("e2", "hello"), ("e3", "hello")]
 
 
-async def test_a_stream_that_breaks_at_once_each_time_is_given_up(platform):
-    """After as many attempts as the policy allows, counted anew whenever something new was told."""
+async def test_a_stream_that_keeps_breaking_at_once_raises(platform):
+    """After as many attempts as the policy allows, counted anew after each new event."""
     seen = []
     client = await platform(
         telling([event(1), ...], seen=seen), retry=RetryPolicy(max_attempts=3, base_delay=0)
     )
     with pytest.raises(OutcomeUnknownError):
-        await told(client)
+        await received(client)
     assert len(seen) == 3
 
 
-async def test_cuts_of_a_silent_stream_are_no_failed_attempts(platform):
-    """Proxies cut what is silent; the event may come after any number of them."""
+async def test_breaks_of_an_idle_stream_are_no_failed_attempts(platform):
+    """Proxies close idle connections; the event may come after any number of them."""
     seen = []
     silent = [[0.3, ...]] * 4
     client = await platform(
         telling(*silent, [event(1)], seen=seen), retry=RetryPolicy(max_attempts=2, base_delay=0)
     )
-    assert await told(client) == [("e1", "hello")]
+    assert await received(client) == [("e1", "hello")]
     assert len(seen) == 5
 
 
-async def test_connections_that_are_cut_soon_are_made_less_and_less_often(platform, monkeypatch):
-    """By the backoff of the policy; one that lasts begins with the shortest pause again."""
+async def test_reconnects_after_short_connections_back_off(platform, monkeypatch):
+    """By the policy's backoff; after a connection that lasted it begins with the shortest delay again."""
     asked = []
     monkeypatch.setattr(module.retry, "backoff", lambda policy, attempt, random: asked.append(attempt) or 0.0)
     monkeypatch.setattr(module, "_MIN_LIFETIME", 0.01)
     policy = RetryPolicy(base_delay=0.001, max_delay=0.2)
     cuts = [[0.02, ...], [0.02, ...], [0.02, ...], [0.3, ...], [0.02, ...], [event(1)]]
     client = await platform(telling(*cuts), retry=policy)
-    assert await told(client) == [("e1", "hello")]
+    assert await received(client) == [("e1", "hello")]
     assert asked == [1, 2, 3, 1, 2]
 
 
-async def test_what_a_break_hid_comes_from_the_list(platform):
-    """Oldest first, before what the new connection tells; what was told is not told again."""
+async def test_events_missed_during_a_break_come_from_the_list(platform):
+    """Oldest first, before those of the new connection; none is repeated."""
     lists = []
     client = await platform(
         telling(
@@ -146,7 +146,7 @@ async def test_what_a_break_hid_comes_from_the_list(platform):
             lists=lists,
         )
     )
-    assert [name for name, _ in await told(client)] == ["e1", "e2", "e3", "e4", "e5", "e6"]
+    assert [name for name, _ in await received(client)] == ["e1", "e2", "e3", "e4", "e5", "e6"]
     assert len(lists) == 1
 
 
@@ -166,7 +166,7 @@ async def test_the_list_is_read_page_by_page_as_far_as_what_was_told(platform):
             lists=lists,
         )
     )
-    assert [name for name, _ in await told(client)] == ["e2", "e3", "e4", "e5", "e6"]
+    assert [name for name, _ in await received(client)] == ["e2", "e3", "e4", "e5", "e6"]
     assert [query.get("page_token") for query in lists] == [None, "b"]
 
 
@@ -179,7 +179,7 @@ async def test_an_event_that_was_being_written_is_completed_from_the_list(platfo
             listed=[event(2), event(1, "hello")],
         )
     )
-    assert await told(client) == [("e1", "hel"), ("e2", "hello"), ("e1", "hello"), ("e3", "hello")]
+    assert await received(client) == [("e1", "hel"), ("e2", "hello"), ("e1", "hello"), ("e3", "hello")]
 
 
 async def test_before_anything_was_told_the_time_says_what_was_missed(platform):
@@ -193,7 +193,7 @@ async def test_before_anything_was_told_the_time_says_what_was_missed(platform):
             listed=[{**event(2), "create_time": later}, {**event(1), "create_time": earlier}],
         )
     )
-    assert [name for name, _ in await told(client)] == ["e2", "e3"]
+    assert [name for name, _ in await received(client)] == ["e2", "e3"]
 
 
 async def test_a_list_that_cannot_be_read_now_is_read_again(platform):
@@ -206,12 +206,12 @@ async def test_a_list_that_cannot_be_read_now_is_read_again(platform):
         return web.json_response(body, status=status)
 
     client = await platform(telling([event(1), ...], [event(3)], listed=listed))
-    assert [name for name, _ in await told(client)] == ["e1", "e3", "e2"]
+    assert [name for name, _ in await received(client)] == ["e1", "e3", "e2"]
     assert answers == []
 
 
-async def test_what_comes_while_the_list_cannot_be_read_hides_nothing(platform):
-    """An event that was told since the break is no sign that those before it were."""
+async def test_events_received_while_the_list_fails_hide_none(platform):
+    """An event received after the break does not prove that earlier ones were."""
     answers = [503, 200]
 
     def listed(request):
@@ -219,11 +219,11 @@ async def test_what_comes_while_the_list_cannot_be_read_hides_nothing(platform):
         return web.json_response(body, status=answers.pop(0))
 
     client = await platform(telling([event(1), ...], [event(4)], listed=listed))
-    assert [name for name, _ in await told(client)] == ["e1", "e4", "e2", "e3"]
+    assert [name for name, _ in await received(client)] == ["e1", "e4", "e2", "e3"]
 
 
-async def test_an_end_of_which_nobody_knows_what_is_missing_is_an_error(platform):
-    """Not the end of a loop."""
+async def test_an_end_raises_if_the_list_cannot_be_read(platform):
+    """The iteration does not just end: events may be missing."""
     client = await platform(
         telling(
             [event(1), ...],
@@ -248,7 +248,7 @@ async def test_a_list_that_is_refused_for_good_leaves_a_warning(platform, caplog
             listed=lambda request: web.json_response({"code": 7, "message": "not yours"}, status=403),
         )
     )
-    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+    assert [name for name, _ in await received(client)] == ["e1", "e2"]
     assert "may be missing" in caplog.text
 
 
@@ -256,7 +256,7 @@ async def test_a_list_that_is_refused_for_good_leaves_a_warning(platform, caplog
 async def test_half_a_last_line_is_a_broken_connection(platform, half):
     """Which is made again; a whole line may do without its end."""
     client = await platform(telling([event(1), half], [event(1), msgspec.json.encode(event(2)).decode()]))
-    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+    assert [name for name, _ in await received(client)] == ["e1", "e2"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ async def test_half_a_last_line_is_a_broken_connection(platform, half):
 async def test_objects_that_tell_nothing_are_passed_over(platform, empty):
     """Gateways send them to keep a connection alive."""
     client = await platform(telling([event(1), empty, event(2)]))
-    assert [name for name, _ in await told(client)] == ["e1", "e2"]
+    assert [name for name, _ in await received(client)] == ["e1", "e2"]
 
 
 async def test_an_event_of_an_unknown_kind_is_told(platform):
@@ -326,7 +326,7 @@ async def test_a_stream_that_is_refused_is_that_error(platform):
 
     client = await platform(handler)
     with pytest.raises(APIStatusError, match="not yours"):
-        await told(client)
+        await received(client)
 
 
 async def test_a_line_without_an_end_is_refused(platform, monkeypatch):
@@ -334,7 +334,7 @@ async def test_a_line_without_an_end_is_refused(platform, monkeypatch):
     monkeypatch.setattr(module, "_LONGEST_LINE", 1000)
     client = await platform(telling([b"x" * 5000]))
     with pytest.raises(DecodeError, match=r"longer|line 1"):
-        await told(client)
+        await received(client)
 
 
 async def test_silence_is_waited_for_unless_it_is_bounded(platform):
@@ -352,7 +352,7 @@ async def test_silence_is_waited_for_unless_it_is_bounded(platform):
                 await anext(events)
     assert len(seen) == 1
     with pytest.raises(OutcomeUnknownError):
-        await told(client, idle_timeout=0.2)
+        await received(client, idle_timeout=0.2)
     assert len(seen) == 3
 
 
@@ -378,7 +378,7 @@ async def test_leaving_the_block_closes_the_connection(platform):
 
 
 async def test_closing_the_client_ends_the_stream(platform):
-    """With an error for whoever waits."""
+    """A reader that waits gets ClientClosedError."""
     client = await platform(telling([event(1), None]))
     async with client.exceptions.stream("r", automation="a") as events:
         await anext(events)

@@ -1,4 +1,4 @@
-"""What a platform client is told, what the environment adds, and what is refused at once."""
+"""Settings of the platform client from arguments and the environment, and their validation."""
 
 from __future__ import annotations
 

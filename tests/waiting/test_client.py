@@ -30,7 +30,7 @@ FAST_POLL = PollPolicy(initial=0.005, maximum=0.01)
 
 @pytest.fixture
 async def server(serve):
-    """A server whose runs stay as they are until told otherwise."""
+    """A server whose runs keep their status until a test changes it."""
     return await serve(schedule=Schedule.manual())
 
 

@@ -1,4 +1,4 @@
-"""The book of the runs that are waited for: what is due when, what belongs to which list, who is woken."""
+"""The pending runs: when each is due, to which list it belongs, which waits are notified."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_a_run_scheduled_anew_comes_at_its_new_time_only():
     assert runs.take_due(9.0) == []
 
 
-def test_runs_without_a_wait_or_with_a_read_under_way_are_passed_over():
-    """Nobody wants the one, and the other is being asked for."""
+def test_runs_without_a_wait_or_with_a_read_in_flight_are_skipped():
+    """The one is not needed, the other is being read."""
     runs = PendingRuns()
     abandoned, read, third = (waited(runs, run_id) for run_id in "abc")
     abandoned.waiters.clear()
@@ -283,8 +283,8 @@ ERROR = ServerError("down", status=500)
         (NEW, [NEW, NEW], [(1, NEW), (2, NEW)]),
     ],
 )
-def test_a_wait_is_woken_by_what_is_news_to_it(known, delivered, read):
-    """A change, an end, an error, and each sight of a status that nobody knows."""
+def test_a_wait_is_woken_by_changes(known, delivered, read):
+    """A change, an end, an error, and each reading of an unknown status."""
     assert readings(waiter(run=known), *delivered) == read
 
 

@@ -89,8 +89,8 @@ def test_what_does_not_complete_is_returned_and_raises_when_asked(word, body, ki
     run_virtually(main())
 
 
-def test_a_narrower_wait_goes_on_while_a_person_is_needed():
-    """Until the state asked for, or one that is never left."""
+def test_a_narrower_wait_continues_while_a_person_is_needed():
+    """Until the state requested, or a final one."""
 
     async def main():
         platform = Platform()
@@ -132,7 +132,7 @@ def test_after_a_reply_the_next_question_ends_the_wait():
 
 
 def test_a_run_stopped_again_ends_the_wait_after_it_was_stopped():
-    """Nothing names one stop or the next, but between two of them the run goes on."""
+    """No field identifies a stop, but between two of them the run continues."""
 
     async def main():
         platform = Platform()
@@ -369,7 +369,7 @@ def test_equal_requests_need_names_in_a_journal(tmp_path):
 
 
 def test_requests_that_cannot_be_sent_are_outcomes(tmp_path):
-    """And stop nobody else."""
+    """They do not stop other requests."""
     platform = brisk()
     requests = [InvokeRequest(automation="a", inputs={"n": object()}), 3, *requests_of(2)]
     got = bulk(platform, requests, tmp_path / "journal")

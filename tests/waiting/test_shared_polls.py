@@ -189,7 +189,7 @@ def test_lists_without_outputs_cost_one_read_more_a_run(order):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_bare_ids_find_their_list(order, plain_way):
-    """Ids of unknown process share polls too, once one of them has told where it belongs."""
+    """Bare ids share polls too, once one of them has been read and its list is known."""
     reader = reader_of(2000, order=order)
     waits = together(reader, bare=True)
     assert waits.all_settled(reader.ends)
@@ -198,7 +198,7 @@ def test_bare_ids_find_their_list(order, plain_way):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_runs_of_several_processes_are_told_apart(bare):
+def test_runs_of_several_processes_are_kept_apart(bare):
     """Each is found in its own process's list, whether that was known or not."""
     reader = FakeReader("newest")
     chance = random.Random(7)
@@ -221,8 +221,8 @@ def test_a_long_history_stays_cheap(order, latency):
     assert reader.requests < 2000
 
 
-def test_a_long_way_through_old_runs_holds_nobody_up(plain_way):
-    """Where the new runs stand behind 1,000 slow pages, single reads come first, fewer than alone."""
+def test_a_long_history_in_front_delays_no_run(plain_way):
+    """With new runs behind 1,000 slow pages, single reads come first, fewer than without a list."""
     reader = reader_of(2000, order="oldest")
     waited = list(reader.ends)
     reader.add_older(100_000)
@@ -277,7 +277,7 @@ def test_the_schedule_of_a_single_wait_is_the_policys():
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("refusal", REFUSALS, ids=named)
 def test_a_list_that_never_answers_leaves_single_reads(refusal, bare):
-    """Whatever is wrong with the list for ever, everybody settles by reads of their own."""
+    """Whatever is permanently wrong with the list, every run settles by single reads."""
     reader = reader_of(100)
 
     def refuse(group, token):
@@ -293,7 +293,7 @@ def test_a_list_that_never_answers_leaves_single_reads(refusal, bare):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_list_that_never_shows_the_runs(order):
-    """Everybody settles by single reads, no later than alone, and the list is soon left alone."""
+    """They settle by single reads, no later than without a list, and sweeps soon stop."""
     reader = reader_of(500, order=order)
     reader.hidden = set(reader.ends)
     alone = reader_of(500)
@@ -333,8 +333,8 @@ def test_a_list_that_shows_runs_late():
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_a_list_that_does_not_answer_starves_nobody(bare):
-    """Runs are read singly while the page is under way, no later than the longest hold after they are due."""
+def test_a_list_that_does_not_answer_delays_no_run_for_long(bare):
+    """Runs are read singly while the page is in flight, at the latest after the longest hold."""
     reader = reader_of(100, shortest=2, longest=60)
     reader.silence = 40.0
     waits = together(reader, bare=bare, limit=600, policy=PollPolicy(initial=1, maximum=15))
@@ -352,7 +352,7 @@ def test_a_wait_that_ends_soon_is_not_held_for_long():
 
 
 def test_a_slow_list_is_not_taken_for_a_silent_one():
-    """Pages that take two seconds still answer for nearly everybody."""
+    """Pages that take two seconds still serve nearly all runs."""
     reader = reader_of(100, shortest=5, longest=40)
     reader.silence = 2.0
     waits = together(reader, policy=PollPolicy(initial=1, maximum=15))
@@ -360,8 +360,8 @@ def test_a_slow_list_is_not_taken_for_a_silent_one():
     assert reader.requests < 100
 
 
-def test_polls_run_in_nobodys_context():
-    """What the callers have set in contextvars is not there when runs are read for all of them."""
+def test_polls_run_in_an_empty_context():
+    """The contextvars of callers are not set when runs are read for all of them."""
     who = contextvars.ContextVar("who", default="nobody")
     seen = set()
 
@@ -386,7 +386,7 @@ def test_polls_run_in_nobodys_context():
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("batch", range(6))
 def test_a_wait_cancelled_at_any_step_leaves_nothing(batch, bare):
-    """Whichever turn of the loop the cancellation comes in, the other waits go on and no task stays."""
+    """In whichever iteration of the loop; other waits continue and no task remains."""
 
     async def main(turns):
         reader = reader_of(6, shortest=1.0, longest=3.0, latency=0.0)
@@ -455,7 +455,7 @@ def test_a_wait_cancelled_as_a_timer_fires_ends(moment):
     run_virtually(main())
 
 
-def test_cancelled_runs_are_not_read_any_more():
+def test_cancelled_runs_are_no_longer_read():
     """After a cancellation nobody asks for that run again."""
 
     async def main():
@@ -505,7 +505,7 @@ def test_a_second_wait_with_a_shorter_schedule_is_not_held_back():
 
 
 def test_each_wait_keeps_its_timeout():
-    """A timeout ends its own wait, at its time, with the run as last seen; the others go on."""
+    """A timeout ends its own wait, in time, with the run as last seen; the others continue."""
 
     async def main():
         reader = reader_of(50, shortest=20, longest=30)
@@ -544,7 +544,7 @@ def test_a_timeout_of_nothing_reads_nothing():
 
 
 def test_each_wait_keeps_its_until():
-    """One run, one wait for Running and one for its end: each is told in its time."""
+    """Of one run, a wait for Running and one for its end: each ends in time."""
 
     async def main():
         reader = reader_of(1)
@@ -587,7 +587,7 @@ def test_on_update_is_called_once_for_each_status():
 
 
 def test_an_on_update_that_raises_ends_only_its_own_wait():
-    """Its error comes out of its wait; a second wait for the same run and all others go on."""
+    """Its error is raised by its wait; a second wait for the same run and all others continue."""
 
     def broken(run):
         raise LookupError(run.id)
@@ -620,7 +620,7 @@ def test_an_unknown_status_raises_on_the_third_poll(count):
 
 
 def test_an_unknown_status_may_be_waited_out():
-    """With unknown_status="wait" the poll goes on until the timeout."""
+    """With unknown_status="wait" polling continues until the timeout."""
     reader = FakeReader()
     reader.add("r0", 0.0, word="Paused")
     policy = PollPolicy(initial=0.5, maximum=2, unknown_status="wait")
@@ -658,7 +658,7 @@ def test_errors_that_polling_cannot_help_end_the_wait():
 
 
 def test_a_revoked_key_ends_all_waits():
-    """When list and reads answer 401, nobody waits any longer."""
+    """When list and reads answer 401, every wait raises."""
     reader = reader_of(100)
 
     def refuse(*about):
@@ -670,7 +670,7 @@ def test_a_revoked_key_ends_all_waits():
 
 
 def test_lost_answers_only_delay():
-    """With a third of all requests failing, everybody settles, soon after."""
+    """With a third of all requests failing, all runs still settle, soon after."""
     reader = reader_of(300)
     chance = random.Random(2)
 
@@ -749,7 +749,7 @@ def test_close_ends_all_waits(moment):
 
 @pytest.mark.parametrize("place", ["before_read", "before_page"])
 def test_a_bug_in_the_reader_reaches_all_waits(place):
-    """A RuntimeError is not swallowed and nobody hangs; the next wait begins anew."""
+    """A RuntimeError is raised by all of them; the next wait begins anew."""
 
     def broken(*about):
         raise RuntimeError("a bug")

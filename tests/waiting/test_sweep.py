@@ -120,7 +120,7 @@ def test_runs_that_are_being_read_are_not_sought():
 
 
 def test_runs_whose_list_is_unknown_are_sought_too():
-    """Without a filter by time, for nobody knows when they were created."""
+    """Without a filter by time, since their creation times are unknown."""
     group, bare = group_of(0), Pending("r5", None)
     group.members["r0"].created_at = EPOCH
     reader = Pages([0], [5], [6])

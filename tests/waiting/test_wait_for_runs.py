@@ -19,7 +19,7 @@ from tests.support import FAST
 
 
 def site(**options):
-    """A server whose runs settle when told to, and a client."""
+    """A server whose runs settle on request, and a client."""
     return support.site(**{"schedule": Schedule.manual(), **options})
 
 
@@ -27,8 +27,8 @@ async def started(client, server, count):
     return [await client.runs.start(server.process.id, name=f"run {n}") for n in range(count)]
 
 
-async def no_tasks_of_ours():
-    """Whatever the library began has ended; the emulator keeps tasks of its own."""
+async def no_library_tasks():
+    """No task of the library remains; the emulator keeps its own."""
     for _ in range(3):
         await asyncio.sleep(0)
     ours = [t for t in asyncio.all_tasks() if "kognitos_async shared polls" in t.get_name()]
@@ -52,7 +52,7 @@ async def test_runs_come_out_in_the_order_they_settle(bare):
             with pytest.raises(StopAsyncIteration):
                 await anext(settled)
         assert came == order
-        await no_tasks_of_ours()
+        await no_library_tasks()
 
 
 async def test_no_runs_end_at_once():
@@ -75,7 +75,7 @@ async def test_settled_runs_come_out_without_a_request():
 
 
 async def test_an_error_is_raised_in_its_turn_and_the_others_follow():
-    """After a NotFoundError the iterator may be asked for the rest."""
+    """After a NotFoundError the iterator returns the rest."""
     async with site() as (server, client):
         runs = await started(client, server, 2)
         async with client.wait_for_runs([*runs, "no-such-run"]) as settled:
@@ -114,7 +114,7 @@ async def test_until_names_other_statuses():
 
 
 async def test_a_slow_consumer_loses_nothing():
-    """Runs that settle while nobody asks are kept, in their order."""
+    """Runs that settle between reads are kept, in order."""
     async with site() as (server, client):
         runs = await started(client, server, 5)
         async with client.wait_for_runs(runs) as settled:
@@ -127,7 +127,7 @@ async def test_a_slow_consumer_loses_nothing():
 
 
 async def test_leaving_the_block_ends_all_waits():
-    """No task is left and nothing is asked any more."""
+    """No task remains and no request is sent."""
     async with site() as (server, client):
         runs = await started(client, server, 10)
         async with client.wait_for_runs(runs) as settled:
@@ -135,7 +135,7 @@ async def test_leaving_the_block_ends_all_waits():
             async for run in settled:
                 assert run.id == runs[3].id
                 break
-        await no_tasks_of_ours()
+        await no_library_tasks()
         seen = server.count()
         await asyncio.sleep(0.05)
         assert server.count() == seen
@@ -161,7 +161,7 @@ async def test_an_error_of_the_block_passes_unwrapped():
             async with client.wait_for_runs(runs):
                 raise problem
         assert caught.value is problem
-        await no_tasks_of_ours()
+        await no_library_tasks()
 
 
 async def test_cancelling_the_block_ends_all_waits():
@@ -178,7 +178,7 @@ async def test_cancelling_the_block_ends_all_waits():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await no_tasks_of_ours()
+        await no_library_tasks()
 
 
 async def test_a_stream_is_entered_once_and_read_inside():

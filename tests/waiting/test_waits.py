@@ -51,7 +51,7 @@ def just_started(**fields):
 
 
 def wait(transport, target="r-1", *, poll=STEADY, retry=ONE_TRY, **arguments):
-    """What comes of a wait, and the time it took; the transport knows the rest."""
+    """The outcome of a wait, and the time it took; the transport knows the rest."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -119,8 +119,8 @@ def test_the_schedule_of_the_defaults():
         {"unknown_status": None},
     ],
 )
-def test_a_poll_policy_that_cannot_be_is_refused_at_once(wrong):
-    """ConfigurationError names what is wrong."""
+def test_an_invalid_poll_policy_is_refused(wrong):
+    """ConfigurationError names the field."""
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         PollPolicy(**wrong)
 
@@ -287,7 +287,7 @@ def test_a_404_soon_after_the_start_does_not_end_the_wait():
 
 
 def test_a_404_later_than_that_is_not_found():
-    """Five seconds after the start, or at once for an id nobody started here."""
+    """From five seconds after the start on, or at once for an id not started by this client."""
     missing = answer(404, {"message": "Run r-1 not found"})
     outcome, took = wait(Scripted(missing), just_started())
     assert isinstance(outcome, NotFoundError)
@@ -314,8 +314,8 @@ def test_the_same_holds_for_the_id_of_a_run_started_by_this_client():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422])
-def test_errors_that_polling_cannot_help_end_the_wait_at_once(status):
-    """Nobody polls for hours with a revoked key."""
+def test_permanent_errors_end_the_wait_at_once(status):
+    """Such as that of a revoked key."""
     transport = Scripted(RUNNING, answer(status, {"message": "no"}))
     outcome, took = wait(transport)
     assert outcome.status == status
@@ -390,7 +390,7 @@ def test_the_last_transient_error_is_the_cause_of_the_timeout():
 
 
 def test_a_retry_after_of_an_hour_is_obeyed_between_polls():
-    """The wait goes on after it, unless its timeout comes first."""
+    """The wait continues after it, unless its timeout comes first."""
     later = answer(429, None, {"Retry-After": "3600"})
     transport = Scripted(RUNNING, later, DONE)
     outcome, _ = wait(transport, retry=RetryPolicy())
@@ -423,7 +423,7 @@ def test_unknown_statuses_may_be_waited_out():
     assert outcome.succeeded
 
 
-def test_on_update_hears_of_every_change_once():
+def test_on_update_is_called_once_for_each_change():
     """In order, with the run itself."""
     heard = []
     created = answer(200, run("Created"))
@@ -460,7 +460,7 @@ def test_the_policy_of_the_call_goes_before_the_clients():
 
 
 def test_cancelling_a_wait_stops_its_polling_and_nothing_else():
-    """No more requests, no task, and the client goes on."""
+    """No more requests, no task, and the client stays usable."""
 
     async def main():
         transport = Scripted(RUNNING)
@@ -516,7 +516,7 @@ def test_closing_the_client_ends_its_waits():
     ],
 )
 def test_wrong_arguments_of_a_wait_are_refused_by_name(arguments, error, named):
-    """Before anything is sent, and before run_and_wait starts a run nobody would wait for."""
+    """Before anything is sent, and before run_and_wait starts a run."""
 
     async def main():
         transport = Scripted(answer(201, run()))
@@ -532,7 +532,7 @@ def test_wrong_arguments_of_a_wait_are_refused_by_name(arguments, error, named):
 
 
 def test_a_coroutine_function_as_on_update_is_refused():
-    """Nobody would await it."""
+    """It would not be awaited."""
 
     async def on_update(_run):
         pass

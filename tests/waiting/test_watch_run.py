@@ -126,7 +126,7 @@ def test_a_settled_run_comes_once(run, api):
 
 
 def test_a_time_limit_around_a_step_loses_nothing(run, api):
-    """The iterator goes on where it was, as often as the limit ends."""
+    """The iterator continues where it was, however often the limit expires."""
 
     async def main():
         async with KognitosServer(schedule=Schedule.manual()) as server:
