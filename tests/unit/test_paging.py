@@ -70,14 +70,14 @@ def test_all_items_come_once_and_in_order(page_sizes):
     """Empty pages are passed over; only a missing token ends a listing."""
 
     async def main():
-        book = FakeListing(numbered(page_sizes))
-        assert [item async for item in book.pager()] == list(range(sum(page_sizes)))
-        assert book.asked == book.tokens
-        pager = book.pager()
+        listing = FakeListing(numbered(page_sizes))
+        assert [item async for item in listing.pager()] == list(range(sum(page_sizes)))
+        assert listing.asked == listing.tokens
+        pager = listing.pager()
         assert [page.items async for page in pager.pages()] == [tuple(p) for p in numbered(page_sizes)]
         assert pager.continuation_token is None
-        assert await book.pager().collect() == list(range(sum(page_sizes)))
-        assert (await book.pager()).items == tuple(range(page_sizes[0]))
+        assert await listing.pager().collect() == list(range(sum(page_sizes)))
+        assert (await listing.pager()).items == tuple(range(page_sizes[0]))
 
     run_virtually(main())
 
@@ -88,8 +88,8 @@ def test_a_listing_resumes_from_its_token_without_a_gap(page_sizes, stop):
 
     async def main():
         total = sum(page_sizes)
-        book = FakeListing(numbered(page_sizes))
-        pager = book.pager()
+        listing = FakeListing(numbered(page_sizes))
+        pager = listing.pager()
         seen = []
         walk = aiter(pager)
         while len(seen) < min(stop, total):
@@ -97,7 +97,7 @@ def test_a_listing_resumes_from_its_token_without_a_gap(page_sizes, stop):
         token = pager.continuation_token
         await walk.aclose()
         finished = len(seen) == total and token is None and stop
-        rest = [] if finished else await book.pager(token).collect()
+        rest = [] if finished else await listing.pager(token).collect()
         assert sorted({*seen, *rest}) == list(range(total))
         assert len(seen) + len(rest) - total <= max(page_sizes)
         assert rest == list(range(total - len(rest), total))
@@ -110,18 +110,18 @@ def test_pages_resume_without_a_gap_or_repetition(page_sizes, stop):
     """Between pages the token is exact."""
 
     async def main():
-        book = FakeListing(numbered(page_sizes))
-        pager = book.pager()
+        listing = FakeListing(numbered(page_sizes))
+        pager = listing.pager()
         seen = []
         walk = pager.pages()
         async for page in walk:
             seen += page.items
-            stop_now = len(book.asked) > stop
+            stop_now = len(listing.asked) > stop
             if stop_now:
                 break
         await walk.aclose()
         token = pager.continuation_token
-        rest = [] if token is None else await book.pager(token).collect()
+        rest = [] if token is None else await listing.pager(token).collect()
         assert seen + rest == list(range(sum(page_sizes)))
 
     run_virtually(main())
@@ -133,15 +133,15 @@ def test_collect_stops_at_max_items(page_sizes, most):
 
     async def main():
         total = sum(page_sizes)
-        book = FakeListing(numbered(page_sizes))
-        pager = book.pager()
+        listing = FakeListing(numbered(page_sizes))
+        pager = listing.pager()
         found = await pager.collect(most)
         assert found == list(range(min(most, total)))
-        fetched = sum(page_sizes[: len(book.asked)])
-        if book.asked:
-            assert fetched - page_sizes[len(book.asked) - 1] < most
+        fetched = sum(page_sizes[: len(listing.asked)])
+        if listing.asked:
+            assert fetched - page_sizes[len(listing.asked) - 1] < most
         if len(found) < total:
-            rest = await book.pager(pager.continuation_token).collect()
+            rest = await listing.pager(pager.continuation_token).collect()
             assert sorted({*found, *rest}) == list(range(total))
 
     run_virtually(main())
@@ -153,17 +153,17 @@ def test_a_repeated_token_raises_pagination_error(count, data):
     back = data.draw(st.integers(1, count - 1))
 
     async def main():
-        book = FakeListing(numbered([2] * count))
-        last = book.tokens[-1]
-        book.pages[last] = Page(book.pages[last].items, book.tokens[back])
+        listing = FakeListing(numbered([2] * count))
+        last = listing.tokens[-1]
+        listing.pages[last] = Page(listing.pages[last].items, listing.tokens[back])
         seen = []
-        pager = book.pager()
+        pager = listing.pager()
         with pytest.raises(PaginationError, match="repeated") as caught:
             async for item in pager:
                 seen.append(item)  # noqa: PERF401 - what was seen before the error matters
         assert seen == list(range(2 * count))
-        assert book.asked == book.tokens
-        assert caught.value.continuation_token == book.tokens[back]
+        assert listing.asked == listing.tokens
+        assert caught.value.continuation_token == listing.tokens[back]
         await asyncio.sleep(0)
         assert not tasks()
 
@@ -174,11 +174,11 @@ def test_the_initial_token_counts_as_used():
     """A resumed listing must not loop on its own token."""
 
     async def main():
-        book = FakeListing(numbered([1, 1]))
-        book.pages["t1"] = Page((1,), "t1")
+        listing = FakeListing(numbered([1, 1]))
+        listing.pages["t1"] = Page((1,), "t1")
         with pytest.raises(PaginationError):
-            await book.pager("t1").collect()
-        assert book.asked == ["t1"]
+            await listing.pager("t1").collect()
+        assert listing.asked == ["t1"]
 
     run_virtually(main())
 
@@ -187,12 +187,12 @@ def test_an_empty_token_ends_the_listing_as_null_does():
     """Absent, null and empty are the same."""
 
     async def main():
-        book = FakeListing([[1, 2]])
-        book.pages[None] = Page((1, 2), "")
-        assert await book.pager().collect() == [1, 2]
-        assert [item async for item in book.pager()] == [1, 2]
-        assert (await book.pager()).continuation_token is None
-        assert [page.continuation_token async for page in book.pager().pages()] == [None]
+        listing = FakeListing([[1, 2]])
+        listing.pages[None] = Page((1, 2), "")
+        assert await listing.pager().collect() == [1, 2]
+        assert [item async for item in listing.pager()] == [1, 2]
+        assert (await listing.pager()).continuation_token is None
+        assert [page.continuation_token async for page in listing.pager().pages()] == [None]
 
     run_virtually(main())
 
@@ -202,7 +202,7 @@ def test_an_iterator_that_was_closed_has_ended(way):
     """Whatever was left of its page."""
 
     async def main():
-        pager = Book(numbered([3, 1])).pager()
+        pager = FakeListing(numbered([3, 1])).pager()
         walk = aiter(pager) if way == "items" else pager.pages()
         await anext(walk)
         await walk.aclose()
@@ -220,13 +220,13 @@ def test_the_next_page_is_fetched_while_this_one_is_consumed():
 
     async def main():
         loop = asyncio.get_running_loop()
-        book = FakeListing(numbered([1] * 10), slow=1.0)
+        listing = FakeListing(numbered([1] * 10), slow=1.0)
         began = loop.time()
-        async for _ in book.pager():
-            assert len(book.asked) <= len(book.tokens)
+        async for _ in listing.pager():
+            assert len(listing.asked) <= len(listing.tokens)
             await asyncio.sleep(1.0)
         assert loop.time() - began == pytest.approx(11.0)
-        assert book.most_under_way == 1
+        assert listing.most_under_way == 1
 
     run_virtually(main())
 
@@ -235,12 +235,12 @@ def test_never_more_than_one_page_ahead():
     """A reader that stops reading stops the prefetch."""
 
     async def main():
-        book = FakeListing(numbered([1] * 10))
+        listing = FakeListing(numbered([1] * 10))
         consumed = 0
-        async for _ in book.pager():
+        async for _ in listing.pager():
             consumed += 1
             await asyncio.sleep(100)
-            assert len(book.asked) <= consumed + 1
+            assert len(listing.asked) <= consumed + 1
         assert consumed == 10
 
     run_virtually(main())
@@ -250,10 +250,10 @@ def test_the_next_page_is_requested_before_blocking_work():
     """Even if the reader blocks the event loop between items."""
 
     async def main():
-        book = FakeListing(numbered([3, 3]))
-        async for item in book.pager():
+        listing = FakeListing(numbered([3, 3]))
+        async for item in listing.pager():
             if item == 0:
-                assert book.asked == [None, "t1"]
+                assert listing.asked == [None, "t1"]
 
     run_virtually(main())
 
@@ -262,14 +262,14 @@ def test_collect_with_a_maximum_and_await_do_not_prefetch():
     """One page needed is one page fetched."""
 
     async def main():
-        book = FakeListing(numbered([3, 3, 3]))
-        pager = book.pager()
+        listing = FakeListing(numbered([3, 3, 3]))
+        pager = listing.pager()
         page = await pager
         assert (page.items, page.continuation_token) == ((0, 1, 2), "t1")
         assert pager.continuation_token == "t1"
-        assert await book.pager().collect(3) == [0, 1, 2]
+        assert await listing.pager().collect(3) == [0, 1, 2]
         await asyncio.sleep(10)
-        assert book.asked == [None, None]
+        assert listing.asked == [None, None]
         assert not tasks()
 
     run_virtually(main())
@@ -280,10 +280,10 @@ def test_leaving_early_leaves_no_task(how):
     """The prefetch is cancelled, however the loop is left."""
 
     async def main():
-        book = FakeListing(numbered([1, 1, 1]), slow=5.0)
+        listing = FakeListing(numbered([1, 1, 1]), slow=5.0)
 
         async def read():
-            async for _ in book.pager():
+            async for _ in listing.pager():
                 if how == "break":
                     return
                 if how == "raise":
@@ -301,7 +301,7 @@ def test_leaving_early_leaves_no_task(how):
         for _ in range(5):
             await asyncio.sleep(0)
         assert not tasks()
-        assert book.under_way == 0
+        assert listing.under_way == 0
 
     run_virtually(main())
 
@@ -310,13 +310,13 @@ def test_cancelling_a_waiting_reader_cancels_the_fetch():
     """Nobody goes on fetching for a reader that is gone."""
 
     async def main():
-        book = FakeListing(numbered([1, 1]), slow=5.0)
-        reader = asyncio.create_task(book.pager().collect())
+        listing = FakeListing(numbered([1, 1]), slow=5.0)
+        reader = asyncio.create_task(listing.pager().collect())
         await asyncio.sleep(7)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reader
-        assert book.under_way == 0
+        assert listing.under_way == 0
         assert not tasks()
 
     run_virtually(main())
@@ -327,10 +327,10 @@ def test_an_error_carries_the_token_to_resume_from(way):
     """The token fetches the page that failed."""
 
     async def main():
-        book = FakeListing(numbered([2, 2, 2]))
-        whole = book.pages["t1"]
-        book.pages["t1"] = ServerError("down", status=500)
-        pager = book.pager()
+        listing = FakeListing(numbered([2, 2, 2]))
+        whole = listing.pages["t1"]
+        listing.pages["t1"] = ServerError("down", status=500)
+        pager = listing.pager()
         seen = []
         with pytest.raises(ServerError) as caught:
             if way == "collect":
@@ -344,8 +344,8 @@ def test_an_error_carries_the_token_to_resume_from(way):
         assert seen == ([] if way == "collect" else [0, 1])
         assert caught.value.continuation_token == pager.continuation_token == "t1"
         assert pickle.loads(pickle.dumps(caught.value)).continuation_token == "t1"
-        book.pages["t1"] = whole
-        assert await book.pager("t1").collect() == [2, 3, 4, 5]
+        listing.pages["t1"] = whole
+        assert await listing.pager("t1").collect() == [2, 3, 4, 5]
 
     run_virtually(main())
 
@@ -357,9 +357,9 @@ def test_an_error_of_an_abandoned_prefetch_is_dropped():
         loop = asyncio.get_running_loop()
         reports = []
         loop.set_exception_handler(lambda _loop, context: reports.append(context))
-        book = FakeListing(numbered([2, 2]))
-        book.pages["t1"] = ServerError("down", status=500)
-        async for item in book.pager():
+        listing = FakeListing(numbered([2, 2]))
+        listing.pages["t1"] = ServerError("down", status=500)
+        async for item in listing.pager():
             assert item == 0
             await asyncio.sleep(5)
             break
@@ -375,14 +375,14 @@ def test_a_pager_may_be_iterated_again_from_its_start():
     """Also after an iteration that was left early, from the token it was created with."""
 
     async def main():
-        book = FakeListing(numbered([2, 2]))
-        pager = book.pager()
+        listing = FakeListing(numbered([2, 2]))
+        pager = listing.pager()
         walk = aiter(pager)
         assert await anext(walk) == 0
         await walk.aclose()
         assert await pager.collect() == [0, 1, 2, 3]
         assert [item async for item in pager] == [0, 1, 2, 3]
-        resumed = book.pager("t1")
+        resumed = listing.pager("t1")
         assert resumed.continuation_token == "t1"
         assert [item async for item in resumed] == [2, 3]
         assert [item async for item in resumed] == [2, 3]
@@ -395,10 +395,10 @@ def test_collect_refuses_an_invalid_maximum(wrong, error):
     """Before anything is fetched."""
 
     async def main():
-        book = FakeListing([[1]])
+        listing = FakeListing([[1]])
         with pytest.raises(error, match="max_items"):
-            await book.pager().collect(wrong)
-        assert book.asked == []
+            await listing.pager().collect(wrong)
+        assert listing.asked == []
 
     run_virtually(main())
 
@@ -419,8 +419,8 @@ def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
             return await anext(walk)
 
     async def main():
-        book = FakeListing(numbered([2, 0, 3, 1]), slow=1.0)
-        pager = book.pager()
+        listing = FakeListing(numbered([2, 0, 3, 1]), slow=1.0)
+        pager = listing.pager()
         walk = aiter(pager) if way == "items" else pager.pages()
         seen, cut = [], 0
         while True:
@@ -434,7 +434,7 @@ def test_a_time_limit_around_a_step_loses_nothing(way, limit, kind):
             seen += [found] if way == "items" else found.items
             await asyncio.sleep(0.1)
         assert seen == list(range(6))
-        assert book.asked == book.tokens
+        assert listing.asked == listing.tokens
         assert cut or limit > 1
         assert pager.continuation_token is None
 
@@ -447,8 +447,8 @@ def test_a_step_cancelled_at_any_moment_loses_nothing(way, turns):
     """Neither a page nor an item, in whichever iteration of the event loop it is cancelled."""
 
     async def main():
-        book = FakeListing(numbered([1, 2, 1]))
-        pager = book.pager()
+        listing = FakeListing(numbered([1, 2, 1]))
+        pager = listing.pager()
         walk = aiter(pager) if way == "items" else pager.pages()
         seen = []
 
@@ -463,8 +463,10 @@ def test_a_step_cancelled_at_any_moment_loses_nothing(way, turns):
         await asyncio.wait([reader])
         async for found in walk:
             seen.append(found)  # noqa: PERF401
-        assert seen == ([0, 1, 2, 3] if way == "items" else [book.pages[token] for token in book.tokens])
-        assert book.asked == book.tokens
+        assert seen == (
+            [0, 1, 2, 3] if way == "items" else [listing.pages[token] for token in listing.tokens]
+        )
+        assert listing.asked == listing.tokens
         assert not tasks()
 
     run_virtually(main())
@@ -478,20 +480,20 @@ def test_garbage_collection_of_an_iterator_cancels_its_request(way):
         reports = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context))
         for collected_in_thread in (False, True):
-            book = FakeListing(numbered([1, 1]), slow=5.0)
-            pager = book.pager()
+            listing = FakeListing(numbered([1, 1]), slow=5.0)
+            pager = listing.pager()
             walk = [aiter(pager) if way == "items" else pager.pages()]
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):
                     await anext(walk[0])
-            assert book.under_way == 1
+            assert listing.under_way == 1
             if collected_in_thread:
                 thread = threading.Thread(target=walk.clear)
                 thread.start()
                 thread.join()
             walk.clear()
             await asyncio.sleep(0.1)
-            assert book.under_way == 0
+            assert listing.under_way == 0
             assert not tasks()
         assert reports == []
 
@@ -502,14 +504,14 @@ def test_a_step_after_an_error_fetches_the_page_again():
     """The iterator keeps its position."""
 
     async def main():
-        book = FakeListing(numbered([2, 2, 2]))
-        whole, book.pages["t1"] = book.pages["t1"], ServerError("down", status=500)
-        walk = aiter(book.pager())
+        listing = FakeListing(numbered([2, 2, 2]))
+        whole, listing.pages["t1"] = listing.pages["t1"], ServerError("down", status=500)
+        walk = aiter(listing.pager())
         seen = [await anext(walk), await anext(walk)]
         for _ in range(2):
             with pytest.raises(ServerError):
                 await anext(walk)
-        book.pages["t1"] = whole
+        listing.pages["t1"] = whole
         seen += [item async for item in walk]
         assert seen == list(range(6))
         with pytest.raises(StopAsyncIteration):
@@ -545,11 +547,11 @@ def test_undecoded_items_raise_after_the_items_of_their_page(place):
     """The token of the error is that of the next page, where the iterator continues."""
 
     async def main():
-        book = FakeListing(numbered([2, 2, 2]))
-        token = book.tokens[place]
-        book.pages[token] = partial(book.pages[token], b"{}")
-        following = book.pages[token].continuation_token
-        pager = book.pager()
+        listing = FakeListing(numbered([2, 2, 2]))
+        token = listing.tokens[place]
+        listing.pages[token] = partial(listing.pages[token], b"{}")
+        following = listing.pages[token].continuation_token
+        pager = listing.pager()
         seen = []
         walk = aiter(pager)
         with pytest.raises(DecodeError) as caught:
@@ -585,12 +587,12 @@ def test_requests_run_in_the_context_of_the_reader():
     who = contextvars.ContextVar("who", default="nobody")
 
     async def main():
-        book = FakeListing(numbered([1, 1, 1]))
+        listing = FakeListing(numbered([1, 1, 1]))
         seen = []
 
         async def fetch(token):
             seen.append(who.get())
-            return await book.fetch(token)
+            return await listing.fetch(token)
 
         who.set("reader")
         assert [item async for item in Pager(fetch, None)] == [0, 1, 2]
@@ -603,11 +605,11 @@ def test_a_pager_that_begins_within_a_listing_begins_there():
     """However it is read."""
 
     async def main():
-        book = Book(numbered([2, 2, 2]))
-        assert (await book.pager("t1")).items == (2, 3)
-        assert await book.pager("t1").collect() == [2, 3, 4, 5]
-        assert [item async for item in book.pager("t2")] == [4, 5]
-        assert [page.items async for page in book.pager("t1").pages()] == [(2, 3), (4, 5)]
+        listing = FakeListing(numbered([2, 2, 2]))
+        assert (await listing.pager("t1")).items == (2, 3)
+        assert await listing.pager("t1").collect() == [2, 3, 4, 5]
+        assert [item async for item in listing.pager("t2")] == [4, 5]
+        assert [page.items async for page in listing.pager("t1").pages()] == [(2, 3), (4, 5)]
 
     run_virtually(main())
 
@@ -616,10 +618,10 @@ def test_a_page_with_items_that_cannot_be_decoded_keeps_its_size():
     """The total of the listing is that of the API."""
 
     async def main():
-        book = Book(numbered([2, 2]))
-        page = partial(book.pages[None], b"{}")
-        book.pages[None] = msgspec.structs.replace(page, total_size=5)
-        first = await anext(book.pager().pages())
+        listing = FakeListing(numbered([2, 2]))
+        page = partial(listing.pages[None], b"{}")
+        listing.pages[None] = msgspec.structs.replace(page, total_size=5)
+        first = await anext(listing.pager().pages())
         assert (first.items, first.continuation_token, first.total_size) == ((0, 1), "t1", 5)
 
     run_virtually(main())
@@ -629,13 +631,13 @@ def test_a_fetch_that_is_cancelled_from_outside_is_made_again():
     """Whoever ends all tasks of a loop does not end a listing with a gap."""
 
     async def main():
-        book = Book(numbered([1, 1]), slow=1.0)
-        walk = aiter(book.pager())
+        listing = FakeListing(numbered([1, 1]), slow=1.0)
+        walk = aiter(listing.pager())
         assert await anext(walk) == 0
         for task in tasks():
             task.cancel()
         assert await anext(walk) == 1
-        assert book.asked == [None, "t1", "t1"]
+        assert listing.asked == [None, "t1", "t1"]
 
     run_virtually(main())
 
@@ -644,8 +646,8 @@ def test_a_pager_and_a_page_say_how_far_they_are():
     """In a prompt, and in a notebook."""
 
     async def main():
-        book = Book(numbered([1, 1]))
-        pager = book.pager()
+        listing = FakeListing(numbered([1, 1]))
+        pager = listing.pager()
         assert repr(pager) == (
             "<Pager: a listing not fetched yet. Iterate with `async for`, await it for the first page, or "
             "`await pager.collect()` for a list>"
@@ -653,6 +655,6 @@ def test_a_pager_and_a_page_say_how_far_they_are():
         first = await pager
         assert repr(pager).startswith("<Pager: a listing not fetched yet, begun. Iterate")
         assert "Page of 1 items, there is another page" in first._repr_html_()
-        assert "Page of 1 items, the last page" in book.pages["t1"]._repr_html_()
+        assert "Page of 1 items, the last page" in listing.pages["t1"]._repr_html_()
 
     run_virtually(main())
