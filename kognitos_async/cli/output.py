@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+_LONGEST_ID = 40
+
 
 class Output:
     """Results on standard output, notes on standard error.
@@ -74,8 +76,11 @@ class Output:
                 self.line(record, columns)
         if rows:
             table = _table()
-            for column in columns:
-                table.add_column(column, overflow="fold")
+            for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+                longest = max(map(len, cells))
+                # An ID broken in two could not be copied; the other columns give way.
+                whole = longest if column == "id" and longest <= _LONGEST_ID else None
+                table.add_column(column, overflow="fold", min_width=whole)
             for row in rows:
                 _add_row(table, row)
             _print(table)
