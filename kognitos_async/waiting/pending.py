@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kognitos_async.event_loop import due_by
 from kognitos_async.waiting.poll_plan import Plan, plan_sweep
+from kognitos_async.waiting.stale_list import StaleCheck
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -72,10 +73,12 @@ class Pending:
     """A run with at least one wait."""
 
     __slots__ = (
+        "checks",
         "created_at",
         "due",
         "found_settled",
         "group",
+        "listed",
         "missed",
         "owed",
         "page",
@@ -96,6 +99,8 @@ class Pending:
         self.recheck_at: float = float("inf")  # when a run held for a sweep is checked again
         self.reading: bool = False  # a single read is in flight
         self.page: int | None = None  # where the last sweep found it, counted from the group's start
+        self.listed: object = None  # the status that the last sweep found
+        self.checks: int = 0  # single reads made to check the list
         self.missed: int = 0  # sweeps in a row that did not find it
         self.found_settled: bool = False  # by one of its waits
         self.tried: set[Hashable] | None = None  # groups searched for a run of unknown group
@@ -115,7 +120,17 @@ class Pending:
 class Group:
     """The pending runs of one list, and the state of that list."""
 
-    __slots__ = ("asked_at", "banned_until", "failures", "key", "members", "owed", "start", "sweeping")
+    __slots__ = (
+        "asked_at",
+        "banned_until",
+        "failures",
+        "key",
+        "members",
+        "owed",
+        "stale",
+        "start",
+        "sweeping",
+    )
 
     def __init__(self, key: Hashable) -> None:
         self.key: Hashable = key
@@ -127,6 +142,7 @@ class Group:
         self.start: tuple[str | None, datetime | None] | None = None
         self.failures: int = 0  # sweeps in a row that failed
         self.banned_until: float = float("-inf")
+        self.stale: StaleCheck = StaleCheck()
 
     def earliest(self) -> datetime | None:
         """When the oldest member was created; None unless known for all members."""

@@ -171,6 +171,10 @@ class Poller(Generic[R]):
         except KognitosError as error:
             self._pass_on(pending, error, error)
         else:
+            if pending.group is not None:
+                pending.group.stale.read(
+                    pending.run_id, run.status, listed=pending.listed, now=asyncio.get_running_loop().time()
+                )
             self._answer(pending, run)
         finally:
             pending.reading = False
@@ -209,7 +213,7 @@ class Poller(Generic[R]):
         try:
             with Poll(self._observers, "list", sweep.sought) as poll:
                 while (page := await sweep.next_page()) is not None:
-                    sweep.record_page(page, self._meet(page, sweep.index))
+                    sweep.record_page(page, self._meet(page, sweep))
                     poll.met = len(sweep.met)
                     if sweep.fruitless and sweep.index % _SINGLE_EVERY == _SINGLE_EVERY - 1:
                         self._read_longest_held(group)
@@ -224,6 +228,8 @@ class Poller(Generic[R]):
         if failure is None:
             group.failures = 0
             self._note_missed(sweep)
+            if group.stale.swept(changed=sweep.changed):
+                self._check_list(sweep)
         else:
             self._note_failure(sweep, failure, loop.time() - began)
         if group.members:
@@ -231,22 +237,36 @@ class Poller(Generic[R]):
         else:
             self._runs.forget_if_empty(group)
 
-    def _meet(self, page: Page[R], index: int) -> list[Pending]:
+    def _meet(self, page: Page[R], sweep: Sweep[R]) -> list[Pending]:
         """Deliver the pending runs on a page, and return them."""
         met = []
+        stale = sweep.group.stale
         for run in page.items:
-            pending = self._runs.by_id.get(self._reader.key(run))
+            key = self._reader.key(run)
+            if key == stale.run_id and stale.is_disproved(run.status, asked_at=sweep.asked_at):
+                sweep.group.banned_until = asyncio.get_running_loop().time() + _LONGEST_BAN
+            pending = self._runs.by_id.get(key)
             if pending is None:
                 continue
             met.append(pending)
-            pending.page = index
+            pending.page = sweep.index
             pending.missed = 0
+            sweep.changed = sweep.changed or pending.listed != run.status
+            pending.listed = run.status
             if self._reader.incomplete(run) and any(w.watch.over(run) for w in pending.waiters):
                 pending.owed = True
                 self._read_soon(pending)
             else:
                 self._answer(pending, run)
         return met
+
+    def _check_list(self, sweep: Sweep[R]) -> None:
+        """Read singly one of the runs that the sweep met, in turn, to compare it with what the list shows."""
+        met = [pending for pending in sweep.met if pending.waiters and not pending.reading]
+        if met:
+            checked = min(met, key=lambda pending: pending.checks)
+            checked.checks += 1
+            self._read_soon(checked)
 
     def _read_longest_held(self, group: Group) -> None:
         while group.owed:

@@ -36,6 +36,10 @@ class Sweep(Generic[R]):
         self.sought: set[Pending] = {pending for pending in candidates if not pending.reading}
         self.met: set[Pending] = set()
         self._left = len(self.sought)
+        self.asked_at: float = 0.0
+        """Loop time of the request for the last page."""
+        self.changed: bool = False
+        """Whether a run met has another status than in the sweep before."""
         self.fruitless: int = 0
         """Number of pages in a row that met no further pending run."""
         self._token, self._since = group.start or (None, None if others else group.earliest())
@@ -58,7 +62,7 @@ class Sweep(Generic[R]):
         """The next page worth reading, None if there is none. Raises what reading it raises."""
         if self._finished:
             return None
-        self.group.asked_at = asyncio.get_running_loop().time()
+        self.asked_at = self.group.asked_at = asyncio.get_running_loop().time()
         try:
             page = await self._reader.read_page(self.group.key, self._token, self._since)
         finally:

@@ -216,7 +216,7 @@ LAYERS = [
     "sender uncertain_start",
     "uploads.reading",
     "uploads.sources uploads.placeholders uploads.file_store uploads.multipart",
-    "waiting.reader waiting.list_order waiting.poll_plan waiting.policy",
+    "waiting.reader waiting.list_order waiting.poll_plan waiting.policy waiting.stale_list",
     "shared_reading",
     "waiting.watch waiting.recent_starts",
     "waiting.pending waiting.patient_reader",
