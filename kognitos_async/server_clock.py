@@ -76,7 +76,7 @@ class StartWindow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             contradiction=self.contradiction or earlier.contradiction,
             clock=self.clock if same else "",
             moment=min(self.moment, earlier.moment) if same else 0.0,
-            attempts=(*earlier.attempts, *self.attempts),
+            attempts=tuple(dict.fromkeys((*earlier.attempts, *self.attempts))),
         )
 
 

@@ -258,6 +258,7 @@ def test_joined_windows_keep_the_earliest_bounds(one, other, possible):
     joined = later.joined(earlier)
     assert joined.possible_from == possible
     assert (joined.clock, joined.moment, joined.attempts) == ("a", 7.0, ("a-1", "a-2"))
+    assert joined.joined(joined).attempts == later.joined(joined).attempts == ("a-1", "a-2")  # each once
     elsewhere = later.joined(msgspec.structs.replace(earlier, clock="b"))
     assert (elsewhere.clock, elsewhere.moment) == ("", 0.0)
 
