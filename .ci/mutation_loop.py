@@ -109,9 +109,10 @@ class _Loop:
         os.setpgid(0, 0)
         seconds = math.ceil(1.0 + 4.0 * sum(self._busy[item.nodeid] for item in items))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
+        if mutant:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 1)
+            os.dup2(nothing, 2)
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         set_mutant_under_test(mutant)
         for item in items:
@@ -119,6 +120,7 @@ class _Loop:
             os.write(begins, b".")
             self._run(item, None)
             if self._failures.reports:
+                print(*self._failures.reports, sep="\n", file=sys.stderr, flush=True)
                 return 1
         return 0
 
