@@ -296,6 +296,8 @@ async def test_a_refused_start_is_an_outcome_and_planned_again(path):
     assert (refused.request, refused.run, refused.attempts) == ("a", None, 1)
     assert other.run.id == "run of b"
     assert states(path) == {"a": "planned", "b": "settled"}
+    again, _ = (await run(Api(), ["a", "b"], path)).outcomes
+    assert (again.run.id, again.attempts, again.resumed) == ("run of a", 2, True)
 
 
 @pytest.mark.parametrize(
