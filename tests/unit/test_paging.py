@@ -658,3 +658,15 @@ def test_a_pager_and_a_page_say_how_far_they_are():
         assert "Page of 1 items, the last page" in listing.pages["t1"]._repr_html_()
 
     run_virtually(main())
+
+
+def test_collect_leaves_the_token_of_what_it_has_not_returned():
+    """Of the page it stopped within, or of the next where it stopped at an end."""
+
+    async def main():
+        for most, token in ((1, None), (2, "t1"), (3, "t1"), (4, "t2"), (None, None)):
+            pager = FakeListing(numbered([2, 2, 2])).pager()
+            await pager.collect(most)
+            assert pager.continuation_token == token
+
+    run_virtually(main())

@@ -297,3 +297,31 @@ def test_another_process_takes_the_same_to_be_possible():
     window = times.clock.window()
     assert window.possible_from == NOW - 100 - MARGIN
     assert times.process().span(again(window)).possible_from == window.possible_from
+
+
+def test_an_answer_of_age_zero_did_not_come_from_a_cache():
+    """Its Date is that of the gateway, as without an Age."""
+    times = Times()
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW + 100, UTC):%a, %d %b %Y %H:%M:%S GMT}", age=" 0 ")
+    assert times.clock.difference() == timedelta(seconds=100)
+
+
+@pytest.mark.parametrize("stamps", [9.0, -9.0])
+def test_a_contradiction_says_by_how_much(stamps):
+    """In seconds of this machine's clock."""
+    times = Times(stamps=stamps)
+    times.start()
+    assert "9 s off" in times.clock.contradiction
+
+
+def test_evidence_of_another_process_is_not_mixed_with_that_of_its_window():
+    """What a window has on record of the stamping clock is kept to: this clock may have been set since."""
+    times = Times(stamps=HOUR)
+    times.start()
+    window = again(times.clock.window())
+    other = times.process()
+    times.clock, times.stamps = other, 0.0
+    times.start()
+    span = other.span(window)
+    assert (span.likely_from, span.likely_until) == (window.stamped_from, window.stamped_until)
+    assert span.proven
