@@ -220,7 +220,7 @@ class PostgresLedger:
     async def _refusal(self, name: str, run_id: str | None = None) -> JournalError:
         rows = await self._execute(_RECORDED, {"name": name})
         if not rows:
-            return JournalError(f"the ledger has no request {name!r}: call begin() first")
+            return JournalError(f"the ledger holds no request {name!r}: call begin() first")
         state, recorded = rows[0]
         if run_id is not None:
             return JournalError(f"request {name!r} already has run {recorded}, not {run_id}")

@@ -213,7 +213,7 @@ async def test_a_job_and_its_journal_are_notified(api, tmp_path):
 async def test_the_end_of_a_cancelled_job_is_notified(server, api):
     """Its waits, its requests and the job itself end with the cancellation."""
     client, make, notes = api
-    server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
+    server.schedule = server.platform.schedule = Schedule.fixed(60)
     async with client.run_many(map(make, range(3))) as outcomes:
         await eventually(lambda: notes.began.count("Wait") == 3)
         assert outcomes.running == 3
@@ -230,7 +230,7 @@ async def test_the_end_of_a_cancelled_job_is_notified(server, api):
 async def test_waits_end_when_the_client_closes(server, api):
     """With the error that their callers get."""
     client, make, notes = api
-    server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
+    server.schedule = server.platform.schedule = Schedule.fixed(60)
     run = await start_of(client, make(1))
     wait = asyncio.create_task(client.wait_for_run(run))
     await eventually(lambda: "Wait" in notes.began)

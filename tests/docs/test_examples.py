@@ -51,7 +51,7 @@ async def test_example_start_and_wait(kognitos_server, tmp_path):
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith(f"{run.id} Succeeded\nthe output total: 129.5\n")
 
-    kognitos_server._world.schedule = Schedule.fixed(0.0, "Exception")
+    kognitos_server.schedule = Schedule.fixed(0.0, "Exception")
     ran = await python(EXAMPLES["start_and_wait.py"], server=kognitos_server, cwd=tmp_path)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("needs attention: run ")
@@ -63,7 +63,7 @@ async def test_example_sync_portal(kognitos_server, tmp_path):
     assert (ran.code, ran.out, ran.err) == (0, "INV-0001: Succeeded\nINV-0002: Succeeded\n", "")
     assert sorted(run.name for run in kognitos_server.runs.values()) == [f"book {name}" for name in invoices]
 
-    kognitos_server._world.schedule = Schedule.fixed(0.0, "Exception")
+    kognitos_server.schedule = Schedule.fixed(0.0, "Exception")
     ran = await python(EXAMPLES["sync_portal.py"], "INV-0003", server=kognitos_server, cwd=tmp_path)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("INV-0003: run ")
@@ -208,7 +208,7 @@ async def test_example_invoke_and_answer(kognitos_server, tmp_path):
     assert ran.out.startswith(f"{run.id} completed\n")
     assert "129.50" in ran.out
 
-    kognitos_server.platform._world.schedule = Schedule.fixed(0.0, "awaiting_guidance")
+    kognitos_server.platform.schedule = Schedule.fixed(0.0, "awaiting_guidance")
     ran = await python(*call, server=kognitos_server, cwd=tmp_path)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("asked: ")

@@ -210,7 +210,7 @@ async def test_nothing_sensitive_is_exported(api, exported, server):
 async def test_cancelled_waits_aborted_jobs_and_a_closed_client_leave_no_open_span(api, exported, server):
     """Each ends and says how; the fixture looks for spans that never do."""
     client, make = api
-    server._world.schedule = server.platform._world.schedule = Schedule.fixed(60)
+    server.schedule = server.platform.schedule = Schedule.fixed(60)
     run = await start_of(client, make(0))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):

@@ -66,6 +66,16 @@ class EmulatedPlatform:
         }
 
     @property
+    def schedule(self) -> Schedule:
+        """How runs of this API started from now on move; may be set while the server runs."""
+        return self._world.schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule) -> None:
+        with self._world.lock:
+            self._world.schedule = schedule
+
+    @property
     def automations(self) -> Mapping[str, EmulatedAutomation]:
         """All automations by id, in order of creation."""
         return self._world.automations

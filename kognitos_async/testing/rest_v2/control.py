@@ -28,6 +28,16 @@ class EmulatedRestV2:
         world.add_process("Process invoice", process_id=self.process.id, stage="Draft", agent_id=agent_id)
 
     @property
+    def schedule(self) -> Schedule:
+        """How runs of this API started from now on move; may be set while the server runs."""
+        return self._world.schedule
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule) -> None:
+        with self._world.lock:
+            self._world.schedule = schedule
+
+    @property
     def runs(self) -> Mapping[str, EmulatedRun]:
         """All runs by id, in order of creation."""
         return self._world.runs
