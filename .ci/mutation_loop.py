@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 # The debug mode of asyncio is a third of the time of these tests, and tells nothing of a mutant.
 asyncio.BaseEventLoop.set_debug = lambda self, _: setattr(self, "_debug", False)  # type: ignore[method-assign]
-_LONG = 1.0
-"""Seconds of computing after which a test is left out: simulations, of which each survivor would pay all."""
 _PATIENCE = 5.0
 """Seconds beyond six times its usual time that a test may take."""
 _MEMORY = 4 << 30
@@ -48,7 +46,8 @@ class _Failures:
 
 
 class _Loop:
-    def __init__(self, session: pytest.Session) -> None:
+    def __init__(self, session: pytest.Session, longest: float) -> None:
+        self._longest = longest
         self._items = session.items
         self._hook = session.config.hook
         self._failures = _Failures()
@@ -67,7 +66,7 @@ class _Loop:
             self._run(item, following)
             self._times[item.nodeid] = time.monotonic() - began
             self._busy[item.nodeid] = time.process_time() - busy
-            if self._busy[item.nodeid] < _LONG:
+            if self._busy[item.nodeid] < self._longest:
                 for function in state()._stats:  # noqa: SLF001
                     self._reached.setdefault(function, []).append(item)
         if self._failures.reports:
@@ -133,7 +132,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     """Take the place of pytest's loop."""
     folder = Path(os.environ["MUTANTS"])
     mutants = json.loads((folder / "mutants.json").read_text())
-    loop = _Loop(session)
+    loop = _Loop(session, float(os.environ["MUTANTS_LONGEST"]))
     loop.run_once()
     gc.collect()
     gc.freeze()  # so that a fork shares its memory for long

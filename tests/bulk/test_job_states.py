@@ -476,3 +476,40 @@ async def test_a_look_up_waits_until_the_list_would_show_the_run(path):
     job = await run(Api(answers=[MISSING]), ["a"], path, absence_delay=5.0)
     [slept] = job.sender.slept
     assert slept < 5.0
+
+
+async def test_a_request_on_record_that_cannot_be_decoded_is_damage(path):
+    """Also of an entry that is not in the input: its run would be awaited for nobody."""
+    await record(path, "a", state="started", request=b"a")
+
+    class Undecodable(Api):
+        def decode(self, name, record):
+            raise ValueError("no request")
+
+    job = await run(Undecodable(), ["b"], path)
+    assert isinstance(job.error, JournalError)
+    said = "the journal is damaged: request 'a' cannot be decoded (no request). Restore"
+    assert str(job.error).startswith(said)
+
+
+async def test_requests_begun_together_are_not_taken_for_left_over_ones(path):
+    """However many of them an earlier process had begun."""
+    names = [f"n{number}" for number in range(6)]
+    for name in names:
+        await record(path, name, state="started", request=name.encode(), run_id=f"run-{name}")
+    job = await run(Api(), names, path, max_in_flight=4)
+    assert job.error is None
+    assert sorted(outcome.request for outcome in job.outcomes) == names
+
+
+async def test_a_client_that_is_closed_ends_the_job(path):
+    """What waits to start says so."""
+    api = Api([CapacityError("full", status=403)] * 99)
+    job = Job(api, ["a", "b"], path)
+    closed = asyncio.Event()
+    job.sender.wait_closed = closed.wait
+    api.before_send = closed.set
+    await job.run()
+    text = "the client was closed while the job was running"
+    assert str(job.error or job.outcomes[0].error) == text
+    assert states(path)["a"] == "planned"

@@ -98,14 +98,16 @@ def test_bare_ids_without_a_common_list_are_read_one_by_one_in_the_end():
     run_virtually(main())
 
 
-def test_waits_that_begin_after_the_last_one_ended_are_polled_as_the_first_were():
-    """Whatever was being looked for when it ended."""
+@pytest.mark.parametrize("turns", range(5))
+def test_waits_that_begin_after_the_last_one_ended_are_polled_as_the_first_were(turns):
+    """Whatever was being looked for when it ended, or about to be."""
 
     async def main():
         reader = reader_of(12, settles=100.0)
         polls, _ = polls_of(reader)
         first = [asyncio.create_task(wait(polls, reader, f"r{n}", bare=True)) for n in range(12)]
-        await asyncio.sleep(0.01)  # the first of them is being read
+        for _ in range(turns):
+            await asyncio.sleep(0)
         for task in first:
             task.cancel()
         await asyncio.wait(first)
