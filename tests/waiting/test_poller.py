@@ -104,16 +104,18 @@ def test_waits_that_begin_after_the_last_one_ended_are_polled_as_the_first_were(
 
     async def main():
         reader = reader_of(12, settles=100.0)
-        polls, _ = polls_of(reader)
+        polls, choices = polls_of(reader)
         first = [asyncio.create_task(wait(polls, reader, f"r{n}", bare=True)) for n in range(12)]
         for _ in range(turns):
             await asyncio.sleep(0)
         for task in first:
             task.cancel()
         await asyncio.wait(first)
+        choices.told.clear()
         async with asyncio.timeout(200):
             settled = await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(12)))
         assert {run.status for run in settled} == {"Succeeded"}
+        assert choices.told[:2] == [("single", 1), ("list", 11)]
 
     run_virtually(main())
 
