@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from kognitos_async import (
+    BadRequestError,
     ClientClosedError,
     PermissionDeniedError,
     PollPolicy,
@@ -52,6 +54,66 @@ def reader_of(count, *, settles=2.5, **options):
     return reader
 
 
+class Noting(FakeReader):
+    """Notes when each page and each run was asked for."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.page_times = []
+        self.tokens = []
+        self.read_times = {}
+
+    async def read(self, run_id):
+        self.read_times.setdefault(run_id, []).append(moment())
+        return await super().read(run_id)
+
+    async def read_page(self, group, token, since=None, *, size=None):
+        self.page_times.append(moment())
+        self.tokens.append(int(token or 0))
+        return await super().read_page(group, token, since, size=size)
+
+    def read_counts(self, begin, end):
+        """How many runs were read at each moment in between."""
+        return Counter(time for times in self.read_times.values() for time in times if begin <= time < end)
+
+
+def moment():
+    return round(asyncio.get_running_loop().time(), 3)
+
+
+def noting(count, *, settles=1e9, **options):
+    reader = Noting(**options)
+    for number in range(count):
+        reader.add(f"r{number}", settles, born=number / 100)
+    return reader
+
+
+def poll_for(seconds, reader, ids, *, bare=False):
+    """Wait for runs that do not settle, in vain; what observers are told."""
+
+    async def main():
+        polls, choices = polls_of(reader)
+        waits = (wait(polls, reader, run_id, bare=bare, timeout=seconds) for run_id in ids)
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {WaitTimeoutError}
+        return choices.told
+
+    return run_virtually(main())
+
+
+def refusing(error, pages=None):
+    """Refuse the pages with these numbers, from 1; all without."""
+    asked = 0
+
+    def refuse(*_):
+        nonlocal asked
+        asked += 1
+        if pages is None or asked in pages:
+            raise copy(error)
+
+    return refuse
+
+
 @pytest.mark.parametrize("bare", [False, True])
 def test_one_run_is_read_by_itself_and_many_by_their_list(bare):
     """Observers are told which it is, and for how many."""
@@ -90,10 +152,12 @@ def test_bare_ids_without_a_common_list_are_read_one_by_one_in_the_end():
         for number in range(12):
             reader.add(f"r{number}", 0.0, process=f"p{number}")
         polls, choices = polls_of(reader)
-        await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(12)))
-        singles = [pending for method, pending in choices.told if method == "single"]
-        assert singles == [1, 1, 1, 9]
-        assert reader.reads.total() == 12
+        for times in (1, 2):  # the waits that begin when all have ended as the first ones
+            await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(12)))
+            singles = [pending for method, pending in choices.told if method == "single"]
+            assert singles == [1, 1, 1, 9]
+            assert reader.reads.total() == 12 * times
+            choices.told.clear()
 
     run_virtually(main())
 
@@ -202,3 +266,110 @@ def test_a_wait_that_is_closed_or_out_of_time_says_so():
             await wait(polls, reader, "r0")
 
     run_virtually(main())
+
+
+# What polls cost
+
+
+def test_runs_on_one_page_cost_one_page_a_poll():
+    """Nothing is read besides, and nothing between the polls."""
+    reader = noting(20)
+    told = poll_for(4, reader, reader.ends)
+    assert reader.page_times == [0, 1.05, 2.1, 3.15]
+    assert not reader.reads
+    assert told == [("list", 20)] * 4
+
+
+def test_a_run_on_a_page_of_its_own_is_read_by_itself():
+    """Once a sweep has shown where it is: the second page would serve it alone."""
+    reader = noting(1)
+    for number in range(99):
+        reader.add(f"settled{number}", 0, born=1 + number)
+    for number in range(20):
+        reader.add(f"r{number + 1}", 1e9, born=200 + number)
+    told = poll_for(4, reader, [f"r{n}" for n in range(21)])
+    assert reader.tokens == [0, 100, 0, 0, 0]
+    assert reader.read_times == {"r0": [1.1, 2.15, 3.2]}
+    assert told == [("list", 21), *[("list", 21), ("single", 1)] * 3]
+
+
+def test_a_run_that_its_list_does_not_show_is_read_by_itself_until_it_does():
+    """Once a poll."""
+    reader = noting(20)
+    reader.hidden = {"r3"}
+
+    def show(*_):
+        if moment() > 4:
+            reader.hidden.clear()
+
+    reader.before_page = show
+    told = poll_for(5.2, reader, reader.ends)
+    assert reader.page_times == [0, 1.05, 2.1, 3.15, 4.2]
+    assert reader.read_times == {"r3": [0.05, 1.1, 2.15, 3.2]}
+    assert told == [("list", 20), ("single", 1)] * 4 + [("list", 20)]
+
+
+def test_while_no_page_shows_a_run_every_third_one_has_one_read_by_itself():
+    """The one that has been due for the longest time; none is left out in a list without end."""
+    reader = noting(200)
+    for number in range(900):
+        reader.add(f"newer{number}", 0, born=100 + number)
+    told = poll_for(1.4, reader, [f"r{n}" for n in range(200)])
+    assert reader.tokens == list(range(0, 1100, 100))
+    assert reader.read_times == {"r0": [0.15], "r1": [0.3], "r2": [0.45]}
+    assert told == [("list", 200)]
+
+
+def test_bare_ids_that_the_list_of_another_does_not_show_are_read_by_themselves():
+    """It is searched for them only once, then polled for the others."""
+    reader = noting(6)
+    reader.hidden = {"r2", "r3"}
+    told = poll_for(2.1, reader, reader.ends, bare=True)
+    assert told == [("single", 1), ("list", 5), ("single", 2), ("list", 6), ("single", 2)]
+    assert reader.page_times == [0.05, 1.1]
+    assert reader.read_times == {"r0": [0], "r2": [0.1, 1.15], "r3": [0.1, 1.15]}
+
+
+@pytest.mark.parametrize(
+    ("error", "sweeps"),
+    [
+        (PermissionDeniedError("no lists", status=403), [0, 60.95, 121.9]),  # not again within a minute
+        # The first failure is a failed poll; then 4, 8, 16, 32 and at most 60 seconds pass.
+        (ServerError("down", status=500), [0, 1.05, 5.3, 13.75, 30.6, 63.2, 124.15]),
+    ],
+)
+def test_when_a_list_that_is_refused_is_asked_for_again(error, sweeps):
+    """Each run is read once a poll at every other time."""
+    reader = noting(5)
+    reader.before_page = refusing(error)
+    poll_for(126, reader, reader.ends)
+    assert reader.page_times == sweeps
+    assert set(reader.read_counts(0, 125).values()) == {5}
+
+
+@pytest.mark.parametrize(("latency", "second"), [(4.99, 4.99), (5.0, 14.0)])
+def test_a_list_that_fails_slowly_is_left_alone_at_once(latency, second):
+    """From five seconds on, and for as long as it took."""
+    reader = noting(5, latency=latency)
+    reader.before_page = refusing(ServerError("down", status=500), {1})
+    poll_for(15, reader, reader.ends)
+    assert reader.page_times[1] == second
+
+
+def test_an_answer_of_a_list_ends_the_count_of_its_failures():
+    """The next failure is the first one again, and has nothing read by itself."""
+    reader = noting(5)
+    reader.before_page = refusing(ServerError("down", status=500), {1, 2, 4})
+    poll_for(8, reader, reader.ends)
+    assert reader.page_times == [0, 1.05, 5.3, 6.35, 7.4]
+    assert max(time for times in reader.read_times.values() for time in times) < 5
+
+
+def test_a_list_whose_first_page_is_refused_is_read_from_its_beginning_at_once():
+    """Where the first run was, if it is sorted oldest first. The refusal may mean that the token expired."""
+    reader = noting(60, order="oldest")
+    reader.add_older(150)
+    reader.before_page = refusing(BadRequestError("which token?", status=400), {5})
+    poll_for(6, reader, [f"r{n}" for n in range(60)])
+    assert reader.tokens[:9] == [0, 100, 200, 100, 200, 0, 100, 100, 200]
+    assert reader.page_times[4:6] == [1.15, 1.2]
