@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -54,18 +54,26 @@ async def process_input() -> None:
         await asyncio.sleep(0)
 
 
-async def finished(work: asyncio.Future[T]) -> T:
-    """The result of work that must not be left under way: a cancellation is raised once it has ended."""
+async def ended(*work: asyncio.Future[Any]) -> None:
+    """Wait until all of `work` is done, whatever it came to; a cancellation is raised only then."""
     cancelled: asyncio.CancelledError | None = None
     # The shield keeps a cancelled anyio scope around the caller from cancelling every await again.
     with anyio.CancelScope(shield=True):
-        while not work.done():
+        while not all(one.done() for one in work):
             try:
-                await asyncio.wait([work])
+                await asyncio.wait(work)
             except asyncio.CancelledError as cancellation:
                 cancelled = cancellation
-    if cancelled is None:
-        return work.result()
-    if not work.cancelled():
-        work.exception()  # retrieved: the cancellation takes its place
-    raise cancelled
+    if cancelled is not None:
+        raise cancelled
+
+
+async def finished(work: asyncio.Future[T]) -> T:
+    """The result of work that must not be left under way: a cancellation is raised once it has ended."""
+    try:
+        await ended(work)
+    except asyncio.CancelledError:
+        if not work.cancelled():
+            work.exception()  # retrieved: the cancellation takes its place
+        raise
+    return work.result()

@@ -7,9 +7,8 @@ import os
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import anyio
-
 from kognitos_async.base_client import BaseClient
+from kognitos_async.event_loop import finished
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Hashable
@@ -75,8 +74,7 @@ async def _shared(kind: type[C], settings: dict[str, Any]) -> AsyncGenerator[C]:
             # Before closing, which takes time: later users get a new client.
             del _open[key]
             if shared.client is not None:
-                with anyio.CancelScope(shield=True):
-                    await shared.client.aclose()
+                await finished(asyncio.ensure_future(shared.client.aclose()))
 
 
 def _key(kind: type[BaseClient], settings: dict[str, Any]) -> Hashable:

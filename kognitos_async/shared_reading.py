@@ -7,9 +7,8 @@ import copy
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import anyio
-
 from kognitos_async.errors import KognitosError, PaginationError
+from kognitos_async.event_loop import ended
 from kognitos_async.paging import PartialPage
 from kognitos_async.waiting.list_order import Order
 from kognitos_async.waiting.reader import Waitable
@@ -130,8 +129,7 @@ class Readings(Generic[R]):
                 if self._next.get(group) is walk:
                     del self._next[group]
                 task.cancel()
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([task])
+                await ended(task)
         outcome = task.result()
         if isinstance(outcome, KognitosError):
             raise twin(outcome)
@@ -199,9 +197,7 @@ async def gathered(look_ups: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
-        if tasks:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait(tasks)
+        await ended(*tasks)
 
 
 def twin(error: E) -> E:

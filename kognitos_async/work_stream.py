@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
 
+from kognitos_async.event_loop import ended
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
@@ -76,19 +78,12 @@ class WorkStream(Generic[T]):
             return
         self._left = True
         self._task.cancel()
-        cancelled: asyncio.CancelledError | None = None
-        # The shield keeps a cancelled anyio scope around the block from cancelling every await again.
-        with anyio.CancelScope(shield=True):
-            while not self._task.done():
-                try:
-                    await asyncio.wait([self._task])
-                except asyncio.CancelledError as cancellation:  # raised again after the work has ended
-                    cancelled = cancellation
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await ended(self._task)
+        finally:
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            self._queue.put_nowait(None)
 
     def __aiter__(self) -> Self:
         return self

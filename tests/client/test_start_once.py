@@ -481,6 +481,38 @@ async def test_many_open_it_at_once(server):
     assert sum(isinstance(one, RuntimeError) for one in got) == 3
 
 
+async def test_cancelling_its_last_user_twice_still_closes_it(server, monkeypatch):
+    """Else its connections would stay open until the process ends."""
+    settings = {"base_url": server.url, "api_key": server.api_key, "agent_id": server.agent_id}
+    closing, go_on, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    close = KognitosClient.aclose
+
+    async def slowly(client):
+        closing.set()
+        await go_on.wait()
+        await close(client)
+        closed.set()
+
+    monkeypatch.setattr(KognitosClient, "aclose", slowly)
+
+    async def use():
+        async with shared_client(**settings) as client:
+            assert (await client.health()).ok
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(use())
+    await eventually(lambda: server.count("get_health"))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await closing.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed.is_set()
+
+
 async def test_the_environment_is_part_of_the_settings(server, monkeypatch):
     """It provides the settings that are omitted."""
     monkeypatch.setenv("KOGNITOS_BASE_URL", server.url)
