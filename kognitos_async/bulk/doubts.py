@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Generic
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic
 
 from kognitos_async.bulk.files import RequestFiles
 from kognitos_async.bulk.types import Begun, Q, R
-from kognitos_async.errors import JournalError
+from kognitos_async.errors import KognitosError
 from kognitos_async.shared_reading import gathered, twin
 from kognitos_async.uncertain_start import Undecided
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from kognitos_async.bulk.job import BulkJob
-    from kognitos_async.bulk.ledger import Entry, Others
+    from kognitos_async.bulk.ledger import Entry
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import LookUp
 
@@ -25,13 +28,13 @@ def recorded_window(job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry)
     return files.read(entry.window) or job.window_at(since)
 
 
-async def look_up_now(
+async def prepared_look_up(
     job: BulkJob[Q, R], files: RequestFiles[Q, R], entry: Entry, window: StartWindow
-) -> LookUp[Begun]:
-    """The result of looking up one start in doubt."""
+) -> Callable[[], Coroutine[Any, Any, LookUp[Begun]]]:
+    """What looks one start in doubt up, with all that the journal knows of it."""
     run_ids, in_doubt = await job.ledger.others(entry)
     request = job.decoded(entry._replace(request=await files.known(entry.request)))
-    return await job.jobs.look_up(request, window, known_ids=run_ids, in_doubt_too=in_doubt)
+    return partial(job.jobs.look_up, request, window, known_ids=run_ids, in_doubt_too=in_doubt)
 
 
 class EarlierDoubts(Generic[Q, R]):
@@ -43,13 +46,17 @@ class EarlierDoubts(Generic[Q, R]):
     def __init__(self, job: BulkJob[Q, R]) -> None:
         self._job = job
         self._answers: dict[str, LookUp[Begun]] = {}
-        self._problem: JournalError | None = None
-        self._looked_up: asyncio.Event | None = None
+        self._problem: KognitosError | None = None
+        self._begun = False
+        self._looked_up = asyncio.Event()
 
     async def answer(self, name: str) -> LookUp[Begun] | None:
-        """The answer for a request, None if it needs a look-up of its own. Raises `JournalError`."""
-        if self._looked_up is None:
-            self._looked_up = asyncio.Event()
+        """The answer for a request, None if it needs a look-up of its own.
+
+        Raises `JournalError`, and `ClientClosedError` if the client is closed meanwhile.
+        """
+        if not self._begun:
+            self._begun = True
             self._job.in_background(self._look_all_up)
         await self._looked_up.wait()
         if self._problem is not None:
@@ -61,25 +68,17 @@ class EarlierDoubts(Generic[Q, R]):
     async def _look_all_up(self) -> None:
         try:
             entries = await self._job.ledger.in_doubt()
-            questions = [await self._question(entry) for entry in entries]
+            look_ups = [await self._prepared(entry) for entry in entries]
             await self._job.wait_absence_delay(since_opening=True)
-            answers = await gathered(self._look_up(*question) for question in questions)
-        except JournalError as problem:
+            answers = await gathered(look_up() for look_up in look_ups)
+        except KognitosError as problem:  # that of every request in doubt
             self._problem = problem
         else:
             self._answers = {entry.name: answer for entry, answer in zip(entries, answers, strict=True)}
         finally:
-            if self._looked_up is not None:
-                self._looked_up.set()
+            self._looked_up.set()
 
-    async def _question(self, entry: Entry) -> tuple[Q, StartWindow, Others]:
-        job = self._job
-        files = RequestFiles(job.files, job.decoded(entry))
-        window = recorded_window(job, files, entry)
-        request = job.decoded(entry._replace(request=await files.known(entry.request)))
-        return request, window, await job.ledger.others(entry)
-
-    async def _look_up(self, request: Q, window: StartWindow, others: Others) -> LookUp[Begun]:
-        return await self._job.jobs.look_up(
-            request, window, known_ids=others.run_ids, in_doubt_too=others.in_doubt
-        )
+    async def _prepared(self, entry: Entry) -> Callable[[], Coroutine[Any, Any, LookUp[Begun]]]:
+        files = RequestFiles(self._job.files, self._job.decoded(entry))
+        window = recorded_window(self._job, files, entry)
+        return await prepared_look_up(self._job, files, entry, window)

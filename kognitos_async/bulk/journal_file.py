@@ -203,7 +203,7 @@ class JournalFile:
         if foreign:
             raise JournalError(
                 f"{foreign[0]} belongs to another file than journal {self.path}: restore the journal that it "
-                "was left beside when its process was killed, or delete it"
+                "was left beside when its process was killed, or delete the companion"
             )
 
     # Connections

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import anyio
 import msgspec
 
-from kognitos_async.bulk.doubts import look_up_now, recorded_window
+from kognitos_async.bulk.doubts import prepared_look_up, recorded_window
 from kognitos_async.bulk.files import RequestFiles
 from kognitos_async.bulk.ledger import (
     PLANNED,
@@ -26,6 +26,7 @@ from kognitos_async.errors import (
     UploadError,
     WaitTimeoutError,
 )
+from kognitos_async.event_loop import finished
 from kognitos_async.observed_work import JobRequest, LookUp
 from kognitos_async.retry import certainly_not_done
 from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain_error
@@ -265,8 +266,7 @@ class RequestRun(Generic[Q, R]):
             return await self._job.wait(self._request, begun)
         finally:
             if self._recording is not None and not self._recording.done():
-                with anyio.CancelScope(shield=True):
-                    await self._recording
+                await finished(self._recording)
 
     async def _look_up(self, entry: Entry, lost: StartUncertainError, *, since_opening: bool) -> Begun | None:
         """The run that a lost start made, None if there certainly is none.
@@ -278,7 +278,7 @@ class RequestRun(Generic[Q, R]):
             answer = await self._job.doubts.answer(self._name) if since_opening else None
             if answer is None:
                 await self._job.wait_absence_delay(since_opening)
-                answer = await look_up_now(self._job, self.files, entry, window)
+                answer = await (await prepared_look_up(self._job, self.files, entry, window))()
             look_up.answer = answer
         if isinstance(answer, Found):
             return self._adopt(answer.run)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from kognitos_async import InvokeRequest, RetryPolicy, RunRequest, StartUncertainError
+from kognitos_async import ClientClosedError, InvokeRequest, RetryPolicy, RunRequest, StartUncertainError
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.journals import summary
 from tests.support import POLL
@@ -83,6 +83,21 @@ async def test_a_look_up_that_failed_for_all_is_repeated_for_each(tmp_path):
         got = await outcomes_of(server, "v2", requests, tmp_path / "j")
         assert all(o.error is None for o in got)
         assert len(server.runs) == 4
+
+
+@APIS
+async def test_a_client_closed_before_the_look_up_is_the_outcome_of_all(tmp_path, api):
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, api, 3)
+        await left_in_doubt(server, api, requests, tmp_path / "j", carried_out=False)
+        opened = server.client if api == "v2" else server.platform_client
+        async with asyncio.timeout(20), opened(poll=POLL, retry=ONCE) as client:
+            async with client.run_many(requests, journal=tmp_path / "j", absence_delay=30) as outcomes:
+                await asyncio.sleep(0.2)  # until the look-up waits
+                await client.aclose()
+                got = [outcome async for outcome in outcomes]
+        assert [type(o.error) for o in got] == [ClientClosedError] * 3
+        assert summary(tmp_path / "j")["starting"] == 3
 
 
 async def test_left_during_the_look_up_nothing_is_sent(tmp_path):
