@@ -91,11 +91,14 @@ async def test_a_client_closed_before_the_look_up_is_the_outcome_of_all(tmp_path
         requests = requests_of(server, api, 3)
         await left_in_doubt(server, api, requests, tmp_path / "j", carried_out=False)
         opened = server.client if api == "v2" else server.platform_client
-        async with asyncio.timeout(20), opened(poll=POLL, retry=ONCE) as client:
-            async with client.run_many(requests, journal=tmp_path / "j", absence_delay=30) as outcomes:
-                await asyncio.sleep(0.2)  # until the look-up waits
-                await client.aclose()
-                got = [outcome async for outcome in outcomes]
+        async with (
+            asyncio.timeout(20),
+            opened(poll=POLL, retry=ONCE) as client,
+            client.run_many(requests, journal=tmp_path / "j", absence_delay=30) as outcomes,
+        ):
+            await asyncio.sleep(0.2)  # until the look-up waits
+            await client.aclose()
+            got = [outcome async for outcome in outcomes]
         assert [type(o.error) for o in got] == [ClientClosedError] * 3
         assert summary(tmp_path / "j")["starting"] == 3
 

@@ -412,7 +412,9 @@ async def test_a_write_ahead_log_beside_a_journal_is_anothers(tmp_path, writing)
     await record(path, "a")
     log = tmp_path / "job-wal"
     log.write_bytes(b"x" * 64)
-    advice = "restore the journal that it was left beside when its process was killed, or delete it"
+    advice = (
+        "restore the journal that it was left beside when its process was killed, or delete the companion"
+    )
     with pytest.raises(JournalError, match=rf"^{log} belongs to another file than journal {path}: {advice}$"):
         JournalFile(path, writing=writing)
     assert descriptors(path) in (0, None)
