@@ -67,7 +67,10 @@ def to_value(value: Any) -> dict[str, Any]:
             pairs = [{"key": to_value(key), "value": to_value(inner)} for key, inner in found.items()]
             return {"dictionary": {"entries": pairs}}
         case _:
-            message = f"no value of the platform API: {type(value).__name__}"
+            message = (
+                "value must be None, a bool, number, str, list or dict, or an object in the API's form such "
+                f"as {{'date': …}}, got {type(value).__name__}"
+            )
             raise TypeError(message)
 
 
