@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from kognitos_async.testing import pytest_plugin
 from tests import browser as in_a_browser
 from tests.browser import browser  # noqa: F401 - a fixture
+from tests.fork_server import ForkServer
 
 settings.register_profile(
     "suite",
@@ -28,9 +29,10 @@ settings.register_profile(
 settings.load_profile("suite")
 
 # In debug mode asyncio keeps a stack for every future and task, and looks at the date of each file on it: a
-# third of the suite's time. Ten frames are what its handles keep, and files do not change while tests run.
+# third of the suite's time. Three frames tell who made it, and files do not change while tests run.
 linecache.checkcache = lambda filename=None: None
-sys.tracebacklimit = 10
+asyncio.constants.DEBUG_STACK_DEPTH = 3
+sys.tracebacklimit = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,6 +56,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("KOGNITOS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Starts Python programs at a fraction of an interpreter's start-up."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 def open_sockets() -> set[str]:

@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.fork_server import ForkServer, Process
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "default::ResourceWarning", "-c"]
@@ -18,8 +22,9 @@ START = "from kognitos_async.cli import main; main()"
 class Command:
     """Starts `kognitos` with the test's arguments, and ends what is left over."""
 
-    def __init__(self) -> None:
-        self._started: list[subprocess.Popen[str]] = []
+    def __init__(self, fork_server: ForkServer) -> None:
+        self._fork_server = fork_server
+        self._started: list[subprocess.Popen[str] | Process] = []
 
     @property
     def environ(self) -> dict[str, str]:
@@ -34,17 +39,17 @@ class Command:
         measured: bool = True,
         stdout: int = subprocess.PIPE,
         **environ: str,
-    ) -> subprocess.Popen[str]:
+    ) -> subprocess.Popen[str] | Process:
+        """The command, forked; a process of its own where the code is not the command's."""
         env = {**self.environ, **environ}
         if not measured:
             env = {name: value for name, value in env.items() if not name.startswith("COVERAGE_")}
-        started = subprocess.Popen(
-            [*COMMAND, code, *arguments],
-            env=env,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        started: subprocess.Popen[str] | Process
+        if code == START:
+            started = self._fork_server.start("-c", code, *arguments, env=env, stdout=stdout)
+        else:
+            command = [*COMMAND, code, *arguments]
+            started = subprocess.Popen(command, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self._started.append(started)
         return started
 
@@ -56,7 +61,7 @@ class Command:
         out, err = started.communicate(timeout=timeout)
         return started.returncode, out, err
 
-    def serve(self, *options: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    def serve(self, *options: str) -> tuple[subprocess.Popen[str] | Process, dict[str, str]]:
         """The started emulator, and the environment that it prints."""
         started = self.start("serve", *options)
         assert started.stdout
@@ -75,7 +80,7 @@ class Command:
 
 
 @pytest.fixture
-def command():
-    command = Command()
+def command(fork_server):
+    command = Command(fork_server)
     yield command
     command.end()

@@ -1,0 +1,256 @@
+"""Python processes forked from one that has imported the package.
+
+An interpreter spends most of a short command on imports. A fork server imports once and forks for every program:
+a process of its own, with its own environment, streams, signals and exit status. What a test says about imports
+or about interpreter options needs `subprocess` instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import types
+import warnings
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from tests import unmeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).parents[1]
+IMPORTED = (
+    *("asyncio", "jsonschema", "sqlite3", "kognitos_async.bulk", "kognitos_async.testing.server"),
+    *("kognitos_async.cli.runs", "kognitos_async.cli.journal", "kognitos_async.cli.exceptions"),
+    *("kognitos_async.cli.files", "kognitos_async.cli.processes", "kognitos_async.cli.automations"),
+    *("kognitos_async.cli.status", "kognitos_async.cli.serve", "kognitos_async.cli.demo"),
+)
+
+
+class Process:
+    """A program that was forked: what the tests use of `subprocess.Popen`, as text."""
+
+    def __init__(self, pid: int, ending: socket.socket, streams: Sequence[IO[str] | None]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdout, self.stderr = streams
+        self._ending = ending
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(timeout=0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._ending.settimeout(timeout)
+            try:
+                told = self._ending.recv(16)
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0) from None
+            self._ending.close()
+            self.returncode = int(told)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Its output and errors, to their end."""
+        told = ["", ""]
+
+        def read(number: int, stream: IO[str]) -> None:
+            told[number] = stream.read()
+            stream.close()
+
+        readers = [
+            threading.Thread(target=read, args=(number, stream), daemon=True)
+            for number, stream in enumerate((self.stdout, self.stderr))
+            if stream and not stream.closed
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(timeout)
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        self.wait(timeout)
+        return told[0], told[1]
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        for stream in (self.stdout, self.stderr):
+            if stream:
+                stream.close()
+        self._ending.close()
+
+
+class ForkServer:
+    """Starts Python programs."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        with theirs:
+            self._server = subprocess.Popen(
+                [
+                    *(sys.executable, "-W", "default::ResourceWarning", "-m", "tests.fork_server"),
+                    str(theirs.fileno()),
+                ],
+                env=unmeasured.environ({"PYTHONPATH": path}),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def start(
+        self,
+        *arguments: str,
+        env: Mapping[str, str],
+        cwd: str | Path | None = None,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> Process:
+        """A process as `python ARGUMENTS…` starts it: `-W` options, then `-m MODULE`, `-c CODE` or a file."""
+        with contextlib.ExitStack() as given:
+            ours: list[IO[str] | None] = []
+            theirs = [given.enter_context(open(os.devnull)).fileno()]  # noqa: PTH123 - a descriptor is wanted
+            for wanted in (stdout, stderr):
+                if wanted == subprocess.PIPE:
+                    reading, wanted = os.pipe()  # noqa: PLW2901
+                    given.callback(os.close, wanted)
+                    ours.append(os.fdopen(reading))
+                else:
+                    ours.append(None)
+                theirs.append(wanted)
+            ending, reported = socket.socketpair()
+            given.enter_context(reported)
+            told = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+            socket.send_fds(self._control, [b"+"], [*theirs, reported.fileno()])
+            self._control.sendall(json.dumps(told).encode() + b"\n")
+        return Process(int(ending.recv(16)), ending, ours)
+
+    def run(self, *arguments: str, timeout: float = 50, **options: Any) -> subprocess.CompletedProcess[str]:
+        """What the program said, once it has ended; killed after `timeout` seconds."""
+        process = self.start(*arguments, **options)
+        try:
+            out, err = process.communicate(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.close()
+            raise
+        return subprocess.CompletedProcess(arguments, process.wait(), out, err)
+
+    def close(self) -> None:
+        self._control.close()
+        self._server.wait()
+
+
+def requests(control: socket.socket) -> Iterator[dict[str, Any] | None]:
+    """What is to be started, with `descriptors`; None when a child may have ended."""
+    alarm, ring = socket.socketpair()
+    with alarm, ring, selectors.DefaultSelector() as selector:
+        ring.setblocking(False)
+        signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(alarm, selectors.EVENT_READ)
+        try:
+            while True:
+                ready = [key.fileobj for key, _ in selector.select()]
+                if alarm in ready:
+                    alarm.recv(1024)
+                    yield None
+                if control in ready:
+                    _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+                    if not descriptors:
+                        return
+                    with control.makefile("rb", buffering=0) as text:
+                        yield {**json.loads(text.readline()), "descriptors": descriptors}
+        finally:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request. Returns it in the child, and None in the server at its end."""
+    started: dict[int, socket.socket] = {}
+    for request in requests(control):
+        if request is None:
+            while started:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
+                with started.pop(pid) as reported, contextlib.suppress(BrokenPipeError):
+                    reported.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            continue
+        *streams, ending = request["descriptors"]
+        reported = socket.socket(fileno=ending)
+        pid = os.fork()
+        if not pid:
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+            for each in (*started.values(), reported, control):
+                each.close()
+            request["descriptors"] = streams
+            return request
+        for stream in streams:
+            os.close(stream)
+        started[pid] = reported
+        reported.sendall(str(pid).encode())
+    return None
+
+
+def become(request: dict[str, Any]) -> None:
+    """Run the program of the request in this process, which was just forked."""
+    for stream in request["descriptors"]:
+        os.close(stream)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - as an interpreter opens them
+    sys.stdout = open(1, "w", closefd=False, buffering=1 if at_once or os.isatty(1) else -1)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False, buffering=1, errors="backslashreplace")  # noqa: SIM115
+    if "COVERAGE_PROCESS_START" in os.environ:
+        importlib.import_module("coverage").process_startup()
+    kind, *arguments = request["arguments"]
+    while kind == "-W":
+        warnings.filterwarnings(arguments[0].partition(":")[0])  # type: ignore[arg-type]
+        kind, *arguments = arguments[1:]
+    if kind == "-m":
+        sys.argv = arguments
+        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main
+        sys.argv = ["-c", *arguments[1:]]
+        exec(compile(arguments[0], "<string>", "exec"), vars(main))
+    else:
+        sys.argv = [kind, *arguments]
+        sys.path[0] = str(Path(kind).parent)
+        runpy.run_path(kind, run_name="__main__")
+
+
+if __name__ == "__main__":
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        asked = serve(control)
+    if asked:
+        become(asked)
