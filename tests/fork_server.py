@@ -1,8 +1,8 @@
 """Python processes forked from one that has imported the package.
 
-An interpreter spends most of a short command on imports. A fork server imports once and forks for every program:
-a process of its own, with its own environment, streams, signals and exit status. What a test says about imports
-or about interpreter options needs `subprocess` instead.
+An interpreter spends most of a short command on imports. A fork server imports once and forks for every
+program: a process of its own, with its own environment, streams, signals and exit status. Tests of imports or
+of interpreter options need `subprocess` instead.
 """
 
 from __future__ import annotations
