@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -57,7 +59,7 @@ def write_table(
     """
     count = 0
     try:
-        with destination.open() as file:
+        with destination.open() as file, _collector_paused():
             if kind is Format.PARQUET:
                 count = ParquetFile(columns, types, as_columns=as_columns).write(file, pages)
             else:
@@ -73,6 +75,18 @@ def write_table(
         destination.discard()
         raise
     return count
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection: pages have no cycles, and looking for some takes a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def text_writer(
