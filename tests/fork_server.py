@@ -22,7 +22,7 @@ import threading
 import types
 import warnings
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from tests import unmeasured
 
@@ -36,6 +36,16 @@ IMPORTED = (
     *("kognitos_async.cli.files", "kognitos_async.cli.processes", "kognitos_async.cli.automations"),
     *("kognitos_async.cli.status", "kognitos_async.cli.serve", "kognitos_async.cli.demo"),
 )
+ENGINE = (
+    *("kognitos_async.cli.engine", "kognitos_async.integrations.dbos", "sqlalchemy.dialects.sqlite"),
+    *("sqlalchemy.dialects.postgresql.psycopg", "kognitos_async.testing.postgres"),
+)
+"""What programs of `kognitos engine` import besides."""
+WEB = (
+    *("fastapi", "fastapi.middleware.trustedhost", "fastapi.staticfiles", "python_multipart"),
+    *("uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.http.auto"),
+)
+"""What a web application imports besides."""
 
 
 class Process:
@@ -92,6 +102,13 @@ class Process:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+        self.close()
+
     def close(self) -> None:
         for stream in (self.stdout, self.stderr):
             if stream:
@@ -123,11 +140,15 @@ class ForkServer:
         cwd: str | Path | None = None,
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
+        imports: Sequence[str] = (),
     ) -> Process:
-        """A process as `python ARGUMENTS…` starts it: `-W` options, then `-m MODULE`, `-c CODE` or a file."""
+        """A process as `python ARGUMENTS…` starts it: `-W` options, then `-m MODULE`, `-c CODE` or a file.
+
+        `imports` are modules that the server imports as well, once, before it forks.
+        """
         with contextlib.ExitStack() as given:
             ours: list[IO[str] | None] = []
-            theirs = [given.enter_context(open(os.devnull)).fileno()]  # noqa: PTH123 - a descriptor is wanted
+            theirs = [given.enter_context(open(os.devnull, "r+b", buffering=0)).fileno()]  # noqa: PTH123 - a descriptor is wanted
             for wanted in (stdout, stderr):
                 if wanted == subprocess.PIPE:
                     reading, wanted = os.pipe()  # noqa: PLW2901
@@ -135,10 +156,15 @@ class ForkServer:
                     ours.append(os.fdopen(reading))
                 else:
                     ours.append(None)
-                theirs.append(wanted)
+                theirs.append(theirs[0] if wanted == subprocess.DEVNULL else wanted)
             ending, reported = socket.socketpair()
             given.enter_context(reported)
-            told = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+            told = {
+                "arguments": arguments,
+                "env": dict(env),
+                "cwd": str(cwd or Path.cwd()),
+                "imports": imports,
+            }
             socket.send_fds(self._control, [b"+"], [*theirs, reported.fileno()])
             self._control.sendall(json.dumps(told).encode() + b"\n")
         return Process(int(ending.recv(16)), ending, ours)
@@ -199,6 +225,7 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
             continue
         *streams, ending = request["descriptors"]
         reported = socket.socket(fileno=ending)
+        prepare(request["imports"])
         pid = os.fork()
         if not pid:
             for number, stream in enumerate(streams):
@@ -212,6 +239,16 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
         started[pid] = reported
         reported.sendall(str(pid).encode())
     return None
+
+
+def prepare(modules: Sequence[str]) -> None:
+    """Import what is not imported yet."""
+    missing = [name for name in modules if name not in sys.modules]
+    for name in missing:
+        importlib.import_module(name)
+    if missing:
+        gc.collect()
+        gc.freeze()
 
 
 def become(request: dict[str, Any]) -> None:
@@ -246,10 +283,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for name in IMPORTED:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
+    prepare(IMPORTED)
     with socket.socket(fileno=int(sys.argv[1])) as control:
         asked = serve(control)
     if asked:

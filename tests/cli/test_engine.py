@@ -15,6 +15,7 @@ import pytest
 
 from kognitos_async.integrations.dbos import KognitosWorkflows
 from kognitos_async.testing import KognitosServer, faults
+from tests.fork_server import ENGINE
 from tests.support import dbos_on_sqlite
 
 pytestmark = dbos_on_sqlite
@@ -26,23 +27,33 @@ def server():
         yield running
 
 
+class Engine:
+    """`kognitos engine …` on a database file, forked."""
+
+    def __init__(self, fork_server, server, folder):
+        self._fork_server = fork_server
+        self._folder = folder
+        self.environ = {
+            **os.environ,
+            **server.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "KOGNITOS_DATABASE_URL": f"sqlite:///{folder}/engine.sqlite",
+        }
+
+    def start(self, *arguments, **streams):
+        program = ("-m", "kognitos_async.cli", "engine", *arguments, "--api", "v2")
+        options = {"env": self.environ, "cwd": self._folder, "imports": ENGINE, **streams}
+        return self._fork_server.start(*program, **options)
+
+    def __call__(self, *arguments):
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=50)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
 @pytest.fixture
-def engine(server, tmp_path):
-    """Runs `kognitos engine …` on a database file."""
-    environ = {
-        **os.environ,
-        **server.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "KOGNITOS_DATABASE_URL": f"sqlite:///{tmp_path}/engine.sqlite",
-    }
-
-    def run(*arguments, python=(), start=subprocess.run, **options):
-        program = python or ("-m", "kognitos_async.cli")
-        command = (sys.executable, *program, "engine", *arguments, "--api", "v2")
-        options = options or {"capture_output": True, "check": False}
-        return start(command, env=environ, cwd=tmp_path, text=True, **options)
-
-    return run
+def engine(fork_server, server, tmp_path):
+    return Engine(fork_server, server, tmp_path)
 
 
 @pytest.fixture
@@ -84,19 +95,20 @@ def on_terminal(engine, *options):
     """What the status is on a terminal."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "wb", buffering=0) as terminal:
-        process = engine("status", *options, start=subprocess.Popen, stdout=terminal)
+        process = engine.start("status", *options, stdout=terminal.fileno())
     shown = b""
     with os.fdopen(ours, "rb", buffering=0) as screen, contextlib.suppress(OSError):
         while piece := screen.read(4096):  # OSError is how Linux says that the other side is closed
             shown += piece
-    assert process.wait(timeout=30) == 0
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     return shown.decode()
 
 
 def test_a_worker_ends_in_good_order(engine, server, tmp_path):
     """It works until SIGTERM, and then leaves nothing in doubt."""
     (tmp_path / "requests.csv").write_text("name\none\ntwo\n")
-    worker = engine("worker", start=subprocess.Popen, stderr=subprocess.PIPE)
+    worker = engine.start("worker")
     assert any(line.startswith("worker running") for line in worker.stderr)
     done = engine("submit", "requests.csv", "--wait")
     assert done.returncode == 0, done.stderr
@@ -118,7 +130,8 @@ def test_wrong_use_is_said_in_one_line(engine, tmp_path):
     assert done.returncode == 2
     assert "exactly one of --run and --not-started" in done.stderr
     hidden = "import sys; sys.modules['dbos'] = None; from kognitos_async.cli import main; sys.exit(main())"
-    done = engine("status", python=("-c", hidden))
+    command = (sys.executable, "-c", hidden, "engine", "status", "--api", "v2")
+    done = subprocess.run(command, env=engine.environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "kognitos: dbos is missing: pip install 'kognitos-async[cli,dbos]'\n",

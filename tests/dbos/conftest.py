@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -11,6 +9,7 @@ from kognitos_async import PollPolicy
 from kognitos_async.integrations.dbos import KognitosPlatformWorkflows, KognitosWorkflows
 from kognitos_async.testing import KognitosServer
 from tests import unmeasured
+from tests.fork_server import ENGINE
 from tests.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
@@ -77,38 +76,37 @@ def make_platform(server, database_url):
 class Fleet:
     """Workers that are processes: `kognitos engine worker`."""
 
-    def __init__(self, server, url):
+    def __init__(self, fork_server, server, url):
+        self._fork_server = fork_server
         self.environ = {**unmeasured.environ(server.environ), "KOGNITOS_DATABASE_URL": url}
         self.processes = []
 
     def worker(self, *options):
         """A worker that works."""
-        process = subprocess.Popen(
-            (
-                *(sys.executable, "-m", "kognitos_async.cli", "engine", "worker", "--api", "v2"),
-                *("--absence-delay", "1", "--starts-per-second", "50", *options),
-            ),
-            env=self.environ,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = self.start("worker", "--absence-delay", "1", "--starts-per-second", "50", *options)
         self.processes.append(process)
         for line in process.stderr:
             if line.startswith("worker running"):
                 return process
         raise AssertionError(f"the worker has ended with {process.wait()}")
 
+    def start(self, command, *options):
+        """A process of `kognitos engine`."""
+        arguments = ("-m", "kognitos_async.cli", "engine", command, "--api", "v2", *options)
+        return self._fork_server.start(
+            *arguments, env=self.environ, stdout=subprocess.DEVNULL, imports=ENGINE
+        )
+
     def close(self):
         for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-            process.stderr.close()
+            process.kill()
+            process.wait()
+            process.close()
 
 
 @pytest.fixture
-def fleet(server, postgres_url):
-    running = Fleet(server, postgres_url)
+def fleet(fork_server, server, postgres_url):
+    running = Fleet(fork_server, server, postgres_url)
     yield running
     running.close()
 

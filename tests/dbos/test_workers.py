@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 
 import psycopg
@@ -22,8 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 def submitted(fleet, tmp_path, runs=RUNS):
     path = tmp_path / "requests.csv"
     path.write_text("name\n" + "".join(f"run {n}\n" for n in range(runs)))
-    command = (sys.executable, "-m", "kognitos_async.cli", "-q", "engine", "submit", str(path), "--api", "v2")
-    subprocess.run(command, env=fleet.environ, check=True)
+    submitting = fleet.start("submit", str(path))
+    _, errors = submitting.communicate(timeout=50)
+    assert submitting.returncode == 0, errors
 
 
 def settled(url):

@@ -16,8 +16,10 @@ import httpx
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
+from tests.fork_server import WEB, ForkServer
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = str(ROOT / "examples/web_app/server.py")
 PDF = {"name": "invoice-0042.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 an invoice"}
 MARKUP = "<img src=x onerror=alert(1)>"
 PATIENCE = 40  # seconds, of a machine under load
@@ -26,7 +28,8 @@ PATIENCE = 40  # seconds, of a machine under load
 class Application:
     """The example as a process that can be killed and started again at one address."""
 
-    def __init__(self, server: KognitosServer, folder: Path, api: str) -> None:
+    def __init__(self, fork_server: ForkServer, server: KognitosServer, folder: Path, api: str) -> None:
+        self._fork_server = fork_server
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -41,9 +44,8 @@ class Application:
         }
 
     def start(self) -> None:
-        program = ROOT / "examples/web_app/server.py"
-        self.process = subprocess.Popen(
-            [sys.executable, program], env=self._environ, stdout=subprocess.DEVNULL
+        self.process = self._fork_server.start(
+            PROGRAM, env=self._environ, stdout=subprocess.DEVNULL, stderr=sys.__stderr__.fileno(), imports=WEB
         )
         wait_until(lambda: self._reached() or self.process.poll() is not None)
         assert self.process.poll() is None
@@ -75,12 +77,12 @@ def server():
 
 
 @pytest.fixture
-def start(server, tmp_path):
+def start(fork_server, server, tmp_path):
     """Starts the application on one of the APIs."""
     started = []
 
     def run(api="platform"):
-        app = Application(server, tmp_path, api)
+        app = Application(fork_server, server, tmp_path, api)
         started.append(app)
         app.start()
         return app
@@ -355,15 +357,8 @@ def test_the_limit_on_the_page_is_the_server_s(monkeypatch):
     assert f'data-largest="{server.LARGEST_FILE}"' in (server.STATIC / "index.html").read_text()
 
 
-def test_an_unknown_api_is_said_at_once(server, tmp_path):
-    ran = subprocess.run(
-        [sys.executable, ROOT / "examples/web_app/server.py"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "WEB_APP_API": "v3", "PORT": "0"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        cwd=tmp_path,
-        check=False,
-    )
+def test_an_unknown_api_is_said_at_once(fork_server, tmp_path):
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "WEB_APP_API": "v3", "PORT": "0"}
+    ran = fork_server.run(PROGRAM, env=environ, cwd=tmp_path, timeout=PATIENCE, imports=WEB)
     assert ran.returncode != 0
     assert "WEB_APP_API must be platform or v2, got 'v3'" in ran.stderr
