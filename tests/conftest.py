@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from kognitos_async.testing import pytest_plugin
 from tests import browser as in_a_browser
 from tests.browser import browser  # noqa: F401 - a fixture
-from tests.fork_server import ForkServer
+from tests.fork_server import shared
 
 settings.register_profile(
     "suite",
@@ -61,9 +61,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def fork_server():
     """Starts Python programs at a fraction of an interpreter's start-up."""
-    server = ForkServer()
-    yield server
-    server.close()
+    return shared()
 
 
 def open_sockets() -> set[str]:

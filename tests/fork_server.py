@@ -7,7 +7,10 @@ of interpreter options need `subprocess` instead.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -73,6 +76,15 @@ class Process:
             self.returncode = int(told)
         return self.returncode
 
+    async def ended(self) -> int:
+        """Its exit status. The event loop goes on."""
+        if self.returncode is None:
+            self._ending.setblocking(False)
+            told = await asyncio.get_running_loop().sock_recv(self._ending, 16)
+            self._ending.close()
+            self.returncode = int(told)
+        return self.returncode
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Its output and errors, to their end."""
         told = ["", ""]
@@ -120,6 +132,7 @@ class ForkServer:
     """Starts Python programs."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with theirs:
@@ -156,17 +169,19 @@ class ForkServer:
                     ours.append(os.fdopen(reading))
                 else:
                     ours.append(None)
-                theirs.append(theirs[0] if wanted == subprocess.DEVNULL else wanted)
+                same = {subprocess.DEVNULL: theirs[0], subprocess.STDOUT: theirs[-1]}
+                theirs.append(same.get(wanted, wanted))
             ending, reported = socket.socketpair()
             given.enter_context(reported)
             told = {
                 "arguments": arguments,
+                "imports": imports,
                 "env": dict(env),
                 "cwd": str(cwd or Path.cwd()),
-                "imports": imports,
             }
-            socket.send_fds(self._control, [b"+"], [*theirs, reported.fileno()])
-            self._control.sendall(json.dumps(told).encode() + b"\n")
+            with self._lock:
+                socket.send_fds(self._control, [b"+"], [*theirs, reported.fileno()])
+                self._control.sendall(json.dumps(told).encode() + b"\n")
         return Process(int(ending.recv(16)), ending, ours)
 
     def run(self, *arguments: str, timeout: float = 50, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -183,6 +198,14 @@ class ForkServer:
     def close(self) -> None:
         self._control.close()
         self._server.wait()
+
+
+@functools.cache
+def shared() -> ForkServer:
+    """The server of this process, which ends with it."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 def requests(control: socket.socket) -> Iterator[dict[str, Any] | None]:
@@ -270,11 +293,13 @@ def become(request: dict[str, Any]) -> None:
         kind, *arguments = arguments[1:]
     if kind == "-m":
         sys.argv = arguments
+        sys.path[0] = request["cwd"]
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main
         sys.argv = ["-c", *arguments[1:]]
+        sys.path[0] = ""
         exec(compile(arguments[0], "<string>", "exec"), vars(main))
     else:
         sys.argv = [kind, *arguments]

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import sys
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests import unmeasured
+from tests.fork_server import shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,30 +48,25 @@ def unkind_server() -> KognitosServer:
 async def run_job(server: KognitosServer, folder: Path, prefix: str, patience: float) -> int | None:
     """The job's exit code, None if it was killed after `patience` seconds of work."""
     seen = server.count()
-    job = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.bulk.crash_job",
-        server.process.id,
-        str(folder / f"{prefix}.journal"),
-        prefix,
-        str(RUNS),
-        str(folder / f"{prefix}.tsv"),
+    job = shared().start(
+        *("-m", "tests.bulk.crash_job", server.process.id, str(folder / f"{prefix}.journal")),
+        *(prefix, str(RUNS), str(folder / f"{prefix}.tsv")),
         env=unmeasured.environ(server.environ),
+        stdout=subprocess.DEVNULL,
     )
     try:
         async with asyncio.timeout(ENDED_BY_ITSELF):
             # Nothing tells when a job elsewhere is past its imports but its first request.
-            while server.count() == seen and job.returncode is None:  # noqa: ASYNC110
+            while server.count() == seen and job.poll() is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         async with asyncio.timeout(patience):
-            return await job.wait()
+            return await job.ended()
     except TimeoutError:
         return None
     finally:
-        if job.returncode is None:
-            job.kill()
-            await job.wait()
+        job.kill()
+        await job.ended()
+        job.close()
 
 
 @pytest.mark.slow

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.fork_server import shared
 
 if TYPE_CHECKING:
     from kognitos_async.testing import KognitosServer
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 45.0
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "kognitos_async.testing.pytest_plugin")
+"""What pytest loads by itself where the package is installed. Others take a second."""
 
 
 class Ended(NamedTuple):
@@ -35,20 +38,9 @@ def environ(server: KognitosServer) -> dict[str, str]:
 
 async def python(*arguments: str | Path, server: KognitosServer, cwd: Path) -> Ended:
     """What a Python program said, and its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-W",
-        "error",
-        *arguments,
-        env=environ(server),
-        cwd=cwd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    called = ("-W", "error", *map(str, arguments))
+    imports = ("pytest",) if "pytest" in called else ()
+    ended = await asyncio.to_thread(
+        shared().run, *called, timeout=LONGEST, env=environ(server), cwd=cwd, imports=imports
     )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), LONGEST)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    return Ended(ended.returncode, ended.stdout, ended.stderr)

@@ -30,7 +30,7 @@ from kognitos_async import (
 )
 from kognitos_async.cli.app import run as run_kognitos
 from kognitos_async.testing import KognitosServer, Schedule, faults
-from tests.docs.programs import ROOT, environ, python
+from tests.docs.programs import PLUGINS, ROOT, environ, python
 from tests.platform.conftest import answers  # noqa: F401 - a fixture
 from tests.platform.world import Platform
 
@@ -357,17 +357,11 @@ async def test_snippet_logging(kognitos_server, tmp_path):
 
 
 @pytest.mark.timeout(120)
-async def test_snippet_a_run_that_needs_a_person(kognitos_server, tmp_path):
+async def test_snippet_a_run_that_needs_a_person(kognitos_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "test_ours.py").write_text(SNIPPETS["test_a_run_that_needs_a_person"].source)
-    (tmp_path / "conftest.py").write_text(
-        # The package's entry point may not be installed where only PYTHONPATH leads to it.
-        "from kognitos_async.testing import pytest_plugin\n"
-        "def pytest_configure(config):\n"
-        "    if not config.pluginmanager.is_registered(pytest_plugin):\n"
-        "        config.pluginmanager.register(pytest_plugin, 'kognitos')\n"
-    )
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    ran = await python("-m", "pytest", "-q", server=kognitos_server, cwd=tmp_path)
+    ran = await python("-m", "pytest", "-q", *PLUGINS, server=kognitos_server, cwd=tmp_path)
     assert "2 passed" in ran.out, ran.out + ran.err
 
 

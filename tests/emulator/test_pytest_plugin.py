@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kognitos_async import testing
+from tests.fork_server import shared
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,7 +121,16 @@ OURS = ("-p", "kognitos_async.testing.pytest_plugin")
 WITH_ASYNCIO = ("-p", "pytest_asyncio.plugin", *OURS)
 
 
-def pytest_on(folder, source, *options, ini=""):
+def forked(*call, **options):
+    return shared().run(*call, imports=["pytest"], **options)
+
+
+def in_an_interpreter(*call, **options):
+    command = [sys.executable, "-X", "dev", *call]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def pytest_on(folder, source, *options, ini="", start=forked):
     """Warnings are errors and asyncio is in debug mode in these runs."""
     (folder / "test_mine.py").write_text(source)
     if "pytest_asyncio.plugin" in options and "fixture_loop_scope" not in ini:
@@ -131,15 +141,10 @@ def pytest_on(folder, source, *options, ini=""):
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "",
+        "PYTHONASYNCIODEBUG": "1",
     }
-    ran = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    call = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *options)
+    ran = start(*call, cwd=folder, env=environ)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
@@ -183,7 +188,7 @@ def test_anyio_s_plugin(tmp_path, plugins):
     source = ASYNCIO % (
         "pytestmark = pytest.mark.anyio\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'"
     )
-    assert "3 passed" in pytest_on(tmp_path, source, "-p", "anyio", *plugins)
+    assert "3 passed" in pytest_on(tmp_path, source, "-p", "anyio.pytest_plugin", *plugins)
 
 
 @pytest.mark.timeout(120)
@@ -209,7 +214,7 @@ def test_the_plugin_loads_nothing_until_a_fixture_is_used(tmp_path):
         "'kognitos_async.testing.pytest_plugin']\n"
         "    assert not {'aiohttp', 'msgspec', 'jsonschema', 'pytest_asyncio'} & set(sys.modules)\n"
     )
-    assert "1 passed" in pytest_on(tmp_path, source, *OURS)
+    assert "1 passed" in pytest_on(tmp_path, source, *OURS, start=in_an_interpreter)
 
 
 def test_without_jsonschema_the_server_says_what_to_install():
