@@ -92,6 +92,7 @@ class _Demo:
                 env=self._environ,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                text=True,
             )
         )
         stack.callback(waiting.kill)
@@ -100,7 +101,7 @@ class _Demo:
         except subprocess.TimeoutExpired:
             complain(f"the runs have not settled within {_LONGEST:.0f} s")
             return FAILED
-        settled = sum(b'"Succeeded"' in line for line in outcomes.splitlines())
+        settled = sum('"Succeeded"' in line for line in outcomes.splitlines())
         doubled = sum(count - 1 for count in self._server.duplicates().values())
         lost = sum(not self._server.runs_named(name) for name in names)
         print(

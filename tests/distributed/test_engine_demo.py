@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,8 +12,29 @@ import pytest
 from psycopg import sql
 
 from kognitos_async import ConfigurationError
+from kognitos_async.cli import engine_demo
+from kognitos_async.cli.app import run
 from kognitos_async.integrations.dbos.database import Database, database_url
+from tests.fork_server import ENGINE
 from tests.support import dbos_on_sqlite
+
+
+class Forking:
+    """`subprocess` for the demo: its commands are forked."""
+
+    DEVNULL, PIPE, TimeoutExpired = subprocess.DEVNULL, subprocess.PIPE, subprocess.TimeoutExpired
+
+    def __init__(self, fork_server):
+        self._fork_server = fork_server
+
+    def Popen(self, command, *, env, stdout, stderr=subprocess.DEVNULL, **_):  # noqa: N802 - as it is called
+        python, *arguments = command
+        assert python == sys.executable
+        return self._fork_server.start(*arguments, env=env, stdout=stdout, stderr=stderr, imports=ENGINE)
+
+    def run(self, command, **options):
+        with self.Popen(command, **options) as process:
+            assert process.wait(50) == 0
 
 
 @pytest.mark.slow
@@ -23,21 +43,17 @@ from tests.support import dbos_on_sqlite
     "options",
     [pytest.param([], marks=dbos_on_sqlite, id="sqlite"), pytest.param(["--postgres"], id="postgres")],
 )
-def test_every_run_is_started_once(options, request):
+def test_every_run_is_started_once(options, request, fork_server, monkeypatch, capsys):
     """Although one worker is killed and answers get lost."""
     if options:
         request.getfixturevalue("postgres")  # skips where none can be started
-    ended = subprocess.run(
-        [sys.executable, "-m", "kognitos_async.cli", "engine", "demo", "--runs", "30", *options],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    monkeypatch.setattr(engine_demo, "subprocess", Forking(fork_server))
+    code = run(["engine", "demo", "--runs", "30", *options])
+    out, err = capsys.readouterr()
+    assert code == 0, out + err
     workers = 3 if options else 1
     told = rf"runs 30  settled 30  workers {workers}  killed 1  requests \d+  duplicates 0  lost 0\n"
-    assert re.fullmatch(told, ended.stdout)
+    assert re.fullmatch(told, out)
 
 
 def test_a_sqlite_too_old_is_refused(tmp_path, monkeypatch):
