@@ -235,8 +235,8 @@ def _unprivileged() -> dict[str, int | list[int]]:
 def _copied(binaries: Path, to: Path) -> Path:
     """Copy the package's binaries and libraries to where every user can read them.
 
-    A parent directory of the package may be closed to the server's user. Of several servers in the package, only
-    that of `binaries` is copied.
+    A parent directory of the package may be closed to the server's user. Of several servers in the
+    package, only that of `binaries` is copied.
     """
     installed, package = binaries.parents[:2]
     copied = to / package.name / installed.name

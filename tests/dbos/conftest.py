@@ -6,7 +6,14 @@ import time
 import pytest
 
 from kognitos_async import PollPolicy
-from kognitos_async.integrations.dbos import KognitosPlatformWorkflows, KognitosWorkflows
+from kognitos_async.integrations.dbos import (
+    KognitosPlatformWorkflows,
+    KognitosWorkflows,
+    handles,
+    starting,
+    waiting,
+    worker,
+)
 from kognitos_async.testing import KognitosServer
 from tests import unmeasured
 from tests.fork_server import ENGINE
@@ -29,7 +36,16 @@ def database_url(tmp_path):
 
 
 @pytest.fixture
-def make(server, database_url):
+def hurry(monkeypatch):
+    """Workers of this process look for work and outcomes more often, and retry sooner."""
+    for module, name in ((handles, "_LOOK"), (waiting, "_LOOK"), (worker, "_QUEUE_LOOK")):
+        monkeypatch.setattr(module, name, 0.15)
+    monkeypatch.setattr(starting, "_SHORTEST", 0.1)
+    monkeypatch.setattr(starting, "_LONGEST", 0.3)
+
+
+@pytest.fixture
+def make(server, database_url, hurry):
     """Makes the workflows of `server`, closed after the test."""
     made = []
 
@@ -51,7 +67,7 @@ def make(server, database_url):
 
 
 @pytest.fixture
-def make_platform(server, database_url):
+def make_platform(server, database_url, hurry):
     """Makes the workflows of the platform API of `server`, closed after the test."""
     made = []
 

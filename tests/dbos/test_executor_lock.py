@@ -14,6 +14,7 @@ from kognitos_async.integrations.dbos import executor_lock
 from kognitos_async.integrations.dbos.database import Database
 from kognitos_async.integrations.dbos.executor_lock import AdvisoryLock, FilePresence
 from kognitos_async.integrations.dbos.ledger import Lock
+from tests.dbos.conftest import wait_until
 from tests.support import eventually
 
 NONE = Lock(0, 0)
@@ -140,11 +141,11 @@ async def test_a_worker_may_be_closed_while_the_server_is_away(lock, postgres):
         await asyncio.to_thread(postgres.start)
 
 
-async def test_a_lock_that_is_not_given_a_sign_of_life_is_lost(lock, postgres_url):
+def test_a_lock_that_is_not_given_a_sign_of_life_is_lost(lock, postgres_url):
     """The server ends the session of a worker that is frozen."""
     lock("a").acquire()
     assert sessions(postgres_url, "a")
-    await eventually(lambda: not sessions(postgres_url, "a"))
+    wait_until(lambda: not sessions(postgres_url, "a"))
     lock("a").acquire()
 
 

@@ -155,8 +155,11 @@ async def test_the_next_worker_goes_on(make, server):
 
 
 async def test_the_capacity_is_kept(make, server):
-    """An organization that has no more room than the queue allows refuses nothing."""
+    """No start is refused for want of room, whatever capacity an earlier worker had."""
     server._world.capacity = 2
+    earlier = make(capacity=5)
+    earlier.launch()
+    await asyncio.to_thread(earlier.close)
     kognitos = make(capacity=2)
     kognitos.launch()
     handles = [await kognitos.enqueue(request_of(server, f"invoice {n}")) for n in range(5)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, StepOptions
+from dbos import DBOS, DBOSClient, DBOSConfig, StepOptions
 
 # The ownership token of an execution, also in the workflow's row; DBOS has no public name for it.
 from dbos._context import current_owner_xid
@@ -145,6 +145,17 @@ class Worker:
             self._stack.push_async_callback(_ended, asyncio.create_task(kept_up(work)))
 
     def _launch_dbos(self) -> None:
+        # Before the launch, which serves only the queues that it finds: new ones are noticed a second later.
+        client = DBOSClient(system_database_url=self._database.url, application_name=self._scope)
+        try:
+            client.register_queue(
+                queue_name(self._scope),
+                global_concurrency=self._capacity,
+                limiter=_limiter(self._starts_per_second),
+                polling_interval_sec=_QUEUE_LOOK,
+            )
+        finally:
+            client.destroy()
         DBOS(
             config=DBOSConfig(
                 name=self._scope,
@@ -158,13 +169,6 @@ class Worker:
         if self._role == "wait":
             DBOS.listen_queues([])
         DBOS.launch()
-        DBOS.register_queue(
-            queue_name(self._scope),
-            global_concurrency=self._capacity,
-            limiter=_limiter(self._starts_per_second),
-            polling_interval_sec=_QUEUE_LOOK,
-            on_conflict="always_update",
-        )
 
     def close(self) -> None:
         """Shut down: record the starts in flight and leave everything else to other workers."""
