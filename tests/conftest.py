@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import linecache
 import os
@@ -33,6 +34,17 @@ settings.load_profile("suite")
 linecache.checkcache = lambda filename=None: None
 asyncio.constants.DEBUG_STACK_DEPTH = 3
 sys.tracebacklimit = 3
+
+
+# Every worker compiles every test, which takes longer than to import them all. Where the environment forbids
+# bytecode, each of them would do so in each run.
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """Spare each cyclic garbage collection of the run the modules and tests that are there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
