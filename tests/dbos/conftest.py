@@ -14,6 +14,7 @@ from kognitos_async.integrations.dbos import (
     waiting,
     worker,
 )
+from kognitos_async.integrations.dbos.executor_lock import AFTER_RESTART, LIFETIME
 from kognitos_async.testing import KognitosServer
 from tests import unmeasured
 from tests.fork_server import ENGINE
@@ -89,6 +90,17 @@ def make_platform(server, database_url, hurry):
         one.close()
 
 
+WORKER = """
+from kognitos_async.cli import main
+from kognitos_async.integrations.dbos import database, executor_lock
+
+executor_lock.LIFETIME, executor_lock.TICK = {lifetime}, {lifetime} / 6
+executor_lock.AFTER_RESTART = {after_restart}
+database._FROZEN = round({lifetime} * 1000)
+main()
+"""
+
+
 class Fleet:
     """Workers that are processes: `kognitos engine worker`."""
 
@@ -97,18 +109,21 @@ class Fleet:
         self.environ = {**unmeasured.environ(server.environ), "KOGNITOS_DATABASE_URL": url}
         self.processes = []
 
-    def worker(self, *options):
+    def worker(self, *, lifetime=LIFETIME, after_restart=AFTER_RESTART):
         """A worker that works."""
-        process = self.start("worker", "--absence-delay", "1", "--starts-per-second", "50", *options)
+        process = self.start(
+            *("worker", "--absence-delay", "1", "--starts-per-second", "50"),
+            program=("-c", WORKER.format(lifetime=lifetime, after_restart=after_restart)),
+        )
         self.processes.append(process)
         for line in process.stderr:
             if line.startswith("worker running"):
                 return process
         raise AssertionError(f"the worker has ended with {process.wait()}")
 
-    def start(self, command, *options):
+    def start(self, command, *options, program=("-m", "kognitos_async.cli")):
         """A process of `kognitos engine`."""
-        arguments = ("-m", "kognitos_async.cli", "engine", command, "--api", "v2", *options)
+        arguments = (*program, "engine", command, "--api", "v2", *options)
         return self._fork_server.start(
             *arguments, env=self.environ, stdout=subprocess.DEVNULL, imports=ENGINE
         )
@@ -127,9 +142,9 @@ def fleet(fork_server, server, postgres_url):
     running.close()
 
 
-def wait_until(condition, *, within=60.0):
+def wait_until(condition, *, within=60.0, every=0.05):
     """Wait for what another process does: there is nothing to be told by."""
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(0.05)
+        time.sleep(every)

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from kognitos_async.integrations.dbos import GIVEN_UP
-from kognitos_async.integrations.dbos.executor_lock import LIFETIME
 from tests.dbos.conftest import wait_until
 
 RUNS = 12
@@ -33,16 +32,26 @@ def settled(url):
         return rows.fetchone()[0]
 
 
+def lock_sessions(url):
+    """The server processes that hold the locks of workers."""
+    with psycopg.connect(url, autocommit=True) as session:
+        rows = session.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE application_name LIKE 'kognitos worker %' AND datname = current_database()"
+        )
+        return [pid for (pid,) in rows]
+
+
 def test_workers_that_die_are_taken_over(fleet, server, tmp_path, postgres_url):
     """Two of three, by kill -9, while runs are started and waited for: nothing is doubled, nothing lost."""
-    first, second, third = (fleet.worker() for _ in range(3))
+    first, second, third = (fleet.worker(after_restart=0.0) for _ in range(3))
     server.latency = 0.2
     submitted(fleet, tmp_path)
     wait_until(lambda: len(server.runs) >= 3)
     for worker in (first, second):
         worker.send_signal(signal.SIGKILL)
     died = time.monotonic()
-    wait_until(lambda: settled(postgres_url) == RUNS)
+    wait_until(lambda: settled(postgres_url) == RUNS, every=0.25)
     assert time.monotonic() - died < 60
     assert server.duplicates() == {}
     assert len(server.runs) == RUNS
@@ -52,14 +61,13 @@ def test_workers_that_die_are_taken_over(fleet, server, tmp_path, postgres_url):
 
 def test_a_frozen_worker_starts_nothing_when_it_wakes(fleet, server, tmp_path, postgres_url):
     """Others take over while it is frozen; awake it ends with its own exit code."""
-    frozen = fleet.worker()
+    frozen = fleet.worker(lifetime=6.0)
     submitted(fleet, tmp_path)
     wait_until(lambda: len(server.runs) >= 1)
     frozen.send_signal(signal.SIGSTOP)
-    asleep = time.monotonic()
-    fleet.worker()
-    wait_until(lambda: settled(postgres_url) == RUNS)
-    time.sleep(max(0.0, asleep + LIFETIME + 3.0 - time.monotonic()))  # until its session has certainly ended
+    fleet.worker(after_restart=0.0)
+    wait_until(lambda: settled(postgres_url) == RUNS, every=0.25)
+    wait_until(lambda: len(lock_sessions(postgres_url)) == 1, every=0.25)
     frozen.send_signal(signal.SIGCONT)
     assert frozen.wait(30) == GIVEN_UP
     assert server.duplicates() == {}
@@ -70,10 +78,8 @@ def test_a_worker_whose_session_was_ended_gives_up(fleet, server, postgres_url):
     """It may have been taken over already."""
     worker = fleet.worker()
     with psycopg.connect(postgres_url, autocommit=True) as session:
-        session.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name LIKE 'kognitos worker %' AND datname = current_database()"
-        )
+        for pid in lock_sessions(postgres_url):
+            session.execute("SELECT pg_terminate_backend(%s)", (pid,))
     assert worker.wait(30) == GIVEN_UP
 
 
@@ -84,7 +90,7 @@ def test_a_restart_of_the_server_is_survived(fleet, server, tmp_path, postgres, 
     submitted(fleet, tmp_path)
     wait_until(lambda: len(server.runs) >= 2)
     postgres.restart()
-    wait_until(lambda: settled(postgres_url) == RUNS, within=120)
+    wait_until(lambda: settled(postgres_url) == RUNS, within=120, every=0.25)
     assert [worker.poll() for worker in workers] == [None, None]
     assert server.duplicates() == {}
     assert len(server.runs) == RUNS
