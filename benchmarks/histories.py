@@ -22,7 +22,7 @@ from kognitos_async.mirror.store import store_of
 from kognitos_async.testing import KognitosServer, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from kognitos_async.mirror.rows import MirroredRun
 
@@ -33,7 +33,8 @@ import sys
 from kognitos_async.cli.app import run
 code = run(sys.argv[1:])
 # Not ru_maxrss, which counts what the process was before it became this program.
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+with open("/proc/self/status") as lines:
+    status = dict(line.split(":", 1) for line in lines)
 print(int(status["VmHWM"].split()[0]) // 1024, file=sys.stderr)
 sys.exit(code)
 """
@@ -98,11 +99,16 @@ class History:
             return {run.id: run.status for run in self.server.runs.values()}
         return {run.name: run.state for run in self.server.platform.runs.values()}
 
-    def sync(self, into: str, environ: Mapping[str, str] | None = None) -> Pass:
-        """One pass of the command. Raises RuntimeError if it fails."""
+    def sync(
+        self,
+        into: str,
+        environ: Mapping[str, str] | None = None,
+        run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+    ) -> Pass:
+        """One pass of the command, by `run`. Raises RuntimeError if it fails."""
         before = Counter({name: self.server.count(name) for name in _OPERATIONS})
         began = time.monotonic()
-        ended = subprocess.run(
+        ended = run(
             [sys.executable, "-c", _PROGRAM, "runs", "sync", "--into", into, "--json", "-q"],
             env={**(os.environ if environ is None else environ), **self.environ},
             capture_output=True,

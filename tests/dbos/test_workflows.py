@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+import functools
+import os
 
 import pytest
 
@@ -19,6 +19,7 @@ from kognitos_async import (
 )
 from kognitos_async.integrations.dbos import ChangedWorkflowError, WorkflowCancelledError
 from kognitos_async.testing import Schedule, faults
+from tests.fork_server import ENGINE
 from tests.support import dbos_on_sqlite, eventually
 
 pytestmark = dbos_on_sqlite
@@ -191,7 +192,7 @@ async def test_invocations_of_the_platform(make_platform, server):
     assert server.count("InvokeAutomation") == 2
 
 
-async def test_a_database_file_is_for_one_worker(make, server):
+async def test_a_database_file_is_for_one_worker(make, server, fork_server):
     """A second one is refused and the first works on; one process is one worker."""
     kognitos = make()
     kognitos.launch()
@@ -202,8 +203,8 @@ async def test_a_database_file_is_for_one_worker(make, server):
         "KognitosWorkflows({'api_key': 'k', 'agent_id': 'a'}, database_url=sys.argv[1]).launch()"
     )
     url = kognitos._database.url
-    command = (sys.executable, "-c", code, url)
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    second = functools.partial(fork_server.run, "-c", code, url, env=os.environ, imports=ENGINE)
+    done = await asyncio.to_thread(second)
     assert "another worker uses" in done.stderr
     assert (await (await kognitos.enqueue(request_of(server))).result()).succeeded
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 
 import msgspec
 import psycopg
@@ -101,15 +98,17 @@ async def test_of_many_at_once_one_gets_the_name(ledger):
 
 FROZEN = """
 import asyncio, sys
+from pathlib import Path
+
 from kognitos_async import JournalError
 from kognitos_async.integrations.postgres_ledger import PostgresLedger
 
-async def main(url):
+async def main(url, go):
     async with PostgresLedger(url, lifetime=3.0) as ledger:
         await ledger.begin("n")
         print("begun", flush=True)
         # A thread reads: until then the ledger gives its signs of life.
-        await asyncio.to_thread(sys.stdin.readline)
+        await asyncio.to_thread(Path(go).read_text)
         try:
             await ledger.about_to_send("n", 1)
         except JournalError as problem:
@@ -117,19 +116,22 @@ async def main(url):
         else:
             print("sent", flush=True)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
 @pytest.fixture
-def worker(postgres_url):
-    """Another process that has begun "n" and goes on to its fence when it is sent a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(FROZEN), postgres_url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def go(tmp_path):
+    """A pipe; a line in it makes the worker go on to its fence."""
+    os.mkfifo(tmp_path / "go")
+    return tmp_path / "go"
+
+
+@pytest.fixture
+def worker(fork_server, postgres_url, go):
+    """Another process that has begun "n"."""
+    ledger = ("kognitos_async.integrations.postgres_ledger",)
+    process = fork_server.start("-c", FROZEN, postgres_url, str(go), env=os.environ, imports=ledger)
     assert process.stdout.readline() == "begun\n"
     yield process
     process.send_signal(signal.SIGCONT)
@@ -137,7 +139,7 @@ def worker(postgres_url):
     process.communicate()
 
 
-async def test_a_frozen_worker_that_wakes_sends_nothing(worker, ledger):
+async def test_a_frozen_worker_that_wakes_sends_nothing(worker, ledger, go):
     """Another has taken over meanwhile, and started the run."""
     async with ledger() as opened:
         with pytest.raises(NameTakenError, match="another live worker"):
@@ -146,8 +148,7 @@ async def test_a_frozen_worker_that_wakes_sends_nothing(worker, ledger):
         assert (await taken_over(opened)).state == "planned"
         await opened.about_to_send("n", 1)
         os.kill(worker.pid, signal.SIGCONT)
-        worker.stdin.write("\n")
-        worker.stdin.flush()
+        await asyncio.to_thread(go.write_text, "\n")
         assert await asyncio.to_thread(worker.stdout.readline) == "NameTakenError\n"
         await opened.started("n", HANDLE)
 
