@@ -13,6 +13,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -39,6 +40,8 @@ IMPORTED = (
     *("kognitos_async.cli.files", "kognitos_async.cli.processes", "kognitos_async.cli.automations"),
     *("kognitos_async.cli.status", "kognitos_async.cli.serve", "kognitos_async.cli.demo"),
 )
+LATE = ("typer._adapters",)
+"""What some versions of Typer import in the middle of a command: pydantic, and that takes a while."""
 ENGINE = (
     *("kognitos_async.cli.engine", "kognitos_async.integrations.dbos", "sqlalchemy.dialects.sqlite"),
     *("sqlalchemy.dialects.postgresql.psycopg", "kognitos_async.testing.postgres"),
@@ -308,7 +311,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    prepare(IMPORTED)
+    prepare([*IMPORTED, *(name for name in LATE if importlib.util.find_spec(name))])
     with socket.socket(fileno=int(sys.argv[1])) as control:
         asked = serve(control)
     if asked:

@@ -56,6 +56,7 @@ class FakeReader:
         self.before_page = None
         self.change_token = None
         self._lists = {}
+        self._made = {}
 
     @property
     def requests(self):
@@ -70,20 +71,25 @@ class FakeReader:
 
     def add_older(self, count, process="p"):
         """Runs that settled before anything else began."""
-        for number in range(count):
-            self.born[f"old{number}"] = -1e6 + number
-            self.ends[f"old{number}"] = -1e6 + number
-            self.word[f"old{number}"] = "Succeeded"
-            self.group[f"old{number}"] = ("a", process)
+        moments = {f"old{number}": -1e6 + number for number in range(count)}
+        self.born.update(moments)
+        self.ends.update(moments)
+        self.word.update(dict.fromkeys(moments, "Succeeded"))
+        self.group.update(dict.fromkeys(moments, ("a", process)))
         self._lists.clear()
 
     def peek(self, run_id, *, outputs=True):
         now = asyncio.get_running_loop().time()
         over = now >= self.ends[run_id]
         word = self.word[run_id] if over else "Running"
-        shown = (RunOutput(name="total", value=1),) if outputs and word == "Succeeded" else ()
-        created = EPOCH + timedelta(seconds=self.born[run_id])
-        return run_of(run_id, word, created=created, process=self.group[run_id][1], outputs=shown)
+        has_outputs = outputs and word == "Succeeded"
+        key = run_id, word, has_outputs, self.born[run_id], self.group[run_id]
+        if (run := self._made.get(key)) is None:
+            shown = (RunOutput(name="total", value=1),) if has_outputs else ()
+            created = EPOCH + timedelta(seconds=self.born[run_id])
+            run = run_of(run_id, word, created=created, process=self.group[run_id][1], outputs=shown)
+            self._made[key] = run
+        return run
 
     async def read(self, run_id):
         self.reads[run_id] += 1

@@ -66,9 +66,13 @@ class Listing(FakeReader):
             return PartialPage(page.items, page.continuation_token, error=error)
         return page
 
+    _known = 0
+
     def shown(self):
         now = asyncio.get_running_loop().time()
-        self.hidden = {run_id for run_id, born in self.born.items() if born > now}
+        later = self.hidden if self._known == len(self.born) else self.born
+        self._known = len(self.born)
+        self.hidden = {run_id for run_id in later if self.born[run_id] > now}
 
 
 def follow(listing, seconds, *, since=EPOCH, before_page=None):
