@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from kognitos_async import PollPolicy, RunRequest
+from kognitos_async.bulk import journal_file
 from kognitos_async.cli.app import run
 from kognitos_async.testing import KognitosServer, Schedule
 
@@ -98,8 +99,8 @@ def test_a_folder_is_no_journal(tmp_path, capsys):
     assert line == f"kognitos: journal {tmp_path} must be a regular file; it was not changed"
 
 
-@pytest.mark.slow
-async def test_a_job_that_is_running(job, capsys):
+async def test_a_job_that_is_running(job, capsys, monkeypatch):
+    monkeypatch.setattr(journal_file, "_READ_TIMEOUT", 0.1)
     path = await job(Schedule.fixed(0.0), 1)
     other = sqlite3.connect(path, isolation_level=None)
     try:
