@@ -51,6 +51,21 @@ def pytest_configure(config: pytest.Config) -> None:
     # An installed package is registered by its entry point; one that is only on the path is not.
     if not config.pluginmanager.is_registered(pytest_plugin):
         config.pluginmanager.register(pytest_plugin, "kognitos")
+    if getattr(config.option, "dist", None) == "load":
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that share a costly server or browser are for one process of xdist, which starts it once."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        names = (item.name, *getattr(item, "fixturenames", ()))
+        for costly in ("postgres", "browser"):
+            if any(costly in name for name in names):
+                item.add_marker(pytest.mark.xdist_group(costly))
+                break
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
