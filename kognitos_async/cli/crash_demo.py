@@ -84,7 +84,7 @@ async def _run_job(
         job = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
             *("--process", server.process.id, "--journal", f"{requests}.journal", "--output", str(results)),
-            *("--max-in-flight", "140"),
+            *("--max-in-flight", "140", "--absence-delay", "0.5"),
             env={**os.environ, **server.environ},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=errors,

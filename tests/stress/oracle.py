@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tests.fork_server import shared
 from tests.stress.scenario import Scenario, draw, server_of
 from tests.stress.worker import Pass
 
@@ -81,24 +81,17 @@ def _strangers(scenario: Scenario, server: Any, names: list[str], position: int)
 
 
 def _run(work: Pass, environ: dict[str, str], verdict: Verdict) -> list[dict[str, Any]] | None:
-    process = subprocess.Popen(  # our own interpreter and module
-        [sys.executable, "-m", "tests.stress.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=_ROOT,
-        env={**os.environ, **environ, "PYTHONPATH": str(_ROOT)},
-    )
+    env = {**os.environ, **environ, "PYTHONPATH": str(_ROOT)}
+    call = ("-m", "tests.stress.worker", msgspec.json.encode(work).decode())
+    imports = ("uvloop",) if work.uvloop else ()
     try:
-        out, err = process.communicate(msgspec.json.encode(work), timeout=_LONGEST_PASS)
+        ended = shared().run(*call, env=env, cwd=_ROOT, timeout=_LONGEST_PASS, imports=imports)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
         verdict.wrong.append(f"hang: a pass that ends {work.ending} took over {_LONGEST_PASS:g} s")
         return None
-    lines = [msgspec.json.decode(line) for line in out.splitlines() if line.endswith(b"}")]
-    if work.ending != "killed" and process.returncode != 0:
-        tail = err.decode(errors="replace").strip().splitlines()[-1:]
+    lines = [msgspec.json.decode(line) for line in ended.stdout.splitlines() if line.endswith("}")]
+    if work.ending != "killed" and ended.returncode != 0:
+        tail = ended.stderr.strip().splitlines()[-1:]
         verdict.wrong.append(f"a pass that ends {work.ending} failed: {tail}")
         return None
     verdict.wrong += [f"left behind: {line['leftover']}" for line in lines if "leftover" in line]

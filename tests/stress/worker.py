@@ -90,7 +90,7 @@ async def main(work: Pass) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("kognitos_async").setLevel(logging.ERROR)
-    given = msgspec.json.decode(sys.stdin.buffer.read(), type=Pass)
+    given = msgspec.json.decode(sys.argv[1], type=Pass)
     if given.uvloop:
         import uvloop
 
