@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
@@ -108,6 +109,9 @@ class Router:
             for route in api.routes:
                 self.operations.add(route.operation)
                 self._methods(route.template)[route.method] = route
+        # `{id}` also matches `x:pause`: try the more specific pattern first.
+        for patterns in self._patterns.values():
+            patterns.sort(key=lambda item: -_fixed_length(item[0]))
 
     def api(self, raw_path: str) -> Api | None:
         """The API whose prefix the path has."""
@@ -130,19 +134,27 @@ class Router:
     def _methods(self, template: str) -> dict[str, Route]:
         if "{" not in template:
             return self._exact.setdefault(template, {})
-        parts = re.split(r"\{(\w+)\}", template)
-        text = "".join(
-            f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
-        )
         patterns = self._patterns.setdefault(_bucket(template), [])
+        new = _pattern(template)
         for pattern, known in patterns:
-            if pattern.pattern == text:
+            if pattern is new:
                 return known
         methods: dict[str, Route] = {}
-        patterns.append((re.compile(text), methods))
-        # `{id}` also matches `x:pause`: try the more specific pattern first.
-        patterns.sort(key=lambda item: -len(re.sub(r"\(.*?\)", "", item[0].pattern)))
+        patterns.append((new, methods))
         return methods
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """The paths of a template; one object for each template."""
+    parts = re.split(r"\{(\w+)\}", template)
+    text = (f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    return re.compile("".join(text))
+
+
+@cache
+def _fixed_length(pattern: re.Pattern[str]) -> int:
+    return len(re.sub(r"\(.*?\)", "", pattern.pattern))
 
 
 def _bucket(path: str) -> tuple[str, int]:
