@@ -128,10 +128,10 @@ class EmulatedPlatform:
         """The new run, as if invoked earlier: in `state` if one is given, else moving from `created_at` on.
 
         Values are None, bools, numbers, text, lists and dicts, or objects in the API's form such as
-        `{"date": …}`. `user` and `source` are its
-        `invocation_details`, such as `users/other` and `INVOCATION_SOURCE_SCHEDULE`. Raises `ValueError` for
-        an unknown automation, a duplicate id, a `created_at` without an offset, and a state together with a
-        schedule; `TypeError` for a value of another type.
+        `{"date": …}`. `user` and `source` are its `invocation_details`, such as `users/other` and
+        `INVOCATION_SOURCE_SCHEDULE`. Raises `ValueError` for an unknown automation, a duplicate id, a
+        `created_at` without an offset, and a state together with a schedule; `TypeError` for a value of
+        another type.
         """
         if state is not None and schedule is not None:
             message = "state and schedule must not be given together: a run with a state does not move"
