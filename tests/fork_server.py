@@ -174,7 +174,8 @@ class ForkServer:
                     ours.append(None)
                 same = {subprocess.DEVNULL: theirs[0], subprocess.STDOUT: theirs[-1]}
                 theirs.append(same.get(wanted, wanted))
-            ending, reported = socket.socketpair()
+            # In packets: the pid and the exit status of a short program may be there at once.
+            ending, reported = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             given.enter_context(reported)
             told = {
                 "arguments": arguments,
