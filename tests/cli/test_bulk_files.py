@@ -208,19 +208,19 @@ def as_early_versions(journal):
 
 @both_apis
 @pytest.mark.slow
-def test_many_rows_killed_twice_with_three_refused_files(job):
-    """117 runs and three reasons; then one command runs those that failed, and nothing else."""
-    refused = {"17", "60", "119"}
-    files = {str(number): b"%d" % number for number in range(120)}
+def test_three_hundred_rows_killed_twice_with_three_refused_files(job):
+    """297 runs and three reasons; then one command runs those that failed, and nothing else."""
+    refused = {"17", "150", "299"}
+    files = {str(number): b"%d" % number for number in range(300)}
     job.write(files | dict.fromkeys(refused, b"x" * 2000))
-    for runs in (25, 65):
+    for runs in (60, 160):
         process = job.start("--max-in-flight", "20")
         deadline = time.monotonic() + 60
         while job.runs < runs and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
         process.communicate()
-        assert runs <= job.runs < 117
+        assert runs <= job.runs < 297
     code, err, outcomes = job.run()
     assert code == 3, err
     assert max(job.contents().values()) == 1
@@ -233,29 +233,29 @@ def test_many_rows_killed_twice_with_three_refused_files(job):
     job.decide(doubts, files)
     code, err, outcomes = job.run()
     assert code == 3, err
-    assert (job.runs, len(outcomes)) == (117, 120)
+    assert (job.runs, len(outcomes)) == (297, 300)
     reasons = {name: outcome["error"] for name, outcome in outcomes.items() if outcome["error"]}
     assert reasons.keys() == {f"run {name}" for name in refused}
     assert all(REFUSED[job.api] in reason for reason in reasons.values())
-    assert err.splitlines()[-1] == "started 117, running 0, settled 117 of 120, failed 3"
+    assert err.splitlines()[-1] == "started 297, running 0, settled 297 of 300, failed 3"
     uploads = job.uploads
-    assert uploads <= 117 + 2 * 8  # those under way at a kill are made again
+    assert uploads <= 297 + 2 * 8  # those under way at a kill are made again
     job.write(files)
     code, err, outcomes = job.run("--retry-failed")
     assert code == 0, err
     assert job.contents() == Counter(files.values())
-    assert (job.uploads, len(outcomes)) == (uploads + 3, 120)
+    assert (job.uploads, len(outcomes)) == (uploads + 3, 300)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("api", ["v2"])
-def test_a_hundred_files_take_a_sixth_of_one_after_another(command, tmp_path, api):
+def test_three_hundred_files_take_a_sixth_of_one_after_another(command, tmp_path, api):
     """A form, a file and a start for each row, 0.2 s each."""
     with KognitosServer(schedule=Schedule.fixed(0.0), latency=0.2, capacity=None) as server:
         job = Job(api, command, server, tmp_path)
-        job.write({str(number): b"%d" % number for number in range(100)})
+        job.write({str(number): b"%d" % number for number in range(300)})
         began = time.monotonic()
-        code, err, _ = job.run("--max-in-flight", "50")
+        code, err, _ = job.run("--max-in-flight", "150")
         assert code == 0, err
-        assert time.monotonic() - began < 100 * 3 * 0.2 / 6
-        assert (job.runs, job.uploads) == (100, 100)
+        assert time.monotonic() - began < 300 * 3 * 0.2 / 6
+        assert (job.runs, job.uploads) == (300, 300)

@@ -289,7 +289,7 @@ def test_help_loads_neither_the_library_nor_rich(command):
 @pytest.mark.timeout(180)
 def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(command, server, tmp_path):
     paths = [tmp_path / "few.csv", tmp_path / "many.csv"]
-    for path, rows in zip(paths, (10, 100_000), strict=True):
+    for path, rows in zip(paths, (10, 1_000_000), strict=True):
         with path.open("w") as file:
             file.write("name,amount\n")
             file.writelines(f"row {number},{number}\n" for number in range(rows))
@@ -306,7 +306,7 @@ def test_a_large_file_is_checked_in_flat_memory_with_a_progress_of_its_own(comma
     call = (*map(str, paths), *options)
     _, out, err = command.run(*call, code=code, measured=False, timeout=150, **server.environ)
     shown, first, other, last = out.splitlines()
-    assert [json.loads(line)["requests"] for line in (shown, other)] == [10, 100_000]
+    assert [json.loads(line)["requests"] for line in (shown, other)] == [10, 1_000_000]
     (exit_code, few), (other_code, many) = (map(int, line.split()) for line in (first, last))
     assert (exit_code, other_code) == (0, 0), err
     assert many < 100
