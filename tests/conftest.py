@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from kognitos_async.testing import pytest_plugin
 from tests import browser as in_a_browser
+from tests import fork_server as forks
 from tests.browser import browser  # noqa: F401 - a fixture
-from tests.fork_server import shared
 
 settings.register_profile(
     "suite",
@@ -30,9 +30,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 # In debug mode asyncio keeps a stack for every future and task, and looks at the date of each file on it: a
-# third of the suite's time. Three frames tell who made it, and files do not change while tests run.
+# third of the suite's time. Two frames tell who made it, and files do not change while tests run.
 linecache.checkcache = lambda filename=None: None
-asyncio.constants.DEBUG_STACK_DEPTH = 3
+asyncio.constants.DEBUG_STACK_DEPTH = 2
 sys.tracebacklimit = 3
 
 
@@ -45,6 +45,7 @@ def pytest_collection_finish() -> None:
     """Spare each cyclic garbage collection of the run the modules and tests that are there for good."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(pytest_plugin, "kognitos")
     if getattr(config.option, "dist", None) == "load":
         config.option.dist = "loadgroup"
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        server = contextlib.ExitStack()
+        os.environ[forks.ADDRESS] = server.enter_context(forks.serving())
+        server.callback(os.environ.pop, forks.ADDRESS)
+        config.add_cleanup(server.close)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -88,7 +94,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def fork_server():
     """Starts Python programs at a fraction of an interpreter's start-up."""
-    return shared()
+    return forks.shared()
 
 
 def open_sockets() -> set[str]:

@@ -1,8 +1,8 @@
 """Python processes forked from one that has imported the package.
 
 An interpreter spends most of a short command on imports. A fork server imports once and forks for every
-program: a process of its own, with its own environment, streams, signals and exit status. Tests of imports or
-of interpreter options need `subprocess` instead.
+program: a process of its own, with its own environment, streams, signals and exit status. The processes of
+xdist share one server. Tests of imports, of memory or of interpreter options need `subprocess` instead.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import types
 import warnings
@@ -39,6 +41,8 @@ IMPORTED = (
     *("kognitos_async.cli.runs", "kognitos_async.cli.journal", "kognitos_async.cli.exceptions"),
     *("kognitos_async.cli.files", "kognitos_async.cli.processes", "kognitos_async.cli.automations"),
     *("kognitos_async.cli.status", "kognitos_async.cli.serve", "kognitos_async.cli.demo"),
+    *("kognitos_async.cli.api_v2", "kognitos_async.cli.api_platform", "kognitos_async.bulk.job"),
+    *("kognitos_async.platform_v1.client", "anyio._backends._asyncio"),
 )
 LATE = ("typer._adapters",)
 """What some versions of Typer import in the middle of a command: pydantic, and that takes a while."""
@@ -134,20 +138,10 @@ class Process:
 class ForkServer:
     """Starts Python programs."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self._lock = threading.Lock()
-        self._control, theirs = socket.socketpair()
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        with theirs:
-            self._server = subprocess.Popen(
-                [
-                    *(sys.executable, "-W", "default::ResourceWarning", "-m", "tests.fork_server"),
-                    str(theirs.fileno()),
-                ],
-                env=unmeasured.environ({"PYTHONPATH": path}),
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
+        self._control = socket.socket(socket.AF_UNIX)
+        self._control.connect(address)
 
     def start(
         self,
@@ -201,47 +195,92 @@ class ForkServer:
 
     def close(self) -> None:
         self._control.close()
-        self._server.wait()
+
+
+ADDRESS = "FORK_SERVER"
+"""The variable with the address of the server that the processes of xdist share."""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """The address of a server that has not imported anything yet. It ends with the block."""
+    folder = tempfile.mkdtemp(prefix="forks")
+    address = str(Path(folder) / "s")
+    ours, lifeline = socket.socketpair()
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    try:
+        with lifeline, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen()
+            descriptors = (lifeline.fileno(), listener.fileno())
+            server = subprocess.Popen(
+                [
+                    *(sys.executable, "-W", "default::ResourceWarning", "-m", "tests.fork_server"),
+                    *map(str, descriptors),
+                ],
+                env=unmeasured.environ({"PYTHONPATH": path}),
+                stdin=subprocess.DEVNULL,
+                pass_fds=descriptors,
+            )
+        with ours:
+            yield address
+        server.wait()
+    finally:
+        shutil.rmtree(folder)
 
 
 @functools.cache
 def shared() -> ForkServer:
-    """The server of this process, which ends with it."""
-    server = ForkServer()
+    """The server of this process or of all processes of xdist."""
+    address = os.environ.get(ADDRESS)
+    if address is None:
+        started = contextlib.ExitStack()
+        address = started.enter_context(serving())
+        atexit.register(started.close)
+    server = ForkServer(address)
     atexit.register(server.close)
     return server
 
 
-def requests(control: socket.socket) -> Iterator[dict[str, Any] | None]:
+def requests(
+    lifeline: socket.socket, listener: socket.socket, connections: set[socket.socket]
+) -> Iterator[dict[str, Any] | None]:
     """What is to be started, with `descriptors`; None when a child may have ended."""
     alarm, ring = socket.socketpair()
     with alarm, ring, selectors.DefaultSelector() as selector:
         ring.setblocking(False)
         signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        selector.register(control, selectors.EVENT_READ)
-        selector.register(alarm, selectors.EVENT_READ)
+        for each in (lifeline, listener, alarm):
+            selector.register(each, selectors.EVENT_READ)
         try:
-            while True:
-                ready = [key.fileobj for key, _ in selector.select()]
+            while lifeline not in (ready := {key.fileobj for key, _ in selector.select()}):
                 if alarm in ready:
                     alarm.recv(1024)
                     yield None
-                if control in ready:
-                    _, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+                if listener in ready:
+                    accepted, _ = listener.accept()
+                    connections.add(accepted)
+                    selector.register(accepted, selectors.EVENT_READ)
+                for connection in ready & connections:
+                    _, descriptors, _, _ = socket.recv_fds(connection, 1, 4)
                     if not descriptors:
-                        return
-                    with control.makefile("rb", buffering=0) as text:
+                        selector.unregister(connection)
+                        connections.remove(connection)
+                        connection.close()
+                        continue
+                    with connection.makefile("rb", buffering=0) as text:
                         yield {**json.loads(text.readline()), "descriptors": descriptors}
         finally:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def serve(control: socket.socket) -> dict[str, Any] | None:
+def serve(lifeline: socket.socket, listener: socket.socket) -> dict[str, Any] | None:
     """Fork for each request. Returns it in the child, and None in the server at its end."""
     started: dict[int, socket.socket] = {}
-    for request in requests(control):
+    connections: set[socket.socket] = set()
+    for request in requests(lifeline, listener, connections):
         if request is None:
             while started:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -252,12 +291,12 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
             continue
         *streams, ending = request["descriptors"]
         reported = socket.socket(fileno=ending)
-        prepare(request["imports"])
+        prepare([*IMPORTED, *late(), *request["imports"]])
         pid = os.fork()
         if not pid:
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
-            for each in (*started.values(), reported, control):
+            for each in (*started.values(), *connections, reported):
                 each.close()
             request["descriptors"] = streams
             return request
@@ -265,7 +304,14 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
             os.close(stream)
         started[pid] = reported
         reported.sendall(str(pid).encode())
+    for connection in connections:
+        connection.close()
     return None
+
+
+@functools.cache
+def late() -> Sequence[str]:
+    return [name for name in LATE if importlib.util.find_spec(name)]
 
 
 def prepare(modules: Sequence[str]) -> None:
@@ -312,8 +358,10 @@ def become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    prepare([*IMPORTED, *(name for name in LATE if importlib.util.find_spec(name))])
-    with socket.socket(fileno=int(sys.argv[1])) as control:
-        asked = serve(control)
+    with (
+        socket.socket(fileno=int(sys.argv[1])) as lifeline,
+        socket.socket(fileno=int(sys.argv[2])) as listener,
+    ):
+        asked = serve(lifeline, listener)
     if asked:
         become(asked)

@@ -130,7 +130,7 @@ class Dispatcher:
         if isinstance(fault, kinds.Delay) and fault.work_last:
             await delivery.sleep(fault.seconds)
         if fault is None or fault.after_work:
-            made = route.handler(call)
+            made = api.answer(route.operation, call)
             reply = await made if isawaitable(made) else made
             self.state.flush()
         reply = reply or Reply(200)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+
     from aiohttp import web
     from multidict import MultiMapping
 
@@ -59,20 +61,16 @@ class Call:
     """The JSON body; None if there is none or if the route reads it itself."""
 
 
-Handler = Callable[[Call], Reply | Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """An operation of an API."""
+    """An operation of an API. The servers of a process share it."""
 
     operation: str
     method: str
     template: str
     """For instance `/v2/runs/{run_id}`."""
-    handler: Handler
     reads_json: bool = False
-    """Whether the server parses the body before calling the handler."""
+    """Whether the server parses the body before the API answers."""
 
 
 class Api(Protocol):
@@ -84,8 +82,12 @@ class Api(Protocol):
         ...
 
     @property
-    def routes(self) -> Iterable[Route]:
-        """All operations."""
+    def routes(self) -> tuple[Route, ...]:
+        """All operations, the same objects for every server."""
+        ...
+
+    def answer(self, operation: str, call: Call) -> Reply | Awaitable[Reply]:
+        """The work of an operation."""
         ...
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
@@ -102,16 +104,12 @@ class Router:
 
     def __init__(self, apis: Iterable[Api]) -> None:
         self._apis = tuple(apis)
-        self._exact: dict[str, dict[str, Route]] = {}
-        self._patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], dict[str, Route]]]] = {}
-        self.operations: set[str] = set()
-        for api in self._apis:
-            for route in api.routes:
-                self.operations.add(route.operation)
-                self._methods(route.template)[route.method] = route
-        # `{id}` also matches `x:pause`: try the more specific pattern first.
-        for patterns in self._patterns.values():
-            patterns.sort(key=lambda item: -_fixed_length(item[0]))
+        self._table = _table(*(api.routes for api in self._apis))
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names of all operations."""
+        return self._table.operations
 
     def api(self, raw_path: str) -> Api | None:
         """The API whose prefix the path has."""
@@ -122,39 +120,50 @@ class Router:
 
     def find(self, raw_path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
         """The routes of this path by method (empty: unknown path), and the decoded path parameters."""
-        exact = self._exact.get(raw_path)
+        exact = self._table.exact.get(raw_path)
         if exact is not None:
             return exact, {}
-        for pattern, methods in self._patterns.get(_bucket(raw_path), ()):
+        for pattern, methods in self._table.patterns.get(_bucket(raw_path), ()):
             match = pattern.fullmatch(raw_path)
             if match is not None:
                 return methods, {name: unquote(value) for name, value in match.groupdict().items()}
         return {}, {}
 
-    def _methods(self, template: str) -> dict[str, Route]:
-        if "{" not in template:
-            return self._exact.setdefault(template, {})
-        patterns = self._patterns.setdefault(_bucket(template), [])
-        new = _pattern(template)
-        for pattern, known in patterns:
-            if pattern is new:
-                return known
-        methods: dict[str, Route] = {}
-        patterns.append((new, methods))
-        return methods
+
+_Methods = dict[str, Route]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    operations: frozenset[str]
+    exact: Mapping[str, _Methods]
+    """Paths without parameters."""
+    patterns: Mapping[tuple[str, int], Sequence[tuple[re.Pattern[str], _Methods]]]
+    """Paths with parameters by `_bucket`, the more specific ones first."""
 
 
 @cache
+def _table(*routes: tuple[Route, ...]) -> _Table:
+    templates: dict[str, _Methods] = {}
+    for route in chain.from_iterable(routes):
+        templates.setdefault(route.template, {})[route.method] = route
+    exact = {template: methods for template, methods in templates.items() if "{" not in template}
+    patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], _Methods]]] = {}
+    # `{id}` also matches `x:pause`: try the more specific pattern first.
+    for template in sorted(templates.keys() - exact.keys(), key=_fixed_length, reverse=True):
+        patterns.setdefault(_bucket(template), []).append((_pattern(template), templates[template]))
+    return _Table(frozenset(route.operation for route in chain.from_iterable(routes)), exact, patterns)
+
+
 def _pattern(template: str) -> re.Pattern[str]:
-    """The paths of a template; one object for each template."""
+    """The paths of a template."""
     parts = re.split(r"\{(\w+)\}", template)
     text = (f"(?P<{part}>[^/]+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     return re.compile("".join(text))
 
 
-@cache
-def _fixed_length(pattern: re.Pattern[str]) -> int:
-    return len(re.sub(r"\(.*?\)", "", pattern.pattern))
+def _fixed_length(template: str) -> int:
+    return len(re.sub(r"\{\w+\}", "", template))
 
 
 def _bucket(path: str) -> tuple[str, int]:

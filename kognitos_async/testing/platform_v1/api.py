@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from functools import cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from kognitos_async.testing.platform_v1.handling import (
 from kognitos_async.testing.routing import Call, Reply, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
@@ -51,15 +52,32 @@ class PlatformV1:
         self._world = world
         self._bucket = bucket
         self._retry_after = retry_after
-        self._routes = [
-            self._route(operation, found, handlers.get(operation, sample))
-            for operation, found in schema.load(SPEC).items()
-        ]
+        self._operations = schema.load(SPEC)
+        self._handlers = handlers
+        self._sample = sample
 
     @property
-    def routes(self) -> Sequence[Route]:
+    def routes(self) -> tuple[Route, ...]:
         """All operations of the spec."""
-        return self._routes
+        return _routes()
+
+    async def answer(self, operation: str, call: Call) -> Reply:
+        """The work of an operation, if its arguments are valid and what its path names exists."""
+        found = self._operations[operation]
+        handler = self._handlers.get(operation, self._sample)
+        try:
+            values, problems = found.query(call.query)
+            problems = problems or found.body(call.body)
+            if problems:
+                raise invalid(problems)
+            with self._world.lock:
+                self._check_path(operation, call.path)
+                reply = handler(Ask(operation, call, values))
+            return await reply if isawaitable(reply) else reply
+        except ApiError as error:
+            refusal = status_reply(error.status, str(error), error.problems, error.code)
+            refusal.content_type = _ERROR_TYPES.get(operation, refusal.content_type)
+            return refusal
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """A google.rpc.Status."""
@@ -80,26 +98,6 @@ class PlatformV1:
             return reply
         return None
 
-    def _route(self, operation: str, found: schema.OperationSchema, handler: Handler) -> Route:
-        async def checked(call: Call) -> Reply:
-            try:
-                values, problems = found.query(call.query)
-                problems = problems or found.body(call.body)
-                if problems:
-                    raise invalid(problems)
-                with self._world.lock:
-                    self._check_path(operation, call.path)
-                    reply = handler(Ask(operation, call, values))
-                return await reply if isawaitable(reply) else reply
-            except ApiError as error:
-                refusal = status_reply(error.status, str(error), error.problems, error.code)
-                refusal.content_type = _ERROR_TYPES.get(operation, refusal.content_type)
-                return refusal
-
-        return Route(
-            operation, found.method, found.template, checked, reads_json=found.body_schema is not None
-        )
-
     def _check_path(self, operation: str, path: Mapping[str, str]) -> None:
         """Raise `ApiError` for an unknown organization, workspace, automation or run."""
         if any(not value or len(value) > 1000 for value in path.values()):
@@ -119,3 +117,11 @@ class PlatformV1:
             run = world.runs.get(run_id)
             if run is None or run.automation_id != automation_id:
                 raise not_found(f"Run {run_id} of automation {automation_id}")
+
+
+@cache
+def _routes() -> tuple[Route, ...]:
+    return tuple(
+        Route(operation, found.method, found.template, reads_json=found.body_schema is not None)
+        for operation, found in schema.load(SPEC).items()
+    )

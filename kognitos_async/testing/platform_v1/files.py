@@ -31,7 +31,7 @@ from kognitos_async.testing.uploads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from aiohttp import web
 
@@ -69,6 +69,7 @@ class PlatformFiles:
     """Files, their platform API handlers, and presigned URLs below `/_objects`."""
 
     prefix = "/_objects"
+    routes = (Route("put_object", "PUT", "/_objects/{file}"), Route("get_object", "GET", "/_objects/{file}"))
 
     def __init__(self, world: PlatformWorld, *, max_size: int, keep_limit: int) -> None:
         self.leaks: int = 0
@@ -220,13 +221,9 @@ class PlatformFiles:
 
     # The object store
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        """Routes of presigned URLs."""
-        return (
-            Route("put_object", "PUT", "/_objects/{file}", self._put_object),
-            Route("get_object", "GET", "/_objects/{file}", self._get_object),
-        )
+    def answer(self, operation: str, call: Call) -> Reply | Awaitable[Reply]:
+        """The work of a request to a presigned URL."""
+        return self._put_object(call) if operation == "put_object" else self._get_object(call)
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """An S3 error document."""

@@ -10,7 +10,7 @@ from kognitos_async.testing.routing import Call, PageMarks, Reply, Route
 from kognitos_async.testing.tokens import InvalidTokenError, Key, Query, Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from aiohttp import web
@@ -25,9 +25,18 @@ _DEFAULT_LIMIT = 10
 
 
 class RestV2:
-    """Routes, checks and handlers of `/v2`."""
+    """Routes, checks and handlers of `/v2`. The handler of an operation has its name, after an underscore."""
 
     prefix = "/v2"
+    routes = (
+        Route("get_health", "GET", "/v2/health"),
+        Route("list_processes", "GET", "/v2/processes"),
+        Route("get_process", "GET", "/v2/processes/{process_id}"),
+        Route("list_runs", "GET", "/v2/runs"),
+        Route("create_run", "POST", "/v2/runs", reads_json=True),
+        Route("get_run", "GET", "/v2/runs/{run_id}"),
+        Route("create_file", "POST", "/v2/files", reads_json=True),
+    )
 
     def __init__(
         self,
@@ -57,25 +66,11 @@ class RestV2:
         self._tokens = Tokens(secret)
         self._schemas = schema.load("rest_v2.openapi.json")
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        """The seven operations."""
-        return (
-            self._route("get_health", "GET", "/v2/health", self._get_health),
-            self._route("list_processes", "GET", "/v2/processes", self._list_processes),
-            self._route("get_process", "GET", "/v2/processes/{process_id}", self._get_process),
-            self._route("list_runs", "GET", "/v2/runs", self._list_runs),
-            self._route("create_run", "POST", "/v2/runs", self._create_run),
-            self._route("get_run", "GET", "/v2/runs/{run_id}", self._get_run),
-            self._route("create_file", "POST", "/v2/files", self._create_file),
-        )
-
-    def _route(self, operation: str, method: str, template: str, handler: Callable[[Call], Reply]) -> Route:
-        def locked(call: Call) -> Reply:
-            with self._world.lock:
-                return handler(call)
-
-        return Route(operation, method, template, locked, reads_json=method == "POST")
+    def answer(self, operation: str, call: Call) -> Reply:
+        """The work of an operation."""
+        handler: Callable[[Call], Reply] = getattr(self, f"_{operation}")
+        with self._world.lock:
+            return handler(call)
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """An ErrorModel."""

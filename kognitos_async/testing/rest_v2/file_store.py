@@ -31,7 +31,7 @@ from kognitos_async.testing.uploads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from aiohttp import web
 
@@ -90,6 +90,7 @@ class FileStore:
     """Issues forms and accepts uploads below `/_files`."""
 
     prefix = "/_files"
+    routes = (Route("upload_file", "POST", "/_files/{bucket}"),)
 
     def __init__(
         self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int, state: State
@@ -108,10 +109,9 @@ class FileStore:
         self._files = {file["id"]: StoredFile(**file) for file in state.load("file")}
         self.files: Mapping[str, StoredFile] = LiveView(self._files)
 
-    @property
-    def routes(self) -> Sequence[Route]:
-        """The upload operation."""
-        return (Route("upload_file", "POST", "/_files/{bucket}", self._upload),)
+    def answer(self, operation: str, call: Call) -> Awaitable[Reply]:  # noqa: ARG002 - there is but one
+        """The work of an upload."""
+        return self._upload(call)
 
     def refuse(self, status: int, message: str, details: Iterable[tuple[str, str]] = ()) -> Reply:
         """An S3 error document."""
