@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_ESCAPED = re.compile("[\udc80-\udcff]")
 _LOOKED_AT = 4096
 DELIMITERS = ",;\t|"
 
@@ -50,7 +52,7 @@ def codecs_name(encoding: str) -> str:
 
 def undecodable(text: str) -> bool:
     """Whether `text` holds bytes that are not in the encoding of the file."""
-    return any("\udc80" <= character <= "\udcff" for character in text)
+    return not text.isascii() and _ESCAPED.search(text) is not None
 
 
 def advice(encoding: str | None) -> str:

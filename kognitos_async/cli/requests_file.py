@@ -132,6 +132,7 @@ class RequestsFile:
             )
             reader = csv.reader(file, strict=True, delimiter=delimiter)
             columns = column_names(self.path, next(reader, []), numbers=self._numbers, inputs=self._inputs)
+            inputs = [name for name in columns if name in self._inputs or name not in KNOWN_COLUMNS]
             while True:
                 first = reader.line_num + 1
                 try:
@@ -147,9 +148,11 @@ class RequestsFile:
                     yield BadRow(reader.line_num, "", f"is not CSV: {problem}")
                     continue
                 if cells:
-                    yield self._from_cells(reader.line_num, columns, cells)
+                    yield self._from_cells(reader.line_num, columns, inputs, cells)
 
-    def _from_cells(self, number: int, columns: list[str], cells: list[str]) -> Row | BadRow:
+    def _from_cells(
+        self, number: int, columns: list[str], input_columns: list[str], cells: list[str]
+    ) -> Row | BadRow:
         if len(cells) != len(columns):
             return BadRow(number, "", f"has {len(cells)} cells for {len(columns)} columns")
         values = dict(zip(columns, cells, strict=True))
@@ -157,9 +160,8 @@ class RequestsFile:
         if any(map(undecodable, cells)):
             return BadRow(number, name.encode("utf-8", "replace").decode(), advice(self._encoding))
         inputs: dict[str, Any] = {}
-        for column, value in values.items():
-            if column in KNOWN_COLUMNS and column not in self._inputs:
-                continue
+        for column in input_columns:
+            value = values[column]
             if column not in self._numbers:
                 inputs[column] = value
             elif value.strip():
@@ -167,7 +169,7 @@ class RequestsFile:
                 if parsed is None:
                     return BadRow(number, name, f"column {column} must be a number, got {value!r}")
                 inputs[column] = parsed
-        stage, file = (values.get(column, "").strip() for column in ("stage", "file"))
+        stage, file = values.get("stage", "").strip(), values.get("file", "").strip()
         return Row(number, name, stage or self._stage, inputs, self._file(file))
 
     def _jsonl(self) -> Iterator[Row | BadRow]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 import time
 
 import msgspec
@@ -16,6 +15,7 @@ from kognitos_async.rest_v2.bulk import RunJobs
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests import unmeasured
 from tests.bulk.journals import RunRecord, summary, writer
+from tests.fork_server import shared
 from tests.support import FAST
 
 
@@ -220,12 +220,9 @@ async def test_on_a_full_disk_nothing_unrecorded_is_started(tmp_path):
         "asyncio.run(main(sys.argv[1], sys.argv[2], 'full', 150, Path(sys.argv[3])))\n"
     )
     async with KognitosServer(schedule=Schedule.fixed(0.01), capacity=None) as server:
-        job = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, server.process.id, str(path), str(tmp_path / "out"),
-            env=unmeasured.environ(server.environ), stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        _, words = await job.communicate()
-        assert b"free disk space" in words
+        arguments = ("-c", code, server.process.id, str(path), str(tmp_path / "out"))
+        job = await asyncio.to_thread(shared().run, *arguments, env=unmeasured.environ(server.environ))
+        assert "free disk space" in job.stderr
         recorded = summary(path)
         assert len(server.runs) <= recorded["starting"] + recorded["started"] + recorded["settled"]
         assert len(server.runs) < 150

@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import sqlite3
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,12 @@ import pytest
 from kognitos_async import Journal, JournalError
 from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_schema import old_pages
+from tests import unmeasured
 from tests.bulk.journals import RunRecord, record, summary, writer
+from tests.fork_server import shared
 
 KILLED = """
-import asyncio, os, signal, sys
+import asyncio, sys
 from tests.bulk.journals import RunRecord, writer
 async def main(path):
     async with writer(path) as journal:
@@ -34,15 +36,12 @@ asyncio.run(main(sys.argv[1]))
 
 async def killed(path, after):
     """The names whose start was recorded when the process that wrote them was killed."""
-    job = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED, str(path), stdout=asyncio.subprocess.PIPE
-    )
-    said = [await job.stdout.readline() for _ in range(3)]
-    await asyncio.sleep(after)
-    job.kill()
-    said += (await job.stdout.read()).splitlines(keepends=True)
-    await job.wait()
-    return {line.decode().strip() for line in said if line.endswith(b"\n")}
+    with shared().start("-c", KILLED, str(path), env=unmeasured.environ(), stderr=subprocess.DEVNULL) as job:
+        said = [job.stdout.readline() for _ in range(3)]
+        await asyncio.sleep(after)
+        job.kill()
+        said += job.stdout.read().splitlines(keepends=True)
+    return {line.strip() for line in said if line.endswith("\n")}
 
 
 def names(path):

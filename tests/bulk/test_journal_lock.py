@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
+import subprocess
 
 import pytest
 
 from kognitos_async import Journal, JournalError
 from tests.bulk.journals import RunRecord, record, summary, writer
+from tests.fork_server import shared
 
 WRITE = (
     "import asyncio, sys; from tests.bulk.journals import record; asyncio.run(record(sys.argv[1], 'other'))"
@@ -20,16 +22,10 @@ READ = (
 
 
 async def elsewhere(code, path) -> tuple[int | None, str]:
-    job = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        code,
-        str(path),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    job = await asyncio.to_thread(
+        shared().run, "-c", code, str(path), env=os.environ, stderr=subprocess.STDOUT
     )
-    said, _ = await job.communicate()
-    return job.returncode, said.decode()
+    return job.returncode, job.stdout
 
 
 async def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):

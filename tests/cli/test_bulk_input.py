@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -259,16 +257,14 @@ def test_results_go_straight_into_standard_output_and_what_a_shell_has_opened(
     log = tmp_path / "log.jsonl"
     log.write_text("kept\n")
     with log.open("a") as file:
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "kognitos_async", "runs", "bulk", str(path), "--journal"),
-                *(str(path.with_name("j")), "--process", server.process.id, "--output", "/dev/stdout"),
-            ],
-            env={**command.environ, **server.environ},
-            stdout=file,
-            check=True,
-            timeout=40,
+        opened = command.start(
+            *("runs", "bulk", str(path), "--journal", str(path.with_name("j"))),
+            *("--process", server.process.id, "--output", "/dev/stdout"),
+            stdout=file.fileno(),
+            **server.environ,
         )
+        opened.communicate(timeout=40)
+        assert opened.returncode == 0
     first, second = log.read_text().splitlines()
     assert (first, json.loads(second)["name"]) == ("kept", "one")
 

@@ -7,7 +7,6 @@ import csv
 import json
 import os
 import signal
-import sys
 
 import pytest
 
@@ -16,6 +15,7 @@ from kognitos_async.cli.requests_file import RequestsFile, UnreadableFileError
 from kognitos_async.cli.results_file import COLUMNS
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.cli.conftest import ROOT
+from tests.fork_server import shared
 
 
 @pytest.fixture
@@ -51,27 +51,20 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-async def start(server, path, *options):
-    """The command in a process and session of its own."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kognitos_async.cli", *arguments(server, path, *options)),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+def start(server, path, *options):
+    """The command in a process of its own."""
+    call = ("-m", "kognitos_async.cli", *arguments(server, path, *options))
+    return shared().start(*call, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 async def ended(process):
     """The exit code and what was said on stderr; a process that hangs is killed."""
     try:
-        async with asyncio.timeout(30):
-            _, err = await process.communicate()
+        _, err = await asyncio.to_thread(process.communicate, 30)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode, err.decode()
+        process.kill()
+        process.close()
+    return process.returncode, err
 
 
 # In a process of its own
@@ -87,7 +80,7 @@ async def test_every_row_is_run_and_a_file_of_many_rows_is_uploaded_once(server,
         'three,Published,,"a, b"\n',
         encoding="utf-8",
     )
-    code, err = await ended(await start(server, requests, "--output", str(results)))
+    code, err = await ended(start(server, requests, "--output", str(results)))
     assert code == 0, err
     assert err.splitlines()[-1] == "started 3, running 0, settled 3 of 3, failed 0"
     runs = {run.name: run for run in server.runs.values()}
@@ -110,9 +103,9 @@ async def test_an_interrupted_job_says_how_to_resume_and_runs_every_row_once(ser
     names = [f"row {number}" for number in range(40)]
     requests.write_text("name,file\n" + "".join(f"{name},invoice.pdf\n" for name in names))
     options = ("--output", str(results), "--max-in-flight", "10")
-    first = await start(server, requests, *options)
+    first = start(server, requests, *options)
     async with asyncio.timeout(20):
-        while len(server.runs) < 15 and first.returncode is None:  # noqa: ASYNC110 - another process
+        while len(server.runs) < 15 and first.poll() is None:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     first.send_signal(signal.SIGINT)
     code, err = await ended(first)
@@ -127,7 +120,7 @@ async def test_an_interrupted_job_says_how_to_resume_and_runs_every_row_once(ser
     assert (tmp_path / "results.csv.part").read_text().startswith(",".join(COLUMNS))
     begun = len(server.runs)
     assert begun < len(names)
-    code, err = await ended(await start(server, requests, *options))
+    code, err = await ended(start(server, requests, *options))
     assert code == 0, err
     assert sorted(run.name for run in server.runs.values()) == sorted(names)
     assert len(server.files) == 1

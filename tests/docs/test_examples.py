@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import signal
 import socket
 import sys
 from datetime import UTC, datetime
@@ -132,21 +133,14 @@ async def test_example_upload_and_start(kognitos_server, tmp_path):
     assert "the file store answered 403" in ran.err
 
 
-async def test_example_web_handler(kognitos_server):
+async def test_example_web_handler(kognitos_server, fork_server):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    service = await asyncio.create_subprocess_exec(
-        sys.executable,
-        EXAMPLES["web_handler.py"],
-        str(port),
-        env=environ(kognitos_server),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    service = fork_server.start(str(EXAMPLES["web_handler.py"]), str(port), env=environ(kognitos_server))
     try:
         assert service.stdout
-        async with asyncio.timeout(20):
-            assert str(port) in (await service.stdout.readline()).decode()
+        assert str(port) in await asyncio.to_thread(service.stdout.readline)
         url = f"http://127.0.0.1:{port}/invoices"
         async with (
             aiohttp.ClientSession() as browser,
@@ -154,8 +148,8 @@ async def test_example_web_handler(kognitos_server):
         ):
             body = await answer.json()
     finally:
-        service.terminate()
-        await service.communicate()
+        service.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(service.communicate, 20)
     assert body["status"] == "Succeeded"
     assert set(body["outputs"]) == {"the output total", "the output reference"}
 

@@ -366,24 +366,17 @@ async def test_snippet_a_run_that_needs_a_person(kognitos_server, tmp_path, monk
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is how it ends")
-async def test_the_emulator_runs_alone(kognitos_server):
+async def test_the_emulator_runs_alone(kognitos_server, fork_server):
     (line,) = re.findall(r"^\.venv/bin/kognitos (serve .*)$", PAGES, re.MULTILINE)
     arguments = re.sub(r"--port \d+", "--port 0", line)
-    service = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "kognitos_async.cli",
-        *shlex.split(arguments),
-        env=environ(kognitos_server),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    call = ("-m", "kognitos_async.cli", *shlex.split(arguments))
+    service = fork_server.start(*call, env=environ(kognitos_server))
     try:
         assert service.stdout
         exported = {}
-        async with asyncio.timeout(30):
-            while not (said := (await service.stdout.readline()).decode()).startswith("#"):
-                name, _, value = said.removeprefix("export ").strip().partition("=")
-                exported[name] = value
+        while not (said := service.stdout.readline()).startswith("#"):
+            name, _, value = said.removeprefix("export ").strip().partition("=")
+            exported[name] = value
         async with KognitosClient(
             exported["KOGNITOS_API_KEY"],
             base_url=exported["KOGNITOS_BASE_URL"],
@@ -393,8 +386,8 @@ async def test_the_emulator_runs_alone(kognitos_server):
             assert process.id == exported["KOGNITOS_PROCESS_ID"]
     finally:
         service.send_signal(signal.SIGINT)
-        await service.communicate()
-    assert service.returncode == 0
+        _, err = service.communicate(20)
+    assert service.returncode == 0, err
 
 
 def test_the_commands_named_exist(capsys):
