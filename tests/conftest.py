@@ -41,10 +41,14 @@ sys.tracebacklimit = 3
 sys.dont_write_bytecode = False
 
 
+# The cyclic collector looks neither at imports, of which there are many, nor later at what they made.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Spare each cyclic garbage collection of the run the modules and tests that are there for good."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 
@@ -61,17 +65,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
 
 
+WAITING = {"benchmarks", "bulk", "cli", "client", "dbos", "distributed", "docs", "stress", "web"}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that share a costly server or browser are for one process of xdist, which starts it once."""
+    """For xdist, tests that share what is costly stay together, and those that wait go beside those that do not.
+
+    What is costly to start or to read is so only once. Tests of processes, databases and time limits leave the
+    processors idle.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
         names = (item.name, *getattr(item, "fixturenames", ()))
-        for costly in ("postgres", "browser"):
+        for costly in ("postgres", "browser", "sources"):
             if any(costly in name for name in names):
                 item.add_marker(pytest.mark.xdist_group(costly))
                 break
+    parts: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        parts[item.path.parent.name in WAITING].append(item)
+    mixed = [(place / len(part), item) for part in parts.values() for place, item in enumerate(part)]
+    items[:] = [item for _, item in sorted(mixed, key=lambda each: each[0])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
