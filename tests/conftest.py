@@ -70,10 +70,10 @@ WAITING = {"benchmarks", "bulk", "cli", "client", "dbos", "distributed", "docs",
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For xdist, tests that share what is costly stay together, and those that wait go beside those that do not.
+    """For xdist: tests that share what is costly stay together, tests that wait are spread among the others.
 
-    What is costly to start or to read is so only once. Tests of processes, databases and time limits leave the
-    processors idle.
+    Then a costly server starts once, and there is work for the processors while a test waits for a process, a
+    database or a time limit.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return

@@ -419,7 +419,10 @@ def test_pure_modules_import_no_network_clock_or_event_loop(sources):
         "waiting/list_order",
         "waiting/policy",
     ):
-        found = {module.split(".")[0] for module in imports(PACKAGE / f"{name}.py", sources[PACKAGE / f"{name}.py"])}
+        found = {
+            module.split(".")[0]
+            for module in imports(PACKAGE / f"{name}.py", sources[PACKAGE / f"{name}.py"])
+        }
         assert not found & {"asyncio", "aiohttp", "anyio", "time", "socket"}, name
 
 
