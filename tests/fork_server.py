@@ -376,8 +376,8 @@ def run(asked: dict[str, Any]) -> NoReturn:
         sys.excepthook(type(error), error, error.__traceback__)
         code = 1
         interrupted = isinstance(error, KeyboardInterrupt)
-    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
-    atexit._run_exitfuncs()  # noqa: SLF001
+    threading._shutdown()  # type: ignore[attr-defined]  # there is no other way
+    atexit._run_exitfuncs()
     program = vars(sys.modules["__main__"])
     if program is not globals():
         program.clear()
