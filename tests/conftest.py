@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -56,38 +57,38 @@ def pytest_configure(config: pytest.Config) -> None:
     # An installed package is registered by its entry point; one that is only on the path is not.
     if not config.pluginmanager.is_registered(pytest_plugin):
         config.pluginmanager.register(pytest_plugin, "kognitos")
-    if getattr(config.option, "dist", None) == "load":
-        config.option.dist = "loadgroup"
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+    if getattr(config.option, "numprocesses", None):
         server = contextlib.ExitStack()
         os.environ[forks.ADDRESS] = server.enter_context(forks.serving())
         server.callback(os.environ.pop, forks.ADDRESS)
         config.add_cleanup(server.close)
 
 
+SHARING = ("tests/dbos/", "tests/distributed/", "tests/unit/test_surface.py", "tests/web/test_web_app.py")
+"""Starts of the ids of tests that share what is costly to start or to read: for one process of xdist each."""
 WAITING = {"benchmarks", "bulk", "cli", "client", "dbos", "distributed", "docs", "stress", "web"}
+"""Folders of tests that wait for processes, databases and time limits."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not in every environment
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((start for start in SHARING if nodeid.startswith(start)), nodeid)
+
+    return Scheduling(config, log) if config.option.dist == "load" else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For xdist: tests that share what is costly stay together, tests that wait are spread among the others.
-
-    Then a costly server starts once, and there is work for the processors while a test waits for a process, a
-    database or a time limit.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        names = (item.name, *getattr(item, "fixturenames", ()))
-        for costly in ("postgres", "browser", "sources"):
-            if any(costly in name for name in names):
-                item.add_marker(pytest.mark.xdist_group(costly))
-                break
-    parts: dict[bool, list[pytest.Item]] = {True: [], False: []}
-    for item in items:
-        parts[item.path.parent.name in WAITING].append(item)
-    mixed = [(place / len(part), item) for part in parts.values() for place, item in enumerate(part)]
-    items[:] = [item for _, item in sorted(mixed, key=lambda each: each[0])]
+    """In a process of xdist, spread the tests that wait: the processors then always have work."""
+    if hasattr(config, "workerinput"):
+        parts: dict[bool, list[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            parts[item.path.parent.name in WAITING].append(item)
+        mixed = [(place / len(part), item) for part in parts.values() for place, item in enumerate(part)]
+        items[:] = [item for _, item in sorted(mixed, key=lambda each: each[0])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
