@@ -37,11 +37,6 @@ asyncio.constants.DEBUG_STACK_DEPTH = 2
 sys.tracebacklimit = 3
 
 
-# Every worker compiles every test, which takes longer than to import them all. Where the environment forbids
-# bytecode, each of them would do so in each run.
-sys.dont_write_bytecode = False
-
-
 # The cyclic collector looks neither at imports, of which there are many, nor later at what they made.
 gc.disable()
 
