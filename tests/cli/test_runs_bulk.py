@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import functools
 import json
 import os
+import pkgutil
 import signal
 
 import pytest
@@ -16,10 +18,15 @@ from kognitos_async.cli.results_file import COLUMNS
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.cli.conftest import ROOT
 from tests.fork_server import shared
+from tests.support import POLL
 
 
 @pytest.fixture
 async def server(monkeypatch):
+    """Commands in this process poll fast: users wait a second for the first answer."""
+    for name in ("rest_v2.client.KognitosClient", "platform_v1.client.PlatformClient"):
+        client = pkgutil.resolve_name(f"kognitos_async.{name}")
+        monkeypatch.setattr(f"kognitos_async.{name}", functools.partial(client, poll=POLL))
     async with KognitosServer(schedule=Schedule.fixed(0.02)) as server:
         for name, value in server.environ.items():
             monkeypatch.setenv(name, value)

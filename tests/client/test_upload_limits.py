@@ -309,7 +309,7 @@ async def test_a_source_is_closed_when_the_upload_is_over(open_store, upload_to,
     """So that a generator releases its lock or connection at once."""
     closed = asyncio.Event()
     store = await open_store(take or fall_silent)
-    upload = await upload_to(store, request_timeout=5 if take is None else 2)
+    upload = await upload_to(store, request_timeout=0.5 if take is fall_silent else 5)
     uploading = asyncio.create_task(upload(stream(closed=closed), file_name="x", size=32 * MIB))
     if take is None:
         await eventually(lambda: store.uploads == 1)

@@ -18,8 +18,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from kognitos_async.testing import Schedule, faults
 from tests.docs.programs import ROOT, environ, python
@@ -225,6 +223,8 @@ TEMPORAL = "TEMPORAL_ADDRESS"
 @pytest.fixture
 def temporal(monkeypatch, kognitos_server):
     """The example, and an attempt of its start beside a workflow whose updates need no server."""
+    from temporalio.testing import ActivityEnvironment  # noqa: PLC0415 - as below
+
     for name, value in kognitos_server.environ.items():
         monkeypatch.setenv(name, value)
     spec = importlib.util.spec_from_file_location("temporal_workflow", EXAMPLES["temporal_workflow.py"])
@@ -249,6 +249,8 @@ def temporal(monkeypatch, kognitos_server):
 
 
 async def test_example_temporal_workflow(temporal, kognitos_server):
+    from temporalio.testing import ActivityEnvironment  # noqa: PLC0415 - a third of a second for every process
+
     module, owner, start = temporal
     handle = await start(1)
     (run,) = kognitos_server.runs.values()
@@ -267,6 +269,8 @@ async def test_a_temporal_activity_finds_what_an_earlier_attempt_has_started(tem
 
 
 async def test_a_temporal_activity_that_was_taken_over_from_sends_nothing(temporal, kognitos_server):
+    from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - as above
+
     module, owner, start = temporal
     begin = module.KognitosRun.begin
 
