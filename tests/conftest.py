@@ -67,6 +67,7 @@ WAITING = {"benchmarks", "bulk", "cli", "client", "dbos", "distributed", "docs",
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares something. Newer versions of pytest ignore the groups of xdist 3.8."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not in every environment
 
     class Scheduling(LoadScopeScheduling):
