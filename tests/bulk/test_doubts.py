@@ -9,7 +9,7 @@ import pytest
 from kognitos_async import ClientClosedError, InvokeRequest, RetryPolicy, RunRequest, StartUncertainError
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.journals import summary
-from tests.support import POLL
+from tests.support import POLL, eventually
 
 ONCE = RetryPolicy(max_attempts=1, base_delay=0.01, max_delay=0.05)
 START = {"v2": "create_run", "platform": "InvokeAutomation"}
@@ -96,7 +96,7 @@ async def test_a_client_closed_before_the_look_up_is_the_outcome_of_all(tmp_path
             opened(poll=POLL, retry=ONCE) as client,
             client.run_many(requests, journal=tmp_path / "j", absence_delay=30) as outcomes,
         ):
-            await asyncio.sleep(0.2)  # until the look-up waits
+            await eventually(lambda: outcomes._job._all_read)  # nothing public tells
             await client.aclose()
             got = [outcome async for outcome in outcomes]
         assert [type(o.error) for o in got] == [ClientClosedError] * 3
