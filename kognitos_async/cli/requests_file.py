@@ -169,8 +169,12 @@ class RequestsFile:
                 if parsed is None:
                     return BadRow(number, name, f"column {column} must be a number, got {value!r}")
                 inputs[column] = parsed
-        stage, file = values.get("stage", "").strip(), values.get("file", "").strip()
+        stage, file = self._setting(values, "stage"), self._setting(values, "file")
         return Row(number, name, stage or self._stage, inputs, self._file(file))
+
+    def _setting(self, values: dict[str, str], column: str) -> str:
+        """The cell of a known column; "" if there is none or if it is an input (--input)."""
+        return "" if column in self._inputs else values.get(column, "").strip()
 
     def _jsonl(self) -> Iterator[Row | BadRow]:
         if self._numbers or self._inputs or self._delimiter:

@@ -85,6 +85,16 @@ def test_a_near_miss_that_is_meant_is_an_input(written):
     assert row.inputs == {"files": "x"}
 
 
+def test_a_known_column_that_is_given_as_an_input_is_nothing_else(written):
+    """A process may have inputs of these names; the name of the row stays its name."""
+    content = "name,stage,file\none,early,a.txt\n"
+    (row,) = rows(written(content), inputs=["name", "stage", "file"])
+    assert row.inputs == {"name": "one", "stage": "early", "file": "a.txt"}
+    assert (row.name, row.stage, row.file) == ("one", "Published", None)
+    (row,) = rows(written(content.replace("early", "Draft")), inputs=["file"])
+    assert (row.inputs, row.stage, row.file) == ({"file": "a.txt"}, "Draft", None)
+
+
 # Cells
 
 
