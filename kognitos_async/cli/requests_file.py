@@ -73,7 +73,8 @@ class RequestsFile:
         self._process_id = process_id
         self._stage = stage
         self._numbers = frozenset(name.strip() for name in numbers)
-        self._inputs = frozenset(name.strip() for name in inputs)
+        # A column that is said to be a number is an input, whatever its name.
+        self._inputs = self._numbers | {name.strip() for name in inputs}
         self._delimiter = delimiter
         self._encoding = encoding
         self._exact = exact

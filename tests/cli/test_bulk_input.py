@@ -93,6 +93,8 @@ def test_a_known_column_that_is_given_as_an_input_is_nothing_else(written):
     assert (row.name, row.stage, row.file) == ("one", "Published", None)
     (row,) = rows(written(content.replace("early", "Draft")), inputs=["file"])
     assert (row.inputs, row.stage, row.file) == ({"file": "a.txt"}, "Draft", None)
+    (row,) = rows(written("name,stage\none,3\n"), numbers=["stage"])
+    assert (row.inputs, row.stage) == ({"stage": 3}, "Published")
 
 
 # Cells
