@@ -104,7 +104,7 @@ class Router:
 
     def __init__(self, apis: Iterable[Api]) -> None:
         self._apis = tuple(apis)
-        self._table = _table(*(api.routes for api in self._apis))
+        self._table = _table(tuple(chain.from_iterable(api.routes for api in self._apis)))
 
     @property
     def operations(self) -> frozenset[str]:
@@ -143,16 +143,18 @@ class _Table:
 
 
 @cache
-def _table(*routes: tuple[Route, ...]) -> _Table:
+def _table(routes: tuple[Route, ...]) -> _Table:
     templates: dict[str, _Methods] = {}
-    for route in chain.from_iterable(routes):
+    for route in routes:
         templates.setdefault(route.template, {})[route.method] = route
     exact = {template: methods for template, methods in templates.items() if "{" not in template}
     patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], _Methods]]] = {}
     # `{id}` also matches `x:pause`: try the more specific pattern first.
-    for template in sorted(templates.keys() - exact.keys(), key=_fixed_length, reverse=True):
+    for template in sorted(
+        (each for each in templates if each not in exact), key=_fixed_length, reverse=True
+    ):
         patterns.setdefault(_bucket(template), []).append((_pattern(template), templates[template]))
-    return _Table(frozenset(route.operation for route in chain.from_iterable(routes)), exact, patterns)
+    return _Table(frozenset(route.operation for route in routes), exact, patterns)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
