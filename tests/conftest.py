@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.is_registered(pytest_plugin):
         config.pluginmanager.register(pytest_plugin, "kognitos")
     if getattr(config.option, "numprocesses", None):
+        gc.enable()  # this process collects no tests
         server = contextlib.ExitStack()
         os.environ[forks.ADDRESS] = server.enter_context(forks.serving())
         server.callback(os.environ.pop, forks.ADDRESS)
