@@ -47,7 +47,7 @@ def bulk(
     input: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="Accept this column as an input though it resembles a known column."
+            metavar="COLUMN", help="Accept this column as an input though it is or resembles a known column."
         ),
     ] = None,
     file_input: Annotated[
