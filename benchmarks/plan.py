@@ -63,7 +63,7 @@ from benchmarks.static_server import static_server
 from benchmarks.upload_sink import SINK, upload_sink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.recorder import Recorder
 
@@ -105,6 +105,18 @@ class Plan(NamedTuple):
     def contenders(self) -> list[str]:
         return [name for name in MODULES if name != GENERATED or self.generated]
 
+    def measure(self, group: str) -> None:
+        """Measure a group; what was measured of it before remains."""
+        self.recorder.group = group
+        GROUPS[group](self)
+
+    def measure_again(self, subjects: Sequence[str]) -> None:
+        """Measure the groups of these subjects again, except those of an earlier run."""
+        groups = self.recorder.groups
+        for group in dict.fromkeys(groups[subject] for subject in subjects if subject in groups):
+            self.recorder.note(f"{group} missed a figure and was measured again; all measurements count.")
+            self.measure(group)
+
     def on_uvloop(self, calls: dict[str, Call], *contenders: str) -> dict[str, Call]:
         """The calls, with those of `contenders` repeated on uvloop if it is installed."""
         more = {name + UVLOOP: calls[name]._replace(loop="uvloop") for name in contenders if self.uvloop}
@@ -116,7 +128,7 @@ def requests(plan: Plan) -> None:
     recorder, quick = plan.recorder, plan.quick
     count, rounds = (2000, 16) if quick else (6000, 12)
     with static_server() as (url, kind):
-        recorder.notes.append(f"GETs and histories without latency are answered by {kind}.")
+        recorder.note(f"GETs and histories without latency are answered by {kind}.")
         for subject, concurrency in ((GET_MANY, 50),) if quick else ((GET_MANY, 50), (GET_ONE, 1)):
             calls = {
                 name: Call(
@@ -136,7 +148,7 @@ def requests(plan: Plan) -> None:
         }
         _take(plan, HISTORY, calls, 5)
     with static_server(latency=LATENCY) as (url, kind):
-        recorder.notes.append(f"Histories with latency are answered by {kind}.")
+        recorder.note(f"Histories with latency are answered by {kind}.")
         if not quick:
             recorder.take(HISTORY_LATE, {name: _history(name, url, 2) for name in plan.contenders}, 3)
         hidden = {
@@ -162,7 +174,7 @@ def _history(name: str, url: str, rounds: int, **more: float) -> Call:
 
 def waiting(plan: Plan) -> None:
     """Shared polls against one GET per poll."""
-    plan.recorder.notes.append("Waiting and fan-out talk to the emulator, in a process of its own.")
+    plan.recorder.note("Waiting and fan-out talk to the emulator, in a process of its own.")
     shorter = {"durations": (1.0, 5.0)} if plan.quick else {}
     for subject in QUICK_WAITS if plan.quick else WAITS:
         ways = {
@@ -192,7 +204,7 @@ def fanout(plan: Plan) -> None:
 def upload(plan: Plan) -> None:
     """One large file."""
     size = (60 if plan.quick else 300) * 1_000_000
-    plan.recorder.notes.append(f"Uploads of {size // 1_000_000} MB go to {SINK}.")
+    plan.recorder.note(f"Uploads of {size // 1_000_000} MB go to {SINK}.")
     with tempfile.TemporaryDirectory() as folder, upload_sink() as url:
         path = Path(folder) / "large.bin"
         with path.open("wb") as file:
@@ -212,7 +224,7 @@ def upload(plan: Plan) -> None:
 def journals(plan: Plan) -> None:
     """Journals of finished and interrupted jobs."""
     entries = 20_000 if plan.quick else 100_000
-    plan.recorder.notes.append(f"The journals resumed and shown have {entries:,} entries.")
+    plan.recorder.note(f"The journals resumed and shown have {entries:,} entries.")
     plan.recorder.take(RESUMED, {JOURNAL: Call("journals.resume", {"entries": entries})}, 1)
     plan.recorder.take(SHOWN, {SHOW: Call("journals.show", {"entries": entries})}, 1 if plan.quick else 3)
     doubts = 200 if plan.quick else 1000
@@ -230,7 +242,7 @@ def export(plan: Plan) -> None:
 
 def opponents(plan: Plan) -> None:
     """All clients, each with its own API on the same server."""
-    plan.recorder.notes.append(
+    plan.recorder.note(
         "Each client's own API is answered by a small asyncio server (benchmarks/faces). databricks-sdk is "
         "synchronous and runs in 200 threads; apify-client's waits are long polls, which its API offers."
     )

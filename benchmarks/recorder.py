@@ -30,6 +30,10 @@ class Recorder:
     def __init__(self, generated: Path | None = None, *, explaining: bool = False) -> None:
         self.raw: dict[str, dict[str, dict[str, list[float]]]] = {}
         self.calls: dict[str, dict[str, Call]] = {}
+        self.group = ""
+        """The group of measurements under way."""
+        self.groups: dict[str, str] = {}
+        """The group of each subject measured by this process."""
         self.notes: list[str] = []
         """Sentences about the method, such as the server used."""
         self.samples: dict[str, dict[str, dict[str, float]]] = {}
@@ -40,6 +44,7 @@ class Recorder:
     def take(self, subject: str, calls: dict[str, Call], repetitions: int, *, explain: bool = True) -> None:
         """Measure the contenders in turn, every other repetition in reverse order."""
         self.calls.setdefault(subject, {}).update(calls)
+        self.groups[subject] = self.group
         contenders = self.raw.setdefault(subject, {})
         for repetition in range(repetitions):
             turn = list(calls.items())
@@ -55,10 +60,16 @@ class Recorder:
         earlier = json.loads(file.read_text())
         self.raw |= earlier["raw"]
         self.samples |= earlier["samples"]
-        self.notes += [note for note in earlier["notes"] if note not in self.notes]
-        self.notes.append("Measured in two parts, each group of measurements in one of them.")
+        for sentence in earlier["notes"]:
+            self.note(sentence)
+        self.note("Measured in two parts, each group of measurements in one of them.")
         done: list[str] = earlier["done"]
         return done
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to the notes, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def _explain(self, subject: str) -> None:
         """Profile the contenders of the missed figures of a subject."""
