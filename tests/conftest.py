@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import importlib.util
 import linecache
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from kognitos_async.testing import pytest_plugin
 from tests import browser as in_a_browser
 from tests import fork_server as forks
+from tests import unmeasured
 from tests.browser import browser  # noqa: F401 - a fixture
 
 settings.register_profile(
@@ -41,8 +44,18 @@ sys.tracebacklimit = 3
 gc.disable()
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """In each process of xdist, begin with other test modules: what one compiles the others find compiled."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        root = Path(__file__).parents[1]
+        modules = sorted(root.glob("tests/**/test_*.py"))
+        for path in modules[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+            with contextlib.suppress(ImportError, pytest.skip.Exception):  # the collection reports them
+                importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
+
+
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
     gc.enable()
     gc.set_threshold(20_000, 20, 20)
@@ -58,6 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[forks.ADDRESS] = server.enter_context(forks.serving())
         server.callback(os.environ.pop, forks.ADDRESS)
         config.add_cleanup(server.close)
+        # What hypothesis knows of Unicode it keeps in a file: one process makes it, before all need it.
+        unicode = subprocess.Popen(
+            [sys.executable, "-c", "from hypothesis.strategies import text; text().validate()"],
+            env=unmeasured.environ(),
+        )
+        config.add_cleanup(unicode.wait)
 
 
 SHARING = ("tests/dbos/", "tests/distributed/", "tests/unit/test_surface.py", "tests/web/test_web_app.py")

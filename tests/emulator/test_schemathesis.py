@@ -13,6 +13,7 @@ import pytest
 from kognitos_async.testing import KognitosServer, Schedule
 from tests import unmeasured
 from tests.emulator.platform_v1.helpers import OPERATIONS, SPEC, closed
+from tests.fork_server import ROOT
 
 # What the spec leaves out and the vendor's pages say: keys are refused, rates and capacity are limited, and a
 # page holds 1 to 100 items (the spec gives the maximum alone). Members that are not named are refused.
@@ -65,7 +66,7 @@ async def judge(folder, spec, url, config, header, *options):
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
         *("run", "openapi.json", "--url", url, "--header", header, "--seed", "1", "--no-color", *options),
         cwd=folder,
-        env=unmeasured.environ(),
+        env=unmeasured.environ({"HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")}),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -108,10 +108,9 @@ async def test_a_gzip_bomb(server, connect):
 
 
 def _bomb() -> bytes:
-    packer = zlib.compressobj(level=1, wbits=31)
-    blank = packer.compress(b" " * (1 << 20))
-    whole = [blank, *(packer.compress(b" " * (1 << 20)) for _ in range(1023)), packer.flush()]
-    return b"".join(whole)
+    packer = zlib.compressobj(wbits=31)
+    first, again = (packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + again * 1023 + packer.flush()
 
 
 async def test_deep_json(server, connect):

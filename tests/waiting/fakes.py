@@ -56,6 +56,7 @@ class FakeReader:
         self.before_page = None
         self.change_token = None
         self._lists = {}
+        self._by_birth = {}
         self._made = {}
 
     @property
@@ -67,7 +68,7 @@ class FakeReader:
         self.ends[run_id] = settles
         self.word[run_id] = word
         self.group[run_id] = ("a", process)
-        self._lists.clear()
+        self._forget_order()
 
     def add_older(self, count, process="p"):
         """Runs that settled before anything else began."""
@@ -76,12 +77,17 @@ class FakeReader:
         self.ends.update(moments)
         self.word.update(dict.fromkeys(moments, "Succeeded"))
         self.group.update(dict.fromkeys(moments, ("a", process)))
+        self._forget_order()
+
+    def _forget_order(self):
         self._lists.clear()
+        self._by_birth.clear()
 
     def peek(self, run_id, *, outputs=True):
-        now = asyncio.get_running_loop().time()
-        over = now >= self.ends[run_id]
-        word = self.word[run_id] if over else "Running"
+        return self._shown(run_id, asyncio.get_running_loop().time(), outputs)
+
+    def _shown(self, run_id, now, outputs):
+        word = self.word[run_id] if now >= self.ends[run_id] else "Running"
         has_outputs = outputs and word == "Succeeded"
         key = run_id, word, has_outputs, self.born[run_id], self.group[run_id]
         if (run := self._made.get(key)) is None:
@@ -125,8 +131,9 @@ class FakeReader:
             self.before_page(group, token)
         ids = self._lists.get(group) or self._lists.setdefault(group, self._ordered(group))
         start = int(token or 0)
+        now = asyncio.get_running_loop().time()
         items = [
-            self.peek(run_id, outputs=self.list_outputs)
+            self._shown(run_id, now, self.list_outputs)
             for run_id in ids[start : start + size]
             if run_id not in self.hidden and run_id not in self.gone
         ]
@@ -136,7 +143,11 @@ class FakeReader:
         return Page(tuple(items), following)
 
     def _ordered(self, group):
-        ids = sorted((i for i, g in self.group.items() if g == group[:2]), key=self.born.__getitem__)
+        found = self._by_birth.get(group[:2])
+        if found is None:
+            found = sorted((i for i, g in self.group.items() if g == group[:2]), key=self.born.__getitem__)
+            self._by_birth[group[:2]] = found
+        ids = found.copy()
         if self.order == "newest":
             ids.reverse()
         elif self.order == "shuffled":
