@@ -229,6 +229,10 @@ class ServerClock:
         """Time of sending by the monotonic clock: exact for a start of this client, else an estimate."""
         return window.moment if window.clock == self._identity else window.sent_at - self._ours
 
+    def moment_at(self, since: float) -> float:
+        """The monotonic time of a POSIX time that has passed, as far as the local clock was steady."""
+        return min(since - self._ours, self.monotonic())
+
     def within(self, moment: float, window: StartWindow) -> bool:
         """Whether a request sent at `moment` of the monotonic clock can be the start of this window."""
         sent = self.moment_of(window)

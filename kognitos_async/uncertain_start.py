@@ -21,7 +21,7 @@ from kognitos_async.retry import certainly_not_done
 from kognitos_async.server_clock import MARGIN, StartWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 
     from kognitos_async.observed_work import Start
     from kognitos_async.server_clock import ServerClock, Span
@@ -36,7 +36,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 _REFUSED_LATE = frozenset({303, 408, 460, 499})
 """Statuses below 500 after which the run may have been started."""
-_MOST_REMEMBERED = 10_000
+MOST_REMEMBERED = 10_000
+"""Maximum number of its own runs that a client remembers."""
 _SAME_TIME = 0.001
 _EXPECTED_FOR = 900.0
 """Seconds for which a list is expected to show a run just started."""
@@ -168,6 +169,11 @@ class OwnStarts:
         """Record a run found by a look-up."""
         _keep(self._known, run_id, start)
 
+    def recall(self, starts: Mapping[str, OwnStart]) -> None:
+        """Record runs that an earlier process started, oldest first. What is known already remains."""
+        known = {**starts, **self._known}
+        self._known = dict(islice(known.items(), max(0, len(known) - MOST_REMEMBERED), None))
+
     def unseen(self, run_id: str) -> OwnStart | None:
         """The start of the run when a list shows it for the first time, else None."""
         return self._unseen.pop(run_id, None)
@@ -238,18 +244,16 @@ class OwnStarts:
 
     def expected(self, group: Hashable, began: float) -> set[str]:
         """Ids of the recent runs that a list of the group read from `began` on must show."""
-        expected = set()
-        for run_id, start in reversed(self._known.items()):
-            if start.received < began - _EXPECTED_FOR:
-                break
-            if start.group == group and start.received <= began:
-                expected.add(run_id)
-        return expected
+        return {
+            run_id
+            for run_id, start in self._known.items()
+            if start.group == group and began - _EXPECTED_FOR <= start.received <= began
+        }
 
 
 def _keep(memory: dict[K, T], key: K, value: T) -> None:
     memory[key] = value
-    while len(memory) > _MOST_REMEMBERED:
+    while len(memory) > MOST_REMEMBERED:
         del memory[next(iter(memory))]
 
 

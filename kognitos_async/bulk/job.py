@@ -109,6 +109,7 @@ class BulkJob(Generic[Q, R]):
         async with opening as self.ledger:
             self._opened = asyncio.get_running_loop().time()
             self.files.ledger = self.ledger
+            self.jobs.recall(await self.ledger.recent())
             await self._work(emit)
 
     async def _work(self, emit: Callable[[RunOutcome[Q, R]], Awaitable[None]]) -> None:

@@ -28,10 +28,11 @@ from kognitos_async.bulk.ledger import (
     ChangedRequestError,
     Entry,
     Others,
+    Recorded,
     run_key,
 )
 from kognitos_async.errors import JournalError
-from kognitos_async.uncertain_start import name_key
+from kognitos_async.uncertain_start import MOST_REMEMBERED, name_key
 
 if TYPE_CHECKING:
     import asyncio
@@ -199,6 +200,10 @@ class JournalWriter:
 
         return await self._do(find, durable=False)
 
+    async def recent(self) -> list[Recorded]:
+        """The last 10,000 runs on record by the time of their start, oldest first."""
+        return [] if self.is_new else await self._do(_recent, durable=False)
+
     async def others(self, entry: Entry) -> Others:
         """The runs and doubts of the other entries, which a look-up for this one must rule out."""
         return await self._do(lambda db: self._runs.others(db, entry), durable=False)
@@ -319,6 +324,16 @@ class _RecordedRuns:
         # Names that a service may store alike could have made the same run.
         alike = self._names_in_doubt.get(name_key(entry.name), set()) - {entry.name}
         return Others(self._ids, doubt is not None or bool(alike))
+
+
+def _recent(database: sqlite3.Connection) -> list[Recorded]:
+    rows = database.execute(
+        "SELECT name, request, run_id, since FROM runs "
+        "WHERE typeof(run_id) = 'text' AND typeof(since) = 'real' AND typeof(request) = 'blob' "
+        "ORDER BY since DESC LIMIT ?",
+        (MOST_REMEMBERED,),
+    )
+    return [Recorded(*row) for row in rows][::-1]
 
 
 def _next_generation(database: sqlite3.Connection, path: Path, api: str) -> tuple[int, bool]:

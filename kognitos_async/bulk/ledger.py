@@ -65,6 +65,15 @@ class Entry(NamedTuple):
     handle: bytes | None = None
 
 
+class Recorded(NamedTuple):
+    """A run on record: the name and JSON of its request, its key, and the POSIX time of its first start."""
+
+    name: str
+    request: bytes
+    run_id: str
+    since: float
+
+
 class Others(NamedTuple):
     """The runs of all entries, and whether another start with equal content or a like name is in doubt."""
 
@@ -137,6 +146,10 @@ class NullLedger:
     async def left_over(self, after: int) -> Entry | None:  # noqa: ARG002 - as the journal's
         """Always None."""
         return None
+
+    async def recent(self) -> list[Recorded]:
+        """Always empty."""
+        return []
 
     async def others(self, entry: Entry) -> Others:  # noqa: ARG002 - as the journal's
         """No other runs, and no doubt."""

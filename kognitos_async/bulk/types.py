@@ -13,9 +13,9 @@ from kognitos_async.web_models import WebModel, builtins_of, error_as_dict
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
-    from kognitos_async.bulk.ledger import Entry, Others
+    from kognitos_async.bulk.ledger import Entry, Others, Recorded
     from kognitos_async.server_clock import StartWindow
     from kognitos_async.uncertain_start import LookUp
 
@@ -141,6 +141,10 @@ class Jobs(Protocol[Q, R_co]):
         """The run started by one attempt; a refusal is raised without a retry."""
         ...
 
+    def recall(self, recorded: Iterable[Recorded]) -> None:
+        """Take up the runs that earlier processes started, as if this client had started them."""
+        ...
+
     async def wait(self, request: Q, run: Begun) -> R_co:
         """The settled run. Raises what `wait_for_run` raises."""
         ...
@@ -232,6 +236,10 @@ class Ledger(Protocol):
 
     async def left_over(self, after: int) -> Entry | None:
         """The next unfinished entry after position `after` that is not in the job's input."""
+        ...
+
+    async def recent(self) -> list[Recorded]:
+        """The last 10,000 runs on record by the time of their start, oldest first."""
         ...
 
     async def others(self, entry: Entry) -> Others:

@@ -19,8 +19,9 @@ from kognitos_async.platform_v1.names import RUN as RUN_NAME
 from kognitos_async.platform_v1.names import parse_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
+    from kognitos_async.bulk.ledger import Recorded
     from kognitos_async.platform_v1.files import Files
     from kognitos_async.platform_v1.look_up import LookUps
     from kognitos_async.platform_v1.names import Scope
@@ -92,6 +93,10 @@ class InvocationJobs:
             wait_for_room=False,
             one_attempt=True,
         )
+
+    def recall(self, recorded: Iterable[Recorded]) -> None:
+        """Take up the runs that earlier processes started."""
+        self._reader.recall({entry.run_id: entry.since for entry in recorded})
 
     async def wait(
         self,

@@ -21,7 +21,7 @@ from kognitos_async.waiting.policy import NOT_FOUND_GRACE
 from kognitos_async.waiting.reader import Waited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from kognitos_async.platform_v1.names import Name, Named, Scope
     from kognitos_async.sender import Sender
@@ -135,6 +135,12 @@ class RunReader:
             created_at = at(run.started_at.timestamp() + shift.total_seconds())
             return Waited(key, None, group, age, fresh=age <= NOT_FOUND_GRACE, created_at=created_at)
         return Waited(key, None, group, float("inf") if age is None else age, fresh=False)
+
+    def recall(self, since: Mapping[str, float]) -> None:
+        """Record runs that an earlier process started: full names and POSIX times, oldest first."""
+        clock = self._sender.clock
+        now = clock.monotonic()
+        self._recent.recall({name: now - clock.moment_at(moment) for name, moment in since.items()})
 
     def started(self, invoked: str, automation: Name) -> StartedRun:
         """The run named by the answer to an invocation, by full name or bare id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,8 +16,9 @@ from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, RunStatus, 
 from kognitos_async.uploads.placeholders import file_sources, placeholder
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
+    from kognitos_async.bulk.ledger import Recorded
     from kognitos_async.rest_v2.files import Files
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.scope import Scope
@@ -53,6 +55,15 @@ def request_of_body(record: bytes) -> RunRequest:
         file_ids=body.file_ids,
         agent_id=body.agent_id,
     )
+
+
+def _with_requests(recorded: Iterable[Recorded]) -> Iterator[tuple[str, RunRequest, float]]:
+    """Each id, request and time of start, without damaged entries: they raise when a job needs them."""
+    for entry in recorded:
+        with suppress(msgspec.MsgspecError):
+            request = request_of_body(entry.request)
+            if Stage(request.stage).known:
+                yield entry.run_id, request, entry.since
 
 
 class RunJobs:
@@ -110,6 +121,10 @@ class RunJobs:
             wait_for_room=False,
             one_attempt=True,
         )
+
+    def recall(self, recorded: Iterable[Recorded]) -> None:
+        """Take up the runs that earlier processes started."""
+        self._starts.recall(_with_requests(recorded))
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:
         """The settled run of the request."""

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kognitos_async.errors import KognitosError
+from kognitos_async.errors import DecodeError, KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
 from kognitos_async.server_clock import at
 from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Absent, Candidate, Found, OwnStart, Undecided, decide, name_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from kognitos_async.errors import DecodeError
     from kognitos_async.rest_v2.models import Run, RunRequest
     from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
@@ -158,6 +157,20 @@ class LookUps:
         """Mark a start of the request as in flight: meanwhile no look-up can attribute a new run."""
         return self._own.under_way((self.group_of(request), name_key(request.name)))
 
+    def of_this_start(self, request: RunRequest, run: Run) -> Run:
+        """The run in the answer to a start. Raises `DecodeError` if it is known as another start's."""
+        start = self._own.get(run.id)
+        if start is not None and start.name not in (None, request.name):
+            self._sender.clock.contradict("a start was answered with the run of another start")
+            raise DecodeError(
+                f"POST /runs: the answer to the start of {request.name!r} names run {run.id}, which another "
+                "start made",
+                path="$.id",
+                body=b"",
+                malformed=True,
+            )
+        return run
+
     def note(self, request: RunRequest, answer: Answered[Run]) -> None:
         """Record the answer to a start: a run of ours, and how the service stores names and times."""
         run, group = answer.value, self.group_of(request)
@@ -167,6 +180,16 @@ class LookUps:
         clock.note_stamp(run.created_at, sent=answer.sent, received=answer.received)
         if (run.name, run.agent_id, run.process_id, run.stage) != (request.name, *group):
             clock.contradict("a start was answered with another name, agent, process or stage than was sent")
+
+    def recall(self, recorded: Iterable[tuple[str, RunRequest, float]]) -> None:
+        """Record runs that an earlier process started: each id, request and POSIX time, oldest first."""
+        moment_at = self._sender.clock.moment_at
+        self._own.recall(
+            {
+                run_id: OwnStart(self.group_of(request), request.name, moment_at(since), moment_at(since))
+                for run_id, request, since in recorded
+            }
+        )
 
     def _observe(self, run: Run) -> bool:
         """Whether a listed run is known to be ours."""

@@ -14,6 +14,8 @@ from kognitos_async.uploads.placeholders import file_sources, placeholder
 from kognitos_async.work_stream import side_by_side
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kognitos_async.rest_v2.files import Files
     from kognitos_async.rest_v2.look_up import LookUps
     from kognitos_async.rest_v2.models import RunRequest
@@ -77,7 +79,7 @@ class Starts:
             answer = await started(
                 self._sender.clock,
                 lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
-                lambda run: run,
+                lambda run: self._look_ups.of_this_start(request, run),
                 what=repr(request.name),
                 start=Start(self._sender.observers, request),
                 before_send=before_send,
@@ -85,6 +87,13 @@ class Starts:
             self._look_ups.note(request, answer)
         self._recent.note(answer.value.id)
         return answer.value
+
+    def recall(self, recorded: Iterable[tuple[str, RunRequest, float]]) -> None:
+        """Record runs that an earlier process started: each id, request and POSIX time, oldest first."""
+        runs, clock = list(recorded), self._sender.clock
+        now = clock.monotonic()
+        self._recent.recall({run_id: now - clock.moment_at(since) for run_id, _, since in runs})
+        self._look_ups.recall(runs)
 
     async def once(
         self,

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from kognitos_async import ClientClosedError, InvokeRequest, RetryPolicy, RunRequest, StartUncertainError
+from kognitos_async.rest_v2 import look_up
 from kognitos_async.testing import KognitosServer, Schedule, faults
 from tests.bulk.journals import summary
 from tests.support import POLL, eventually
@@ -115,3 +116,74 @@ async def test_left_during_the_look_up_nothing_is_sent(tmp_path):
                     await anext(outcomes)
         assert server.count() == before
         assert summary(tmp_path / "j")["starting"] == 4
+
+
+async def left_beside_another(server, path):
+    """A start in doubt that made its run, in the journal beside a run that was started after it."""
+    lost, other = requests_of(server, "v2", 2)
+    server.misbehave("create_run", faults.reset(after_work=True))
+    server.misbehave("list_runs", faults.proxy_error(), times=None)
+    async with (
+        asyncio.timeout(20),
+        server.client(poll=POLL, retry=ONCE) as client,
+        client.run_many([lost, other], journal=path, max_in_flight=1, absence_delay=0.05) as outcomes,
+    ):
+        errors = [outcome.error async for outcome in outcomes]
+    assert [type(error) for error in errors] == [StartUncertainError, type(None)]
+    assert len(server.runs) == 2
+    server.behave()
+    return [lost, other]
+
+
+@pytest.mark.parametrize(
+    ("quirk", "reason"),
+    [
+        ({"stored_name": lambda name: f"{name} (import)"}, "under another name than was sent"),
+        ({"list_lag": 60.0}, "does not show runs that certainly exist"),
+    ],
+    ids=["names stored otherwise", "a list that lags"],
+)
+async def test_what_an_earlier_process_saw_counts_against_absence(tmp_path, monkeypatch, quirk, reason):
+    """Its runs show how the service stores names, and whether the list is complete."""
+    monkeypatch.setattr(look_up, "_REREAD_DELAYS", (0.01,))
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None, **quirk) as server:
+        requests = await left_beside_another(server, tmp_path / "j")
+        got = {
+            outcome.request.name: outcome
+            for outcome in await outcomes_of(server, "v2", requests, tmp_path / "j")
+        }
+        assert isinstance(got["r0"].error, StartUncertainError)
+        assert reason in str(got["r0"].error)
+        assert got["r1"].error is None
+        assert len(server.runs) == 2
+
+
+@APIS
+async def test_a_run_started_just_before_a_crash_may_not_be_readable_yet(tmp_path, api):
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        requests = requests_of(server, api, 1)
+        read = {"v2": "get_run", "platform": "GetRun"}[api]
+        server.misbehave(read, faults.not_found(), times=None)
+        opened = server.client if api == "v2" else server.platform_client
+        async with (
+            opened(poll=POLL, retry=ONCE) as client,
+            client.run_many(requests, journal=tmp_path / "j"),
+        ):
+            await eventually(lambda: server.count(read, status=404))
+        server.behave()
+        server.misbehave(read, faults.not_found(), times=3)
+        [outcome] = await outcomes_of(server, api, requests, tmp_path / "j")
+        assert outcome.error is None
+        assert server.count(read, status=404) >= 3
+
+
+async def test_the_run_of_another_start_is_not_taken_for_this_ones(tmp_path):
+    """A cache may answer a start with what another was answered with: its run is found in the list."""
+    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
+        first, second = requests_of(server, "v2", 2)
+        [outcome] = await outcomes_of(server, "v2", [first], tmp_path / "j")
+        cached = outcome.run.to_dict()
+        server.misbehave("create_run", faults.rewritten(lambda _: cached))
+        got = await outcomes_of(server, "v2", [first, second], tmp_path / "j")
+        assert {outcome.request.name: outcome.run.name for outcome in got} == {"r0": "r0", "r1": "r1"}
+        assert len({outcome.run.id for outcome in got}) == len(server.runs) == 2

@@ -41,6 +41,9 @@ class LosingJobs:
         window = self._clock.window()
         raise StartUncertainError("lost", request=request, since=window.since, window=window)
 
+    def recall(self, recorded):
+        pass
+
     async def look_up(self, request, window, *, known_ids, in_doubt_too):
         self.windows.append(window)
         return Found(RunRecord("the run")) if len(self.windows) == self._found_at else Absent()

@@ -185,6 +185,20 @@ def test_a_list_must_show_the_recent_runs_of_its_group():
     assert own.latest(2) == ["later", "last"]
 
 
+def test_the_runs_of_an_earlier_process_are_recalled():
+    """They are expected in lists; what this client knows itself counts more, and more recent runs too."""
+    own = OwnStarts()
+    own.note("ours", OwnStart("g", "name", 999.0, 1000.0))
+    own.recall({run_id: OwnStart("g", "theirs", 995.0, 995.0) for run_id in ("earlier", "ours")})
+    assert own.expected("g", 1000.0) == {"ours", "earlier"}
+    assert (own.get("ours").name, own.get("earlier").name) == ("name", "theirs")
+    assert own.latest(2) == ["ours", "earlier"]
+    own.recall({f"r{number}": OwnStart("g", "theirs", 1.0, 1.0) for number in range(10_000)})
+    assert own.get("ours") is not None
+    assert own.get("r0") is None
+    assert len(own.latest(20_000)) == 10_000
+
+
 def test_an_own_run_is_unseen_only_once():
     """One found by a look-up was listed before."""
     own, start = OwnStarts(), OwnStart("g", "name", 1.0, 2.0)
