@@ -14,6 +14,7 @@ from kognitos_async.bulk.types import EncodedStart, Jobs, Ledger, Q, R
 from kognitos_async.errors import APIStatusError, KognitosError, UploadError
 from kognitos_async.server_clock import StartWindow
 from kognitos_async.uploads.placeholders import content_mark, marks_in, replaced
+from kognitos_async.uploads.sources import HashedFile
 from kognitos_async.work_stream import side_by_side
 
 if TYPE_CHECKING:
@@ -47,14 +48,18 @@ class JobFiles(Generic[Q, R]):
         Raises `UploadError` for a file that cannot be read.
         """
         marks: dict[str, str] = {}
+        files: dict[str, FileSource] = {}
 
         async def mark(placeholder: str, file: FileSource) -> None:
             async with self._hashing:
-                marks[placeholder] = content_mark(await _content_hash(file), file.name)
+                sha256 = await _content_hash(file)
+            marks[placeholder] = marked = content_mark(sha256, file.name)
+            # Until its upload has a slot, a file may be written anew.
+            is_fixed = isinstance(file.source, bytes)
+            files[marked] = file if is_fixed else HashedFile(file.source, file.file_name, sha256=sha256)
 
         await side_by_side(mark(placeholder, file) for placeholder, file in start.files.items())
         record = replaced(start.record, marks)
-        files = {marks[placeholder]: file for placeholder, file in start.files.items()}
         return msgspec.structs.replace(
             start, record=record, content=self._jobs.fingerprint(record), files=files
         )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kognitos_async.sender import Sender
 
 LONGEST_NAME = 256
+_HASHED_HERE = 64 * 1024
+"""Size in bytes from which a piece is hashed in a thread."""
 _SEPARATORS = re.compile(r"[\\/]")
 
 
@@ -72,6 +74,13 @@ class FileSource(msgspec.Struct, frozen=True):
         return [("source", shown), ("file_name", self.name)]
 
 
+class HashedFile(FileSource, frozen=True, kw_only=True):
+    """A file whose content was hashed: its upload fails if the content is another by then."""
+
+    sha256: str
+    """The SHA-256 of the content as hexadecimal digits."""
+
+
 class _Size(int):
     def __repr__(self) -> str:
         return f"<{int(self)} bytes>"
@@ -112,16 +121,19 @@ class Source:
         self.size = size
         self.rewindable = rewindable
         self.touched: bool = False
+        self.sha256: str | None = None
+        """The SHA-256 that the content must have; None for any."""
         self._read = read
 
     async def pieces(self) -> AsyncGenerator[bytes | memoryview]:
         """The content from its start, in pieces of at most 1 MiB, or of the size that an iterable yields.
 
-        Raises `ValueError` when it is longer or shorter than `size`, `TypeError` when it is not bytes,
-        `OSError` when it cannot be read.
+        Raises `ValueError` when it is longer or shorter than `size` or has another hash, `TypeError` when it
+        is not bytes, `OSError` when it cannot be read.
         """
         self.touched = True
         sent = 0
+        hashed = None if self.sha256 is None else hashlib.sha256()
         last = memoryview(b"")  # held back until the source has ended, so that no wrong upload completes
         async with aclosing(self._read()) as pieces:
             async for given in pieces:
@@ -130,12 +142,18 @@ class Source:
                 sent += len(piece)
                 if sent > self.size:
                     raise ValueError(f"source must hold {self.size} bytes, got more")
+                if hashed is not None and len(piece) < _HASHED_HERE:
+                    hashed.update(piece)
+                elif hashed is not None:
+                    await anyio.to_thread.run_sync(hashed.update, piece)
                 if sent == self.size:
                     last = last or piece
                 elif piece:
                     yield piece
             if sent < self.size:
                 raise ValueError(f"source must hold {self.size} bytes, got {sent}")
+            if hashed is not None and hashed.hexdigest() != self.sha256:
+                raise ValueError("its content has changed since it was first read")
             if last:
                 yield last
 
@@ -187,6 +205,11 @@ async def open_source(source: UploadSource, size: int | None) -> AsyncGenerator[
     wrong `size`, `OSError` for a path that cannot be opened.
     """
     check_source(source, size)
+    if isinstance(source, HashedFile):
+        async with open_source(source.source, size) as hashed:
+            hashed.sha256 = source.sha256
+            yield hashed
+        return
     if isinstance(source, FileSource):
         source = source.source
     if isinstance(source, bytes | bytearray | memoryview):

@@ -146,6 +146,32 @@ async def test_a_changed_file_makes_another_request(folder, tmp_path):
         assert len(server.runs) == 1
 
 
+class WrittenAnew(FileSource, frozen=True):
+    """A file that another program changes as soon as its content was hashed."""
+
+    async def content_hash(self):
+        found = await super().content_hash()
+        Path(self.source).write_bytes(b"another invoice " * 10_000)  # noqa: ASYNC240 - on purpose at once
+        return found
+
+
+@pytest.mark.parametrize("content", [b"an invoice", b"", b"an invoice " * 10_000])
+async def test_a_file_that_changes_before_its_upload_is_not_sent(folder, tmp_path, content):
+    """Another request with the content that was recorded must not get the other one."""
+    changing, steady = folder / "a.txt", folder / "b.txt"
+    changing.write_bytes(content)
+    steady.write_bytes(content)
+    async with KognitosServer() as server, server.client(**FAST) as client:
+        files = {"one": WrittenAnew(changing, "invoice.txt"), "two": FileSource(steady, "invoice.txt")}
+        for name, file in files.items():
+            request = RunRequest(process_id=server.process.id, name=name, files=[file])
+            found = await outcomes_of(client, [request], tmp_path / "journal")
+            assert (found[name].error is None) is (name == "two"), found[name].error
+        assert not server.runs_named("one")
+        assert contents(server, "two") == [content.decode()]
+        assert [file.content for file in server.files.values()] == [content]
+
+
 async def test_uploads_go_side_by_side_and_ahead_of_the_starts(folder):
     """At most `max_uploads` at a time, and while every slot of the job is taken."""
     paths = written(folder, *(f"{n}.txt" for n in range(30)))
