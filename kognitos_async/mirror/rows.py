@@ -39,7 +39,7 @@ class MirroredRun(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None
     """When the run settled; None if it has not, and on REST API v2."""
     outputs: dict[str, Any]
-    """The outputs by name, JSON-ready: plain values on REST API v2, `{"number": {…}}` as sent on the platform."""
+    """The outputs by name, JSON-ready: plain values, on the platform API as sent, `{"number": {…}}`."""
     content: bytes
     """The complete run as JSON."""
 
