@@ -16,7 +16,7 @@ from kognitos_async.cli.input_text import (
     sniff_delimiter,
     undecodable,
 )
-from kognitos_async.cli.numbers import parse_number
+from kognitos_async.cli.numbers import exact_decimal, parse_number
 from kognitos_async.cli.start_run import unique_members
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import RunRequest
@@ -53,7 +53,7 @@ class RequestsFile:
     CSV has the column `name` and optionally `stage` and `file`; every other column is an input, text unless
     in `numbers`. JSONL has an object per line, with `name`, `stage`, `file` and `inputs`. `check` raises
     `TypeError` or `ValueError` for a row that cannot be sent; the default checks for REST API v2. `exact`
-    parses numbers with a decimal point as `Decimal`.
+    parses numbers with a decimal point or an exponent as `Decimal`.
     """
 
     def __init__(
@@ -78,6 +78,9 @@ class RequestsFile:
         self._delimiter = delimiter
         self._encoding = encoding
         self._exact = exact
+        self._decode = json.JSONDecoder(
+            parse_float=exact_decimal if exact else None, object_pairs_hook=unique_members
+        ).decode
         self._check = check or self._check_for_v2
 
     def rows(self) -> Iterator[Row | BadRow]:
@@ -189,7 +192,7 @@ class RequestsFile:
 
     def _from_json(self, number: int, line: str) -> Row | BadRow:
         try:
-            model: Any = json.loads(line, object_pairs_hook=unique_members)
+            model: Any = self._decode(line)
         except (ValueError, RecursionError) as problem:
             return BadRow(number, "", f"is not JSON: {problem}")
         if not isinstance(model, dict) or not isinstance(model.get("name"), str):

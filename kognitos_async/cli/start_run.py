@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +11,12 @@ import typer
 
 from kognitos_async.cli.api import Start
 from kognitos_async.cli.connection import connect
-from kognitos_async.cli.numbers import parse_number
+from kognitos_async.cli.numbers import exact_decimal, parse_number
 from kognitos_async.cli.running import SOME_FAILED, run_command, usage_errors
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from kognitos_async.cli.command import Call
 
 Inputs = Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="Text input; may be repeated.")]
@@ -100,7 +101,9 @@ def _file(text: str, *, named: bool) -> tuple[str | None, Path]:
 def _object(path: Path, *, exact: bool) -> dict[str, Any]:
     try:
         text = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
-        inputs = json.loads(text, parse_float=_decimal if exact else None, object_pairs_hook=unique_members)
+        inputs = json.loads(
+            text, parse_float=exact_decimal if exact else None, object_pairs_hook=unique_members
+        )
     except OSError as problem:
         raise typer.BadParameter(
             f"{path} cannot be read: {problem.strerror}", param_hint="--inputs"
@@ -110,13 +113,6 @@ def _object(path: Path, *, exact: bool) -> dict[str, Any]:
     if not isinstance(inputs, dict):
         raise typer.BadParameter(f"{path} must hold a JSON object", param_hint="--inputs")
     return inputs
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text} is out of range") from None
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

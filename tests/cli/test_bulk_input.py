@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import time
+from decimal import Decimal
 
 import pytest
 
 from kognitos_async.cli.requests_file import BadRow, RequestsFile, Row, UnreadableFileError
+from kognitos_async.platform_v1.exact_numbers import read_number
 from kognitos_async.testing import KognitosServer, Schedule
 
 
@@ -118,6 +120,25 @@ def test_a_name_that_stands_twice_in_an_object_is_refused(written, line):
     assert "duplicate name" in row.problem
 
 
+@pytest.mark.parametrize("text", ["12345678901234567.89", "0.10", "1E+2", "-2.50e-7"])
+def test_numbers_of_json_lines_keep_their_digits_where_the_api_has_decimals(written, text):
+    path = written(f'{{"name": "one", "inputs": {{"a": {text}, "b": [{text}], "c": 7}}}}\n', "rows.jsonl")
+    (row,) = rows(path, exact=True, check=lambda _row: None)
+    assert {name: repr(value) for name, value in row.inputs.items()} == {
+        "a": repr(Decimal(text)),
+        "b": repr([Decimal(text)]),
+        "c": "7",
+    }
+    (row,) = rows(path, check=lambda _row: None)
+    assert type(row.inputs["a"]) is float
+
+
+def test_an_exponent_beyond_any_decimal_is_a_bad_row(written):
+    (row,) = rows(written('{"name": "a", "inputs": {"x": 1e9999999999999999999}}\n', "r.jsonl"), exact=True)
+    assert isinstance(row, BadRow)
+    assert "1e9999999999999999999 is out of range" in row.problem
+
+
 # In a process of its own
 
 
@@ -193,6 +214,28 @@ def test_rows_become_invocations_of_the_platform_once_each(command, tmp_path):
         inputs = [set(run.inputs) for run in platform.runs.values()]
     assert sorted(map(sorted, inputs)) == [["amount"], ["amount", "invoice"]]
     assert [line.split(",")[2] for line in output.read_text().splitlines()[1:]] == ["completed"] * 2
+
+
+def test_numbers_of_json_lines_reach_the_platform_exactly_or_not_at_all(command, tmp_path):
+    """None is rounded: what the API cannot represent is a bad row."""
+    path = tmp_path / "rows.jsonl"
+    exact = {"amount": "12345678901234567.89", "whole": "12345678901234567890123456", "rate": "0.10"}
+    inputs = ", ".join(f'"{name}": {number}' for name, number in exact.items())
+    line = f'{{"name": "one", "inputs": {{{inputs}}}}}\n'
+    with KognitosServer(schedule=Schedule.fixed(0.05)) as server:
+        platform = server.platform
+        call = ("runs", "bulk", str(path), "--automation", platform.automation.id)
+        call = (*call, "--journal", str(tmp_path / "j"))
+        for number in ("0.12345678901234567890123456789", "123456789012345678901234567890", "1e400"):
+            path.write_text(f'{line}{{"name": "two", "inputs": {{"amount": {number}}}}}\n')
+            code, _, err = command.run(*call, **platform.environ)
+            assert (code, "does not fit without rounding" in err) == (2, True), err
+        assert not platform.runs
+        path.write_text(line)
+        code, _, err = command.run(*call, **platform.environ)
+        assert code == 0, err
+        (run,) = platform.runs.values()
+    assert {name: str(read_number(value["number"])) for name, value in run.inputs.items()} == exact
 
 
 def test_sigterm_ends_a_job_as_ctrl_c_does_and_the_next_call_finishes_it(command, tmp_path):
