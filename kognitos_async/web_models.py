@@ -50,7 +50,7 @@ class WebModel:
             if isinstance(value, kind):
                 return value
             try:
-                return msgspec.convert(value, source, dec_hook=_unreadable)
+                return msgspec.convert(value, source, dec_hook=_read_other)
             except msgspec.ValidationError as wrong:
                 raise ValueError(str(wrong)) from None
 
@@ -101,7 +101,10 @@ def _encoded(value: object) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-def _unreadable(kind: type, value: object) -> Any:
+def _read_other(kind: type, value: object) -> Any:
+    """`value` as a type unknown to msgspec. Raises `ValueError` for one without a form in JSON."""
+    if kind is object:  # any value, such as the inputs of an invocation
+        return value
     raise ValueError(f"a {kind.__name__} cannot be read from JSON, got {type(value).__name__}")
 
 

@@ -14,6 +14,7 @@ import fastapi
 import httpx
 import jsonschema
 import litestar
+import litestar.params
 import msgspec
 import pydantic
 import pytest
@@ -25,8 +26,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+import kognitos_async
 from kognitos_async import (
     InvokeRequest,
+    KognitosError,
     NotFoundError,
     NotSentError,
     Page,
@@ -41,7 +44,8 @@ from kognitos_async import (
     Stage,
 )
 from kognitos_async.integrations.litestar import KognitosPlugin
-from kognitos_async.web_models import json_schema
+from kognitos_async.platform_v1 import models
+from kognitos_async.web_models import WebModel, json_schema
 
 Outcome = RunOutcome[RunRequest, Run]
 PlatformOutcome = RunOutcome[InvokeRequest, PlatformRun]
@@ -78,6 +82,17 @@ ANSWERS = {
     "maybe": (Run | None, RUN),
     "several": (list[Run], [RUN, RUN]),
 }
+VALUES = {
+    "amount": 1.5,
+    "count": 7,
+    "text": "x",
+    "flag": True,
+    "nothing": None,
+    "list": [1, [2.5, None], {"a": ["b"]}],
+    "dict": {"a": {"b": [1.5, "c", False, None]}},
+    "empty": [[], {}],
+}
+"""A value of every kind that JSON has, nested too."""
 ERROR = {"type": "NotSentError", "message": "GET /v2/runs: no connection"}
 
 
@@ -114,6 +129,15 @@ def fastapi_app():
     async def begin(request: Annotated[RunRequest, fastapi.Body()]) -> RunRequest:
         assert isinstance(request.stage, Stage)
         return request
+
+    @app.post("/invoke")
+    async def invoke(request: Annotated[InvokeRequest, fastapi.Body()]) -> InvokeRequest:
+        assert request.inputs == VALUES
+        return request
+
+    @app.post("/platform")
+    async def read(run: Annotated[PlatformRun, fastapi.Body()]) -> PlatformRun:
+        return run
 
     return app
 
@@ -152,6 +176,55 @@ async def test_fastapi_reads_them_from_a_body(fastapi_client):
     assert "$.created_at" in answer.text
     answer = await fastapi_client.post("/request", json={"process_id": "p", "name": "n", "stage": "Draft"})
     assert answer.json()["stage"] == "Draft"
+
+
+async def test_fastapi_reads_any_value_where_the_schema_says_so(fastapi_client):
+    """The inputs of an invocation, and the values of a run of the platform as the API sent them."""
+    request = {"automation": "a", "inputs": VALUES}
+    jsonschema.validate(request, json_schema(InvokeRequest))
+    answer = await fastapi_client.post("/invoke", json=request)
+    assert (answer.status_code, answer.json().get("inputs")) == (200, VALUES), answer.text
+    run = plain_json(PLATFORM_RUN)
+    run["state"], run["user_inputs"] = {"completed": {"outputs": VALUES}}, VALUES
+    answer = await fastapi_client.post("/platform", json=run)
+    assert (answer.status_code, answer.json()) == (200, run), answer.text
+
+
+@pytest.mark.parametrize("plugins", [[], [KognitosPlugin()]], ids=["plain", "plugin"])
+def test_litestar_reads_any_value_too(plugins):
+    @litestar.post("/invoke")
+    async def invoke(data: Annotated[InvokeRequest, litestar.params.Body()]) -> InvokeRequest:
+        assert data.inputs == VALUES
+        return data
+
+    app = litestar.Litestar([invoke], plugins=plugins, logging_config=None)
+    with LitestarClient(app) as client:
+        answer = client.post("/invoke", json={"automation": "a", "inputs": VALUES})
+    assert (answer.status_code, answer.json().get("inputs")) == (201, VALUES), answer.text
+
+
+def test_every_schema_that_allows_any_value_is_that_of_a_field_that_reads_it():
+    """Of the types that msgspec does not read by itself no public model has others."""
+    names = [*kognitos_async.__all__, *models.__all__]
+    found = {getattr(kognitos_async, name, None) or getattr(models, name) for name in names}
+    structs = [kind for kind in found if isinstance(kind, type) and issubclass(kind, WebModel)]
+    assert len(structs) > 200
+    others = {other for kind in structs for other in types_of_others(msgspec.inspect.type_info(kind))}
+    assert others == {object, KognitosError}
+
+
+def types_of_others(node):
+    """The classes in a type that only a hook of msgspec can read."""
+    todo, met = [node], []
+    while todo:
+        one = todo.pop()
+        if isinstance(one, msgspec.inspect.CustomType):
+            yield one.cls
+        elif isinstance(one, msgspec.inspect.Type | msgspec.inspect.Field) and one not in met:
+            met.append(one)
+            for name in one.__struct_fields__:
+                value = getattr(one, name)
+                todo += value if isinstance(value, tuple) else [value]
 
 
 def litestar_app(plugins):
@@ -218,6 +291,12 @@ def test_pydantic_keeps_them_as_they_are():
     assert Invoice.model_validate_json(text) == invoice
     with pytest.raises(pydantic.ValidationError, match=r"\$\.id"):
         Invoice.model_validate({"run": {**RUN.to_dict(), "id": 7}})
+    read = pydantic.TypeAdapter(InvokeRequest)
+    assert read.validate_json(json.dumps({"automation": "a", "inputs": VALUES})).inputs == VALUES
+    exact = {"amount": Decimal("129.50"), "day": RUN.created_at, "file": Path("a.pdf"), "many": [{1, 2}]}
+    assert read.validate_python({"automation": "a", "inputs": exact}).inputs == exact
+    with pytest.raises(pydantic.ValidationError, match=r"\$\.inputs"):
+        read.validate_python({"automation": "a", "inputs": [1]})
     with pytest.raises(pydantic.ValidationError):
         pydantic.TypeAdapter(Outcome).validate_python({"request": {}, "error": "lost"})
 
