@@ -5,19 +5,26 @@ from __future__ import annotations
 import errno
 import secrets
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
     from kognitos_async.testing.clock import Clock
 
 Record = dict[str, Any]
 """An object as plain values."""
+
+_APPLICATION_ID = 0x4B676E53
+"""Marks a SQLite file as one of the emulator's (`KgnS`)."""
+_TABLE = (
+    "CREATE TABLE record (number INTEGER PRIMARY KEY, kind TEXT, key TEXT, data BLOB, UNIQUE (kind, key))"
+)
 
 
 class State(Protocol):
@@ -67,8 +74,8 @@ class StateFile:
     """A SQLite file, open in one process at a time.
 
     It survives the end of the process, even kill -9, but not a power failure: it is not synced to disk.
-    Raises `OSError` for a file that is in use or not a state file, and `ValueError` for one created with
-    another seed, whose processes and automations have other ids.
+    Raises `OSError` for a file that is in use or not a state file, which is left as it is, and `ValueError`
+    for one created with another seed, whose processes and automations have other ids.
     """
 
     def __init__(self, path: str | PathLike[str], clock: Clock, *, seed: int) -> None:
@@ -93,26 +100,56 @@ class StateFile:
 
         if self._file is not None:
             return self._file
-        file = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            file.execute("PRAGMA locking_mode = EXCLUSIVE")
-            file.execute("PRAGMA journal_mode = WAL")
-            file.execute("PRAGMA synchronous = OFF")
-            file.execute(
-                "CREATE TABLE IF NOT EXISTS record"
-                " (number INTEGER PRIMARY KEY, kind TEXT, key TEXT, data BLOB, UNIQUE (kind, key))"
-            )
-        except sqlite3.DatabaseError as error:
-            file.close()
-            busy = isinstance(error, sqlite3.OperationalError)
-            number, what = (errno.EBUSY, "cannot be used") if busy else (errno.EINVAL, "is not one")
-            raise OSError(number, f"state file {what} ({error})", str(self._path)) from error
+        with self._os_errors():
+            file = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+            try:
+                file.execute("PRAGMA locking_mode = EXCLUSIVE")
+                file.execute("PRAGMA synchronous = OFF")
+                # Nothing is written before the file is known to be ours, and nobody else claims it meanwhile.
+                file.execute("BEGIN EXCLUSIVE")
+                self._claim(file)
+                file.execute("COMMIT")
+                file.execute("PRAGMA journal_mode = WAL")
+            except BaseException:
+                file.close()
+                raise
         self._file = file
         return file
 
+    def _claim(self, file: sqlite3.Connection) -> None:
+        """Create the table in an empty file. Raises `OSError` for a database of something else."""
+        (application,) = file.execute("PRAGMA application_id").fetchone()
+        if application == _APPLICATION_ID:
+            return
+        found = file.execute("SELECT sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'")
+        tables = [sql for (sql,) in found]
+        # Files of earlier versions have no application id, but this table alone.
+        if application or tables not in ([], [_TABLE]):
+            raise self._error(errno.EINVAL, "is not one", "a database of another program")
+        if not tables:
+            file.execute(_TABLE)
+        file.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+
+    @contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        """Turn errors of SQLite into `OSError`."""
+        import sqlite3  # noqa: PLC0415 - rarely needed
+
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise self._error(errno.EBUSY, "cannot be used", error) from error
+        except sqlite3.DatabaseError as error:
+            raise self._error(errno.EINVAL, "is not one", error) from error
+
+    def _error(self, number: int, what: str, why: object) -> OSError:
+        return OSError(number, f"state file {what} ({why})", str(self._path))
+
     def load(self, kind: str) -> list[Record]:
         """The records of a kind, in order of first storage."""
-        rows = self._open().execute("SELECT data FROM record WHERE kind = ? ORDER BY number", (kind,))
+        file = self._open()
+        with self._os_errors():
+            rows = file.execute("SELECT data FROM record WHERE kind = ? ORDER BY number", (kind,)).fetchall()
         return [msgspec.msgpack.decode(data) for (data,) in rows]
 
     def changed(self, kind: str, key: str, record: Callable[[], Record | None]) -> None:

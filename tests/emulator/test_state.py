@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from kognitos_async import NotFoundError, RunStatus
-from kognitos_async.testing import KognitosServer, Schedule
+from kognitos_async.testing import KognitosServer, Schedule, state
 
 
 async def test_runs_continue_where_they_were(tmp_path):
@@ -107,6 +107,73 @@ def test_what_is_no_state_is_refused(tmp_path):
         KognitosServer(state=other)
     with closing(sqlite3.connect(other)) as database:
         assert database.execute("SELECT count(*) FROM record").fetchone() == (2,)
+
+
+FOREIGN = {
+    "table": ["CREATE TABLE t (x)", "INSERT INTO t VALUES (1)"],
+    "record": ["CREATE TABLE record (kind TEXT, data BLOB)"],
+    "more": [
+        state._TABLE,
+        "CREATE VIEW v AS SELECT * FROM record",
+    ],
+    "application": ["PRAGMA application_id = 7"],
+    "log": ["PRAGMA journal_mode = WAL", "CREATE TABLE t (x)"],
+}
+"""Databases of other programs."""
+
+
+@pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
+def test_a_database_of_another_program_is_refused_and_unchanged(tmp_path, statements):
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in statements:
+            database.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="is not one"):
+        KognitosServer(state=path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_database_that_its_program_uses_is_refused(tmp_path):
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE t (x)")
+        with pytest.raises(OSError, match="cannot be used"):
+            KognitosServer(state=path)
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("t",)]
+
+
+@pytest.mark.parametrize("name", [".", "missing/state"])
+def test_a_path_that_cannot_be_a_file_is_refused(tmp_path, name):
+    with pytest.raises(OSError, match="cannot be used") as failed:
+        KognitosServer(state=tmp_path / name)
+    assert failed.value.filename == str(tmp_path / name)
+
+
+def test_a_state_of_an_earlier_version_is_continued(tmp_path):
+    """Its file has the table, but no application id."""
+    path = tmp_path / "state"
+    with KognitosServer(state=path) as server:
+        run = server.add_run(name="a")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        assert database.execute("PRAGMA application_id").fetchone() != (0,)
+        database.execute("PRAGMA application_id = 0")
+    with KognitosServer(state=path) as server:
+        assert server.runs[run.id].name == "a"
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA application_id").fetchone() != (0,)
+
+
+def test_an_empty_file_becomes_a_state(tmp_path):
+    """As `mktemp` makes it."""
+    path = tmp_path / "state"
+    path.touch()
+    with KognitosServer(state=path) as server:
+        server.add_run(name="a")
+    with KognitosServer(state=path) as server:
+        assert len(server.runs) == 1
 
 
 async def test_nothing_is_answered_that_is_not_kept(tmp_path):
