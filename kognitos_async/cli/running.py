@@ -43,7 +43,7 @@ _OPTIONS = {
     "workspace_id": "--workspace",
 }
 """Options and variables for the argument names in messages of the library."""
-_SHORT_NAMES = ("name ", "stage ", "timeout ")
+_SHORT_NAMES = ("name ", "seed ", "stage ", "timeout ")
 """Arguments of one word, replaced only at the start of a message."""
 _TO_THE_CLIENT = " to the call or to the client"
 """Where the library's messages say to pass an argument; the command has options instead."""

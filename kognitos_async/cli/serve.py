@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kognitos_async.cli.running import emulator, run_command
+from kognitos_async.cli.running import emulator, reported_errors, run_command, usage_errors
 from kognitos_async.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -95,20 +95,21 @@ def serve(
     low, high = _seconds(duration)
     chosen = {} if outcome is Outcome.RANDOM else {"outcomes": {outcome.value.capitalize(): 1.0}}
     testing = emulator()
-    server: KognitosServer = testing.KognitosServer(
-        api_key=api_key,
-        agent_id=agent,
-        schedule=testing.Schedule.random(low, high, seed=seed, **chosen),
-        order=order.value,
-        capacity=capacity,
-        rate_limit=rate_limit,
-        latency=latency,
-        seed=seed,
-        host=host,
-        port=port,
-        state=state,
-        control_token=control_token,
-    )
+    with reported_errors(), usage_errors():
+        server: KognitosServer = testing.KognitosServer(
+            api_key=api_key,
+            agent_id=agent,
+            schedule=testing.Schedule.random(low, high, seed=seed, **chosen),
+            order=order.value,
+            capacity=capacity,
+            rate_limit=rate_limit,
+            latency=latency,
+            seed=seed,
+            host=host,
+            port=port,
+            state=state,
+            control_token=control_token,
+        )
     run_command(_until_interrupted(server))
 
 

@@ -7,14 +7,16 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
 from kognitos_async import KognitosClient, PlatformClient, PollPolicy, RateLimitError, RetryPolicy, RunStatus
 from kognitos_async.cli.app import run
-from kognitos_async.testing import ServerControl
+from kognitos_async.testing import KognitosServer, ServerControl
 
 
 async def use(environ: dict[str, str]) -> RunStatus:
@@ -157,6 +159,29 @@ def test_a_port_in_use_is_one_line(command, capsys):
     assert err.startswith("kognitos: ")
     assert "already in use" in err
     assert err.count("\n") == 1
+
+
+def test_a_state_that_cannot_be_used_is_one_line(command, tmp_path, capsys):
+    """A file in use by another server, text, a folder, a database of another program, another seed."""
+    used, text, database = (tmp_path / name for name in ("used", "text", "database"))
+    started, _ = command.serve("--state", str(used))
+    text.write_text("some text " * 1000)
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("CREATE TABLE t (x)")
+    refused = {used: "database is locked", text: "not a database", tmp_path: "unable to open"}
+    for path, why in (refused | {database: "of another program"}).items():
+        assert run(["serve", "--state", str(path)]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("kognitos: ")
+        assert why in err
+        assert str(path) in err
+    started.send_signal(signal.SIGTERM)
+    started.wait(timeout=20)
+    with KognitosServer(state=used, seed=3) as server:
+        server.add_run()
+    assert run(["serve", "--state", str(used)]) == 2
+    assert capsys.readouterr().err.startswith(f"kognitos: --seed must be 3, that of {used}, got 0 (")
 
 
 @pytest.mark.parametrize(
