@@ -106,7 +106,7 @@ class BulkRun:
             complain(str(problem))
             return FAILED
         except asyncio.CancelledError:
-            self._progress.say(f"stopped: {self._progress.line()}")
+            self._progress.stopped(Recorded(options.journal).states())
             if self._results is not None and self._results.opened and self._results.destination.is_file:
                 self._progress.say(f"outcomes so far: {self._results.destination.part}")
             self._progress.say(

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kognitos_async.cli.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _LINES = 20
 """Progress lines printed without a terminal."""
@@ -103,10 +103,19 @@ class BulkProgress:
         running = self.running()
         # A run whose outcome is still to come counts nowhere once it has settled: keep the count seen before.
         self._started = max(self._started, self._begun + running)
-        return (
-            f"started {self._started}, running {running}, settled {self.settled} of {self._total}, "
-            f"failed {self.failed}"
-        )
+        return self._counts(self._started, running, self.settled)
+
+    def stopped(self, states: Mapping[str, int]) -> None:
+        """Print the counts of an interrupted job, by the `states` of its requests in the journal.
+
+        Only the journal knows them: starts that were in flight have become runs that nothing waits for.
+        """
+        running, settled = states.get("started", 0), states.get("settled", 0)
+        self.say(f"stopped: {self._counts(running + settled, running, settled)}")
+
+    def _counts(self, started: int, running: int, settled: int) -> str:
+        total = max(self._total, settled)
+        return f"started {started}, running {running}, settled {settled} of {total}, failed {self.failed}"
 
     def note(self, line: str) -> None:
         """Print a line on stderr unless quiet or unchanged."""

@@ -1,4 +1,4 @@
-"""The journal of an earlier call of a bulk job, read before the job begins."""
+"""The journal of a bulk job, read before the job begins or after it has ended."""
 
 from __future__ import annotations
 

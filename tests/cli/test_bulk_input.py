@@ -258,6 +258,32 @@ def test_sigterm_ends_a_job_as_ctrl_c_does_and_the_next_call_finishes_it(command
         assert sorted(run.name for run in server.runs.values()) == sorted(f"row {n}" for n in range(30))
 
 
+def reach(server, runs, job):
+    deadline = time.monotonic() + 30
+    while len(server.runs) < runs and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(server.runs) == runs
+
+
+def test_an_interrupted_job_counts_the_runs_that_continue(command, tmp_path):
+    """Without a terminal too, and those of earlier calls; one is settled, six are left running."""
+    path = tmp_path / "rows.csv"
+    path.write_text("name\n" + "".join(f"row {number}\n" for number in range(10)))
+    with KognitosServer(schedule=Schedule.manual()) as server:
+        call = ("runs", "bulk", str(path), "--process", server.process.id, "--journal", str(tmp_path / "j"))
+        for started in (7, 8):
+            job = command.start(*call, "--max-in-flight", "6", **server.environ)
+            reach(server, started - 1, job)
+            server.set_status(server.runs_named(f"row {started - 7}")[0].id, "Succeeded")
+            reach(server, started, job)
+            job.send_signal(signal.SIGINT)
+            _, err = job.communicate(timeout=30)
+            assert job.returncode == 130, err
+            settled = started - 6
+            told = f"stopped: started {started}, running 6, settled {settled} of 10, failed 0"
+            assert told in err.splitlines(), err
+
+
 def test_a_second_signal_ends_the_job_at_once(command, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("name\none\n")
