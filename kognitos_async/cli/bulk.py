@@ -11,7 +11,7 @@ from kognitos_async import checks
 from kognitos_async.cli.bulk_job import BulkOptions, BulkRun
 from kognitos_async.cli.bulk_requests import row_requests
 from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
-from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.destination import destination_of
 from kognitos_async.cli.first_pass import first_pass
 from kognitos_async.cli.input_text import UnreadableFileError, codecs_name
 from kognitos_async.cli.recorded import Recorded
@@ -99,7 +99,7 @@ def bulk(
     with usage_errors():
         checks.seconds_or_none("run_timeout", run_timeout)
         checks.seconds_or_none("absence_delay", absence_delay)
-    _check_output(output, requests, journal)
+    _check_output(call, output, requests, journal)
     of_rows = row_requests(call, source, file_input)
     try:
         name = None if encoding is None else codecs_name(encoding)
@@ -138,10 +138,13 @@ def bulk(
         run_command(job.run(), on_interrupt=job.on_interrupt)
 
 
-def _check_output(output: Path | None, requests: Path, journal: Path) -> None:
+def _check_output(call: Call, output: Path | None, requests: Path, journal: Path) -> None:
     if output is None:
         return
-    if Destination(output).is_file and output.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
+    destination = destination_of(output)
+    if destination.descriptor == 1:
+        call.output.check()
+    if destination.is_file and output.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
         raise typer.BadParameter("must end in .csv or .jsonl", param_hint="--output")
     if output.resolve() in (requests.resolve(), journal.resolve()):
         raise typer.BadParameter("would overwrite the requests file or the journal", param_hint="--output")

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from typing import BinaryIO
 
@@ -41,6 +43,23 @@ class Destination:
         except FileNotFoundError:
             return True
 
+    def problem(self) -> str | None:
+        """Why the path cannot be written, without opening it; None if it can, as far as can be told."""
+        try:
+            if self.descriptor is not None:
+                os.fstat(self.descriptor)
+                return None
+            if not self.is_file:
+                if self.target.is_dir():
+                    return "it is a folder"
+                return None if os.access(self.target, os.W_OK) else "it is not writable"
+            folder = self.target.parent
+            if not folder.is_dir():
+                return f"there is no folder {folder}"
+            return None if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} is not writable"
+        except OSError as problem:
+            return problem.strerror or str(problem)
+
     def open(self) -> BinaryIO:
         """Open the part or the target for writing. A FIFO blocks until it has a reader."""
         if self.descriptor is not None:
@@ -66,6 +85,17 @@ class Destination:
         if self.descriptor == 1:
             return BrokenPipeError()
         return OSError(f"{self.path}: closed by its reader")
+
+
+def destination_of(output: Path) -> Destination:
+    """The destination that --output names. Raises `typer.BadParameter` if it cannot be written.
+
+    Work that takes long or starts runs must not end with the discovery that its results have no place.
+    """
+    destination = Destination(output)
+    if (problem := destination.problem()) is not None:
+        raise typer.BadParameter(f"cannot write {output}: {problem}", param_hint="--output")
+    return destination
 
 
 def _descriptor(path: Path) -> int | None:

@@ -12,7 +12,7 @@ import typer
 from kognitos_async.cli.column_types import SeenTypes
 from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
 from kognitos_async.cli.connection import connect
-from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.destination import Destination, destination_of
 from kognitos_async.cli.parquet_file import import_pyarrow
 from kognitos_async.cli.running import complain, run_command, usage_errors
 from kognitos_async.cli.spool import Spool
@@ -64,7 +64,7 @@ def export(
     """
     source = call.source(process, automation)
     kind = format or format_of(output, as_json=call.output.as_json)
-    destination = Destination(output or Path("-"))
+    destination = destination_of(output or Path("-"))
     if kind is Format.PARQUET:
         if destination.descriptor is not None:
             raise typer.BadParameter("parquet needs a file", param_hint="--output")

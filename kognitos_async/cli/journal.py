@@ -12,7 +12,7 @@ import typer
 from kognitos_async.bulk.journal import NOT_STARTED, Journal
 from kognitos_async.cli.column_types import SeenTypes
 from kognitos_async.cli.command import Call, command, command_group
-from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.destination import destination_of
 from kognitos_async.cli.limits import write_limit
 from kognitos_async.cli.parquet_file import import_pyarrow
 from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_errors
@@ -119,7 +119,7 @@ def export(
     CSV and Parquet have a column for each output.
     """
     kind = format or format_of(output, as_json=call.output.as_json)
-    destination = Destination(output or Path("-"))
+    destination = destination_of(output or Path("-"))
     if kind is Format.PARQUET:
         if destination.descriptor is not None:
             raise typer.BadParameter("parquet needs a file", param_hint="--output")

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
-from kognitos_async.cli.destination import Destination
+from kognitos_async.cli.destination import Destination, destination_of
 from kognitos_async.cli.report_tables import ReportTable, duration, percent, tables_of
 from kognitos_async.cli.running import WRONG_USE, complain
 from kognitos_async.cli.text import printable
@@ -43,9 +43,10 @@ def report(
     """
     if not source.exists():
         raise typer.BadParameter(f"no such mirror: {source}", param_hint="--from")
+    destination = None if output is None else destination_of(output)
     figures = _figures(source)
-    if output is not None:
-        _write(figures, output, title or source.name)
+    if destination is not None:
+        _write(figures, destination, title or source.name)
         call.output.note(f"kognitos: {figures.total.runs:,} runs reported in {output}")
     if call.output.as_json:
         call.output.line(msgspec.to_builtins(figures), ())
@@ -66,14 +67,13 @@ def _figures(source: Path) -> Figures:
         store.close()
 
 
-def _write(figures: Figures, output: Path, title: str) -> None:
+def _write(figures: Figures, destination: Destination, title: str) -> None:
     try:
         from kognitos_async.cli.report_page import page_of  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as missing:
         complain(f"a page needs {missing.name}: pip install 'kognitos-async[cli,report]'")
         raise typer.Exit(WRONG_USE) from None
     page = page_of(figures, title)
-    destination = Destination(output)
     try:
         with destination.open() as file:
             file.write(page.encode())

@@ -303,6 +303,21 @@ async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options
     assert not (tmp_path / "job.journal").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["none/results.csv", "requests.csv/results.csv", "folder.csv", "/dev/fd/999"]
+)
+async def test_results_that_have_no_place_are_refused_before_anything_is_started(
+    server, bulk, tmp_path, capsys, name
+):
+    (tmp_path / "folder.csv").mkdir()
+    for more in ((), ("--dry-run",)):
+        assert await bulk("name\none\n", "--output", str(tmp_path / name), *more) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"kognitos: --output: cannot write {tmp_path / name}: ")
+    assert server.count() == 0
+    assert not (tmp_path / "job.journal").exists()
+
+
 async def test_results_do_not_replace_the_requests(server, bulk, tmp_path, capsys):
     content = "name\none\n"
     assert await bulk(content, "--output", str(tmp_path / "requests.csv")) == 2

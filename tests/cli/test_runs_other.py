@@ -244,9 +244,10 @@ async def test_an_export_that_fails_leaves_the_old_file_and_goes_on_when_called_
 
 async def test_an_export_into_no_folder_is_one_line(server, tmp_path, capsys):
     options = ("--output", str(tmp_path / "none" / "runs.csv"))
-    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "No such file or directory" in line
+    assert f"there is no folder {tmp_path / 'none'}" in line
+    assert server.count() == 0
 
 
 # Wait
