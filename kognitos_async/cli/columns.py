@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kognitos_async.cli.input_text import UnreadableFileError
 
@@ -13,25 +13,32 @@ if TYPE_CHECKING:
 KNOWN_COLUMNS = ("name", "stage", "file")
 
 
-def column_names(
-    path: Path, header: Sequence[str], *, numbers: Collection[str], inputs: Collection[str]
-) -> list[str]:
-    """The column names, trimmed; known ones in lower case.
+class Columns(NamedTuple):
+    """The columns of a file. Known ones are in lower case, inputs as the header spells them."""
 
-    Raises `UnreadableFileError` if the column `name` or one given by --number or --input is missing, if a
-    column occurs twice, or if one is close to a known column and not in `inputs` (--input).
+    names: list[str]
+    inputs: list[str]
+    """Those that are inputs."""
+    numbers: frozenset[str]
+    """Inputs that are numbers (--number)."""
+    chosen: frozenset[str]
+    """Inputs that --number or --input names, and that therefore are no known columns."""
+
+
+def columns_of(
+    path: Path, header: Sequence[str], *, numbers: Collection[str], inputs: Collection[str]
+) -> Columns:
+    """The columns of a header, which is trimmed; `numbers` and `inputs` are those of --number and --input.
+
+    An option means the column of its exact name, else the only one whose name differs in case alone. Raises
+    `UnreadableFileError` if the column `name` or that of an option is missing, if an option may mean several,
+    if a column occurs twice, or if one is close to a known column and not given by --input.
     """
-    columns = []
-    for text in header:
-        column = text.strip()
-        known = column.casefold()
-        if known in KNOWN_COLUMNS and column not in inputs:
-            column = known
-        elif column not in inputs and (near := _nearly(known)) is not None:
-            raise UnreadableFileError(
-                f"{path} has the column {column!r}: did you mean {near!r}? Rename it, or use --input {column}"
-            )
-        columns.append(column)
+    header = [text.strip() for text in header]
+    meant = {option: _meant(option, header) for option in (*numbers, *inputs)}
+    given = {column for found in meant.values() for column in found}
+    names = {column: _name_of(path, column, given, exact=column in meant) for column in header}
+    columns = [names[column] for column in header]
     if "name" not in columns:
         raise UnreadableFileError(
             f"{path} has no column 'name', only {', '.join(columns) or 'an empty header'}"
@@ -40,10 +47,41 @@ def column_names(
     if twice:
         raise UnreadableFileError(f"{path} has duplicate columns: {', '.join(sorted(twice))}")
     for option, wanted in (("--number", numbers), ("--input", inputs)):
-        missing = set(wanted) - set(columns)
+        missing = {one for one in wanted if not meant[one]}
         if missing:
             raise UnreadableFileError(f"{path} has no column {', '.join(sorted(missing))} ({option})")
-    return columns
+        for one in wanted:
+            if len(meant[one]) > 1:
+                found = ", ".join(sorted(meant[one]))
+                raise UnreadableFileError(f"{path} has several columns for {option} {one}: {found}")
+    # A column that is said to be a number is an input, whatever its name.
+    chosen = frozenset(names[column] for column in given)
+    return Columns(
+        columns,
+        [column for column in columns if column in chosen or column not in KNOWN_COLUMNS],
+        frozenset(names[meant[option][0]] for option in numbers),
+        chosen,
+    )
+
+
+def _meant(option: str, header: Sequence[str]) -> list[str]:
+    """The columns that the value of an option may mean."""
+    if option in header:
+        return [option]
+    folded = option.casefold()
+    return [column for column in header if column.casefold() == folded]
+
+
+def _name_of(path: Path, column: str, given: Collection[str], *, exact: bool) -> str:
+    """The name of a column; one that an option gives exactly keeps its case, though it is a known one."""
+    known = column.casefold()
+    if known in KNOWN_COLUMNS:
+        return column if exact else known
+    if column not in given and (near := _nearly(known)) is not None:
+        raise UnreadableFileError(
+            f"{path} has the column {column!r}: did you mean {near!r}? Rename it, or use --input {column}"
+        )
+    return column
 
 
 def _nearly(column: str) -> str | None:

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kognitos_async.cli.columns import KNOWN_COLUMNS, column_names
+from kognitos_async.cli.columns import KNOWN_COLUMNS, Columns, columns_of
 from kognitos_async.cli.input_text import (
     UnreadableFileError,
     advice,
@@ -73,8 +73,7 @@ class RequestsFile:
         self._process_id = process_id
         self._stage = stage
         self._numbers = frozenset(name.strip() for name in numbers)
-        # A column that is said to be a number is an input, whatever its name.
-        self._inputs = self._numbers | {name.strip() for name in inputs}
+        self._inputs = frozenset(name.strip() for name in inputs)
         self._delimiter = delimiter
         self._encoding = encoding
         self._exact = exact
@@ -135,8 +134,7 @@ class RequestsFile:
                 "\t" if kind == ".tsv" else sniff_delimiter(header, frozenset(KNOWN_COLUMNS))
             )
             reader = csv.reader(file, strict=True, delimiter=delimiter)
-            columns = column_names(self.path, next(reader, []), numbers=self._numbers, inputs=self._inputs)
-            inputs = [name for name in columns if name in self._inputs or name not in KNOWN_COLUMNS]
+            columns = columns_of(self.path, next(reader, []), numbers=self._numbers, inputs=self._inputs)
             while True:
                 first = reader.line_num + 1
                 try:
@@ -152,33 +150,29 @@ class RequestsFile:
                     yield BadRow(reader.line_num, "", f"is not CSV: {problem}")
                     continue
                 if cells:
-                    yield self._from_cells(reader.line_num, columns, inputs, cells)
+                    yield self._from_cells(reader.line_num, columns, cells)
 
-    def _from_cells(
-        self, number: int, columns: list[str], input_columns: list[str], cells: list[str]
-    ) -> Row | BadRow:
-        if len(cells) != len(columns):
-            return BadRow(number, "", f"has {len(cells)} cells for {len(columns)} columns")
-        values = dict(zip(columns, cells, strict=True))
+    def _from_cells(self, number: int, columns: Columns, cells: list[str]) -> Row | BadRow:
+        names, input_columns, numbers, chosen = columns
+        if len(cells) != len(names):
+            return BadRow(number, "", f"has {len(cells)} cells for {len(names)} columns")
+        values = dict(zip(names, cells, strict=True))
         name = values["name"].strip()
         if any(map(undecodable, cells)):
             return BadRow(number, name.encode("utf-8", "replace").decode(), advice(self._encoding))
         inputs: dict[str, Any] = {}
         for column in input_columns:
             value = values[column]
-            if column not in self._numbers:
+            if column not in numbers:
                 inputs[column] = value
             elif value.strip():
                 parsed = parse_number(value, exact=self._exact)
                 if parsed is None:
                     return BadRow(number, name, f"column {column} must be a number, got {value!r}")
                 inputs[column] = parsed
-        stage, file = self._setting(values, "stage"), self._setting(values, "file")
+        stage = "" if "stage" in chosen else values.get("stage", "").strip()
+        file = "" if "file" in chosen else values.get("file", "").strip()
         return Row(number, name, stage or self._stage, inputs, self._file(file))
-
-    def _setting(self, values: dict[str, str], column: str) -> str:
-        """The cell of a known column; "" if there is none or if it is an input (--input)."""
-        return "" if column in self._inputs else values.get(column, "").strip()
 
     def _jsonl(self) -> Iterator[Row | BadRow]:
         if self._numbers or self._inputs or self._delimiter:

@@ -99,6 +99,36 @@ def test_a_known_column_that_is_given_as_an_input_is_nothing_else(written):
     assert (row.inputs, row.stage) == ({"stage": 3}, "Published")
 
 
+@pytest.mark.parametrize(
+    ("heading", "options", "inputs"),
+    [
+        ("name,Amount", {"numbers": ["amount"]}, {"Amount": 7}),
+        ("Name , AMOUNT ", {"numbers": [" Amount"]}, {"AMOUNT": 7}),
+        ("name,Größe", {"numbers": ["GRÖSSE"]}, {"Größe": 7}),
+        ("name,Files", {"inputs": ["files"]}, {"Files": "7"}),
+        ("name,Stage", {"inputs": ["stage"]}, {"stage": "7"}),
+        ("name,Stage", {"inputs": ["Stage"]}, {"Stage": "7"}),
+        ("name,file", {"inputs": ["FILE"]}, {"file": "7"}),
+    ],
+)
+def test_options_find_columns_in_any_case(written, heading, options, inputs):
+    """The input is called as its header spells it."""
+    (row,) = rows(written(f"{heading}\none,7\n"), **options)
+    assert (row.name, row.stage, row.file, row.inputs) == ("one", "Published", None, inputs)
+
+
+def test_of_columns_that_differ_in_case_alone_an_option_means_the_exact_one(written):
+    path = written("name,amount,Amount\none,1,2\n")
+    (row,) = rows(path, numbers=["Amount"])
+    assert row.inputs == {"amount": "1", "Amount": 2}
+    (row,) = rows(path, numbers=["Amount", "amount"])
+    assert row.inputs == {"amount": 1, "Amount": 2}
+    with pytest.raises(UnreadableFileError, match=r"several columns for --number AMOUNT: Amount, amount$"):
+        rows(path, numbers=["AMOUNT"])
+    (row,) = rows(written("name,stage,Stage\none,Draft,2\n"), inputs=["Stage"])
+    assert (row.stage, row.inputs) == ("Draft", {"Stage": "2"})
+
+
 # Cells
 
 
