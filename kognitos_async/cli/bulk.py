@@ -68,7 +68,11 @@ def bulk(
         bool, typer.Option("--dry-run", help="Check file, journal and key without starting anything.")
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Start requests again whose run settled without success.")
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Start requests again whose run settled without success, except in awaiting_guidance.",
+        ),
     ] = False,
     recheck: Annotated[
         bool, typer.Option("--recheck", help="Read runs again that needed a person, and wait for them.")

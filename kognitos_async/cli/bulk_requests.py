@@ -86,6 +86,7 @@ class InvokeRows:
         self._automation = automation
         self._file_input = file_input
         self._scope = scope
+        # Not awaiting_guidance: an answer resumes that run, and a second one would do its work twice.
         self.failed_statuses: frozenset[RunState] = frozenset({RunState.FAILED, RunState.STOPPED})
 
     def check(self, row: Row) -> object:

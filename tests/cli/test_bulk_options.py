@@ -47,6 +47,32 @@ def test_runs_that_a_person_dealt_with_are_read_again(command, tmp_path, api, wo
         assert len(runs) == 3
 
 
+@pytest.mark.parametrize(
+    ("api", "word", "again"),
+    [
+        ("v2", "Exception", True),
+        ("v2", "Stopped", True),
+        ("platform", "failed", True),
+        ("platform", "stopped", True),
+        ("platform", "awaiting_guidance", False),
+    ],
+)
+def test_requests_whose_run_failed_are_started_again(command, tmp_path, api, word, again):
+    """Those whose run an answer resumes are not, as the help says."""
+    with KognitosServer(schedule=Schedule.fixed(0.0, word)) as server:
+        environ = server.environ if api == "v2" else server.platform.environ
+        runs = server.runs if api == "v2" else server.platform.runs
+        job = bulk(server, tmp_path, api=api, rows=2)
+        assert command.run(*job, **environ)[0] == 3
+        assert command.run(*job, "--retry-failed", **environ)[0] == 3
+        assert len(runs) == (4 if again else 2)
+    code, out, _ = command.run("runs", "bulk", "--help")
+    assert (code, "settled without success, except in awaiting_guidance" in " ".join(out.split())) == (
+        0,
+        True,
+    )
+
+
 def test_a_job_sends_no_more_requests_a_second_than_it_may(command, tmp_path):
     """By the emulator's clock."""
     rate = 20
