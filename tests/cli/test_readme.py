@@ -96,5 +96,52 @@ def test_the_profiles_shown_are_ones_that_may_be_written():
     assert all(set(profile) <= set(SETTINGS) for profile in profiles.values())
 
 
+MEMBERS = {
+    row.partition(" | ")[0]: re.findall(r"`([a-z_ ]+)`", row)
+    for row in re.findall(r"^\| ((?:an?|`journal show`) .*?)\|$", README, re.MULTILINE)
+}
+"""For each kind of object the member names in the README: those listed, then those of another form."""
+
+
+def test_the_member_names_of_json_are_those_of_the_table(command, tmp_path):
+    (tmp_path / "rows.csv").write_text("name\none\n")
+    journal = str(tmp_path / "j")
+    with KognitosServer(schedule=Schedule.fixed(0.0)) as server:
+        waits = server.add_run(name="a", status="Exception", outputs={"total": 1}).id
+        asks = server.platform.add_run(state="awaiting_guidance")
+        platform = ("--api", "platform", "--json")
+        other = ("--api", "v2", "--json")
+        process, automation = server.process.id, server.platform.automation.id
+        bulk = ("runs", "bulk", str(tmp_path / "rows.csv"), "--process", process, "--journal", journal)
+
+        def names(*call, code=0):
+            ended, out, err = command.run(*call, **server.environ)
+            assert ended == code, err
+            return list(json.loads(out.splitlines()[0]))
+
+        v2_run, [platform_run, started] = MEMBERS["a run of REST API v2"], MEMBERS["a run of the platform"]
+        assert [" ".join(names("runs", "show", waits, *other))] == v2_run
+        assert [" ".join(names("exceptions", "show", waits, *other))] == v2_run
+        shown = names("runs", "show", asks.id, "--automation", automation, *platform)
+        assert " ".join(shown) == platform_run
+        assert " ".join(names("automations", "invoke", automation, "--json")) == started
+        assert [" ".join(names("processes", "list", "--json"))] == MEMBERS["a process"]
+        listed, more = MEMBERS["an automation"]
+        assert " ".join(names("automations", "list", "--json")) == listed
+        assert " ".join(names("automations", "show", automation, "--json")) == f"{listed} {more}"
+        listed, more = MEMBERS["an exception of the platform"]
+        assert " ".join(names("exceptions", "list", *platform)) == listed
+        assert " ".join(names("exceptions", "show", asks.id, *platform)) == f"{listed} {more}"
+        (listed,) = MEMBERS["an exception of REST API v2, a run in Exception"]
+        assert " ".join(names("exceptions", "list", "--process", process, *other)) == listed
+        answer = names("exceptions", "reply", asks.id, "use 42", "--json")
+        assert [" ".join(answer)] == MEMBERS["an answer to an exception"]
+        upload = names("files", "upload", str(tmp_path / "rows.csv"), *other)
+        assert [" ".join(upload)] == MEMBERS["a file"]
+        outcome = names(*bulk, "--output", "-", "--json")
+        assert [" ".join(outcome)] == MEMBERS["an outcome of `runs bulk`"][-1:]
+        assert [" ".join(names("journal", "show", journal, "--json"))] == MEMBERS["`journal show`"][-1:]
+
+
 def test_every_command_is_in_the_readme():
     assert all(f"`{name}" in README or f"kognitos {name}" in README for name in COMMANDS)
