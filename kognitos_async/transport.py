@@ -10,7 +10,7 @@ import os
 import ssl
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 from yarl import URL
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from kognitos_async.messages import Request, Upload
 
+    _Sending: TypeAlias = "_Body | _Progress | None"
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Maximum bytes of a 2xx response."""
 _LARGEST_REFUSAL = 256 * 1024
@@ -50,13 +52,6 @@ _CREDENTIALS = ("Cookie", "Authorization", "x-api-key")
 """Default headers of a user's session that are removed from every request."""
 
 _NO_DEADLINE = nullcontext[None]()
-_NOT_SENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.InvalidURL,
-    UnicodeError,  # a host that cannot be a domain name
-)
 
 
 class Transport:
@@ -128,10 +123,10 @@ class Transport:
         sessions = self._sessions
         session = sessions.for_request(request)
         given = session is sessions.given
-        body, options = None, self._to_api
-        if request.body is not None and (given or fresh_until is not None):
-            body = _Body(request.body, fresh_until, in_pool=given)
-            options = {**options, "middlewares": (body.put_in, *options["middlewares"])}
+        options = self._to_api
+        progress = _progress(request, fresh_until, in_pool=given)
+        if progress is not None:
+            options = {**options, "middlewares": (progress.follow, *options["middlewares"])}
         answer: aiohttp.ClientResponse | None = None
         try:
             async with (
@@ -148,7 +143,7 @@ class Transport:
                 return await _response(answer)
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
-            failure = self._failed(problem, str(request), session, body)
+            failure = self._failed(problem, str(request), session, progress)
             cause = _safe_cause(problem)
         # Outside the handler: inside, aiohttp's error and its frames would be chained as the context.
         raise failure from cause
@@ -216,7 +211,7 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
-            failure = self._failed(problem, what, session)
+            failure = self._failed(problem, what, session, _Progress(sent=body.started))
             cause = _safe_cause(problem)
         else:
             if not early:
@@ -302,10 +297,10 @@ class Transport:
         return self._failed(problem, what, session)
 
     def _failed(
-        self, problem: Exception, what: str, session: aiohttp.ClientSession, body: _Body | None = None
+        self, problem: Exception, what: str, session: aiohttp.ClientSession, progress: _Sending = None
     ) -> KognitosError:
         closed = self._sessions.closed
-        return _failure(problem, what, session, body, closed=closed, timeout=self.request_timeout)
+        return _failure(problem, what, session, progress, closed=closed, timeout=self.request_timeout)
 
 
 class _Sessions:
@@ -468,7 +463,9 @@ async def _send_once(
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as problem:
-        broken = _BrokenError(_describe(problem))
+        broken: aiohttp.ClientError = _BrokenError(_describe(problem))
+    except UnicodeError as problem:  # within the handler only names and headers are encoded
+        broken = _NoDomainError(f"{type(problem).__name__}: the host cannot be a domain name")
     raise broken
 
 
@@ -491,6 +488,10 @@ class _BrokenError(aiohttp.ClientError):
     """A broken connection, of a type that aiohttp does not retry. Its message holds no data of a request."""
 
 
+class _NoDomainError(aiohttp.ClientError):
+    """The host cannot be resolved because it is no domain name."""
+
+
 class _TooLargeError(aiohttp.ClientError):
     """The body of a response exceeds `limit` bytes."""
 
@@ -499,10 +500,34 @@ class _TooLargeError(aiohttp.ClientError):
         self.limit = limit
 
 
-class _Body(aiohttp.Payload):
-    """A JSON body that is not sent after `fresh_until`.
+class _Progress:
+    """The progress of an attempt without a body: `sent` is whether it may have been sent.
 
-    `stale` is whether that happened, `in_pool` whether the request may still wait for a user's pool.
+    The type of an error does not tell: a user's trace hook may raise any, after the answer too.
+    """
+
+    in_pool = stale = False
+
+    def __init__(self, *, sent: bool = False) -> None:
+        self.sent = sent
+
+    async def follow(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """A middleware that notices whether the request got a connection."""
+        self.sent = True
+        try:
+            return await handler(request)
+        except _NOT_SENT:
+            self.sent = False
+            raise
+
+
+class _Body(aiohttp.Payload):
+    """A JSON body that is not sent after `fresh_until`, and the progress of its attempt.
+
+    `sent` is whether some of it may have been sent, `stale` whether it was too late for that, `in_pool`
+    whether the request may still wait for a user's pool.
     """
 
     def __init__(self, value: bytes, fresh_until: float | None, *, in_pool: bool) -> None:
@@ -510,9 +535,10 @@ class _Body(aiohttp.Payload):
         self._size = len(value)
         self._fresh_until = fresh_until
         self.in_pool = in_pool
+        self.sent = False
         self.stale = False
 
-    async def put_in(
+    async def follow(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """A middleware that replaces the body of the request by this one."""
@@ -529,7 +555,15 @@ class _Body(aiohttp.Payload):
             self.stale = True
             raise ConnectionAbortedError("stale")
         self.in_pool = False
+        self.sent = True
         await writer.write(self._value)
+
+
+def _progress(request: Request, fresh_until: float | None, *, in_pool: bool) -> _Sending:
+    """The progress to follow in an attempt, None where the type of an error tells enough."""
+    if request.body is not None and (in_pool or fresh_until is not None or not request.repeatable):
+        return _Body(request.body, fresh_until, in_pool=in_pool)
+    return None if request.repeatable else _Progress()
 
 
 class _Payload(aiohttp.Payload):
@@ -559,38 +593,48 @@ _RESPONSE_OPTIONS: dict[str, Any] = {
 }
 """Options for the handling of responses, which a user's session may set differently."""
 
-# aiohttp raises RuntimeError when the session was closed.
-_AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError)
+# aiohttp raises RuntimeError when the session was closed. Trace hooks may raise the last two.
+_AIOHTTP_FAILURES = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError, UnicodeError, KognitosError)
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+    _NoDomainError,
+)
+"""Errors of connecting. One raised once the request was sent is a trace hook's own."""
 
 
 def _failure(
     problem: Exception,
     what: str,
     session: aiohttp.ClientSession,
-    body: _Body | None,
+    progress: _Sending,
     *,
     closed: bool,
     timeout: float,
 ) -> KognitosError:
     """The library's error for one of aiohttp or the operating system in an attempt at `what`."""
-    if isinstance(problem, _NOT_SENT):
+    progress = progress or _Progress()
+    if isinstance(problem, _NOT_SENT) and not progress.sent:
         return NotSentError(f"{what}: no connection ({_describe(problem)}); nothing was sent")
-    if isinstance(problem, RuntimeError):
+    if isinstance(problem, RuntimeError) and not isinstance(problem, KognitosError):
         if not session.closed:
             raise problem
-        return ClientClosedError(f"{what}: the session is closed")
+        if not progress.sent:
+            return ClientClosedError(f"{what}: the session is closed")
     if isinstance(problem, _TooLargeError):
         return OutcomeUnknownError(
             f"{what}: the answer is larger than {problem.limit} bytes and was not read. Request less, for "
             "instance smaller pages",
             too_large=True,
         )
-    if body is not None and body.stale:
+    if progress.stale:
         return NotSentError(
             f"{what}: the last check before sending has expired, for instance because the process was "
             "suspended; nothing was sent"
         )
-    if body is not None and body.in_pool and isinstance(problem, TimeoutError):
+    if progress.in_pool and isinstance(problem, TimeoutError):
         # The request may have waited for a user's pool until it timed out.
         why = "the client was closed" if closed else _describe(problem)
         return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
@@ -627,7 +671,7 @@ def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tup
 
 def _describe(problem: Exception) -> str:
     """The type and reason of a low-level error, without its message, which may quote the request."""
-    if isinstance(problem, _BrokenError):
+    if isinstance(problem, _BrokenError | _NoDomainError):
         return str(problem)
     kind = type(problem).__name__
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
@@ -638,8 +682,6 @@ def _describe(problem: Exception) -> str:
         return f"{kind}: TLS failed, {(low.reason or 'no reason given').replace('_', ' ').lower()}"
     if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return f"{kind}: the host name was not found"
-    if isinstance(problem, UnicodeError):
-        return f"{kind}: the host cannot be a domain name"
     if isinstance(problem, aiohttp.ClientResponseError):
         long = "Got more than" in problem.message
         return f"{kind}: a header of the answer is too long" if long else f"{kind}: the answer is not HTTP"
