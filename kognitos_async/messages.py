@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -24,7 +22,11 @@ from kognitos_async.errors import (
     RateLimitError,
     ServerError,
 )
+from kognitos_async.http_date import parse_http_date
 from kognitos_async.retry import parse_retry_after
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 T = TypeVar("T")
 
@@ -282,13 +284,7 @@ def status_error(
 
 def _date_of(response: Response) -> datetime | None:
     """The Date of a response with Retry-After, so that both are read by the same clock."""
-    if (value := response.headers.get("Date")) is None or "Retry-After" not in response.headers:
-        return None
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return parse_http_date(response.headers.get("Date")) if "Retry-After" in response.headers else None
 
 
 _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {

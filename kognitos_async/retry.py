@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,7 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
     RateLimitError,
 )
+from kognitos_async.http_date import parse_http_date
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,13 +80,8 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         pass
     else:
         return seconds if math.isfinite(seconds) and seconds >= 0 else None
-    try:
-        date = parsedate_to_datetime(value)
-        if date.tzinfo is None:  # "-0000": UTC by RFC 9110
-            date = date.replace(tzinfo=now.tzinfo)
-        return max(0.0, (date - now).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
+    date = parse_http_date(value)
+    return None if date is None else max(0.0, (date - now).total_seconds())
 
 
 def backoff(policy: RetryPolicy, attempt: int, random: Random) -> float:

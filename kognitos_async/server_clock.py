@@ -13,10 +13,11 @@ import secrets
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+
+from kognitos_async.http_date import parse_http_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,13 +131,8 @@ class ServerClock:
         """The last Date minus the monotonic time of its receipt; parsed lazily, as few are needed."""
         if self._noted is not None:
             (date, received), self._noted = self._noted, None
-            try:
-                there = parsedate_to_datetime(date)
-            except ValueError:
-                return self._difference_of_date
-            if there.tzinfo is None:
-                there = there.replace(tzinfo=UTC)
-            self._difference_of_date = there.timestamp() - received
+            if (there := parse_http_date(date)) is not None:
+                self._difference_of_date = there.timestamp() - received
         return self._difference_of_date
 
     def note_stamp(self, created: datetime, *, sent: float, received: float) -> None:

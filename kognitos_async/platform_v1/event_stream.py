@@ -8,7 +8,6 @@ import logging
 from collections import OrderedDict
 from contextlib import aclosing
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,9 +21,11 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
     TransportError,
 )
+from kognitos_async.http_date import parse_http_date
 from kognitos_async.messages import Request, Response, with_query
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.models.generated.exceptions import Event, EventState, ListEventsResponse
+from kognitos_async.platform_v1.times import in_utc
 from kognitos_async.work_stream import WorkStream
 
 if TYPE_CHECKING:
@@ -243,7 +244,9 @@ class EventStream(WorkStream[Event]):
         return [event for event in reversed(missed) if event.name in self._emitted or not self._is_old(event)]
 
     def _is_old(self, event: Event) -> bool:
-        return event.create_time is not None and self._began is not None and event.create_time < self._began
+        if event.create_time is None or self._began is None:
+            return False
+        return in_utc(event.create_time) < self._began
 
 
 class _TruncatedLineError(OutcomeUnknownError):
@@ -271,7 +274,8 @@ class _EmittedEvents:
         """Record the event as emitted in this form."""
         if not event.name:
             return
-        self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, event.update_time)
+        updated = None if event.update_time is None else in_utc(event.update_time)
+        self._events[event.name] = (_digest(event), event.state != EventState.STREAMING, updated)
         self._events.move_to_end(event.name)
         if len(self._events) > _REMEMBERED:
             self._events.popitem(last=False)
@@ -283,7 +287,7 @@ class _EmittedEvents:
         digest, finished, updated = before
         if finished and event.state == EventState.STREAMING:
             return False
-        if updated is not None and event.update_time is not None and event.update_time < updated:
+        if updated is not None and event.update_time is not None and in_utc(event.update_time) < updated:
             return False
         return digest != _digest(event)
 
@@ -304,7 +308,7 @@ def _status_of(problem: Mapping[str, Any]) -> int:
     for member in ("http_code", "code", "grpc_code", "status"):
         code = problem.get(member)
         if isinstance(code, str):
-            code = int(code) if code.isdecimal() else _CODE_OF_NAME.get(code.upper())
+            code = int(code) if code.isdecimal() and len(code) <= 3 else _CODE_OF_NAME.get(code.upper())
         if isinstance(code, int):
             if 400 <= code <= 599:
                 return code
@@ -315,11 +319,7 @@ def _status_of(problem: Mapping[str, Any]) -> int:
 
 def _time_of(headers: Mapping[str, str]) -> datetime:
     """The Date header, or else the local time."""
-    try:
-        found = parsedate_to_datetime(headers.get("Date", ""))
-    except ValueError:
-        return datetime.now(UTC)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return parse_http_date(headers.get("Date")) or datetime.now(UTC)
 
 
 async def _lines(pieces: AsyncIterator[bytes], path: str) -> AsyncGenerator[tuple[bytes, bool]]:

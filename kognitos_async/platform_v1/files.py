@@ -367,8 +367,11 @@ async def _put(
 
 
 def _name_in(location: str) -> str | None:
-    """The resource name at the end of a URL."""
-    found = _FILE_NAME.search(urlsplit(location).path)
+    """The resource name at the end of a URL; None if there is none."""
+    try:
+        found = _FILE_NAME.search(urlsplit(location).path)
+    except ValueError:  # not a URL
+        return None
     return None if found is None else unquote(found[0])
 
 

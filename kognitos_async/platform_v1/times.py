@@ -26,6 +26,16 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC; one without a zone is taken as UTC, and so is one too near the calendar's ends."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC)
+
+
 def truncated(text: str) -> str:
     """A timestamp truncated to microseconds; rounding could yield the next second."""
     return _FINER.sub(r"\1", text, count=1)

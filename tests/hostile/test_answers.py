@@ -19,6 +19,7 @@ from kognitos_async import (
     OutcomeUnknownError,
     PaginationError,
     RetryPolicy,
+    RunRequest,
     RunStatus,
     ServerError,
     Stage,
@@ -340,6 +341,28 @@ async def test_a_long_error_body_is_truncated(server, connect):
     assert len(caught.value.body) <= 65536
     assert len(str(caught.value)) < 2000
     assert "\n" not in str(caught.value)
+
+
+BEYOND = {"Date": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "Retry-After": "0"}
+"""A Date that no calendar holds."""
+
+
+async def test_a_date_beyond_the_calendar_ends_no_wait(server, client):
+    """Neither that of the run whose poll was answered with it, nor another's."""
+    runs = [await client.runs.start(server.process.id, name=f"n{number}") for number in range(3)]
+    server.misbehave("get_run", faults.answer(503, b"", BEYOND), times=2)
+    server.misbehave("list_runs", faults.answer(503, b"", BEYOND), times=2)
+    async with asyncio.TaskGroup() as group:
+        waits = [group.create_task(client.wait_for_run(run.id, timeout=5)) for run in runs]
+    assert all(wait.result().succeeded for wait in waits)
+
+
+async def test_a_date_beyond_the_calendar_ends_no_job(server, client, tmp_path):
+    """It is as if the answers to the starts had none."""
+    server.misbehave("create_run", faults.more_headers(BEYOND), times=None)
+    requests = [RunRequest(process_id=server.process.id, name=f"n{number}") for number in range(4)]
+    async with client.run_many(requests, journal=tmp_path / "j") as outcomes:
+        assert [outcome.error async for outcome in outcomes] == [None] * 4
 
 
 async def test_an_answer_about_another_resource_is_refused(server, connect):

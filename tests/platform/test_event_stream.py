@@ -329,6 +329,28 @@ async def test_a_stream_that_is_refused_is_that_error(platform):
         await received(client)
 
 
+async def test_an_error_with_an_endless_code_is_an_error_like_any(platform):
+    """Python reads no number of that many digits."""
+    client = await platform(telling([{"error": {"code": "9" * 5000, "message": "no"}}]))
+    with pytest.raises(ServerError, match="no"):
+        await received(client)
+
+
+async def test_times_without_a_zone_are_in_utc(platform):
+    """Of the events of a connection and of the list, where they decide what was missed."""
+    early, late = "2001-01-01T00:00:00", "2101-01-01T00:00:00"
+    listed = [event(2) | {"create_time": late}, event(0) | {"create_time": early}]
+    updated = event(1, "hel", "STATE_STREAMING") | {"update_time": early}
+    client = await platform(telling([...], [updated, event(1) | {"update_time": late + "Z"}], listed=listed))
+    assert await received(client) == [("e2", "hello"), ("e1", "hel"), ("e1", "hello")]
+
+
+def test_a_date_beyond_the_calendar_is_ignored():
+    """The local time counts instead."""
+    found = module._time_of({"Date": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"})
+    assert abs(found - datetime.now(UTC)) < timedelta(minutes=1)
+
+
 async def test_a_line_without_an_end_is_refused(platform, monkeypatch):
     """Whatever a server sends, memory stays bounded."""
     monkeypatch.setattr(module, "_LONGEST_LINE", 1000)

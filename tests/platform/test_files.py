@@ -108,6 +108,18 @@ async def test_a_stored_file_is_found_whatever_the_body_says(platform, body):
     assert (await client.files.upload(b"abc", file_name="a.txt")).name == "organizations/o/files/f"
 
 
+async def test_a_location_that_is_no_url_does_not_name_the_file(platform):
+    """The error says that the file is stored."""
+
+    async def handler(request):
+        await request.read()
+        return web.Response(status=201, headers={"Location": "http://[/organizations/o/files/f"})
+
+    client = await platform(handler)
+    with pytest.raises(DecodeError, match="the file is stored"):
+        await client.files.upload(b"abc", file_name="a.txt")
+
+
 async def test_the_metadata_may_come_without_its_wrapping(platform):
     """Nothing else is asked for."""
     got = []

@@ -218,6 +218,14 @@ def test_times_are_in_utc_however_they_are_written(written):
     assert made.create_time.tzinfo is UTC
 
 
+@pytest.mark.parametrize("written", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_times_at_the_ends_of_the_calendar_are_kept(written):
+    """In UTC they would lie beyond it."""
+    found = run({"completed": {}, "update_time": written}, update_time=written, create_time=written)
+    kept = datetime.fromisoformat(written).replace(tzinfo=UTC)
+    assert (found.create_time, found.update_time, found.state_time) == (kept,) * 3
+
+
 def test_no_repr_shows_what_files_hold():
     """Nor rich's: values may be large, and secret."""
     found = whole()

@@ -169,9 +169,20 @@ def test_retry_after_in_the_forms_servers_use(text, value):
     assert parse_retry_after(text, NOW) == value
 
 
+BEYOND = [
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -1400",
+]
+"""Dates with numbers that Python's calendar cannot hold."""
+
+
 @pytest.mark.parametrize(
     "text",
-    [None, "", "soon", "-1", "nan", "inf", "-inf", "1e999", "Mon, 99 Feb 2031", "12 34", "\x00", "1;2"],
+    [
+        *(None, "", "soon", "-1", "nan", "inf", "-inf", "1e999", "Mon, 99 Feb 2031", "12 34", "\x00", "1;2"),
+        *BEYOND,
+    ],
 )
 def test_a_malformed_retry_after_is_none(text):
     """As if the header were absent."""

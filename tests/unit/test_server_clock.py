@@ -306,6 +306,19 @@ def test_an_answer_of_age_zero_did_not_come_from_a_cache():
     assert times.clock.difference() == timedelta(seconds=100)
 
 
+@pytest.mark.parametrize(
+    "date", ["Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "Fri, 31 Dec 9999 23:59:59 -1400"]
+)
+def test_a_date_beyond_the_calendar_is_ignored(date):
+    """The one before it counts on."""
+    times = Times()
+    times.clock.note_date(f"{datetime.fromtimestamp(NOW + 100, UTC):%a, %d %b %Y %H:%M:%S GMT}")
+    assert times.clock.difference() == timedelta(seconds=100)
+    times.clock.note_date(date)
+    assert times.clock.difference() == timedelta(seconds=100)
+    assert times.clock.window().attempts
+
+
 @pytest.mark.parametrize("stamps", [9.0, -9.0])
 def test_a_contradiction_says_by_how_much(stamps):
     """In seconds of this machine's clock."""

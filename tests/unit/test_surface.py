@@ -207,7 +207,7 @@ def test_every_operation_of_the_api_has_a_method_that_names_it():
 # Imports
 
 LAYERS = [
-    "errors lifetime open_enum event_loop secret",
+    "errors lifetime open_enum event_loop secret http_date",
     "checks settings retry web_models notebook",
     "messages paging page_decoder work_stream",
     "observers observed_work loop_thread",

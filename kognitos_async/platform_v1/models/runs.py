@@ -21,7 +21,7 @@ from kognitos_async.platform_v1.models.words import (
     RunState,
 )
 from kognitos_async.platform_v1.narrowing import narrowed
-from kognitos_async.platform_v1.times import read_timestamp
+from kognitos_async.platform_v1.times import in_utc, read_timestamp
 from kognitos_async.platform_v1.values import from_values
 from kognitos_async.web_models import Timestamp, WebModel
 
@@ -120,8 +120,7 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
         for name in ("create_time", "update_time"):
             moment = getattr(self, name)
             if moment is not None and moment.tzinfo is not UTC:
-                utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-                msgspec.structs.force_setattr(self, name, utc)
+                msgspec.structs.force_setattr(self, name, in_utc(moment))
 
     @property
     def id(self) -> str:
@@ -152,9 +151,7 @@ class PlatformRun(WebModel, msgspec.Struct, frozen=True, kw_only=True, omit_defa
         """Time at which the run entered its state."""
         state = self.state_object
         moment = None if isinstance(state, str) else read_timestamp(state.get("update_time"), truncate=True)
-        if moment is None or moment.tzinfo is UTC:
-            return moment
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return None if moment is None else in_utc(moment)
 
     @property
     def settled(self) -> bool:
