@@ -26,12 +26,21 @@ def text(name: str, value: object, *, longest: int | None = None) -> str:
 
 
 def identifier(name: str, value: object) -> str:
-    """An id: a non-empty str without control characters that can stand as one segment of a path."""
+    """An id: a str that is not blank, has no control characters and can stand as one segment of a path."""
     word = text(name, value)
     # Servers resolve dot segments to another path even when encoded.
-    if word in (".", "..") or not _CONTROL.isdisjoint(word):
+    if word in (".", "..") or word.isspace() or not _CONTROL.isdisjoint(word):
         raise ValueError(f"{name} must be an id, got {word!r}")
     return word
+
+
+def is_identifier(value: str) -> bool:
+    """Whether `identifier` accepts the text."""
+    try:
+        identifier("value", value)
+    except ValueError:
+        return False
+    return True
 
 
 def page_limit(value: object, *, largest: int, name: str = "limit") -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from kognitos_async.errors import KognitosError
+from kognitos_async.errors import ConfigurationError, KognitosError
 from kognitos_async.notebook import record_html
 from kognitos_async.uploads.sources import FileSource
 from kognitos_async.web_models import WebModel, builtins_of, error_as_dict
@@ -99,6 +99,14 @@ class EncodedStart(msgspec.Struct, frozen=True):
     """The fingerprint of the request: equal for equivalent requests."""
     files: dict[str, FileSource] = {}
     """The files to upload before the start, by their placeholders in `record`."""
+
+
+def unusable_record(name: str | None, run_id: str) -> ConfigurationError:
+    """The error for a request whose recorded run cannot be read by its id; others are not affected."""
+    return ConfigurationError(
+        f"the journal holds {run_id!r} as the run of request {name!r}, which is no id: correct it with "
+        "Journal.resolve"
+    )
 
 
 class Jobs(Protocol[Q, R_co]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kognitos_async.bulk.ledger import PLATFORM_V1
-from kognitos_async.bulk.types import EncodedStart
+from kognitos_async.bulk.types import EncodedStart, unusable_record
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.encoding import encode_invocation, invocation_of, request_of, stage_word
 from kognitos_async.platform_v1.file_inputs import with_placeholders
@@ -16,7 +16,7 @@ from kognitos_async.platform_v1.files import file_ref
 from kognitos_async.platform_v1.models.runs import InvokeRequest, PlatformRun, RunState, StartedRun
 from kognitos_async.platform_v1.models.words import AutomationStage
 from kognitos_async.platform_v1.names import RUN as RUN_NAME
-from kognitos_async.platform_v1.names import parse_name
+from kognitos_async.platform_v1.names import is_run_name, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -100,11 +100,15 @@ class InvocationJobs:
 
     async def wait(
         self,
-        request: InvokeRequest,  # noqa: ARG002 - the run's name is complete
+        request: InvokeRequest,
         run: PlatformRun | StartedRun | str,
     ) -> PlatformRun:
         """The settled run of the request. A run named by a journal may be of any organization."""
-        organization_id = parse_name("run", run, RUN_NAME).organization_id if isinstance(run, str) else None
+        organization_id = None
+        if isinstance(run, str):
+            if not is_run_name(run):
+                raise unusable_record(request.name, run)
+            organization_id = parse_name("run", run, RUN_NAME).organization_id
         return await self._wait(self._reader.waited(run, organization_id=organization_id))
 
     async def look_up(

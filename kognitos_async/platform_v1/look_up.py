@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kognitos_async.errors import KognitosError
 from kognitos_async.platform_v1.encoding import Likeness, encode_invocation
+from kognitos_async.platform_v1.names import is_run_name
 from kognitos_async.server_clock import at
 from kognitos_async.shared_reading import Readings, twin
 from kognitos_async.uncertain_start import Candidate, Found, OwnStart, Undecided, decide
@@ -108,6 +109,8 @@ class LookUps:
             absence=_ABSENCE,
             unexplained_later=not span.proven,
         )
+        if isinstance(answer, Found) and not is_run_name(answer.run.name):
+            return Undecided(f"its run is listed with the name {answer.run.name!r}, which is no run's name")
         if isinstance(answer, Found):
             moment = clock.moment_of(window)
             own.resolved(invocation.record, window)

@@ -190,6 +190,15 @@ def parse_name(argument: str, value: object, kind: tuple[str, ...]) -> Name:
     return Name(tuple(found.items()))
 
 
+def is_run_name(text: str) -> bool:
+    """Whether the text is the full name of a run."""
+    try:
+        parse_name("name", text, RUN)
+    except ValueError:
+        return False
+    return True
+
+
 def _parse(argument: str, value: object, kind: tuple[str, ...]) -> dict[str, str]:
     """The collections and ids that `value` names, the last ones of `kind`."""
     text = value if isinstance(value, str) else getattr(value, "name", value)

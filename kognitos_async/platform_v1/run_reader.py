@@ -49,8 +49,13 @@ class RunReader:
         """Users who started runs known to be ours."""
 
     async def read(self, run_id: str) -> PlatformRun:
-        """The run of a full name."""
-        name = parse_name("run", run_id, RUN)
+        """The run of a full name. Raises `DecodeError` for a listed name that is no run's."""
+        try:
+            name = parse_name("run", run_id, RUN)
+        except ValueError:
+            raise DecodeError(
+                f"run {run_id!r} is listed, but that is no run's name", path="$.name", body=b""
+            ) from None
         run = await self._sender.send(Request("GET", name.path, identity=("name", str(name))), _RUN)
         self._learn(run)
         return run

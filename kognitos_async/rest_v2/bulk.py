@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kognitos_async import checks
 from kognitos_async.bulk.ledger import REST_V2
-from kognitos_async.bulk.types import EncodedStart
+from kognitos_async.bulk.types import EncodedStart, unusable_record
 from kognitos_async.messages import decoder_for
 from kognitos_async.rest_v2.encoding import encode_start
 from kognitos_async.rest_v2.models import Run, RunInput, RunRequest, RunStatus, Stage
@@ -128,6 +129,8 @@ class RunJobs:
 
     async def wait(self, request: RunRequest, run: Run | str) -> Run:
         """The settled run of the request."""
+        if isinstance(run, str) and not checks.is_identifier(run):
+            raise unusable_record(request.name, run)
         return await self._follow(run, (self._scope.agent(request.agent_id), request.process_id))
 
     async def look_up(

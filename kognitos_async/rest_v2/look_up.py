@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kognitos_async import checks
 from kognitos_async.errors import DecodeError, KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
 from kognitos_async.server_clock import at
@@ -109,6 +110,8 @@ class LookUps:
             )
             if reading.undecoded is not None and _may_hold(reading.undecoded, key):
                 return Undecided("a listed run that cannot be decoded may be it", reading.undecoded)
+            if isinstance(answer, Found) and not checks.is_identifier(answer.run.id):
+                return Undecided(f"its run is listed with the id {answer.run.id!r}, which is no id")
             lacking = reading.lacking(own.expected, group)
             if not isinstance(answer, Absent) or not lacking:
                 self._settle(request, window, answer)

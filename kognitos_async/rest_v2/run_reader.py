@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kognitos_async import checks
+from kognitos_async.errors import DecodeError
 from kognitos_async.messages import Request, decoder_for, segment, with_query
 from kognitos_async.rest_v2.models import Run, RunHandle
 from kognitos_async.rest_v2.pages import LARGEST_PAGE, fetch_page
@@ -33,9 +34,11 @@ class RunReader:
         self._recent = recent
 
     async def read(self, run_id: str) -> Run:
-        """The run with its outputs."""
-        path = f"/runs/{segment(checks.identifier('run_id', run_id))}"
-        return await self._sender.send(Request("GET", path, identity=("id", str(run_id))), _RUN)
+        """The run with its outputs. Raises `DecodeError` for a listed id that cannot be read."""
+        if not checks.is_identifier(run_id):
+            raise DecodeError(f"run {run_id!r} is listed, but that is no id", path="$.id", body=b"")
+        request = Request("GET", f"/runs/{segment(run_id)}", identity=("id", run_id))
+        return await self._sender.send(request, _RUN)
 
     def started_ago(self, run: Run | RunHandle | str) -> float:
         """Seconds since the run was started; infinity if it is unknown or long ago."""

@@ -278,7 +278,7 @@ def check_run(run: object) -> None:
     """Raise `TypeError` or `ValueError` unless `run` is a run, a handle or an id."""
     if isinstance(run, str):
         checks.identifier("run", run)
-    elif isinstance(run, RunHandle):
-        checks.identifier("run", run.id)
-    elif not isinstance(run, Run):
+    elif isinstance(run, Run | RunHandle):
+        checks.identifier("run.id", run.id)
+    else:
         raise TypeError(f"run must be a Run, a RunHandle or the id of one, got {type(run).__name__}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kognitos_async.errors import StartUncertainError
+from kognitos_async import checks
+from kognitos_async.errors import DecodeError, StartUncertainError
 from kognitos_async.messages import Request, decoder_for
 from kognitos_async.observed_work import LookUp, Start, StartOnce
 from kognitos_async.rest_v2.encoding import encode_start
@@ -79,7 +80,7 @@ class Starts:
             answer = await started(
                 self._sender.clock,
                 lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
-                lambda run: self._look_ups.of_this_start(request, run),
+                lambda run: self._look_ups.of_this_start(request, _with_id(run)),
                 what=repr(request.name),
                 start=Start(self._sender.observers, request),
                 before_send=before_send,
@@ -133,3 +134,12 @@ class Starts:
             if lost is None:
                 raise AssertionError("the loop ends only after a lost start")
             raise lost
+
+
+def _with_id(run: Run) -> Run:
+    """The run in the answer to a start. Raises `DecodeError` if nothing can be read by its id."""
+    if not checks.is_identifier(run.id):
+        raise DecodeError(
+            f"POST /runs: answered with the run id {run.id!r}, which is no id", path="$.id", body=b""
+        )
+    return run

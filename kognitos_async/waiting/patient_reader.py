@@ -6,7 +6,13 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from kognitos_async.errors import APIStatusError, KognitosError, NotFoundError, OutcomeUnknownError
+from kognitos_async.errors import (
+    APIStatusError,
+    DecodeError,
+    KognitosError,
+    NotFoundError,
+    OutcomeUnknownError,
+)
 from kognitos_async.paging import PartialPage
 from kognitos_async.waiting.policy import is_transient
 from kognitos_async.waiting.reader import Waitable
@@ -99,10 +105,13 @@ class PatientReader(Generic[R]):
                 return page
 
     async def run(self, run_id: str) -> R | None:
-        """The run, None if it does not exist."""
+        """The run, None if it does not exist or cannot be decoded."""
         try:
             return await self._until_read(partial(self._reader.read, run_id))
         except NotFoundError:
+            return None
+        except DecodeError as error:
+            logger.warning("A run that cannot be decoded is no longer followed: %s", error)
             return None
 
     async def _until_read(self, read: Callable[[], Awaitable[T]]) -> T:

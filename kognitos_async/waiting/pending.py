@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from kognitos_async.errors import KognitosError
     from kognitos_async.waiting.watch import Watch
 
 _LONGEST_HOLD = 5.0
@@ -56,7 +55,7 @@ class Waiter:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    def next_due(self, now: float, random: Random, problem: KognitosError | None) -> float:
+    def next_due(self, now: float, random: Random, problem: Exception | None) -> float:
         """The loop time of the next poll after a reading at `now`.
 
         An early reading, from a page read for other runs, postpones the next poll. It counts as a step of

@@ -68,8 +68,7 @@ class Poller(Generic[R]):
 
     def reset(self) -> None:
         """Reset the state after the task group has ended."""
-        self._locating = False
-        self._fruitless = 0
+        self._locating, self._fruitless = False, 0
 
     def schedule(self, pending: Pending, when: float) -> None:
         """Schedule the next poll of a run."""
@@ -168,8 +167,8 @@ class Poller(Generic[R]):
             with Poll(self._observers, "single", (pending,)) as poll:
                 run = await self._reader.read(pending.run_id)
                 poll.met = 1
-        except KognitosError as error:
-            self._pass_on(pending, error, error)
+        except Exception as error:  # noqa: BLE001 - raised by the waits for this run, unless it is transient
+            self._pass_on(pending, error)
         else:
             if pending.group is not None:
                 pending.group.stale.read(
@@ -187,11 +186,11 @@ class Poller(Generic[R]):
         if pending.group is None and pending.waiters:
             self._runs.assign(pending, self._reader.group_of(run))
             self._fruitless = 0 if pending.page is not None else self._fruitless
-        self._pass_on(pending, run, None)
+        self._pass_on(pending, run)
 
-    def _pass_on(self, pending: Pending, reading: R | KognitosError, problem: KognitosError | None) -> None:
-        now = asyncio.get_running_loop().time()
-        soonest = float("inf")
+    def _pass_on(self, pending: Pending, reading: R | Exception) -> None:
+        problem = reading if isinstance(reading, Exception) else None
+        now, soonest = asyncio.get_running_loop().time(), float("inf")
         for waiter in pending.waiters:
             waiter.deliver(reading)
             soonest = min(soonest, waiter.next_due(now, self._random, problem))
@@ -207,8 +206,7 @@ class Poller(Generic[R]):
 
     async def _sweep(self, group: Group, plan: Plan, others: Collection[Pending]) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        sweep = Sweep(self._reader, group, plan, others)
+        sweep, began = Sweep(self._reader, group, plan, others), loop.time()
         failure: KognitosError | None = None
         try:
             with Poll(self._observers, "list", sweep.sought) as poll:
@@ -220,10 +218,12 @@ class Poller(Generic[R]):
             sweep.remember_start()
         except KognitosError as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 - raised by the waits that the sweep was for
+            for pending in sweep.missed:
+                self._pass_on(pending, error)
         finally:
             group.sweeping = False
-            if others:
-                self._locating = False
+            self._locating = self._locating and not others
             self._wake.set()
         if failure is None:
             group.failures = 0
@@ -289,7 +289,7 @@ class Poller(Generic[R]):
         if group.failures == 1 and is_transient(failure) and took < _SLOW:
             for pending in sweep.missed:
                 if pending.owed and not pending.reading:
-                    self._pass_on(pending, failure, failure)
+                    self._pass_on(pending, failure)
             return
         if group.start is None or not isinstance(failure, BadRequestError):  # else: its token has expired
             ban = max(took, 2.0**group.failures) if is_transient(failure) else _LONGEST_BAN

@@ -69,7 +69,7 @@ class SharedPolls(Generic[R]):
                     if isinstance(reading, KognitosError):
                         watch.failed(reading, loop.time())
                     elif isinstance(reading, BaseException):
-                        raise RuntimeError("the shared polls failed") from reading  # noqa: TRY004 - a bug, not a wrong type
+                        raise RuntimeError(f"polling run {watch.run_id} failed") from reading  # noqa: TRY004 - a bug, not a wrong type
                     elif watch.found(reading):
                         settled = reading
                         if watch.observed is not None:

@@ -85,7 +85,7 @@ class Watch(msgspec.Struct):
             raise error
         self.problem = error
 
-    def next_delay(self, random: Random, problem: KognitosError | None, *, again: bool = False) -> float:
+    def next_delay(self, random: Random, problem: Exception | None, *, again: bool = False) -> float:
         """Seconds until the next poll, at least the Retry-After of `problem`.
 
         `again` repeats the last step of the schedule instead of advancing.

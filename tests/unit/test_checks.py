@@ -86,6 +86,7 @@ def test_iterators_and_context_managers_check_arguments_at_the_call(client, tran
         (lambda c: c.runs.get(""), ValueError, "run_id"),
         (lambda c: c.runs.get(7), TypeError, "run_id"),
         (lambda c: c.runs.get("."), ValueError, "run_id"),
+        (lambda c: c.runs.get(" "), ValueError, "run_id"),
         (lambda c: c.runs.get("\ud800"), ValueError, "run_id"),
         (lambda c: c.processes.get(""), ValueError, "process_id"),
         (lambda c: c.processes.get(b"p-1"), TypeError, "process_id"),

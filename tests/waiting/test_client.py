@@ -228,3 +228,33 @@ async def test_an_unread_run_is_not_returned_when_time_is_up(client, server):
     with pytest.raises(WaitTimeoutError) as late:
         await client.wait_for_run(listed, timeout=0.1)
     assert late.value.run.id == made.id
+
+
+@pytest.mark.parametrize("unusable", ["", ".", "..", "r\n"])
+async def test_a_run_without_a_usable_id_is_refused_at_the_call(serve, connect, unusable):
+    """As the id itself is; other waits are not affected."""
+    server = await serve(schedule=Schedule.fixed(0.05))
+    client = await connect(server)
+    run = await client.runs.start(server.process.id, name="r")
+    bad = msgspec.structs.replace(run, id=unusable)
+    async with asyncio.TaskGroup() as group:
+        good = group.create_task(client.wait_for_run(run, timeout=5))
+        with pytest.raises(ValueError, match=r"run\.id must be"):
+            await client.wait_for_run(bad)
+        for call in (client.watch_run, lambda one: client.wait_for_runs([one])):
+            with pytest.raises(ValueError, match=r"run\.id must be"):
+                call(bad)
+    assert good.result().settled
+
+
+async def test_a_platform_run_without_a_usable_name_is_refused_at_the_call(serve):
+    """As the name itself is."""
+    server = await serve(schedule=Schedule.fixed(0.05))
+    async with server.platform_client() as client:
+        run = await client.automations.invoke(server.platform.automation.id)
+        bad = msgspec.structs.replace(run, name=f"{run.automation}/runs/..")
+        with pytest.raises(ValueError, match="run must be"):
+            await client.wait_for_run(bad)
+        for call in (client.watch_run, lambda one: client.wait_for_runs([one])):
+            with pytest.raises(ValueError, match="run must be"):
+                call(bad)

@@ -181,6 +181,27 @@ def test_runs_that_no_page_shows_are_read_singly():
     assert set(listing.reads) == {"r1", "r2", "r3"}
 
 
+def test_a_listed_run_that_cannot_be_read_is_no_longer_followed(caplog):
+    """Its id is none, for instance; the others are followed on."""
+    listing = listing_of("newest", 30)
+    shown = listing.shown
+
+    def hide():
+        shown()
+        if asyncio.get_running_loop().time() > 5:
+            listing.hidden |= {"r1", "r2"}
+
+    def refuse(run_id):
+        if run_id == "r1":
+            raise DecodeError("run 'r1' is listed, but that is no id", path="$.id", body=b"")
+
+    listing.shown = hide
+    listing.before_read = refuse
+    seen, _ = follow(listing, 60)
+    assert sorted(seen) == sorted({*both(f"r{n}" for n in range(30))} - {("r1", "Succeeded")})
+    assert "no longer followed" in caplog.text
+
+
 def test_new_runs_push_open_ones_to_later_pages():
     """Each is found all the same, mostly by pages, whichever tokens the API gives."""
     listing = Listing("newest")

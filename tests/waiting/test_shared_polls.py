@@ -762,9 +762,57 @@ def test_a_bug_in_the_reader_reaches_all_waits(place):
             outcomes = await asyncio.gather(
                 *(waits.wait(run_id, bare=place == "before_read") for run_id in reader.ends)
             )
-        assert all(isinstance(error, RuntimeError) for error in outcomes)
+        assert all(type(error) is RuntimeError for error in outcomes)
+        assert {str(error.__cause__) for error in outcomes} == {"a bug"}
         setattr(reader, place, None)
         assert (await waits.wait("r1")).settled
+        await nothing_left(waits.polls)
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_bug_in_one_read_reaches_the_waits_for_that_run_only(bare):
+    """The others go on and settle."""
+
+    def broken(run_id):
+        if run_id == "r1":
+            raise RuntimeError("a bug")
+
+    async def main():
+        reader = FakeReader()
+        for number in range(3):
+            reader.add(f"r{number}", 5.0, process=f"p{number}")
+        reader.before_read = broken
+        waits = Together(reader)
+        async with asyncio.timeout(60):
+            ids = ["r0", "r1", "r1", "r2"]
+            found = await asyncio.gather(*(waits.wait(run_id, bare=bare) for run_id in ids))
+        assert [isinstance(one, RuntimeError) for one in found] == [False, True, True, False]
+        assert found[0].settled
+        assert found[3].settled
+        await nothing_left(waits.polls)
+
+    run_virtually(main())
+
+
+def test_a_bug_in_one_list_reaches_the_waits_for_its_runs_only():
+    """Those of another process go on and settle."""
+
+    def broken(group, token):
+        if group[1] == "p":
+            raise RuntimeError("a bug")
+
+    async def main():
+        reader = reader_of(20)
+        for number in range(20):
+            reader.add(f"s{number}", 5.0, process="q")
+        reader.before_page = broken
+        waits = Together(reader)
+        async with asyncio.timeout(60):
+            found = await asyncio.gather(*(waits.wait(run_id) for run_id in reader.ends))
+        assert {isinstance(one, RuntimeError) for one in found[:20]} == {True}
+        assert all(one.settled for one in found[20:])
         await nothing_left(waits.polls)
 
     run_virtually(main())
