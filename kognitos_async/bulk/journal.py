@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from kognitos_async import checks
 from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors
 from kognitos_async.bulk.journal_file import JournalFile
 from kognitos_async.bulk.journal_writer import COLUMNS, entry_of
@@ -208,7 +209,8 @@ class Journal:
 
         The next call of the job awaits that run, or starts the request. A planned request may be given a run
         too. Raises `JournalError` when there is no such request, when it is started or settled, when the run
-        belongs to another request, and while the job is running; `TypeError` for arguments of another type.
+        belongs to another request, and while the job is running; `ValueError` for text that is no id, on the
+        platform API no run's name; `TypeError` for arguments of another type.
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {type(name).__name__}")
@@ -268,18 +270,22 @@ class Journal:
             if row is None:
                 raise JournalError(f"journal {self.path} holds no request {name!r}")
             entry = entry_of(self.path, row)
-            if entry.state not in (STARTING, PLANNED):
+            api = database.execute("SELECT api FROM job").fetchone()[0]
+            # Earlier versions recorded what is no id.
+            open_again = entry.state == STARTED and not _is_usable(entry.run_id, api)
+            if entry.state not in (STARTING, PLANNED) and not open_again:
                 raise JournalError(
                     f"request {name!r} of journal {self.path} is not in doubt: it is {entry.state}, run "
                     f"{entry.run_id}"
                 )
             if run == NOT_STARTED:
                 database.execute(
-                    f"UPDATE runs SET state = '{PLANNED}', since = NULL, start_window = NULL WHERE name = ?",  # noqa: S608
+                    f"UPDATE runs SET state = '{PLANNED}', since = NULL, start_window = NULL, run_id = NULL "  # noqa: S608
+                    "WHERE name = ?",
                     (name,),
                 )
                 return
-            run_id = _id_of(run, entry, database.execute("SELECT api FROM job").fetchone()[0])
+            run_id = _id_of(run, entry, api)
             other = database.execute(
                 "SELECT name FROM runs WHERE run_id = :run AND name != :name UNION ALL SELECT runs.name FROM "
                 "earlier_runs JOIN runs USING (position) WHERE earlier_runs.run_id = :run",
@@ -359,6 +365,20 @@ def _id_of(run: Any, entry: Entry, api: str | None) -> str:
     run_id = run if isinstance(run, str) or not hasattr(run, "id") else run_key(run)
     if not isinstance(run_id, str) or not run_id.strip():
         raise TypeError(f"run must be a run, its id or {NOT_STARTED!r}, got {type(run).__name__}")
-    if api == PLATFORM_V1 and "/" not in run_id:
+    if api != PLATFORM_V1:
+        return checks.identifier("run", run_id)
+    from kognitos_async.platform_v1.names import RUN, parse_name  # noqa: PLC0415 - loaded when used
+
+    if "/" not in run_id:
+        checks.identifier("run", run_id)
         run_id = f"{msgspec.json.decode(entry.request)['automation']}/runs/{run_id}"
-    return run_id
+    return str(parse_name("run", run_id, RUN))
+
+
+def _is_usable(run_id: str | None, api: str | None) -> bool:
+    """Whether a recorded run can be read by its id."""
+    if api != PLATFORM_V1:
+        return run_id is not None and checks.is_identifier(run_id)
+    from kognitos_async.platform_v1.names import is_run_name  # noqa: PLC0415 - loaded when used
+
+    return run_id is not None and is_run_name(run_id)

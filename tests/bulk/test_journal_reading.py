@@ -263,6 +263,52 @@ async def test_a_decision_of_another_type_is_refused(path, name, run, said):
     assert str(caught.value) == said
 
 
+NO_IDS = ["..", ".", "abc\n", "a\0b", "\ud800"]
+AUTOMATION = "organizations/o/workspaces/w/automations/x"
+
+
+@pytest.mark.parametrize("run", NO_IDS)
+async def test_what_is_no_id_decides_nothing(path, run):
+    """ValueError, and the start is still in doubt."""
+    with pytest.raises(ValueError, match="run must be"):
+        await Journal(path).resolve("starting", run)
+    await Journal(path).resolve("starting", "abc")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        *NO_IDS,
+        "automations/x/runs/r",
+        AUTOMATION,
+        f"{AUTOMATION}/runs/..",
+        f"{AUTOMATION}/runs/",
+        f"{AUTOMATION}/runs/r\n",
+        f"/{AUTOMATION}/runs/r",
+    ],
+)
+async def test_what_names_no_run_of_the_platform_api_decides_nothing(tmp_path, run):
+    """ValueError, and the start is still in doubt."""
+    path = tmp_path / "job"
+    async with writer(path, "platform_v1") as journal:
+        await journal.begin("a", msgspec.json.encode({"automation": AUTOMATION, "inputs": {}}))
+        await journal.about_to_send("a", 1)
+    with pytest.raises(ValueError, match="run must be"):
+        await Journal(path).resolve("a", run)
+    await Journal(path).resolve("a", "abc")
+
+
+async def test_a_recorded_run_that_is_no_id_may_be_corrected(path):
+    """As an earlier version could record it."""
+    damage(path, "UPDATE runs SET run_id = 'abc' || char(10) WHERE name = 'started'")
+    await Journal(path).resolve("started", "abc")
+    with Journal(path) as journal:
+        [entry] = [entry for entry in journal.entries() if entry.name == "started"]
+    assert (entry.state, entry.run_id) == ("started", "abc")
+    with pytest.raises(JournalError, match="not in doubt"):
+        await Journal(path).resolve("started", "not started")
+
+
 async def test_an_id_of_the_platform_api_is_recorded_by_its_full_name(tmp_path):
     """Its automation is that of the request."""
     path = tmp_path / "job"
