@@ -178,6 +178,7 @@ class DecodeError(KognitosError):
         path: str,
         body: bytes,
         malformed: bool = False,
+        other_resource: bool = False,
         undecoded: tuple[bytes, ...] = (),
     ) -> None:
         super().__init__(text)
@@ -187,6 +188,8 @@ class DecodeError(KognitosError):
         """The first 64 KiB of the body, with secrets removed; empty where it may hold credentials."""
         self.malformed = malformed
         """Whether the body is not JSON, is truncated, or answers another request."""
+        self.other_resource = other_resource
+        """Whether the answer is about another resource than the one asked for."""
         self.undecoded = undecoded
         """The JSON of the items that could not be decoded; empty where items may hold credentials."""
 

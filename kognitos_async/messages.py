@@ -206,6 +206,7 @@ def decode(decoder: msgspec.json.Decoder[T], request: Request, response: Respons
             path=f"$.{request.identity[0]}",
             body=b"" if request.confidential else redactor.clean(response.body),
             malformed=True,
+            other_resource=True,
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         # A truncated body may have a wrong type before the point of truncation.

@@ -167,8 +167,9 @@ class PlatformClient(BaseClient):
         Transient failures (lost connections, 5xx, 429, error pages of a proxy) do not end the wait. Raises
         `WaitTimeoutError` with the last run seen; `NotFoundError`, except in the 5 s after the start;
         `AuthenticationError` and other permanent errors at once; `OutcomeUnknownError` for an answer over 64
-        MiB; `UnknownStatusError` for a state unknown to this version; `ClientClosedError`. Cancelling the
-        wait stops polling; the run continues. (GetRun, ListRuns)
+        MiB; `UnknownStatusError` for a state unknown to this version; `DecodeError` for a third answer in a
+        row about another run; `ClientClosedError`. Cancelling the wait stops polling; the run continues.
+        (GetRun, ListRuns)
         """
         arguments = checked_wait(timeout, until, poll, on_update)
         if after is not None and not isinstance(after, PlatformRun):

@@ -144,8 +144,9 @@ class KognitosClient(BaseClient):
         Transient failures (lost connections, 5xx, 429, error pages of a proxy) do not end the wait. Raises
         `WaitTimeoutError` with the last run seen; `NotFoundError`, except in the 5 s after the start;
         `AuthenticationError` and other permanent errors at once; `OutcomeUnknownError` for an answer over 64
-        MiB; `UnknownStatusError` for a status unknown to this version; `ClientClosedError`. Cancelling the
-        wait stops polling; the run continues. (get_run, list_runs)
+        MiB; `UnknownStatusError` for a status unknown to this version; `DecodeError` for a third answer in a
+        row about another run; `ClientClosedError`. Cancelling the wait stops polling; the run continues.
+        (get_run, list_runs)
         """
         arguments = checked_wait(timeout, until, poll, on_update)
         check_run(run)

@@ -14,7 +14,7 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
 )
 from kognitos_async.paging import PartialPage
-from kognitos_async.waiting.policy import is_transient
+from kognitos_async.waiting.policy import MOST_STRAYS, is_stray, is_transient
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -115,12 +115,13 @@ class PatientReader(Generic[R]):
             return None
 
     async def _until_read(self, read: Callable[[], Awaitable[T]]) -> T:
-        tries = 0
+        tries = strays = 0
         while True:
             try:
                 return await read()
             except KognitosError as error:
-                if not is_transient(error):
+                strays += is_stray(error)
+                if not is_transient(error) or strays >= MOST_STRAYS:
                     raise
                 asked = getattr(error, "retry_after", None) or 0.0
             await self._pace.sleep(max(asked, self._policy.delay(tries, self._pace.chance)))

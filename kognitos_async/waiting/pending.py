@@ -49,6 +49,7 @@ class Waiter:
         if not isinstance(reading, BaseException):
             status = reading.status
             if status == self.last_status and status.known and not self.watch.over(reading):
+                self.watch.strays = 0
                 return
             self.last_status = status
         self._reading = reading

@@ -26,6 +26,8 @@ NOT_FOUND_GRACE = 5.0
 """Seconds after a start during which a 404 means that the run is not visible yet."""
 
 
+MOST_STRAYS = 3
+"""Answers about another run, in a row, after which no answer about the right one is expected."""
 _REQUEST_TIMEOUT = 408
 
 
@@ -71,6 +73,11 @@ class PollPolicy(msgspec.Struct, frozen=True, kw_only=True):
         except OverflowError:  # far beyond the maximum
             grown = self.maximum
         return min(self.maximum, grown) * random.uniform(1.0 - self.jitter, 1.0 + self.jitter)
+
+
+def is_stray(error: KognitosError) -> bool:
+    """Whether the answer was about another run: transient, unless it happens again and again."""
+    return isinstance(error, DecodeError) and error.other_resource
 
 
 def is_transient(error: KognitosError) -> bool:

@@ -14,7 +14,7 @@ from kognitos_async.errors import (
     WaitTimeoutError,
 )
 from kognitos_async.observed_work import Wait
-from kognitos_async.waiting.policy import PollPolicy, is_transient
+from kognitos_async.waiting.policy import MOST_STRAYS, PollPolicy, is_stray, is_transient
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Watch(msgspec.Struct):
     """The state of one wait: what ends it, and what it has seen so far.
 
     `after` identifies a settled state that does not end the wait, by its status and its exception if any;
-    None if every settled state does. `readings` counts the polls for the run; `observed` is the wait as
-    observers see it.
+    None if every settled state does. `strays` counts the answers about another run since the last about this
+    one. `readings` counts the polls for the run; `observed` is the wait as observers see it.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class Watch(msgspec.Struct):
     problem: KognitosError | None = None
     polls: int = 0
     unknown_polls: int = 0
+    strays: int = 0
     readings: int = 0
     observed: Wait | None = None
 
@@ -63,7 +64,7 @@ class Watch(msgspec.Struct):
         Raises `UnknownStatusError` on the third unknown status in a row, and what `on_update` raises.
         """
         changed = self.run is None or self.run.status != run.status
-        self.run, self.problem = run, None
+        self.run, self.problem, self.strays = run, None, 0
         if changed and self.on_update is not None:
             self.on_update(run)
         if self.over(run):
@@ -80,7 +81,10 @@ class Watch(msgspec.Struct):
         return False
 
     def failed(self, error: KognitosError, now: float) -> None:
-        """Record a failed poll. Raises `error` if it is not transient."""
+        """Record a failed poll. Raises `error` if it is not transient, or the third stray answer in a row."""
+        self.strays += is_stray(error)
+        if self.strays >= MOST_STRAYS:
+            raise error
         if not is_transient(error) and not (isinstance(error, NotFoundError) and now < self.grace_until):
             raise error
         self.problem = error

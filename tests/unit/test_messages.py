@@ -434,6 +434,7 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
         decoding()
     assert (caught.value.path, caught.value.malformed) == (f"$.{member}", True)
     assert caught.value.body == response.body
+    assert caught.value.other_resource
     confidential = msgspec.structs.replace(request, confidential=True)
     with pytest.raises(DecodeError) as caught:
         decode(decoder_for(Resource), confidential, response, Redactor("key"))

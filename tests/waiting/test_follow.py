@@ -202,6 +202,31 @@ def test_a_listed_run_that_cannot_be_read_is_no_longer_followed(caplog):
     assert "no longer followed" in caplog.text
 
 
+@pytest.mark.parametrize(("strays", "followed"), [(2, True), (3, False)])
+def test_a_run_whose_reads_answer_with_another_is_no_longer_followed(strays, followed):
+    """After three in a row; fewer are stray answers."""
+    listing = listing_of("newest", 30)
+    shown = listing.shown
+    reads = []
+
+    def hide():
+        shown()
+        if asyncio.get_running_loop().time() > 5:
+            listing.hidden.add("r1")
+
+    def refuse(run_id):
+        reads.append(run_id)
+        if len(reads) <= strays:
+            raise DecodeError("another's", path="$.id", body=b"", malformed=True, other_resource=True)
+
+    listing.shown = hide
+    listing.before_read = refuse
+    seen, _ = follow(listing, 60)
+    assert (("r1", "Succeeded") in seen) == followed
+    assert len(seen) == 59 + followed
+    assert len(reads) == 3 or followed
+
+
 def test_new_runs_push_open_ones_to_later_pages():
     """Each is found all the same, mostly by pages, whichever tokens the API gives."""
     listing = Listing("newest")

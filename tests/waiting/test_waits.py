@@ -414,6 +414,25 @@ def test_an_unknown_status_on_three_polls_raises_instead_of_polling_for_ever():
     assert "unknown_status" in str(outcome)
 
 
+OTHER = answer(200, run("Succeeded", id="R-1"))
+
+
+def test_three_answers_in_a_row_about_another_run_end_the_wait():
+    """The service spells the id otherwise, for instance: the next answer would be no better."""
+    transport = Scripted(OTHER)
+    outcome, took = wait(transport)
+    assert isinstance(outcome, DecodeError)
+    assert outcome.other_resource
+    assert len(transport.sent) == 3
+    assert took == pytest.approx(2.5)
+
+
+def test_stray_answers_about_another_run_do_no_harm():
+    """As long as the right one comes in between, be it without news."""
+    outcome, _ = wait(Scripted(*[OTHER, OTHER, RUNNING] * 20, OTHER, OTHER, DONE))
+    assert outcome.succeeded
+
+
 def test_unknown_statuses_may_be_waited_out():
     """`unknown_status="wait"` polls on."""
     paused = answer(200, run("Paused"))
