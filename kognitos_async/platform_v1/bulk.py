@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kognitos_async import checks
 from kognitos_async.bulk.ledger import PLATFORM_V1
 from kognitos_async.bulk.types import EncodedStart, unusable_record
 from kognitos_async.platform_v1.decoding import model_decoder
@@ -64,10 +65,11 @@ class InvocationJobs:
         """The request encoded. Raises `TypeError` or `ValueError` if it is invalid."""
         if not isinstance(request, InvokeRequest):
             raise TypeError(f"requests must yield InvokeRequest, got {type(request).__name__}")
+        name = checks.text("name", request.name) if request.name else None
         prepared, files = with_placeholders(request)
         record = encode_invocation(prepared, self._scope).record
         content = self.fingerprint(record)
-        return EncodedStart(request.name or f"invocation {content.hex()}", record, content, files)
+        return EncodedStart(name or f"invocation {content.hex()}", record, content, files)
 
     @staticmethod
     def fingerprint(record: bytes) -> bytes:

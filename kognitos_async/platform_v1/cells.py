@@ -93,6 +93,8 @@ def _write_fields(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         name = plain(key)
         if not isinstance(name, str):
             raise TypeError(f"a key of a dict in a table must be str, got {type(key).__name__}")
+        if name:
+            name = checks.text("a key of a dict in a table", name)
         pairs.append({"key": name, "value": write_cell(value, depth + 1)})
     return {"dictionary_value": {"fields": pairs}}
 

@@ -521,6 +521,7 @@ def test_cells_of_every_kind_make_the_round_trip(cell):
         ([timedelta(1)], TypeError, "got timedelta"),
         ([{3: 1}], TypeError, "a key of a dict"),
         (["\ud800"], ValueError, "surrogates"),
+        ([{"\ud800": 1}], ValueError, "a key of a dict in a table must be text"),
         ([1, 2], ValueError, "of one length"),
         ("x", TypeError, "must be a list"),
     ],
