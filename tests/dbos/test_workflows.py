@@ -185,6 +185,9 @@ async def test_invocations_of_the_platform(make_platform, server):
     assert (await kognitos.status()).undecided == ["lost"]
     with pytest.raises(ValueError, match="exactly one of run and not_started"):
         await kognitos.resolve("lost")
+    for wrong in ("abc\n", "..", "automations/x/runs/r"):
+        with pytest.raises(ValueError, match="run must be"):
+            await kognitos.resolve("lost", run=wrong)
     with pytest.raises(KognitosError, match="belongs to another request"):
         await kognitos.resolve("lost", run=run.id)
     made = server.platform.add_run(state="completed")
@@ -260,6 +263,8 @@ async def test_a_run_that_is_on_record_for_another_workflow_is_not_adopted(make,
         await handle.result()
     assert caught.value.request.name == "invoice 1"
     assert (await kognitos.status()).undecided == ["invoice 1"]
+    with pytest.raises(ValueError, match="run must be an id"):
+        await kognitos.resolve("invoice 1", run=f"{run}\n")
     with pytest.raises(KognitosError, match="belongs to another request"):
         await kognitos.resolve("invoice 1", run=run)
     assert server.count("create_run") == 1

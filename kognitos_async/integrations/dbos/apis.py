@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from kognitos_async import checks
 from kognitos_async.settings import setting
 from kognitos_async.shared_clients import shared_client, shared_platform_client
 from kognitos_async.uploads.placeholders import file_sources, replaced
@@ -96,7 +97,7 @@ class Api(Protocol):
         ...
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """A handle to wait for a run given by its id."""
+        """A handle to wait for a run given by its id. Raises `ValueError` for text that is no id."""
         ...
 
     def load_handle(self, handle: dict[str, Any]) -> Any:
@@ -171,12 +172,12 @@ class RestV2:
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """A handle to wait for a run given by its id."""
+        """A handle to wait for a run given by its id. Raises `ValueError` for text that is no id."""
         from kognitos_async.rest_v2.models import RunHandle  # noqa: PLC0415
 
         request = self.request(record)
         return RunHandle(
-            id=run_id,
+            id=checks.identifier("run", run_id),
             agent_id=request.agent_id or "",
             process_id=request.process_id,
             created_at=created_at,
@@ -267,12 +268,13 @@ class PlatformV1:
         )
 
     def handle(self, run_id: str, record: bytes, created_at: datetime) -> Any:
-        """A handle to wait for a run given by its id."""
+        """A handle to wait for a run given by its id or name. Raises `ValueError` for other text."""
         from kognitos_async.platform_v1.encoding import invocation_of  # noqa: PLC0415
         from kognitos_async.platform_v1.models.runs import StartedRun  # noqa: PLC0415
+        from kognitos_async.platform_v1.names import RUN, parse_name  # noqa: PLC0415
 
         name = run_id if "/" in run_id else f"{invocation_of(record).automation}/runs/{run_id}"
-        return StartedRun(name=name, started_at=created_at)
+        return StartedRun(name=str(parse_name("run", name, RUN)), started_at=created_at)
 
     def load_handle(self, handle: dict[str, Any]) -> Any:
         """A handle from its JSON."""

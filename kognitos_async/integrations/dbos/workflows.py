@@ -199,7 +199,8 @@ class KognitosWorkflows:
 
         Give either `run`, the id of the run that the start created, or `not_started` to start the request
         now. Also resumes a cancelled workflow, or one whose start the API rejected. Raises `KognitosError` if
-        no workflow of that name has ended without a run, or if the run belongs to another workflow.
+        no workflow of that name has ended without a run, or if the run belongs to another workflow;
+        `ValueError` for text that is no id, on the platform API no run's name.
         """
         checks.text("name", name)
         if (run is None) is not not_started:
