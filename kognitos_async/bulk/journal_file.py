@@ -11,14 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
 import struct
-import threading
-import time
 from typing import TYPE_CHECKING
 
-from kognitos_async.bulk.file_lock import NO_LOCKS, lock, unlock
-from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors, not_locked
+from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors
+from kognitos_async.bulk.journal_hold import acquire, release, without_writers
 from kognitos_async.bulk.journal_schema import (
     APPLICATION_ID,
     VERSION,
@@ -38,8 +35,6 @@ _HEADER = struct.Struct(">16s44xI4xI")  # magic, user_version at 60, application
 _MAGIC = b"SQLite format 3\0"
 _WRITE_TIMEOUT, _READ_TIMEOUT = 30.0, 10.0
 """Seconds to wait for readers, whose queries are short, or for a commit."""
-_LOCK_TIMEOUT = 0.5
-"""Seconds to wait for the lock, which readers hold briefly while they open the file."""
 _FLAWED = """
     typeof(name) != 'text' OR name = '' OR typeof(generation) != 'integer' OR typeof(attempts) != 'integer'
     OR coalesce(state, '') NOT IN ('planned', 'starting', 'started', 'settled')
@@ -48,23 +43,6 @@ _FLAWED = """
     OR (since IS NOT NULL AND (typeof(since) != 'real' OR since NOT BETWEEN 0 AND 253402300799))
 """
 """Rows that no job can have written; times are before the year 10000."""
-
-
-class _Held:
-    """The one descriptor of a journal's file in this process, shared by all its users.
-
-    Closing any descriptor of a file drops the process's POSIX locks on it, including SQLite's.
-    """
-
-    def __init__(self, descriptor: int, writable: bool) -> None:
-        self.descriptor = descriptor
-        self.writable = writable
-        self.users = 0
-        self.written = False
-
-
-_opening = threading.Lock()
-_held: dict[tuple[int, int], _Held] = {}
 
 
 class JournalFile:
@@ -78,22 +56,16 @@ class JournalFile:
         self.path = path
         self._writing = writing
         try:
-            if writing and not path.exists():
-                create(path)
-            state = path.stat()
-        except FileNotFoundError:
-            raise JournalError(f"there is no journal {path}") from None
+            missing = not path.exists()
         except OSError as problem:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
-        if not stat.S_ISREG(state.st_mode):
-            raise JournalError(f"journal {path} must be a regular file; it was not changed")
-        self._identity = state.st_dev, state.st_ino
-        self._size = state.st_size
+        if missing and writing:
+            create(path)
+        self._hold = acquire(path, writing=writing)
         self.in_use: bool = False
         """Whether a job was writing when the file was opened for reading."""
-        with _opening:
-            self._hold = self._acquire()
         try:
+            self._size = os.fstat(self._hold.descriptor).st_size
             self.version: int = self._recognize()
         except BaseException:
             self.close()
@@ -101,15 +73,7 @@ class JournalFile:
 
     def close(self) -> None:
         """Release the file and its lock. Close SQLite's connections to it first."""
-        with _opening:
-            hold = self._hold
-            hold.users -= 1
-            if self._writing:
-                hold.written = False
-                unlock(hold.descriptor)
-            if not hold.users:
-                del _held[self._identity]
-                os.close(hold.descriptor)
+        release(self._hold, writing=self._writing)
 
     def check_in_place(self) -> None:
         """Raise `JournalError` if the file was deleted, moved, replaced or truncated since it was opened."""
@@ -117,7 +81,7 @@ class JournalFile:
             state = self.path.stat()
         except OSError:
             state = None
-        if state is None or (state.st_dev, state.st_ino) != self._identity:
+        if state is None or (state.st_dev, state.st_ino) != self._hold.identity:
             raise JournalError(
                 f"journal {self.path} was deleted, moved or replaced while the job was running. It records "
                 "every run that was started: restore it and resume with the same call, or look up those runs"
@@ -127,41 +91,9 @@ class JournalFile:
             raise damaged(self.path, f"it was truncated from {self._size} to {state.st_size} bytes")
         self._size = state.st_size
 
-    def _acquire(self) -> _Held:
-        hold = _held.get(self._identity)
-        if hold is None:
-            hold = _Held(*_open(self.path))
-        try:
-            if self._writing:
-                if hold.written:
-                    raise JournalError(f"journal {self.path} is in use by this process: end that job first")
-                if not hold.writable:
-                    raise JournalError(f"journal {self.path} cannot be written: Permission denied")
-                self._lock(hold.descriptor)
-                hold.written = True
-        except BaseException:
-            if not hold.users:
-                os.close(hold.descriptor)
-            raise
-        _held[self._identity] = hold
-        hold.users += 1
-        return hold
-
-    def _lock(self, descriptor: int) -> None:
-        until = time.monotonic() + _LOCK_TIMEOUT
-        while True:
-            try:
-                lock(descriptor)
-            except OSError as problem:
-                if problem.errno in NO_LOCKS or time.monotonic() > until:
-                    raise not_locked(self.path, problem) from problem
-                time.sleep(0.02)
-            else:
-                return
-
     def _recognize(self) -> int:
         """The version of the file. Checks the companion unless a writer, which owns it, is active."""
-        header = _read(self._hold.descriptor, _HEADER.size, 0)
+        header = self._hold.read(_HEADER.size, 0)
         if len(header) < _HEADER.size:
             raise damaged(self.path, f"it has only {len(header)} bytes")
         version: int
@@ -175,23 +107,16 @@ class JournalFile:
             )
         if self._writing:
             self._check_companions(version)
-        elif self._hold.written:
-            self.in_use = True
         elif self._hold.writable:
-            try:
-                lock(self._hold.descriptor)
-            except OSError as problem:
-                self.in_use = problem.errno not in NO_LOCKS
-                return version  # the companion belongs to the running job
-            try:
-                self._check_companions(version)
-            finally:
-                unlock(self._hold.descriptor)
+            with without_writers(self._hold) as unused:
+                self.in_use = not unused
+                if unused:  # else the companion belongs to the running job
+                    self._check_companions(version)
         return version
 
     def _check_companions(self, version: int) -> None:
         """Raise `JournalError` for a companion of another file, which SQLite would replay."""
-        mark = mark_of(_read(self._hold.descriptor, 4096, 0))
+        mark = mark_of(self._hold.read(4096, 0))
         foreign = [
             companion_of(self.path)
             for page in old_pages(companion_of(self.path))
@@ -260,20 +185,3 @@ class JournalFile:
                     database.execute("PRAGMA journal_mode = DELETE")
         finally:
             database.close()
-
-
-def _open(path: Path) -> tuple[int, bool]:
-    """A descriptor, and whether it is writable."""
-    binary = getattr(os, "O_BINARY", 0)
-    try:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC | binary), True
-        except PermissionError:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | binary), False
-    except OSError as problem:
-        raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
-
-
-def _read(descriptor: int, size: int, offset: int) -> bytes:
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.read(descriptor, size)

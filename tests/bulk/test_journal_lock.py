@@ -9,11 +9,17 @@ import subprocess
 import pytest
 
 from kognitos_async import Journal, JournalError
+from kognitos_async.bulk import journal_file
+from kognitos_async.bulk.journal_file import JournalFile
 from tests.bulk.journals import RunRecord, record, summary, writer
 from tests.fork_server import shared
 
 WRITE = (
     "import asyncio, sys; from tests.bulk.journals import record; asyncio.run(record(sys.argv[1], 'other'))"
+)
+LOCK = (
+    "import sys; from pathlib import Path; from kognitos_async.bulk.journal_file import JournalFile; "
+    "JournalFile(Path(sys.argv[1]), writing=True).close()"
 )
 READ = (
     "import sys; from kognitos_async import Journal; journal = Journal(sys.argv[1]); "
@@ -79,3 +85,26 @@ async def test_a_reader_never_sees_half_a_step_nor_stops_the_writer(tmp_path):
         await writing
     assert totals == sorted(totals)
     assert summary(path)["started"] == done
+
+
+async def test_a_job_that_begins_while_a_reader_opens_the_file_keeps_its_lock(tmp_path, monkeypatch):
+    """The reader shares the job's descriptor, and so its lock."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    jobs = []
+    real = journal_file.old_pages
+
+    def meanwhile(companion):
+        if not jobs:
+            jobs.append(None)
+            jobs[0] = JournalFile(path, writing=True)
+        return real(companion)
+
+    monkeypatch.setattr(journal_file, "old_pages", meanwhile)
+    reader = JournalFile(path, writing=False)
+    code, said = await elsewhere(LOCK, path)
+    assert code
+    assert "in use by another process" in said
+    reader.close()
+    jobs[0].close()
+    assert await elsewhere(LOCK, path) == (0, "")

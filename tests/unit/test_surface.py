@@ -233,7 +233,7 @@ LAYERS = [
     "integrations",
     "bulk.admission bulk.slots bulk.ledger bulk.file_lock",
     "bulk.types bulk.files bulk.journal_errors bulk.early_uploads",
-    "bulk.journal_schema",
+    "bulk.journal_hold bulk.journal_schema",
     "bulk.journal_file",
     "bulk.journal_steps",
     "bulk.group_commit",
