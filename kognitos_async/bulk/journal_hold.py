@@ -40,8 +40,11 @@ class Hold:
 
     def read(self, size: int, offset: int) -> bytes:
         """At most `size` bytes of the file."""
-        os.lseek(self.descriptor, offset, os.SEEK_SET)
-        return os.read(self.descriptor, size)
+        if hasattr(os, "pread"):
+            return os.pread(self.descriptor, size, offset)
+        with _holds.guard:  # Windows: all users, and the lock, share the position in the file
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.read(self.descriptor, size)
 
     def keep(self, descriptor: int) -> None:
         """Keep another descriptor of the file open as long as this one."""

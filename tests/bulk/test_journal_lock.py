@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from kognitos_async import Journal, JournalError
-from kognitos_async.bulk import journal_file
+from kognitos_async.bulk import file_lock, journal_file
 from kognitos_async.bulk.journal_file import JournalFile
 from tests.bulk.journals import RunRecord, record, summary, writer
 from tests.fork_server import shared
@@ -108,3 +108,46 @@ async def test_a_job_that_begins_while_a_reader_opens_the_file_keeps_its_lock(tm
     reader.close()
     jobs[0].close()
     assert await elsewhere(LOCK, path) == (0, "")
+
+
+@pytest.mark.parametrize("positioned", [True, False])
+async def test_readers_of_many_threads_do_not_disturb_each_other(tmp_path, monkeypatch, positioned):
+    """They share a descriptor, and where the system cannot read at a position also its position."""
+    if not positioned:
+        monkeypatch.delattr(os, "pread", raising=False)
+    path = tmp_path / "job"
+    await record(path, "a")
+
+    def read():
+        for _ in range(300):
+            JournalFile(path, writing=False).close()
+
+    await asyncio.gather(*(asyncio.to_thread(read) for _ in range(3)))
+
+
+async def test_jobs_and_readers_of_many_threads_take_turns(tmp_path):
+    """Whoever has the file for writing is the only one, whatever readers open and close meanwhile."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    others = 0
+
+    def read():
+        for _ in range(200):
+            JournalFile(path, writing=False).close()
+
+    def write():
+        nonlocal others
+        for _ in range(50):
+            job = JournalFile(path, writing=True)
+            another = os.open(path, os.O_RDWR)  # an open file of its own, as of another process
+            try:
+                file_lock.lock(another)
+                others += 1
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(another)
+                job.close()
+
+    await asyncio.gather(*(asyncio.to_thread(work) for work in (read, read, write)))
+    assert not others
