@@ -25,6 +25,8 @@ if sys.platform == "win32":
         os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    lock_shared = lock  # there are no other locks, but these need no permission to write
+
     def unlock(descriptor: int) -> None:
         """Release the lock."""
         os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
@@ -40,15 +42,27 @@ else:
 
         Also tries the kind of lock that SQLite needs.
         """
-        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LOCK_BYTE + 1)
+        _try_posix_lock(descriptor)
         if not _set_open_file_lock(descriptor, fcntl.F_WRLCK):
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCK_BYTE)
+
+    def lock_shared(descriptor: int) -> None:
+        """Lock the byte against `lock`, but not against others who share it. The descriptor may be read-only.
+
+        Raises `OSError` if it is locked, or if the file system does not support locks.
+        """
+        _try_posix_lock(descriptor)
+        if not _set_open_file_lock(descriptor, fcntl.F_RDLCK):
+            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LOCK_BYTE)
 
     def unlock(descriptor: int) -> None:
         """Release the lock."""
         with contextlib.suppress(OSError):
             if not _set_open_file_lock(descriptor, fcntl.F_UNLCK):
                 fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, _LOCK_BYTE)
+
+    def _try_posix_lock(descriptor: int) -> None:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _LOCK_BYTE + 1)
 
     def _set_open_file_lock(descriptor: int, kind: int) -> bool:
         """Lock or unlock as an open file; return whether the system supports such locks."""

@@ -107,7 +107,7 @@ class JournalFile:
             )
         if self._writing:
             self._check_companions(version)
-        elif self._hold.writable:
+        else:
             with without_writers(self._hold) as unused:
                 self.in_use = not unused
                 if unused:  # else the companion belongs to the running job

@@ -7,13 +7,14 @@ opened once, and users that share it take turns: a lock of an open file does not
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from kognitos_async.bulk.file_lock import NO_LOCKS, lock, unlock
+from kognitos_async.bulk.file_lock import NO_LOCKS, lock, lock_shared, unlock
 from kognitos_async.bulk.journal_errors import not_locked
 from kognitos_async.errors import JournalError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOCK_TIMEOUT = 0.5
 """Seconds to wait for the lock, which readers hold briefly while they open the file."""
+_READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""The errors of a file that may be read but not written."""
 
 
 class Hold:
@@ -109,11 +112,11 @@ def without_writers(hold: Hold) -> Iterator[bool]:
     A writer of this process, whose lock is the same, waits for the end of the block.
     """
     with _holds.guard:
-        if hold.written or not hold.writable:
-            yield not hold.written
+        if hold.written:
+            yield False
             return
         try:
-            lock(hold.descriptor)
+            lock_shared(hold.descriptor)
         except OSError as problem:
             # No job can be writing in a file system without locks.
             yield problem.errno in NO_LOCKS
@@ -150,7 +153,9 @@ def _open(path: Path) -> tuple[int, bool]:
     binary = getattr(os, "O_BINARY", 0)
     try:
         return os.open(path, os.O_RDWR | binary), True
-    except PermissionError:
+    except OSError as problem:
+        if problem.errno not in _READ_ONLY:
+            raise
         return os.open(path, os.O_RDONLY | binary), False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 
@@ -25,11 +26,20 @@ READ = (
     "import sys; from kognitos_async import Journal; journal = Journal(sys.argv[1]); "
     "print(journal.summary(), 'in use:', journal.in_use); journal.close()"
 )
+READ_ONLY = """
+import os, sys
+real = os.open
+def opened(path, flags, *rest, **named):
+    if flags & os.O_RDWR and str(path) == sys.argv[1]:
+        raise OSError(int(sys.argv[2]), os.strerror(int(sys.argv[2])))
+    return real(path, flags, *rest, **named)
+os.open = opened
+""" + READ.replace("import sys; ", "")
 
 
-async def elsewhere(code, path) -> tuple[int | None, str]:
+async def elsewhere(code, *arguments) -> tuple[int | None, str]:
     job = await asyncio.to_thread(
-        shared().run, "-c", code, str(path), env=os.environ, stderr=subprocess.STDOUT
+        shared().run, "-c", code, *map(str, arguments), env=os.environ, stderr=subprocess.STDOUT
     )
     return job.returncode, job.stdout
 
@@ -151,3 +161,35 @@ async def test_jobs_and_readers_of_many_threads_take_turns(tmp_path):
 
     await asyncio.gather(*(asyncio.to_thread(work) for work in (read, read, write)))
     assert not others
+
+
+@pytest.mark.parametrize("refusal", [errno.EACCES, errno.EROFS])
+async def test_a_user_who_may_only_read_the_file_sees_that_a_job_runs(tmp_path, refusal):
+    """Whether the file or its whole file system is read-only; and finds a companion of another file."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    async with writer(path):
+        code, said = await elsewhere(READ_ONLY, path, refusal)
+        assert (code, "in use: True" in said) == (0, True), said
+    code, said = await elsewhere(READ_ONLY, path, refusal)
+    assert (code, "'settled': 1" in said, "in use: False" in said) == (0, True, True), said
+    path.with_name("job-wal").write_bytes(b"x" * 64)
+    code, said = await elsewhere(READ_ONLY, path, refusal)
+    assert code
+    assert "belongs to another file" in said
+
+
+async def test_a_reader_is_not_taken_for_a_job(tmp_path, monkeypatch):
+    """By another process that reads the file at the same moment."""
+    path = tmp_path / "job"
+    await record(path, "a")
+    said = []
+    real = journal_file.old_pages
+
+    def meanwhile(companion):
+        said.append(shared().run("-c", READ, str(path), env=os.environ, stderr=subprocess.STDOUT).stdout)
+        return real(companion)
+
+    monkeypatch.setattr(journal_file, "old_pages", meanwhile)
+    JournalFile(path, writing=False).close()
+    assert "in use: False" in said[0]
