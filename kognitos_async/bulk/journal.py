@@ -218,12 +218,13 @@ class Journal:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        if self._database is None:
-            self._open()
+        self._open()
         assert self._database is not None  # noqa: S101 - _open has set it or raised
         return self._database
 
     def _open(self) -> None:
+        if self._file is not None and self._file.inherited:
+            self.close()
         if self._database is not None:
             return
         file = JournalFile(self.path, writing=False)

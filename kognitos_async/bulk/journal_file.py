@@ -75,6 +75,11 @@ class JournalFile:
         """Release the file and its lock. Close SQLite's connections to it first."""
         release(self._hold, writing=self._writing)
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked since the file was opened: open it again to use it here."""
+        return self._hold.inherited
+
     def check_in_place(self) -> None:
         """Raise `JournalError` if the file was deleted, moved, replaced or truncated since it was opened."""
         try:
@@ -160,6 +165,7 @@ class JournalFile:
             except BaseException:
                 database.close()
                 raise
+        self._hold.connections.append(database)
         return database
 
     def check(self, database: sqlite3.Connection) -> None:
@@ -176,7 +182,13 @@ class JournalFile:
             raise damaged(self.path, f"request {row[0]!r} in state {row[1]!r} has invalid fields")
 
     def disconnect(self, database: sqlite3.Connection) -> None:
-        """Close a connection. A writer's removes the companion."""
+        """Close a connection. A writer's removes the companion.
+
+        Does nothing in a process forked since, where it would roll back what the parent is writing.
+        """
+        if self.inherited:
+            return
+        self._hold.connections.remove(database)
         try:
             if self._writing:
                 with contextlib.suppress(sqlite3.Error):

@@ -19,6 +19,7 @@ from kognitos_async.bulk.journal_errors import not_locked
 from kognitos_async.errors import JournalError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -39,6 +40,10 @@ class Hold:
         self.users = 0
         self.written = False
         """Whether one of the users writes, and so has the lock."""
+        self.connections: list[sqlite3.Connection] = []
+        """SQLite's connections to it."""
+        self.inherited = False
+        """Whether the file was opened by the process that this one was forked from, and was closed here."""
         self._others: list[int] = []
 
     def read(self, size: int, offset: int) -> bytes:
@@ -65,9 +70,41 @@ class _Holds:
     def __init__(self) -> None:
         self.guard = threading.RLock()
         self.by_identity: dict[tuple[int, int], Hold] = {}
+        self.written_by_parent: set[tuple[int, int]] = set()
+        self.kept: list[sqlite3.Connection] = []
+
+    def before_fork(self) -> None:
+        """Wait until no file is being opened, so that the child knows of all that are open."""
+        self.guard.acquire()
+
+    def in_parent(self) -> None:
+        """Go on after a fork."""
+        self.guard.release()
+
+    def in_child(self) -> None:
+        """Close the files, without unlocking them: the locks are those of the parent's open files.
+
+        Left open, they would be the locks of the child and of all other children too, and outlive the parent.
+        Connections are kept: closing one, as collecting it does, would roll back what the parent is writing.
+        """
+        self.guard = threading.RLock()
+        for hold in self.by_identity.values():
+            hold.inherited = True
+            self.kept += hold.connections
+            if hold.written:
+                self.written_by_parent.add(hold.identity)
+            with contextlib.suppress(OSError):  # the process may close what it has not opened
+                hold.close()
+        self.by_identity.clear()
 
 
 _holds = _Holds()
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        before=_holds.before_fork,
+        after_in_parent=_holds.in_parent,
+        after_in_child=_holds.in_child,
+    )
 
 
 def acquire(path: Path, *, writing: bool) -> Hold:
@@ -95,8 +132,13 @@ def acquire(path: Path, *, writing: bool) -> Hold:
 
 
 def release(hold: Hold, *, writing: bool) -> None:
-    """Give the file back. Close SQLite's connections to it first."""
+    """Give the file back. Close SQLite's connections to it first.
+
+    Does nothing in a process forked since the file was opened.
+    """
     with _holds.guard:
+        if hold.inherited:
+            return
         hold.users -= 1
         if writing:
             hold.written = False
@@ -136,6 +178,12 @@ def _opened(path: Path) -> Hold:
         known = _holds.by_identity.get((state.st_dev, state.st_ino))
         if known is not None:
             return known
+        if (state.st_dev, state.st_ino) in _holds.written_by_parent:
+            # SQLite believes for as long as this process lives in the locks it held when it was forked.
+            raise JournalError(
+                f"journal {path} was in use by a job of the process that this one was forked from and cannot "
+                "be opened here: start processes before the job, or with the method spawn or forkserver"
+            )
         descriptor, writable = _open(path)
     except FileNotFoundError:
         raise JournalError(f"there is no journal {path}") from None
