@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from kognitos_async.bulk.file_lock import NO_LOCKS
@@ -40,8 +42,9 @@ class mapping_sqlite_errors:  # noqa: N801 - used as a statement
 
 def damaged(file: Path, how: str) -> JournalError:
     """The error for a damaged file."""
+    name = PurePath(os.path.realpath(file)).name  # the companion is beside the file that links lead to
     return JournalError(
-        f"journal {file} is damaged ({how}) and was not changed: restore {file.name}-journal beside it if "
+        f"journal {file} is damaged ({how}) and was not changed: restore {name}-journal beside it if "
         "there was one, or restore the journal from a backup. A new journal may start runs twice; look up "
         "existing runs by name first"
     )

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import struct
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kognitos_async.bulk.journal_errors import damaged, mapping_sqlite_errors
 from kognitos_async.bulk.journal_hold import acquire, release, without_writers
@@ -27,9 +27,6 @@ from kognitos_async.bulk.journal_schema import (
     write_ahead_log_of,
 )
 from kognitos_async.errors import JournalError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _HEADER = struct.Struct(">16s44xI4xI")  # magic, user_version at 60, application_id at 68
 _MAGIC = b"SQLite format 3\0"
@@ -54,14 +51,17 @@ class JournalFile:
 
     def __init__(self, path: Path, *, writing: bool) -> None:
         self.path = path
+        # SQLite follows links too, and keeps the companion beside the file that they lead to.
+        self._real_path = Path(os.path.realpath(path))
+        self._is_link = self._real_path != path
         self._writing = writing
         try:
             missing = not path.exists()
         except OSError as problem:
             raise JournalError(f"journal {path} cannot be read: {problem.strerror}") from problem
         if missing and writing:
-            create(path)
-        self._hold = acquire(path, writing=writing)
+            create(self._real_path)
+        self._hold = acquire(self._real_path, path, writing=writing)
         self.in_use: bool = False
         """Whether a job was writing when the file was opened for reading."""
         try:
@@ -81,12 +81,12 @@ class JournalFile:
         return self._hold.inherited
 
     def check_in_place(self) -> None:
-        """Raise `JournalError` if the file was deleted, moved, replaced or truncated since it was opened."""
-        try:
-            state = self.path.stat()
-        except OSError:
-            state = None
-        if state is None or (state.st_dev, state.st_ino) != self._hold.identity:
+        """Raise `JournalError` if the file was deleted, moved, replaced or truncated since it was opened.
+
+        Also if links now lead to another file, or this one is no longer where SQLite looks for its companion.
+        """
+        state = self._state_at(self._real_path)
+        if state is None or (self._is_link and self._state_at(self.path) is None):
             raise JournalError(
                 f"journal {self.path} was deleted, moved or replaced while the job was running. It records "
                 "every run that was started: restore it and resume with the same call, or look up those runs"
@@ -95,6 +95,14 @@ class JournalFile:
             # Only a rollback shortens it, and SQLite's cache would not notice.
             raise damaged(self.path, f"it was truncated from {self._size} to {state.st_size} bytes")
         self._size = state.st_size
+
+    def _state_at(self, path: Path) -> os.stat_result | None:
+        """The state of the file; None if it is not the one at this path."""
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        return state if (state.st_dev, state.st_ino) == self._hold.identity else None
 
     def _recognize(self) -> int:
         """The version of the file. Checks the companion unless a writer, which owns it, is active."""
@@ -122,14 +130,15 @@ class JournalFile:
     def _check_companions(self, version: int) -> None:
         """Raise `JournalError` for a companion of another file, which SQLite would replay."""
         mark = mark_of(self._hold.read(4096, 0))
+        companion, log = companion_of(self._real_path), write_ahead_log_of(self._real_path)
         foreign = [
-            companion_of(self.path)
-            for page in old_pages(companion_of(self.path))
+            companion
+            for page in old_pages(companion)
             # A version 1 file has no mark: its first rollback journal is that of the migration.
             if mark_of(page) != mark and not (mark_of(page) is None and page[60:64] == b"\0\0\0\1")
         ]
-        if version == VERSION and write_ahead_log_of(self.path).exists():
-            foreign.append(write_ahead_log_of(self.path))
+        if version == VERSION and log.exists():
+            foreign.append(log)
         if foreign:
             raise JournalError(
                 f"{foreign[0]} belongs to another file than journal {self.path}: restore the journal that it "
@@ -142,7 +151,7 @@ class JournalFile:
         """A connection for writing or reading, as the file was opened. End it with `disconnect`."""
         with mapping_sqlite_errors(self.path):
             database = sqlite3.connect(
-                self.path,
+                self._real_path,
                 timeout=_WRITE_TIMEOUT if self._writing else _READ_TIMEOUT,
                 isolation_level=None,
                 check_same_thread=False,

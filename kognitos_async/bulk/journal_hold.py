@@ -107,15 +107,16 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     )
 
 
-def acquire(path: Path, *, writing: bool) -> Hold:
+def acquire(real_path: Path, path: Path, *, writing: bool) -> Hold:
     """The file, to be given back with `release`; when `writing`, locked against all other writers.
 
-    Raises `JournalError` if it is missing, in use or no regular file, or cannot be read, written or locked.
+    Raises `JournalError`, naming `path`, if it is missing, in use or no regular file, or cannot be read,
+    written or locked.
     """
     until = time.monotonic() + _LOCK_TIMEOUT
     while True:
         with _holds.guard:
-            hold = _opened(path)
+            hold = _opened(real_path, path)
             try:
                 if writing:
                     _lock(path, hold)
@@ -170,9 +171,9 @@ def without_writers(hold: Hold) -> Iterator[bool]:
                 unlock(hold.descriptor)
 
 
-def _opened(path: Path) -> Hold:
+def _opened(real_path: Path, path: Path) -> Hold:
     try:
-        state = path.stat()
+        state = real_path.stat()
         if not stat.S_ISREG(state.st_mode):
             raise JournalError(f"journal {path} must be a regular file; it was not changed")
         known = _holds.by_identity.get((state.st_dev, state.st_ino))
@@ -184,7 +185,7 @@ def _opened(path: Path) -> Hold:
                 f"journal {path} was in use by a job of the process that this one was forked from and cannot "
                 "be opened here: start processes before the job, or with the method spawn or forkserver"
             )
-        descriptor, writable = _open(path)
+        descriptor, writable = _open(real_path)
     except FileNotFoundError:
         raise JournalError(f"there is no journal {path}") from None
     except OSError as problem:

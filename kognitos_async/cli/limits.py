@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _SECONDS = 1.0
 """Interval between readings of the file."""
 
 
 def limit_file(journal: Path) -> Path:
-    """The file that holds the limit of a job."""
-    return journal.with_name(f"{journal.name}.max-in-flight")
+    """The file that holds the limit of a job; the same for all links to the journal."""
+    real = Path(os.path.realpath(journal))
+    return real.with_name(f"{real.name}.max-in-flight")
 
 
 def write_limit(journal: Path, limit: int) -> None:
