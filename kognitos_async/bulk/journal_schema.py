@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import sqlite3
 import struct
@@ -23,6 +24,9 @@ APPLICATION_ID = 0x4B474E4A  # "KGNJ"
 VERSION = 2
 _ROLLBACK = struct.Struct(">8sIIIII")  # magic, records, nonce, pages, sector size, page size
 _ROLLBACK_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_DRAFT = re.compile(r"\.kognitos-[0-9a-f]{16}\.new(-journal)?")
+_ABANDONED = 3600.0
+"""Seconds after which a draft, which is needed for a moment, is that of a killed process."""
 
 # The id is part of the schema, hence on the first page: a rollback journal holds an image of that page.
 _SCHEMA = """
@@ -91,9 +95,9 @@ def create(path: Path) -> None:
                 f"there is no journal {path}, but {companion} is left from a killed process: restore the "
                 "journal beside it, or delete it to start a new journal"
             )
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    # Random: the process ids of two containers that share the folder may be equal.
+    draft = path.with_name(f".kognitos-{secrets.token_hex(8)}.new")
     try:
-        draft.unlink(missing_ok=True)
         _check_locks(path, draft)
         with mapping_sqlite_errors(path):
             database = sqlite3.connect(draft, isolation_level=None)
@@ -103,12 +107,13 @@ def create(path: Path) -> None:
                 database.execute(f"PRAGMA user_version = {VERSION}")
             finally:
                 database.close()
+        _delete_abandoned(draft)
         try:
             os.link(draft, path)  # unlike a rename, never replaces a file made by another process
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
-            draft.rename(path)
+            _rename(draft, path)
         _sync_folder(path.parent)
     except OSError as problem:
         raise JournalError(f"journal {path} cannot be created: {problem.strerror}") from problem
@@ -117,8 +122,42 @@ def create(path: Path) -> None:
             draft.unlink()
 
 
+def _delete_abandoned(draft: Path) -> None:
+    """Delete the drafts of killed processes beside this one, where that is allowed.
+
+    Those of the last hour, by the clock of the file system, may still be in use.
+    """
+    with contextlib.suppress(OSError):
+        made = draft.stat().st_mtime
+        for file in draft.parent.iterdir():
+            if _DRAFT.fullmatch(file.name):
+                with contextlib.suppress(OSError):  # another process deletes it too
+                    if made - file.stat().st_mtime > _ABANDONED:
+                        file.unlink()
+
+
+def _rename(draft: Path, path: Path) -> None:
+    """Rename the draft, unless another process has made the file; raises `JournalError` while one makes it.
+
+    A lock, on a file of its own, makes the check and the renaming one step.
+    """
+    claim = path.with_name(f".{path.name}.new")
+    descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            lock(descriptor)
+        except OSError as problem:
+            raise not_locked(path, problem) from problem
+        if not path.exists():
+            draft.rename(path)
+    finally:
+        os.close(descriptor)
+    with contextlib.suppress(OSError):  # Windows: another process has it open
+        claim.unlink()  # whoever has opened it, or makes a new one, finds the journal
+
+
 def _check_locks(path: Path, draft: Path) -> None:
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         lock(descriptor)
     except OSError as problem:

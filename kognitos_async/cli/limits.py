@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def limit_file(journal: Path) -> Path:
 def write_limit(journal: Path, limit: int) -> None:
     """Set the limit of the job that runs with this journal, atomically."""
     path = limit_file(journal)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     draft.write_text(f"{limit}\n")
     draft.replace(path)
 
