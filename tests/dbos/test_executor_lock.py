@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 
 import psycopg
@@ -156,5 +157,31 @@ def test_a_database_file_is_for_one(tmp_path):
     with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
         second.acquire()
     first.release()
+    second.acquire()
+    second.release()
+
+
+def test_a_link_to_a_database_file_is_no_other_database(tmp_path):
+    """The worker beside it is refused."""
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    first, second = (FilePresence(str(tmp_path / name), polls=True) for name in ("d", "link"))
+    first.acquire()
+    with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+def test_a_forked_process_does_not_release_the_lock_of_its_parent(tmp_path, monkeypatch):
+    """Both have the same open file."""
+    first, second = (FilePresence(str(tmp_path / "d"), polls=True) for _ in range(2))
+    first.acquire()
+    of_the_parent = os.dup(first._descriptor)
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    first.release()
+    with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
+        second.acquire()
+    os.close(of_the_parent)
     second.acquire()
     second.release()

@@ -80,8 +80,9 @@ class FilePresence:
 
     def __init__(self, database_path: str, *, polls: bool) -> None:
         self.polls = polls
-        self._path = f"{database_path}-worker"
+        self._path = f"{os.path.realpath(database_path)}-worker"  # the same for all links to the database
         self._descriptor: int | None = None
+        self._process = 0
 
     def acquire(self) -> None:
         """Take the lock of the file."""
@@ -96,15 +97,16 @@ class FilePresence:
                 f"another worker uses {self._path.removesuffix('-worker')}: "
                 "SQLite supports one worker, use PostgreSQL for several"
             ) from None
-        self._descriptor = descriptor
+        self._descriptor, self._process = descriptor, os.getpid()
 
     def watch(self, take_over: Callable[[Sequence[str]], object]) -> None:
         """Do nothing: there are no other workers."""
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock. A process forked since only closes the file: the lock is the parent's too."""
         if self._descriptor is not None:
-            unlock(self._descriptor)
+            if self._process == os.getpid():
+                unlock(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
 
