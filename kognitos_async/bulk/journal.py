@@ -115,7 +115,8 @@ class Journal:
     """The journal of a bulk job of either client, opened for reading, with `with` or `async with`.
 
     It may be read while the job runs; each query sees a committed state. Raises `JournalError` when the file
-    is missing, not a journal, of another version, damaged, or separated from its companion file.
+    is missing, not a journal, of another version, damaged, or separated from its companion file. In a forked
+    process it is opened again; a journal that a job of the parent was writing at the fork is refused there.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -49,7 +49,8 @@ class Hold:
     def read(self, size: int, offset: int) -> bytes:
         """At most `size` bytes of the file."""
         if hasattr(os, "pread"):
-            return os.pread(self.descriptor, size, offset)
+            content: bytes = os.pread(self.descriptor, size, offset)
+            return content
         with _holds.guard:  # Windows: all users, and the lock, share the position in the file
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             return os.read(self.descriptor, size)
