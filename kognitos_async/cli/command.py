@@ -110,9 +110,17 @@ class Call:
 
     def source(self, process: str | None, automation: str | None) -> str:
         """The process or automation to use. Raises `typer.BadParameter`."""
+        self._mean_source(process, automation)
+        return self.target.source(process, automation)
+
+    def given_source(self, process: str | None, automation: str | None) -> str | None:
+        """The process or automation given as an option, or None. Raises `typer.BadParameter`."""
+        self._mean_source(process, automation)
+        return self.target.given_source(process, automation)
+
+    def _mean_source(self, process: str | None, automation: str | None) -> None:
         if automation is not None and process is None:
             self.means(PLATFORM)
-        return self.target.source(process, automation)
 
     def names(self, *resources: str, automation: str | None = None) -> None:
         """Record the arguments: full resource names and an automation imply the platform API."""

@@ -48,19 +48,16 @@ def sync(
     saved before the next is read: an interrupted pass is resumed by the next call. The mirror can be read at
     any time; `kognitos runs report` summarizes it.
     """
-    if automation is not None:
-        call.names(automation, automation=automation)
+    source = call.given_source(process, automation)
     try:
         store_of(into)
     except ModuleNotFoundError as missing:
         complain(str(missing))
         raise typer.Exit(WRONG_USE) from None
-    run_command(_sync(call, into, process, automation, every))
+    run_command(_sync(call, into, source, every))
 
 
-async def _sync(
-    call: Call, into: str, process: str | None, automation: str | None, every: float | None
-) -> int:
+async def _sync(call: Call, into: str, source: str | None, every: float | None) -> int:
     call.output.check()
     said = 0
 
@@ -70,9 +67,7 @@ async def _sync(
             said = result.pages // _SAID_EVERY
             call.output.note(f"{result.pages:,} pages read, {result.new:,} new runs")
 
-    options: dict[str, Any] = (
-        {"automation": automation} if call.target.is_platform else {"process_id": process}
-    )
+    options: dict[str, Any] = {"automation" if call.target.is_platform else "process_id": source}
     async with connect(call.target) as api:
         while True:
             said = 0

@@ -57,15 +57,10 @@ class Target:
 
         Raises `typer.BadParameter` if the other one is given, or none.
         """
-        option, other, given, unfit = ("--process", "--automation", process, automation)
-        listing, setting = "kognitos processes list", "process_id"
+        given = self.given_source(process, automation)
+        option, listing, setting = "--process", "kognitos processes list", "process_id"
         if self.is_platform:
-            option, other, given, unfit = ("--automation", "--process", automation, process)
-            listing, setting = "kognitos automations list", "automation_id"
-        if unfit is not None:
-            raise typer.BadParameter(
-                f"not supported by {APIS[self.api]}, to which the key belongs: use {option}", param_hint=other
-            )
+            option, listing, setting = "--automation", "kognitos automations list", "automation_id"
         found = given if given is not None else self.get(setting)
         if found is None:
             raise typer.BadParameter(
@@ -75,6 +70,20 @@ class Target:
         if not found:
             raise typer.BadParameter("must not be empty", param_hint=option)
         return found
+
+    def given_source(self, process: str | None, automation: str | None) -> str | None:
+        """The option that selects on this API, or None; the settings are not asked.
+
+        Raises `typer.BadParameter` if the option of the other API is given.
+        """
+        option, other, given, unfit = ("--process", "--automation", process, automation)
+        if self.is_platform:
+            option, other, given, unfit = ("--automation", "--process", automation, process)
+        if unfit is not None:
+            raise typer.BadParameter(
+                f"not supported by {APIS[self.api]}, to which the key belongs: use {option}", param_hint=other
+            )
+        return given
 
     def require(self, api: str, verb: str, instead: str) -> None:
         """Raise `typer.BadParameter` unless the key belongs to `api`."""

@@ -43,6 +43,43 @@ def test_a_mirror_is_kept_by_one_command(command, server, tmp_path):
     database.close()
 
 
+@pytest.mark.parametrize(
+    ("keys", "options"),
+    [
+        (["KOGNITOS_TOKEN"], ["--process"]),
+        (["KOGNITOS_API_KEY"], ["--automation"]),
+        (["KOGNITOS_API_KEY", "KOGNITOS_TOKEN"], ["--process", "--automation"]),
+    ],
+)
+def test_the_option_of_the_other_api_is_refused_and_nothing_mirrored(
+    command, server, tmp_path, keys, options
+):
+    """Without it the pass would cover all that the key can read."""
+    into = tmp_path / "runs.sqlite"
+    sources = {"--process": server.process.id, "--automation": server.platform.automation.id}
+    unused = {"KOGNITOS_API_KEY", "KOGNITOS_TOKEN"} - set(keys)
+    environ = {**server.environ, **dict.fromkeys(unused, "")}
+    selected = [word for option in options for word in (option, sources[option])]
+    code, out, err = command.run("runs", "sync", "--into", str(into), *selected, **environ)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "to which the key belongs" in err
+    assert not into.exists()
+
+
+def test_a_mirror_of_one_source_holds_no_other(command, server, tmp_path):
+    """On both APIs; with both keys the option tells which."""
+    other, second = server.add_process("Other"), server.platform.add_automation("second")
+    for source in (server.process, other):
+        server.add_run(name="one", status="Succeeded", process_id=source.id)
+    for source in (server.platform.automation, second):
+        server.platform.add_run(source.id, state="completed")
+    for option, source in (("--process", other), ("--automation", second)):
+        into = str(tmp_path / f"{option}.sqlite")
+        code, out, err = command.run("runs", "sync", "--into", into, option, source.id, **server.environ)
+        assert (code, err) == (0, "")
+        assert out.startswith("1 new,")
+
+
 def test_it_goes_on_every_so_often_until_it_is_interrupted(command, server, tmp_path):
     """Ctrl-C ends it with 130, and the mirror stays whole."""
     into = str(tmp_path / "runs.sqlite")
