@@ -18,7 +18,7 @@ from kognitos_async.cli.report_tables import ReportTable, duration, percent, tab
 from kognitos_async.cli.running import WRONG_USE, complain
 from kognitos_async.cli.text import printable
 from kognitos_async.mirror.figures import Figures, figures_of
-from kognitos_async.mirror.store import store_of
+from kognitos_async.mirror.store import read_mirror
 
 
 def report(
@@ -56,15 +56,10 @@ def report(
 
 def _figures(source: Path) -> Figures:
     try:
-        store = store_of(source)
+        return read_mirror(source, figures_of)
     except ModuleNotFoundError as missing:
         complain(str(missing))
         raise typer.Exit(WRONG_USE) from None
-    store.open("")
-    try:
-        return figures_of(store.rows())
-    finally:
-        store.close()
 
 
 def _write(figures: Figures, destination: Destination, title: str) -> None:

@@ -45,8 +45,9 @@ def sync(
     """Mirror the run history into a local store.
 
     Reads new runs, and again those that had not ended, so that no change of status is missed. Each page is
-    saved before the next is read: an interrupted pass is resumed by the next call. The mirror can be read at
-    any time; `kognitos runs report` summarizes it.
+    saved before the next is read: an interrupted pass is resumed by the next call. `kognitos runs report`
+    summarizes the mirror. SQLite and Parquet can be read at any time; a DuckDB file only between passes, and
+    no pass can run while another program has it open.
     """
     source = call.given_source(process, automation)
     try:

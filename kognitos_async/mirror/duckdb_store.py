@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kognitos_async.mirror.rows import MirroredRun, MirrorError, Progress
+from kognitos_async.mirror.rows import MirrorBusyError, MirroredRun, MirrorError, Progress
 
 try:
     import duckdb
@@ -77,36 +78,75 @@ class DuckDBStore:
 
     def open(self, api: str) -> None:
         """Open or create the file. Raises `MirrorError` if it is not a mirror, or one of the other API."""
-        try:
-            database = duckdb.connect(str(self.file))
+        with self._connected(read_only=False) as database:
+            if not self._is_mirror(database):
+                database.execute("BEGIN")
+                database.execute(_SCHEMA)
+                database.execute("INSERT INTO mirror VALUES (?, ?)", [api, _VERSION])
+                database.execute("COMMIT")
+            known = self._api(database)
+            if known != api:
+                raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
+
+    def open_to_read(self) -> None:
+        """Open the file to read its runs; nothing is created or changed.
+
+        Raises `MirrorError` if it is not a mirror, `MirrorBusyError` during a pass.
+        """
+        if not self.file.exists():
+            raise MirrorError(f"there is no mirror {self.file}")
+        with self._connected(read_only=True) as database:
+            if not self._is_mirror(database):
+                raise self._not_a_mirror()
+            self._api(database)
+
+    @contextmanager
+    def _connected(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that is kept if the block succeeds."""
+        with self._mapped_errors("opened"):
+            database = duckdb.connect(str(self.file), read_only=read_only)
             try:
                 database.execute("SET TimeZone = 'UTC'")
-                self._check_or_create(database, api)
+                yield database
             except BaseException:
                 database.close()
                 raise
-        except duckdb.Error as problem:
-            raise MirrorError(f"mirror {self.file} cannot be opened: {problem}") from problem
         self._database = database
 
-    def _check_or_create(self, database: duckdb.DuckDBPyConnection, api: str) -> None:
+    @contextmanager
+    def _mapped_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as problem:
+            text = str(problem)
+            # Of a process that holds the file, or of this one holding it the other way: it has no own class.
+            if "Could not set lock" in text or "different configuration" in text:
+                raise MirrorBusyError(
+                    f"mirror {self.file} is in use: a DuckDB file can be read only between the passes of a "
+                    "sync, and no pass can run while it is read. Try again later, or use SQLite"
+                ) from problem
+            raise MirrorError(f"mirror {self.file} cannot be {what}: {text}") from problem
+
+    def _is_mirror(self, database: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the file is a mirror; False if it is empty. Raises `MirrorError` for another content."""
         tables = {name for (name,) in database.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        if not tables:
-            database.execute("BEGIN")
-            database.execute(_SCHEMA)
-            database.execute("INSERT INTO mirror VALUES (?, ?)", [api, _VERSION])
-            database.execute("COMMIT")
-            return
-        if not {"mirror", "progress", "runs"} <= tables:
-            raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was not changed")
+        if tables and not {"mirror", "progress", "runs"} <= tables:
+            raise self._not_a_mirror()
+        return bool(tables)
+
+    def _not_a_mirror(self) -> MirrorError:
+        return MirrorError(f"{self.file} is not a mirror of kognitos-async; it was not changed")
+
+    def _api(self, database: duckdb.DuckDBPyConnection) -> str:
+        """The API whose runs it holds. Raises `MirrorError` for another format."""
+        known: str
         known, version = database.execute("SELECT api, version FROM mirror").fetchall()[0]
         if version != _VERSION:
             raise MirrorError(
                 f"mirror {self.file} has format version {version}, but this version of kognitos-async reads "
                 f"{_VERSION}"
             )
-        if api and known != api:
-            raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
+        return known
 
     @property
     def _db(self) -> duckdb.DuckDBPyConnection:
@@ -116,14 +156,14 @@ class DuckDBStore:
 
     def progress(self, scope: str) -> Progress:
         """The progress of mirroring the list `scope`."""
-        row = self._db.execute("SELECT content FROM progress WHERE scope = ?", [scope]).fetchone()
-        return _PROGRESS.decode(row[0]) if row else Progress()
+        rows = self._all("SELECT content FROM progress WHERE scope = ?", [scope])
+        return _PROGRESS.decode(rows[0][0]) if rows else Progress()
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
         """Store the runs and the progress in one transaction; return how many runs were new and changed."""
         latest = {run.key: run for run in runs}
         database = self._db
-        try:
+        with self._mapped_errors("written"):
             database.execute("BEGIN")
             try:
                 before = self._contents(list(latest))
@@ -141,8 +181,6 @@ class DuckDBStore:
                 database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
-        except duckdb.Error as problem:
-            raise MirrorError(f"mirror {self.file} cannot be written: {problem}") from problem
         return (
             sum(key not in before for key in latest),
             sum(key in before and before[key] != run.content.decode() for key, run in latest.items()),
@@ -151,8 +189,7 @@ class DuckDBStore:
     def _contents(self, keys: Sequence[str]) -> dict[str, str]:
         if not keys:
             return {}
-        rows = self._db.execute("SELECT key, content FROM runs WHERE key IN (SELECT unnest(?))", [list(keys)])
-        return dict(rows.fetchall())
+        return dict(self._all("SELECT key, content FROM runs WHERE key IN (SELECT unnest(?))", [list(keys)]))
 
     def known(self, keys: Collection[str]) -> set[str]:
         """The keys that are in the mirror."""
@@ -160,15 +197,15 @@ class DuckDBStore:
 
     def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
         """The keys of at most `limit` runs that have not ended and were not read in pass `number`."""
-        rows = self._db.execute(
+        rows = self._all(
             "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
             [scope, number, limit],
         )
-        return [key for (key,) in rows.fetchall()]
+        return [key for (key,) in rows]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
         """Mark runs that the API no longer has, or that cannot be decoded, as read in pass `number`."""
-        self._db.execute(
+        self._all(
             "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) "
             "WHERE key IN (SELECT unnest(?))",
             [number, number, list(keys)],
@@ -176,16 +213,22 @@ class DuckDBStore:
 
     def publish(self) -> None:
         """Write the write-ahead log to the file."""
-        self._db.execute("CHECKPOINT")
+        self._all("CHECKPOINT")
 
     def rows(self) -> Iterator[MirroredRun]:
-        """All runs, oldest first, read lazily."""
-        cursor = self._db.cursor()
-        cursor.execute("SET TimeZone = 'UTC'")
-        result = cursor.execute(_SELECT)
-        while rows := result.fetchmany(_ROWS_AT_ONCE):
-            for row in rows:
-                yield _run_of(dict(zip(_COLUMNS.split(", "), row, strict=True)))
+        """All runs, oldest first, read lazily. Raises `MirrorError`."""
+        with self._mapped_errors("read"):
+            cursor = self._db.cursor()
+            cursor.execute("SET TimeZone = 'UTC'")
+            result = cursor.execute(_SELECT)
+            while rows := result.fetchmany(_ROWS_AT_ONCE):
+                for row in rows:
+                    yield _run_of(dict(zip(_COLUMNS.split(", "), row, strict=True)))
+
+    def _all(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        with self._mapped_errors("used"):
+            return self._db.execute(statement, values).fetchall()
 
     def close(self) -> None:
         """Close the file."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kognitos_async.mirror.rows import MirrorError
+from kognitos_async.mirror.sqlite_file import mapped_errors, not_a_mirror
 from kognitos_async.mirror.sqlite_store import SQLiteStore
 
 try:
@@ -56,23 +57,37 @@ class ParquetStore(SQLiteStore):
         except OSError as problem:
             raise MirrorError(f"mirror {self.folder} cannot be created: {problem.strerror}") from problem
         super().open(api)
-        self._db.execute("CREATE TABLE IF NOT EXISTS unpublished (day TEXT PRIMARY KEY) WITHOUT ROWID")
+        with mapped_errors(self.file, "written"):
+            self._db.execute("CREATE TABLE IF NOT EXISTS unpublished (day TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def open_to_read(self) -> None:
+        """Open the folder to read its runs; nothing is created or changed.
+
+        Raises `MirrorError` if it is not a mirror.
+        """
+        if not self.file.exists():
+            raise not_a_mirror(self.folder)
+        super().open_to_read()
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
         """Store the runs and the progress, and record the days to be written."""
         days = {(run.created_at.date().isoformat(),) for run in runs}
         # Before the runs: an unchanged day may be written, but no changed one is missed.
-        self._db.executemany("INSERT OR IGNORE INTO unpublished VALUES (?)", days)
+        with mapped_errors(self.file, "written"):
+            self._db.executemany("INSERT OR IGNORE INTO unpublished VALUES (?)", days)
         return super().write(scope, runs, progress)
 
     def publish(self) -> None:
         """Write the files of changed days."""
-        for (day,) in self._db.execute("SELECT day FROM unpublished ORDER BY day").fetchall():
-            try:
-                self._write_day(day)
-            except OSError as problem:
-                raise MirrorError(f"mirror {self.folder} cannot be written: {problem.strerror}") from problem
-            self._db.execute("DELETE FROM unpublished WHERE day = ?", (day,))
+        with mapped_errors(self.file, "written"):
+            for (day,) in self._db.execute("SELECT day FROM unpublished ORDER BY day").fetchall():
+                try:
+                    self._write_day(day)
+                except OSError as problem:
+                    raise MirrorError(
+                        f"mirror {self.folder} cannot be written: {problem.strerror}"
+                    ) from problem
+                self._db.execute("DELETE FROM unpublished WHERE day = ?", (day,))
 
     def _write_day(self, day: str) -> None:
         target = self.folder / f"created={day}" / "runs.parquet"

@@ -17,6 +17,14 @@ class MirrorError(KognitosError):
     """A mirror cannot be used: the file is not a mirror, is of the other API, or is not writable."""
 
 
+class MirrorBusyError(MirrorError):
+    """Another process has the mirror open; a later try may succeed."""
+
+
+class MirrorChangedError(MirrorError):
+    """A mirror was written to while it was read; what was read does not count."""
+
+
 class MirroredRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run of either API, as stored in a mirror."""
 

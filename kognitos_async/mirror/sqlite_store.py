@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kognitos_async.mirror.rows import MirroredRun, MirrorError, Progress
+from kognitos_async.mirror.sqlite_file import (
+    APPLICATION_ID,
+    VERSION,
+    ReadConnection,
+    check_version,
+    connect,
+    mapped_errors,
+    not_a_mirror,
+)
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-_APPLICATION_ID = 0x4B474E48  # "KGNH"
-_VERSION = 1
 _SCHEMA = """
 CREATE TABLE mirror (api TEXT NOT NULL);
 CREATE TABLE progress (scope TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
@@ -65,42 +72,51 @@ class SQLiteStore:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._database: sqlite3.Connection | None = None
+        self._reading: ReadConnection | None = None
 
     def open(self, api: str) -> None:
         """Open or create the file. Raises `MirrorError` if it is not a mirror, or one of the other API."""
+        database = connect(self.file)
         try:
-            database = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
-            try:
+            with mapped_errors(self.file, "opened"):
                 self._check_or_create(database, api)
-            except BaseException:
-                database.close()
-                raise
-        except sqlite3.Error as problem:
-            raise MirrorError(f"mirror {self.file} cannot be opened: {problem}") from problem
+        except BaseException:
+            database.close()
+            raise
         self._database = database
 
+    def open_to_read(self) -> None:
+        """Open the file to read its runs; nothing is created or changed.
+
+        Raises `MirrorError` if it is not a mirror.
+        """
+        reading = ReadConnection(self.file)
+        try:
+            if not reading.is_ours:
+                raise not_a_mirror(self.file)
+            with mapped_errors(self.file, "read"):
+                check_version(reading.database, self.file)
+        except BaseException:
+            reading.close()
+            raise
+        self._reading, self._database = reading, reading.database
+
     def _check_or_create(self, database: sqlite3.Connection, api: str) -> None:
-        database.execute("PRAGMA journal_mode = WAL")
         database.execute("BEGIN IMMEDIATE")
         with database:
             application = database.execute("PRAGMA application_id").fetchone()[0]
-            version = database.execute("PRAGMA user_version").fetchone()[0]
             if not application and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     database.execute(statement)
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_VERSION}")
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(f"PRAGMA user_version = {VERSION}")
                 database.execute("INSERT INTO mirror VALUES (?)", (api,))
                 return
-            if application != _APPLICATION_ID:
-                raise MirrorError(f"{self.file} is not a mirror of kognitos-async; it was not changed")
-            if version != _VERSION:
-                raise MirrorError(
-                    f"mirror {self.file} has format version {version}, but this version of kognitos-async "
-                    f"reads {_VERSION}"
-                )
+            if application != APPLICATION_ID:
+                raise not_a_mirror(self.file)
+            check_version(database, self.file)
             (known,) = database.execute("SELECT api FROM mirror").fetchone()
-            if api and known != api:
+            if known != api:
                 raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
 
     @property
@@ -111,20 +127,18 @@ class SQLiteStore:
 
     def progress(self, scope: str) -> Progress:
         """The progress of mirroring the list `scope`."""
-        row = self._db.execute("SELECT content FROM progress WHERE scope = ?", (scope,)).fetchone()
+        with mapped_errors(self.file, "read"):
+            row = self._db.execute("SELECT content FROM progress WHERE scope = ?", (scope,)).fetchone()
         return _PROGRESS.decode(row[0]) if row else Progress()
 
     def write(self, scope: str, runs: Sequence[MirroredRun], progress: Progress) -> tuple[int, int]:
         """Store the runs and the progress in one transaction; return how many runs were new and changed."""
         database = self._db
-        try:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                before = self._contents([run.key for run in runs])
-                database.executemany(_UPSERT, [_values(scope, run, progress.number) for run in runs])
-                database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (scope, _encode(progress)))
-        except sqlite3.Error as problem:
-            raise MirrorError(f"mirror {self.file} cannot be written: {problem}") from problem
+        with mapped_errors(self.file, "written"), database:
+            database.execute("BEGIN IMMEDIATE")
+            before = self._contents([run.key for run in runs])
+            database.executemany(_UPSERT, [_values(scope, run, progress.number) for run in runs])
+            database.execute("INSERT OR REPLACE INTO progress VALUES (?, ?)", (scope, _encode(progress)))
         latest = {run.key: run.content.decode() for run in runs}
         return (
             sum(key not in before for key in latest),
@@ -141,19 +155,21 @@ class SQLiteStore:
 
     def known(self, keys: Collection[str]) -> set[str]:
         """The keys that are in the mirror."""
-        return set(self._contents(list(keys)))
+        with mapped_errors(self.file, "read"):
+            return set(self._contents(list(keys)))
 
     def open_unread(self, scope: str, number: int, limit: int) -> list[str]:
         """The keys of at most `limit` runs that have not ended and were not read in pass `number`."""
-        rows = self._db.execute(
-            "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
-            (scope, number, limit),
-        )
-        return [key for (key,) in rows]
+        with mapped_errors(self.file, "read"):
+            rows = self._db.execute(
+                "SELECT key FROM runs WHERE scope = ? AND NOT ended AND read_in < ? LIMIT ?",
+                (scope, number, limit),
+            )
+            return [key for (key,) in rows]
 
     def mark_missing(self, keys: Collection[str], number: int) -> None:
         """Mark runs that the API no longer has, or that cannot be decoded, as read in pass `number`."""
-        with self._db as database:
+        with mapped_errors(self.file, "written"), self._db as database:
             database.executemany(
                 "UPDATE runs SET read_in = ?, missing_since = coalesce(missing_since, ?) WHERE key = ?",
                 [(number, number, key) for key in keys],
@@ -163,18 +179,32 @@ class SQLiteStore:
         """Do nothing: readers use the file itself."""
 
     def rows(self, day: str = "") -> Iterator[MirroredRun]:
-        """All runs, or those created on `day` (ISO date in UTC), oldest first, read lazily."""
-        for row in self._db.execute(
-            f"SELECT {_ROW} FROM runs WHERE created_at >= ? AND created_at < ? ORDER BY created_at, key",  # noqa: S608 - constants
-            (day, f"{day}~"),
-        ):
-            yield _run_of(row)
+        """All runs, or those created on `day` (ISO date in UTC), oldest first, read lazily.
+
+        Raises `MirrorError`; after `open_to_read` also `MirrorChangedError`, at the end.
+        """
+        try:
+            with mapped_errors(self.file, "read"):
+                for row in self._db.execute(
+                    f"SELECT {_ROW} FROM runs WHERE created_at >= ? AND created_at < ? "  # noqa: S608 - constants
+                    "ORDER BY created_at, key",
+                    (day, f"{day}~"),
+                ):
+                    yield _run_of(row)
+        except MirrorError:
+            self._check_unchanged()  # a page written meanwhile reads as a damaged one
+            raise
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        if self._reading is not None:
+            self._reading.check_unchanged()
 
     def close(self) -> None:
         """Close the file."""
         if self._database is not None:
             self._database.close()
-            self._database = None
+            self._database = self._reading = None
 
 
 def _values(scope: str, run: MirroredRun, number: int) -> tuple[Any, ...]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from kognitos_async.mirror.rows import MirrorChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from kognitos_async.mirror.rows import MirroredRun, Progress
+
+T = TypeVar("T")
+_TRIES = 5
+"""Readings of a mirror that is changed during each: a second one finds the log of the pass and uses it."""
 
 
 class RunStore(Protocol):
@@ -52,7 +58,38 @@ class RunStore(Protocol):
         ...
 
 
-def store_of(path: str | os.PathLike[str]) -> RunStore:
+class MirrorFile(RunStore, Protocol):
+    """A mirror of this library, which can also be opened to be read only."""
+
+    def open_to_read(self) -> None:
+        """Open the store for `rows`; nothing is created or changed.
+
+        Raises `MirrorError` if it is not a mirror.
+        """
+        ...
+
+
+def read_mirror(path: str | os.PathLike[str], use: Callable[[Iterator[MirroredRun]], T]) -> T:
+    """The result of `use` for all runs of a mirror, oldest first; nothing is created or changed.
+
+    `use` is called again if the mirror was changed meanwhile. Raises `MirrorError`, and `ModuleNotFoundError`
+    as `store_of`.
+    """
+    tries = _TRIES
+    while True:
+        tries -= 1
+        store = store_of(path)
+        store.open_to_read()
+        try:
+            return use(store.rows())
+        except MirrorChangedError:
+            if not tries:
+                raise
+        finally:
+            store.close()
+
+
+def store_of(path: str | os.PathLike[str]) -> MirrorFile:
     """The store for a path: DuckDB for `*.duckdb`, Parquet for a folder or a path ending in /, else SQLite.
 
     Raises `ModuleNotFoundError` that names the extra if DuckDB or pyarrow is missing.

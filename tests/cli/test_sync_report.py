@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kognitos_async.testing import KognitosServer
+from kognitos_async.testing import KognitosServer, faults
 
 
 @pytest.fixture
@@ -121,6 +122,52 @@ def test_a_report_of_both_apis_as_tables_page_and_json(command, server, tmp_path
     assert "71.4 %" in text
     assert "<svg" in text
     assert "http" not in text.replace("http://www.w3.org/", "")
+
+
+def test_a_report_of_what_is_no_mirror_is_refused_and_changes_nothing(command, server, tmp_path):
+    """An empty file and a folder can still become a mirror; a database of another program stays as it is."""
+    empty, folder, strange = tmp_path / "empty.sqlite", tmp_path / "folder", tmp_path / "app.sqlite"
+    empty.touch()
+    folder.mkdir()
+    database = sqlite3.connect(strange)
+    database.execute("CREATE TABLE orders (a)")
+    database.close()
+    before = strange.read_bytes()
+    for source in (empty, folder, strange):
+        code, out, err = command.run("runs", "report", "--from", str(source))
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+        assert f"{source} is not a mirror" in err
+    assert empty.read_bytes() == b""
+    assert not list(folder.iterdir())
+    for into in (empty, folder):
+        code, _, err = command.run("runs", "sync", "--into", str(into), "--api", "v2", **server.environ)
+        assert (code, err) == (0, "")
+    code, _, err = command.run("runs", "sync", "--into", str(strange), "--api", "v2", **server.environ)
+    assert code == 1
+    assert "it was not changed" in err
+    assert strange.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"empty.sqlite", "folder", "app.sqlite"}
+
+
+def test_a_report_during_a_pass(command, server, tmp_path):
+    """SQLite shows what is stored so far; DuckDB is refused in one line that tells when to try again."""
+    history(server, 250)
+    for name in ("runs.sqlite", "runs.duckdb"):
+        into, asked = str(tmp_path / name), server.count("list_runs")
+        late = server.misbehave("list_runs", faults.delay(60), times=None, skip=1)
+        process = command.start("runs", "sync", "--into", into, "--api", "v2", **server.environ)
+        while server.count("list_runs") < asked + 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        code, out, err = command.run("runs", "report", "--from", into, "--json")
+        if name == "runs.sqlite":
+            assert (code, json.loads(out)["total"]["runs"]) == (0, 100)
+        else:
+            assert (code, out, len(err.splitlines())) == (1, "", 1)
+            assert "can be read only between the passes" in err
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        late.cancel()
 
 
 def test_there_is_no_report_of_nothing(command, tmp_path):

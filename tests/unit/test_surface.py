@@ -227,6 +227,7 @@ LAYERS = [
     "waiting.waits",
     "mirror.rows",
     "mirror.figures",
+    "mirror.sqlite_file",
     "mirror.sqlite_store mirror.duckdb_store mirror.parquet_store",
     "mirror.store",
     "mirror.sync",
