@@ -102,13 +102,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of mirroring one list."""
 
     horizon: datetime | None = None
-    """The newest `created_at` of the last complete pass; None before the first."""
+    """Until when the last complete pass has read all runs: their newest `created_at`, but not later than the
+    pass began by any clock. None before the first.
+    """
     slack: float | None = None
     """The inversions in seconds of a list sorted newest first; None if it is not."""
     tail: str | None = None
     """The token of the last page of a list sorted oldest first; else None."""
     number: int = 0
     """The number of the pass."""
+    began: datetime | None = None
+    """When the pass began, by the local clock."""
     resume: str | None = None
     """The token to resume an interrupted pass from."""
     seen: ListSeen = ListSeen()

@@ -7,6 +7,7 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.mirror.store import RunStore
     from kognitos_async.paging import Page
+    from kognitos_async.server_clock import ServerClock
     from kognitos_async.waiting.reader import RunReader
 
 R = TypeVar("R", bound=Waitable)
@@ -101,6 +103,9 @@ class HistorySync(Generic[R]):
     tolerated) or a filter by time. A list sorted oldest first is read from its last page on, an unsorted one
     completely. Each page is stored with the token of the next before that is requested, so that an
     interrupted pass can resume.
+
+    A run stamped in the future, or a clock of the service that is set back, must not hide later runs: a pass
+    counts as up to date at most until it began, by the earliest of the clocks.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class HistorySync(Generic[R]):
         row_of: Callable[[R], MirroredRun],
         group: Any,
         *,
+        clock: ServerClock,
         filters_by_time: bool,
         on_progress: Callable[[SyncResult], object] | None = None,
     ) -> None:
@@ -118,6 +124,7 @@ class HistorySync(Generic[R]):
         self._row_of = row_of
         self._group = group
         self._scope = group if isinstance(group, str) else "/".join(group)
+        self._clock = clock
         self._filters_by_time = filters_by_time
         self._on_progress = on_progress
         self._result = SyncResult()
@@ -129,8 +136,12 @@ class HistorySync(Generic[R]):
         """Run or resume a pass; return its counts. Raises the errors of the requests, and `MirrorError`."""
         progress = await self._store.progress(self._scope)
         if progress.complete:
+            now = datetime.now(UTC)
+            horizon = progress.horizon
+            if horizon is not None and horizon > now + timedelta(seconds=_LISTING_DELAY):
+                horizon = None  # a clock was set back since: runs may be missing, at unknown times
             progress = msgspec.structs.replace(
-                progress, number=progress.number + 1, complete=False, resume=None
+                progress, number=progress.number + 1, began=now, horizon=horizon, complete=False, resume=None
             )
         progress = await self._read_list(progress)
         await self._read_open(progress.number)
@@ -174,9 +185,10 @@ class HistorySync(Generic[R]):
                 break
         whole = seen.from_start and token is None and since is None
         horizons = [time for time in (progress.horizon, seen.newest) if time is not None]
+        known_until = self._clock.earliest(progress.began or datetime.now(UTC))
         return msgspec.structs.replace(
             progress,
-            horizon=max(horizons, default=None),
+            horizon=min(max(horizons), known_until) if horizons else None,
             slack=seen.slack if whole else progress.slack,
             tail=last_token if token is None and since is None and seen.oldest_first else None,
             seen=ListSeen(),
@@ -254,6 +266,7 @@ async def sync_lists(
     row_of: Callable[[R], MirroredRun],
     groups: AsyncIterable[Any],
     *,
+    clock: ServerClock,
     filters_by_time: bool,
     on_progress: Callable[[SyncResult], object] | None,
 ) -> SyncResult:
@@ -271,7 +284,13 @@ async def sync_lists(
     async with StoreThread.opened(opened, api) as kept:
         async for group in groups:
             sync = HistorySync(
-                reader, kept, row_of, group, filters_by_time=filters_by_time, on_progress=so_far
+                reader,
+                kept,
+                row_of,
+                group,
+                clock=clock,
+                filters_by_time=filters_by_time,
+                on_progress=so_far,
             )
             total += await sync.run()
         await kept.publish()

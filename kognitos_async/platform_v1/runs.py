@@ -243,6 +243,7 @@ class Runs(RunReports):
             self._reader,
             mirrored,
             groups,
+            clock=self._sender.clock,
             filters_by_time=True,
             on_progress=on_progress,
         )

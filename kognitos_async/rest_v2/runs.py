@@ -258,6 +258,7 @@ class Runs:
             self._reader,
             mirrored,
             self._lists(agent, process_id),
+            clock=self._sender.clock,
             filters_by_time=False,
             on_progress=on_progress,
         )

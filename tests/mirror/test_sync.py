@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from kognitos_async import MirrorError
@@ -177,6 +178,95 @@ async def test_platform_runs_are_filtered_by_time(tmp_path):
         assert found[run.name].outputs == {"total": {"number": {"lo": 7}}}
         assert found[run.name].settled_at is not None
         assert {one.status for one in found.values()} == {"completed"}
+
+
+async def test_no_run_is_missed_after_the_clock_of_the_service_was_set_back(tmp_path):
+    """It was an hour ahead, so that new runs seem older than those that the mirror holds."""
+    path, ahead = tmp_path / "runs.sqlite", timedelta(hours=1)
+    async with (
+        KognitosServer(created_at=lambda now: now + ahead) as server,
+        server.platform_client(**FAST) as client,
+    ):
+        for _ in range(3):
+            await client.automations.invoke(server.platform.automation.name)
+        assert (await client.runs.sync(path)).new == 3
+        ahead = timedelta(0)
+        for _ in range(5):
+            await client.automations.invoke(server.platform.automation.name)
+        assert (await client.runs.sync(path)).new == 5
+        assert set(mirrored(path, "platform_v1")) == {run.name for run in server.platform.runs.values()}
+
+
+@pytest.mark.parametrize("api", ["rest_v2", "platform_v1"])
+async def test_a_run_stamped_in_the_future_hides_no_other(tmp_path, api):
+    """Neither in the next pass nor once its time has come, and no pass reads the whole list again."""
+    path, now = tmp_path / "runs.sqlite", datetime.now(UTC)
+    async with (
+        KognitosServer() as server,
+        server.client(**FAST) as v2,
+        server.platform_client(**FAST) as platform,
+    ):
+        client, emulated = (v2, server) if api == "rest_v2" else (platform, server.platform)
+
+        def add(created_at):
+            named = {"name": "run"} if api == "rest_v2" else {}
+            emulated.add_run(**named, created_at=created_at)
+
+        for number in range(2500):
+            add(now - timedelta(minutes=10 + number))
+        for number in range(150):
+            add(now + timedelta(hours=1, minutes=number))
+        assert (await client.runs.sync(path)).new == 2650
+        for number in range(5):
+            add(now + timedelta(seconds=number))
+        result = await client.runs.sync(path)
+        assert (result.new, result.pages <= 3) == (5, True)
+        assert set(mirrored(path, api)) == {
+            run.id if api == "rest_v2" else run.name for run in emulated.runs.values()
+        }
+
+
+async def test_a_pass_that_was_interrupted_misses_nothing_that_began_after_it(tmp_path, monkeypatch):
+    """However long the interruption, and although a run of the future is the newest."""
+    path, start = tmp_path / "runs.sqlite", datetime.now(UTC) - timedelta(hours=3)
+    now = start
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return now.astimezone(tz)
+
+    monkeypatch.setattr("kognitos_async.mirror.sync.datetime", Clock)
+    async with KognitosServer() as server, server.platform_client(**FAST) as client:
+        for number in range(2500):
+            server.platform.add_run(created_at=start - timedelta(minutes=10 + number))
+        server.platform.add_run(created_at=start + timedelta(days=1))
+        handle = server.misbehave("ListRuns", faults.answer(403, b'{"message":"no"}'), skip=1)
+        with pytest.raises(Exception, match="403"):
+            await client.runs.sync(path)
+        handle.cancel()
+        server.platform.add_run(created_at=start + timedelta(minutes=1))
+        now = start + timedelta(hours=2)
+        await client.runs.sync(path)
+        await client.runs.sync(path)
+        assert len(mirrored(path, "platform_v1")) == 2502
+
+
+async def test_a_mirror_that_has_missed_runs_of_the_past_is_completed(tmp_path):
+    """Earlier versions took the time of a future run for read."""
+    path = tmp_path / "runs.sqlite"
+    async with KognitosServer() as server, server.platform_client(**FAST) as client:
+        for _ in range(3):
+            server.platform.add_run()
+        await client.runs.sync(path)
+        scope = server.platform.automation.name
+        server.platform.add_run()
+        store = store_of(path)
+        store.open("platform_v1")
+        ahead = datetime.now(UTC) + timedelta(hours=2)
+        store.write(scope, [], msgspec.structs.replace(store.progress(scope), horizon=ahead))
+        store.close()
+        assert (await client.runs.sync(path)).new == 1
 
 
 async def test_a_mirror_of_the_other_api_is_refused(tmp_path):
