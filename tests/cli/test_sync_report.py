@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -93,6 +94,58 @@ def test_it_goes_on_every_so_often_until_it_is_interrupted(command, server, tmp_
     assert json.loads(process.stdout.readline())["new"] == 1
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
+
+
+def test_a_pass_that_fails_is_resumed_by_the_next(command, server, tmp_path):
+    """An API that is down, and a mirror that is in use, are reported in one line each."""
+    into = str(tmp_path / "runs.duckdb")
+    history(server, 5)
+    down = server.misbehave("*", faults.answer(503, b'{"message":"down"}'), times=None)
+    options = ("--process", server.process.id, "--every", "1", "--json")
+    process = command.start("runs", "sync", "--into", into, *options, **server.environ)
+    line = process.stderr.readline()
+    assert "503" in line
+    assert line.endswith("; the next pass is in 1 s\n")
+    down.cancel()
+    assert json.loads(process.stdout.readline())["new"] == 5
+    with open_duckdb(into):
+        line = process.stderr.readline()
+        assert "is in use" in line
+        server.add_run(name="late")
+    while not (new := json.loads(process.stdout.readline())["new"]):
+        pass
+    assert new == 1
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+
+
+@contextmanager
+def open_duckdb(path):
+    """The mirror, held open between two passes."""
+    duckdb = pytest.importorskip("duckdb")
+    while True:
+        try:
+            database = duckdb.connect(path, read_only=True)
+        except duckdb.IOException:  # a pass has it
+            time.sleep(0.01)
+        else:
+            break
+    with database:
+        yield
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_what_no_later_pass_can_mend_ends_the_passes(command, server, tmp_path, status):
+    """A refused key, wrong arguments, and a file of another program."""
+    strange = tmp_path / "notes.txt"
+    strange.write_text("not a database, but long enough to be read as the header of one")
+    options = ("--process", server.process.id, "--every", "1")
+    ended, _, err = command.run("runs", "sync", "--into", str(strange), *options, **server.environ)
+    assert (ended, len(err.splitlines())) == (1, 1)
+    server.misbehave("*", faults.answer(status, b'{"message":"no"}'), times=None)
+    into = str(tmp_path / "runs.sqlite")
+    ended, _, err = command.run("runs", "sync", "--into", into, *options, **server.environ)
+    assert (ended, len(err.splitlines())) == (1, 1)
 
 
 def test_a_file_that_is_no_mirror_is_refused_in_one_line(command, server, tmp_path):
