@@ -19,6 +19,7 @@ from kognitos_async.cli.spool import Spool
 from kognitos_async.cli.table_file import Format, format_of, text_writer, write_table
 from kognitos_async.cli.times import moment
 from kognitos_async.cli.whole_pages import LeftOut
+from kognitos_async.errors import BadRequestError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -139,26 +140,8 @@ class _Export:
         }
         spool = Spool(path, question)
         spool.open()
-        types = SeenTypes(api.record_columns)
         try:
-            if spool.resumed:
-                self._call.output.note(f"kognitos: resuming after {spool.count} runs")
-                if spool.left_out:
-                    complain(f"runs skipped by an earlier call: {spool.left_out}")
-                    self._left_out.count = spool.left_out
-                for page in spool.pages():
-                    types.see(page)
-            if not spool.complete:
-
-                def leave_out(error: DecodeError) -> None:
-                    self._left_out(error)
-                    spool.leave_out(len(error.undecoded))
-
-                history = api.history(self._source, self._stage, self._since, spool.token, leave_out)
-                async for runs, token in history:
-                    columns = api.columns(runs)
-                    types.see(columns)
-                    spool.add(columns, len(runs), token)
+            types = await self._fetch(api, spool)
         finally:
             spool.close()
             if spool.token is None and not spool.complete:
@@ -177,3 +160,41 @@ class _Export:
         )
         path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
         return spool.count
+
+    async def _fetch(self, api: Any, spool: Spool) -> SeenTypes:
+        """Read the pages that the spool lacks; return the types of all."""
+        types = SeenTypes(api.record_columns)
+        if spool.resumed:
+            self._call.output.note(f"kognitos: resuming after {spool.count} runs")
+            if spool.left_out:
+                complain(f"runs skipped by an earlier call: {spool.left_out}")
+                self._left_out.count = spool.left_out
+            for page in spool.pages():
+                types.see(page)
+        token = spool.token
+        try:
+            await self._add_pages(api, spool, types)
+        except BadRequestError as refused:
+            if token is None or spool.token != token:
+                raise
+            # The saved token has expired: no later call could resume from it either.
+            self._call.output.note(f"kognitos: cannot resume, starting over: {refused}")
+            spool.start_over()
+            self._left_out.count = 0
+            types = SeenTypes(api.record_columns)
+            await self._add_pages(api, spool, types)
+        return types
+
+    async def _add_pages(self, api: Any, spool: Spool, types: SeenTypes) -> None:
+        if spool.complete:
+            return
+
+        def leave_out(error: DecodeError) -> None:
+            self._left_out(error)
+            spool.leave_out(len(error.undecoded))
+
+        history = api.history(self._source, self._stage, self._since, spool.token, leave_out)
+        async for runs, token in history:
+            columns = api.columns(runs)
+            types.see(columns)
+            spool.add(columns, len(runs), token)

@@ -78,6 +78,16 @@ class Spool:
             self._file.write(json_line(self._heading).encode() + b"\n")
         self.resumed = kept > 0 and (self.token is not None or self.complete)
 
+    def start_over(self) -> None:
+        """Drop all pages."""
+        self.count = self.left_out = 0
+        self.token, self.complete, self.resumed = None, False, False
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(json_line(self._heading).encode() + b"\n")
+            self._file.flush()
+
     def _recover(self) -> int:
         """Length of the complete pages; sets `token`, `count` and `complete`."""
         kept = 0

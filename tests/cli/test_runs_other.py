@@ -242,6 +242,49 @@ async def test_an_export_that_fails_leaves_the_old_file_and_goes_on_when_called_
     assert list(tmp_path.iterdir()) == [path]
 
 
+async def test_an_export_whose_token_has_expired_starts_over(server, history, tmp_path, capsys):
+    """And says so; what an earlier call has skipped is read again."""
+    path = tmp_path / "runs.csv"
+
+    def spoil(page):
+        page["items"][0]["created_at"] = "long ago"
+        return page
+
+    server.misbehave("list_runs", faults.rewritten(spoil))
+    server.misbehave("list_runs", faults.not_found(), skip=1)
+    options = ("--output", str(path))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    capsys.readouterr()
+    server.misbehave("list_runs", faults.refused(400, "continuation_token has expired"))
+    before = server.count("list_runs")
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    resuming, skipped, over, written = capsys.readouterr().err.splitlines()
+    assert resuming == "kognitos: resuming after 199 runs"
+    assert skipped == "kognitos: runs skipped by an earlier call: 1"
+    assert over.startswith("kognitos: cannot resume, starting over: GET /runs: 400")
+    assert written == "kognitos: 250 runs written"
+    check(of_csv(path.read_text(encoding="utf-8")), history)
+    assert server.count("list_runs") - before == 1 + 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_an_export_that_is_refused_from_the_first_page_on_does_not_start_over(
+    server, history, tmp_path, capsys
+):
+    """Nor one that is refused after it has resumed: its token is new."""
+    path = tmp_path / "runs.csv"
+    options = ("--output", str(path))
+    server.misbehave("list_runs", faults.refused(400, "No"))
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+    assert (server.count("list_runs"), list(tmp_path.iterdir())) == (1, [])
+    for saved in (100, 200):
+        server.misbehave("list_runs", faults.refused(400, "No"), skip=1)
+        assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
+        assert f"kognitos: {saved} runs saved in {path}.pages" in capsys.readouterr().err
+    assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
+    check(of_csv(path.read_text(encoding="utf-8")), history)
+
+
 async def test_an_export_into_no_folder_is_one_line(server, tmp_path, capsys):
     options = ("--output", str(tmp_path / "none" / "runs.csv"))
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 2
