@@ -66,7 +66,10 @@ class Api(Protocol):
     def history(
         self, source: str, stage: str | None, since: Any, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Any], str | None]]:
-        """Pages of runs from `token` on, each with the token of the next page."""
+        """Pages of runs from `token` on, each with the token of the next page.
+
+        Raises `TypeError` or `ValueError` at once for arguments that the API does not accept.
+        """
         ...
 
     async def find_source(self, source: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.cli.api import Columns, Record, Skipped, Start
     from kognitos_async.cli.target import Target
+    from kognitos_async.paging import Pager
     from kognitos_async.platform_v1.client import PlatformClient
     from kognitos_async.platform_v1.models.generated.automations import Automation
     from kognitos_async.platform_v1.models.generated.exceptions import Event, RunException
@@ -74,13 +75,18 @@ class PlatformApi:
             if wanted is None or str(run.stage) == wanted:
                 yield run
 
-    async def history(
+    def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[PlatformRun], str | None]]:
         """Pages of runs from `token` on, each with the token of the next page."""
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
         pager = self.client.runs.list(source, filter=after, page_size=_PAGE, page_token=token)
+        return self._history(pager, wanted, skipped)
+
+    async def _history(
+        self, pager: Pager[PlatformRun], wanted: str | None, skipped: Skipped
+    ) -> AsyncIterator[tuple[list[PlatformRun], str | None]]:
         async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if wanted is None or str(run.stage) == wanted]
             yield runs, page.continuation_token

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kognitos_async.cli.api import Columns, Record, Skipped, Start
     from kognitos_async.cli.target import Target
+    from kognitos_async.paging import Pager
     from kognitos_async.rest_v2.client import KognitosClient
     from kognitos_async.rest_v2.models import Process, Run
 
@@ -58,11 +59,16 @@ class RestV2Api:
             if since is None or run.created_at >= since:
                 yield run
 
-    async def history(
+    def history(
         self, source: str, stage: str | None, since: datetime | None, token: str | None, skipped: Skipped
     ) -> AsyncIterator[tuple[list[Run], str | None]]:
         """The pages of the runs of a process, from `token` on, each with the token of the next one."""
         pager = self.client.runs.list(source, stage=_stage(stage), continuation_token=token)
+        return self._history(pager, since, skipped)
+
+    async def _history(
+        self, pager: Pager[Run], since: datetime | None, skipped: Skipped
+    ) -> AsyncIterator[tuple[list[Run], str | None]]:
         async for page in whole_pages(pager, skipped):
             runs = [run for run in page.items if since is None or run.created_at >= since]
             yield runs, page.continuation_token

@@ -22,8 +22,10 @@ from kognitos_async.cli.whole_pages import LeftOut
 from kognitos_async.errors import BadRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
+    from kognitos_async.cli.api import Api
     from kognitos_async.errors import DecodeError
 
 
@@ -105,25 +107,31 @@ class _Export:
         streams = not (self._destination.is_file or self._kind is Format.PARQUET or self._as_columns)
         async with connect(self._call.target) as api:
             try:
-                with usage_errors():
-                    count = await (self._stream(api) if streams else self._spooled(api))
+                count = await (self._stream(api) if streams else self._spooled(api))
             except BrokenPipeError:
                 raise self._destination.lost() from None
         self._call.output.note(f"kognitos: {count} runs written")
         return self._left_out.exit_code
 
-    async def _stream(self, api: Any) -> int:
+    async def _stream(self, api: Api) -> int:
         """Write each page as it arrives; cannot be resumed."""
         count = 0
         with self._destination.open() as file:
             write = text_writer(self._kind, api.record_columns, file, {})
-            history = api.history(self._source, self._stage, self._since, None, self._left_out)
+            history = self._history(api, None, self._left_out)
             async for runs, _ in history:
                 write(api.columns(runs))
                 count += len(runs)
         return count
 
-    async def _spooled(self, api: Any) -> int:
+    def _history(
+        self, api: Api, token: str | None, skipped: Callable[[DecodeError], object]
+    ) -> AsyncIterator[tuple[list[Any], str | None]]:
+        """The pages from `token` on. Raises `typer.BadParameter` for options that the API does not accept."""
+        with usage_errors():
+            return api.history(self._source, self._stage, self._since, token, skipped)
+
+    async def _spooled(self, api: Api) -> int:
         """Read all pages to disk, resuming an interrupted export, then write the file."""
         target = self._destination.target
         if self._destination.is_file:
@@ -131,7 +139,7 @@ class _Export:
         with tempfile.TemporaryDirectory() as folder:
             return await self._read_and_write(api, Path(folder) / "runs")
 
-    async def _read_and_write(self, api: Any, path: Path) -> int:
+    async def _read_and_write(self, api: Api, path: Path) -> int:
         question = {
             "api": self._call.target.api,
             "source": self._source,
@@ -142,26 +150,26 @@ class _Export:
         spool.open()
         try:
             types = await self._fetch(api, spool)
+            write_table(
+                self._destination,
+                self._kind,
+                api.record_columns,
+                spool.pages(),
+                types,
+                as_columns=self._as_columns,
+            )
+            spool.delete()
         finally:
-            spool.close()
             if spool.token is None and not spool.complete:
-                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
+                spool.delete()
             elif not spool.complete:
                 self._call.output.note(
                     f"kognitos: {spool.count} runs saved in {path}; run the same command to resume"
                 )
-        write_table(
-            self._destination,
-            self._kind,
-            api.record_columns,
-            spool.pages(),
-            types,
-            as_columns=self._as_columns,
-        )
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
+            spool.close()
         return spool.count
 
-    async def _fetch(self, api: Any, spool: Spool) -> SeenTypes:
+    async def _fetch(self, api: Api, spool: Spool) -> SeenTypes:
         """Read the pages that the spool lacks; return the types of all."""
         types = SeenTypes(api.record_columns)
         if spool.resumed:
@@ -185,7 +193,7 @@ class _Export:
             await self._add_pages(api, spool, types)
         return types
 
-    async def _add_pages(self, api: Any, spool: Spool, types: SeenTypes) -> None:
+    async def _add_pages(self, api: Api, spool: Spool, types: SeenTypes) -> None:
         if spool.complete:
             return
 
@@ -193,8 +201,7 @@ class _Export:
             self._left_out(error)
             spool.leave_out(len(error.undecoded))
 
-        history = api.history(self._source, self._stage, self._since, spool.token, leave_out)
-        async for runs, token in history:
+        async for runs, token in self._history(api, spool.token, leave_out):
             columns = api.columns(runs)
             types.see(columns)
             spool.add(columns, len(runs), token)

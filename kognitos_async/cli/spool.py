@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kognitos_async.bulk.file_lock import NO_LOCKS, lock
 from kognitos_async.cli.text import json_line
 
 if TYPE_CHECKING:
@@ -52,7 +56,8 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 class Spool:
     """A file of JSON lines: a header, then a line for each page.
 
-    An incomplete last line, left by a crash, is dropped and its page read again.
+    An incomplete last line, left by a crash, is dropped and its page read again. The file is locked while it
+    is open, as two exports would mix their pages.
     """
 
     def __init__(self, path: Path, question: Mapping[str, Any]) -> None:
@@ -68,43 +73,57 @@ class Spool:
     def open(self) -> None:
         """Resume from the file, or start a new one.
 
-        Raises `OSError` if the file belongs to another export; it is not changed.
+        Raises `OSError` if the file is in use by or belongs to another export; it is not changed.
         """
-        kept = self._recover() if self.path.exists() else 0
-        self._file = self.path.open("r+b" if kept else "wb")
-        self._file.truncate(kept)
-        self._file.seek(kept)
-        if not kept:
-            self._file.write(json_line(self._heading).encode() + b"\n")
+        self._file = _locked(self.path)
+        try:
+            kept = self._recover()
+            self._opened.truncate(kept)
+            if not kept:
+                self._append(json_line(self._heading).encode() + b"\n")
+        except BaseException:
+            self.close()
+            raise
         self.resumed = kept > 0 and (self.token is not None or self.complete)
 
     def start_over(self) -> None:
         """Drop all pages."""
         self.count = self.left_out = 0
         self.token, self.complete, self.resumed = None, False, False
-        if self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(json_line(self._heading).encode() + b"\n")
-            self._file.flush()
+        self._opened.truncate(0)
+        self._append(json_line(self._heading).encode() + b"\n")
+
+    @property
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            raise RuntimeError(f"{self.path} is not open")
+        return self._file
+
+    def _append(self, line: bytes) -> None:
+        file = self._opened
+        file.seek(0, os.SEEK_END)
+        file.write(line)
+        file.flush()
 
     def _recover(self) -> int:
         """Length of the complete pages; sets `token`, `count` and `complete`."""
         kept = 0
-        with self.path.open("rb") as file:
-            if not self._is_heading(file.readline()):
-                return 0
-            for line in file:
-                try:
-                    page = _decode_page(line) if line.endswith(b"\n") else None
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    page = None
-                if page is None:
-                    break
-                self.count += page.count
-                self.left_out += page.left_out
-                self.token, self.complete = page.token, page.token is None
-                kept += len(line)
+        # Through the descriptor that has the lock: closing another one may drop it.
+        file = self._opened
+        file.seek(0)
+        if not self._is_heading(file.readline()):
+            return 0
+        for line in file:
+            try:
+                page = _decode_page(line) if line.endswith(b"\n") else None
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                page = None
+            if page is None:
+                break
+            self.count += page.count
+            self.left_out += page.left_out
+            self.token, self.complete = page.token, page.token is None
+            kept += len(line)
         return kept and kept + len(json_line(self._heading)) + 1
 
     def _is_heading(self, line: bytes) -> bool:
@@ -121,33 +140,73 @@ class Spool:
         """Write a page of `count` records and the token of the next one, None after the last."""
         self.count += count
         self.token, self.complete = token, token is None
-        if self._file is not None:
-            page = {name: _tagged_column(values) for name, values in columns.items()}
-            self._file.write(_line({"count": count, "token": token, "columns": page}))
-            self._file.flush()
+        page = {name: _tagged_column(values) for name, values in columns.items()}
+        self._append(_line({"count": count, "token": token, "columns": page}))
 
     def leave_out(self, count: int) -> None:
         """Record the number of undecodable items of the last page."""
         self.left_out += count
-        if self._file is not None:
-            self._file.write(_line({"count": 0, "token": self.token, "columns": {}, "left_out": count}))
-            self._file.flush()
+        self._append(_line({"count": 0, "token": self.token, "columns": {}, "left_out": count}))
 
     def pages(self) -> Iterator[Columns]:
-        """The pages, with times, dates and decimals restored."""
-        with self.path.open("rb") as file:
-            file.readline()
-            for line in file:
-                page = _decode_page(line)
-                if page.left_out:
-                    continue
-                columns: dict[str, Any] = _decode_columns(page.columns)
-                yield {name: _untagged_column(values) for name, values in columns.items()}
+        """The pages, with times, dates and decimals restored. Add none before the last has been read."""
+        file = self._opened
+        file.seek(0)
+        file.readline()
+        for line in file:
+            page = _decode_page(line)
+            if page.left_out:
+                continue
+            columns: dict[str, Any] = _decode_columns(page.columns)
+            yield {name: _untagged_column(values) for name, values in columns.items()}
 
     def close(self) -> None:
         """Close the file without deleting it."""
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    def delete(self) -> None:
+        """Delete the file and close it."""
+        if sys.platform == "win32":  # where no open file can be deleted
+            self.close()
+            with suppress(PermissionError):  # another export has opened it since
+                self.path.unlink(missing_ok=True)
+        else:
+            self.path.unlink(missing_ok=True)
+            self.close()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The file, created if missing. Raises `OSError` if another export has locked it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            _lock(descriptor, path)
+            if _is_at(path, descriptor):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                return os.fdopen(descriptor, "r+b")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        lock(descriptor)
+    except OSError as problem:
+        # Without locks the file system is taken as it is: an export, unlike a start, can be made again.
+        if problem.errno not in NO_LOCKS:
+            raise OSError(f"{path} is in use by another export: wait for it, or end it") from problem
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is still the one of the path; another export may have finished and deleted it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _line(page: dict[str, Any]) -> bytes:

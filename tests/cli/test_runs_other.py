@@ -211,6 +211,17 @@ async def test_an_export_that_cannot_be_is_refused(server, capsys, options, told
     assert server.count() == 0
 
 
+async def test_an_error_of_the_command_itself_is_no_wrong_use(server, history, tmp_path, monkeypatch):
+    """It is a defect to be seen, not an argument to be changed."""
+
+    def broken(*_, **__):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("kognitos_async.cli.export.write_table", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        await kognitos("runs", "export", "--process", server.process.id, "--output", str(tmp_path / "a.csv"))
+
+
 async def test_without_pyarrow_it_says_what_to_install(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     options = ("--format", "parquet", "--output", str(tmp_path / "runs.parquet"))

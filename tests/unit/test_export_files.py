@@ -1,5 +1,6 @@
 """The pages of an export on disk, and the types of what they hold."""
 
+import errno
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kognitos_async.bulk.file_lock import lock
 from kognitos_async.cli.column_types import SeenTypes
 from kognitos_async.cli.spool import Spool
 
@@ -39,8 +41,8 @@ def test_a_column_is_read_back_unchanged(tmp_path_factory, data, count, kind):
     spool = Spool(tmp_path_factory.mktemp("spool") / "pages", {"source": "p"})
     spool.open()
     spool.add({"it": column}, count, None)
-    spool.close()
     assert list(spool.pages()) == [{"it": column}]
+    spool.close()
 
 
 def test_it_resumes_after_the_last_complete_page(tmp_path):
@@ -58,14 +60,69 @@ def test_it_resumes_after_the_last_complete_page(tmp_path):
         path.write_bytes(whole[:length])
         again = Spool(path, question)
         again.open()
-        again.close()
         pages = len(whole[:length].splitlines()) - 1 - (not whole[:length].endswith(b"\n"))
         pages = max(0, pages)
         assert again.count == 2 * pages
         assert again.token == {1: "t1", 2: "t2"}.get(pages)
         assert (again.complete, again.resumed) == (pages == 3, pages > 0)
         assert len(list(again.pages())) == pages
+        again.close()
     assert page > 0
+
+
+def test_pages_that_are_being_written_are_refused_and_left_alone(tmp_path):
+    """Until they are closed or deleted."""
+    path, question = tmp_path / "pages", {"source": "p"}
+    first = Spool(path, question)
+    first.open()
+    first.add({"id": ["a"]}, 1, "t1")
+    assert list(first.pages()) == [{"id": ["a"]}]
+    before = path.read_bytes()
+    for other in (question, {"source": "q"}):
+        with pytest.raises(OSError, match="in use by another export"):
+            Spool(path, other).open()
+    assert path.read_bytes() == before
+    first.close()
+    second = Spool(path, question)
+    second.open()
+    assert (second.count, second.token) == (1, "t1")
+    second.add({"id": ["b"]}, 1, None)
+    assert list(second.pages()) == [{"id": ["a"]}, {"id": ["b"]}]
+    second.delete()
+    assert not path.exists()
+
+
+def test_pages_deleted_at_the_moment_of_opening_are_started_anew(tmp_path, monkeypatch):
+    """The other export has finished: its file has no name any more."""
+    path, question = tmp_path / "pages", {"source": "p"}
+    other = Spool(path, question)
+    other.open()
+    other.add({"id": ["a"]}, 1, None)
+
+    def lock_after_the_other(descriptor):
+        monkeypatch.setattr("kognitos_async.cli.spool.lock", lock)
+        other.delete()
+        lock(descriptor)
+
+    monkeypatch.setattr("kognitos_async.cli.spool.lock", lock_after_the_other)
+    spool = Spool(path, question)
+    spool.open()
+    spool.add({"id": ["b"]}, 1, None)
+    assert list(spool.pages()) == [{"id": ["b"]}]
+    assert path.exists()
+    spool.close()
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def no_locks(descriptor):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("kognitos_async.cli.spool.lock", no_locks)
+    spool = Spool(tmp_path / "pages", {"source": "p"})
+    spool.open()
+    spool.add({"id": ["a"]}, 1, None)
+    assert list(spool.pages()) == [{"id": ["a"]}]
+    spool.close()
 
 
 def test_the_pages_of_another_export_are_left_alone(tmp_path):
