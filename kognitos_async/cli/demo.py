@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from kognitos_async.cli.console import PipedConsole
 from kognitos_async.cli.crash_demo import survive_a_kill
 from kognitos_async.cli.display import Display, outcome_table
 from kognitos_async.cli.running import emulator, run_command
@@ -23,6 +23,8 @@ from kognitos_async.waiting.policy import PollPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
+
+    from rich.console import Console
 
     from kognitos_async.cli.workload import History
     from kognitos_async.testing import FaultHandle, KognitosServer
@@ -64,9 +66,9 @@ def demo(
             "is missing: --base-url and --agent are for a real account", param_hint="--process"
         )
     # In a file, each row stays on one line.
-    console = Console()
+    console = PipedConsole()
     if not console.is_terminal:
-        console = Console(width=160)
+        console = PipedConsole(width=160)
     if process is None:
         run_command(_on_emulator(emulator(), console, runs))
     else:

@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from kognitos_async.cli.command import Call  # noqa: TC001 - typer reads it
+from kognitos_async.cli.console import PipedConsole
 from kognitos_async.cli.destination import Destination, destination_of
 from kognitos_async.cli.report_tables import ReportTable, duration, percent, tables_of
 from kognitos_async.cli.running import WRONG_USE, complain
@@ -79,7 +79,7 @@ def _write(figures: Figures, destination: Destination, title: str) -> None:
 
 
 def _print(figures: Figures) -> None:
-    console = Console()
+    console = PipedConsole()
     total = figures.total
     settling = total.settling
     console.print(
@@ -106,7 +106,7 @@ def _print(figures: Figures) -> None:
         _print_table(console, shown)
 
 
-def _print_table(console: Console, shown: ReportTable) -> None:
+def _print_table(console: PipedConsole, shown: ReportTable) -> None:
     if not shown.rows:
         console.print(f"{shown.title}: {shown.empty}", highlight=False)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -175,6 +176,22 @@ def test_a_report_of_both_apis_as_tables_page_and_json(command, server, tmp_path
     assert "71.4 %" in text
     assert "<svg" in text
     assert "http" not in text.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_report_whose_reader_is_gone_ends_with_141(command, server, tmp_path, options):
+    """Without a word, as the other commands; with and without --json."""
+    into = str(tmp_path / "runs.sqlite")
+    history(server, 3)
+    assert command.run("runs", "sync", "--into", into, "--api", "v2", **server.environ)[0] == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = command.start("runs", "report", "--from", into, *options, stdout=writing)
+    finally:
+        os.close(writing)
+    assert process.wait(timeout=50) == 141
+    assert process.stderr.read() == ""
 
 
 def test_a_report_of_what_is_no_mirror_is_refused_and_changes_nothing(command, server, tmp_path):
