@@ -186,7 +186,7 @@ def resolve(
     ] = False,
     queue: Queue = "kognitos",
 ) -> None:
-    """Decide an uncertain start, or resume a cancelled or refused one."""
+    """Decide an uncertain start, or resume a request that was cancelled or refused or whose upload failed."""
     if (run is None) is not not_started:
         raise typer.BadParameter("exactly one of --run and --not-started must be given")
     kognitos = _workflows(call, database_url, queue)

@@ -16,11 +16,12 @@ from kognitos_async import (
     KognitosError,
     RunRequest,
     StartUncertainError,
+    UploadError,
 )
 from kognitos_async.integrations.dbos import ChangedWorkflowError, WorkflowCancelledError
 from kognitos_async.testing import Schedule, faults
 from tests.fork_server import ENGINE
-from tests.support import dbos_on_sqlite, eventually
+from tests.support import RETRY, dbos_on_sqlite, eventually
 
 pytestmark = dbos_on_sqlite
 
@@ -109,6 +110,75 @@ async def test_files_are_uploaded_once(make, server, tmp_path):
     run = await (await kognitos.resolve("invoice 1", not_started=True)).result()
     assert len(run.file_ids) == 2
     assert server.count("create_file") == 2
+
+
+async def test_uploads_are_retried_like_starts(make, server):
+    """As long as the service fails, and longer than the client does for itself."""
+    server.misbehave("create_file", faults.server_error(500), times=6)
+    kognitos = make(client={"retry": RETRY})
+    kognitos.launch()
+    request = request_of(server, files=[FileSource(b"content", "scan.pdf")])
+    assert (await (await kognitos.enqueue(request)).result()).succeeded
+    assert server.count("create_file") == 7
+    assert len(server.runs) == 1
+
+
+async def test_what_has_no_upload_goes_on_when_resolved(make, server, tmp_path):
+    """With the file that is there now, or with a run that a person has started; other files stay uploaded."""
+    kognitos = make()
+    kognitos.launch()
+    paths = [tmp_path / "here.pdf", tmp_path / "gone.pdf"]
+    paths[0].write_bytes(b"content")
+    handles = [await kognitos.enqueue(request_of(server, name, files=paths)) for name in ("a:b", "b")]
+    for handle in handles:
+        with pytest.raises(UploadError, match=r"gone.pdf cannot be read: No such file"):
+            await handle.result()
+    assert (await kognitos.status()).refused == 2
+    made = server.add_run(name="b", status="Succeeded")
+    assert (await (await kognitos.resolve("b", run=made.id)).result()).id == made.id
+    paths[1].write_bytes(b"more")
+    run = await (await kognitos.resolve("a:b", not_started=True)).result()
+    assert len(run.file_ids) == 2
+    assert server.count("create_file") == 3
+    assert server.count("create_run") == 1
+    with pytest.raises(KognitosError, match="no workflow of that name"):
+        await kognitos.resolve("b", run=made.id)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, server, request, kind):
+    """Nothing was recorded about its start; a name that ends alike is another one's."""
+    options = {"database_url": request.getfixturevalue("postgres_url")} if kind == "postgres" else {}
+    kognitos = make(**options)
+    for name in ("invoice 1", "its:invoice 1"):
+        await (await kognitos.enqueue(request_of(server, name))).cancel()
+    kognitos.launch()
+    assert (await kognitos.status()).cancelled == 2
+    resolved = await kognitos.resolve("invoice 1", not_started=True)
+    assert (await resolved.result()).name == "invoice 1"
+    assert (await kognitos.status()).cancelled == 1
+    assert len(server.runs) == 1
+
+
+async def test_a_cancelled_wait_goes_on_when_resolved(make, server):
+    """With the run that was started, which is never started again."""
+    server.schedule = Schedule.fixed(3600)
+    kognitos = make()
+    kognitos.launch()
+    handle = await kognitos.enqueue(request_of(server))
+    await eventually(lambda: len(server.runs) == 1)
+    while not (await kognitos.status()).running:  # noqa: ASYNC110 - recorded by the worker, without an event
+        await asyncio.sleep(0.05)
+    await handle.cancel()
+    with pytest.raises(WorkflowCancelledError):
+        await handle.result()
+    [run] = server.runs
+    with pytest.raises(KognitosError, match=f"already has run {run}, give that one"):
+        await kognitos.resolve("invoice 1", not_started=True)
+    resolved = await kognitos.resolve("invoice 1", run=run)
+    server.set_status(run, "Succeeded")
+    assert (await resolved.result()).id == run
+    assert server.count("create_run") == 1
 
 
 async def test_cancelling_stops_waiting_and_nothing_else(make, server):

@@ -283,7 +283,7 @@ LAYERS = [
     "integrations.dbos.ledger",
     "integrations.dbos.executor_lock integrations.dbos.starting integrations.dbos.waiting",
     "integrations.dbos.worker integrations.dbos.handles",
-    "integrations.dbos.status",
+    "integrations.dbos.status integrations.dbos.resolving",
     "integrations.dbos.workflows",
     "integrations.dbos",
     "__init__",

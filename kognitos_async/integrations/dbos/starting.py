@@ -1,4 +1,4 @@
-"""Start the run of a workflow exactly once, across executions."""
+"""Upload the files of a workflow and start its run exactly once, across executions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from kognitos_async.errors import (
     ServerError,
     StartUncertainError,
     TransportError,
+    UploadError,
 )
 from kognitos_async.event_loop import steady_time
 from kognitos_async.integrations.dbos.ledger import NotOwnerError, RunTakenError, WorkflowLedger
+from kognitos_async.retry import RETRYABLE_STATUSES
 
 if TYPE_CHECKING:
     from kognitos_async.integrations.dbos.apis import Api, Plan
@@ -38,7 +40,7 @@ Well below the time until another worker considers this one dead, looks up its s
 _PASSING = (CapacityError, RateLimitError, NotSentError, ServerError)
 """Transient errors after which nothing was started."""
 _OUTAGES = (TransportError, ServerError, RateLimitError)
-"""Transient errors of a look-up."""
+"""Transient errors of a look-up or an upload."""
 _SHORTEST, _LONGEST = 1.0, 30.0
 """Minimum and maximum seconds between retries."""
 _LOOK_UPS = 3
@@ -111,6 +113,33 @@ class Starter:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST)
 
+    async def upload(self, plan: Plan, mark: str) -> str:
+        """The reference of an uploaded file; empty if the request already has a run.
+
+        Retries while the API or the file store is unavailable. Raises `UploadError` if the file cannot be
+        read, and permanent errors of the upload.
+        """
+        ledger = WorkflowLedger(self._database, plan.workflow_id, "", lambda: None)
+        if (await ledger.begin(plan.name)).handle is not None:  # given by a person, without this upload
+            return ""
+        file = plan.files[mark]
+        pause = _SHORTEST
+        while True:
+            await self.may_send()
+            try:
+                return await self._api.upload(self._client, plan.body(), file.source())
+            except KognitosError as problem:
+                if not _is_passing(problem):
+                    raise
+                _logger.warning("the upload of %r failed and will be retried: %s", file.name, problem)
+            except OSError as problem:
+                why = problem.strerror or problem
+                raise UploadError(f"file {file.path or file.name} cannot be read: {why}") from problem
+            except ValueError as problem:
+                raise UploadError(f"file {file.name!r} cannot be uploaded: {problem}") from problem
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST)
+
     async def _start_once(self, plan: Plan, body: bytes, doubt: datetime | None, attempt: _Attempt) -> Any:
         try:
             run = await self._api.start_once(
@@ -148,6 +177,13 @@ class Starter:
         self._on_the_way -= 1
         if not self._on_the_way:
             self._none_on_the_way.set()
+
+
+def _is_passing(problem: KognitosError) -> bool:
+    """Whether a failed upload may succeed later. A file that was stored twice harms nobody."""
+    if isinstance(problem, UploadError):
+        return isinstance(problem.__cause__, TransportError) or problem.status in RETRYABLE_STATUSES
+    return isinstance(problem, _OUTAGES)
 
 
 class _Attempt:

@@ -34,9 +34,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of runs by state.
 
     `queued` runs have no worker; they include started runs whose worker has died. `starting` and `running`
-    ones have a worker. `settled` counts runs by status, `refused` starts rejected by the API, `uncertain`
-    starts that a person must decide; `undecided` holds the first 100 names of these. `holding` is the number
-    of runs per executor, `workers` the live workers (PostgreSQL; empty on SQLite).
+    ones have a worker. `settled` counts runs by status, `refused` requests whose start the API rejected or
+    whose file could not be uploaded, `uncertain` starts that a person must decide; `undecided` holds the
+    first 100 names of these. `holding` is the number of runs per executor, `workers` the live workers
+    (PostgreSQL; empty on SQLite).
     """
 
     queued: int = 0

@@ -50,8 +50,9 @@ async def run_workflow(stored: dict[str, Any]) -> dict[str, Any]:
     worker = _worker()
     plan = msgspec.convert(stored, Plan)
     ids = {}
+    uploading = StepOptions(name="kognitos_upload", preemptible=True)
     for mark in plan.files:
-        ids[mark] = await DBOS.run_step_async(StepOptions(name="kognitos_upload"), worker.upload, plan, mark)
+        ids[mark] = await DBOS.run_step_async(uploading, worker.upload, plan, mark)
     await DBOS.run_step_async(StepOptions(name=START_STEP), worker.start, plan, ids)
     waiting = StepOptions(name="kognitos_wait", preemptible=True)
     run: dict[str, Any] = await DBOS.run_step_async(waiting, worker.wait, plan)
@@ -104,7 +105,6 @@ class Worker:
         self._stack = AsyncExitStack()
         self._starter: Starter | None = None
         self._arrivals: Arrivals | None = None
-        self._client: Any = None
 
     def _make_presence(self) -> Presence:
         may_poll = self._role != "start"
@@ -135,7 +135,6 @@ class Worker:
 
     async def _open(self) -> None:
         client = await self._stack.enter_async_context(self._api.client())
-        self._client = client
         self._starter = Starter(
             self._api, client, self._database, self._presence, absence_delay=self._absence_delay
         )
@@ -189,8 +188,9 @@ class Worker:
 
     async def upload(self, plan: Plan, mark: str) -> str:
         """Upload a file of the request and return its reference."""
-        source = plan.files[mark].source()
-        return await self._loop.run(self._api.upload(self._client, plan.body(), source))
+        if self._starter is None:
+            raise RuntimeError("a file is uploaded by its workflow")
+        return await self._loop.run(self._starter.upload(plan, mark))
 
     async def start(self, plan: Plan, ids: dict[str, str]) -> dict[str, Any]:
         """Start the run and return its handle."""

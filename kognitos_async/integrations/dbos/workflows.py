@@ -7,39 +7,25 @@ import math
 import re
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from dbos import DBOSClient, EnqueueOptions
 from dbos._error import DBOSWorkflowIDInUseError  # public as `dbos.error`, which is no module
-from sqlalchemy.exc import IntegrityError
 
 from kognitos_async import checks
-from kognitos_async.bulk.ledger import run_key
-from kognitos_async.errors import KognitosError
 from kognitos_async.integrations.dbos.apis import Api, Plan, PlatformV1, RestV2
 from kognitos_async.integrations.dbos.database import Database, database_url
 from kognitos_async.integrations.dbos.handles import ChangedWorkflowError, WorkflowHandle
+from kognitos_async.integrations.dbos.resolving import Resolution, plan_of
 from kognitos_async.integrations.dbos.status import EngineStatus, read_status
-from kognitos_async.integrations.dbos.worker import START_STEP, WORKFLOW, Worker, queue_name, version_name
+from kognitos_async.integrations.dbos.worker import WORKFLOW, Worker, queue_name, version_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROLES = ("start", "wait", "both")
 _NAME = re.compile(r"[a-z0-9_-]{3,64}")
-
-_NAMED = (
-    "SELECT s.workflow_id FROM {starts} s JOIN {workflows} w ON w.workflow_uuid = s.workflow_id "
-    "WHERE s.name = :name AND w.application_name = :scope AND w.status IN ('ERROR', 'CANCELLED') LIMIT 2"
-)
-_DECIDED = (
-    "UPDATE {starts} SET state = :state, run_id = :run_id, handle = :handle, since = NULL, status = NULL, "
-    "run = NULL "
-    "WHERE workflow_id = :workflow_id AND state <> 'settled' "
-    "AND (handle IS NULL OR CAST(:handle AS TEXT) IS NOT NULL) RETURNING 1"
-)
 
 
 class KognitosWorkflows:
@@ -198,55 +184,28 @@ class KognitosWorkflows:
         """Decide an uncertain start and resume its workflow.
 
         Give either `run`, the id of the run that the start created, or `not_started` to start the request
-        now. Also resumes a cancelled workflow, or one whose start the API rejected. Raises `KognitosError` if
-        no workflow of that name has ended without a run, or if the run belongs to another workflow;
-        `ValueError` for text that is no id, on the platform API no run's name.
+        now. Also resumes a workflow that was cancelled, whose file could not be uploaded, or whose start the
+        API rejected. Raises `KognitosError` if no workflow of that name has ended without an outcome, if it
+        has a run and none or another one is given, or if the run belongs to another workflow; `ValueError`
+        for text that is no id, on the platform API no run's name.
         """
         checks.text("name", name)
+        if run is not None:
+            checks.text("run", run)
         if (run is None) is not not_started:
             raise ValueError("exactly one of run and not_started must be given")
         client = await asyncio.to_thread(self._connected)
-        rows = await self._database.run(_NAMED, {"name": name, "scope": self._name})
-        if len(rows) != 1:
-            found = "several workflows of that name have" if rows else "no workflow of that name has"
-            raise KognitosError(f"{name!r} cannot be resolved: {found} ended without a settled run")
-        [(workflow_id,)] = rows
-        plan = await self._plan(client, workflow_id)
-        decided = {"state": "planned", "run_id": None, "handle": None, "workflow_id": workflow_id}
-        if run is not None:
-            made = self._requests.handle(checks.text("run", run), plan.body(), datetime.now(UTC))
-            decided |= {
-                "state": "started",
-                "run_id": run_key(made),
-                "handle": msgspec.json.encode(made).decode(),
-            }
-        try:
-            known = await self._database.run(_DECIDED, decided)
-        except IntegrityError:
-            raise KognitosError(
-                f"{name!r} cannot be resolved: run {run} belongs to another request"
-            ) from None
-        if not known:
-            raise KognitosError(f"{name!r} cannot be resolved: it already has a run")
-        steps = await client.list_workflow_steps_async(workflow_id)
-        first = next((one["function_id"] for one in steps if one["function_name"] == START_STEP), 1)
-        await asyncio.to_thread(
-            client.rewind_workflow, workflow_id, start_step=first, queue_name=queue_name(self._name)
-        )
+        decision = Resolution(self._requests, self._database, client, self._name, name, run)
+        workflow_id = await decision.apply()
         return WorkflowHandle(client, self._requests, workflow_id, name)
 
     async def _check_equal(self, client: DBOSClient, plan: Plan) -> None:
-        known = await self._plan(client, plan.workflow_id)
+        known = await plan_of(client, plan.workflow_id)
         same = self._requests.fingerprint
         if same(known.body()) != same(plan.body()):
             raise ChangedWorkflowError(
                 f"a different request was already enqueued as {plan.name!r}: use another name"
             )
-
-    async def _plan(self, client: DBOSClient, workflow_id: str) -> Plan:
-        handle: Any = await client.retrieve_workflow_async(workflow_id)
-        stored = (await handle.get_status()).input
-        return msgspec.convert(stored["args"][0], Plan)
 
     def _connected(self) -> DBOSClient:
         with self._connecting:
