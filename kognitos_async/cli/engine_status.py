@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kognitos_async.cli.output import Output
     from kognitos_async.integrations.dbos import EngineStatus, KognitosWorkflows
 
-_COUNTS = ("queued", "starting", "running", "refused", "uncertain", "cancelled")
+_COUNTS = ("queued", "starting", "running", "not_handed_on", "refused", "uncertain", "cancelled")
 
 
 async def show_status(output: Output, kognitos: KognitosWorkflows, every: float | None) -> int:

@@ -9,6 +9,7 @@ from kognitos_async import PollPolicy
 from kognitos_async.integrations.dbos import (
     KognitosPlatformWorkflows,
     KognitosWorkflows,
+    handing_on,
     handles,
     starting,
     waiting,
@@ -41,6 +42,7 @@ def hurry(monkeypatch):
     """Workers of this process look for work and outcomes more often, and retry sooner."""
     for module, name in ((handles, "_LOOK"), (waiting, "_LOOK"), (worker, "_QUEUE_LOOK")):
         monkeypatch.setattr(module, name, 0.15)
+    monkeypatch.setattr(handing_on, "_PAUSE", 0.005)
     monkeypatch.setattr(starting, "_SHORTEST", 0.1)
     monkeypatch.setattr(starting, "_LONGEST", 0.3)
 

@@ -18,7 +18,7 @@ from kognitos_async import (
     StartUncertainError,
     UploadError,
 )
-from kognitos_async.integrations.dbos import ChangedWorkflowError, WorkflowCancelledError
+from kognitos_async.integrations.dbos import ChangedWorkflowError, OnSettledError, WorkflowCancelledError
 from kognitos_async.testing import Schedule, faults
 from tests.fork_server import ENGINE
 from tests.support import RETRY, dbos_on_sqlite, eventually
@@ -206,6 +206,36 @@ async def test_on_settled_is_called_with_each_run(make, server):
     kognitos.launch()
     await (await kognitos.enqueue(request_of(server))).result()
     assert seen == [("invoice 1", True)]
+
+
+async def test_a_run_that_was_not_handed_on_is_seen_and_handed_on_when_resolved(make, server):
+    """Its function is called several times; the run is neither started again nor replaced by another."""
+    seen = []
+    broken = True
+
+    def note(run):
+        seen.append(run.name)
+        if broken:
+            raise ConnectionError("the booking system is down")
+
+    kognitos = make(on_settled=note)
+    kognitos.launch()
+    handle = await kognitos.enqueue(request_of(server))
+    with pytest.raises(OnSettledError, match="ConnectionError: the booking system is down") as caught:
+        await handle.result()
+    [run] = server.runs
+    assert caught.value.run_id == run
+    assert seen == ["invoice 1"] * 7
+    status = await kognitos.status()
+    assert (status.not_handed_on, status.settled, status.open, status.done) == (1, {}, 0, 1)
+    for decision in ({"not_started": True}, {"run": "another"}):
+        with pytest.raises(KognitosError, match=f"it already has run {run}"):
+            await kognitos.resolve("invoice 1", **decision)
+    broken = False
+    assert (await (await kognitos.resolve("invoice 1", run=run)).result()).id == run
+    assert seen == ["invoice 1"] * 8
+    assert (await kognitos.status()).settled == {"Succeeded": 1}
+    assert server.count("create_run") == 1
 
 
 async def test_the_next_worker_goes_on(make, server):

@@ -282,7 +282,7 @@ LAYERS = [
     "integrations.dbos.apis integrations.dbos.database",
     "integrations.dbos.ledger",
     "integrations.dbos.executor_lock integrations.dbos.starting integrations.dbos.waiting",
-    "integrations.dbos.worker integrations.dbos.handles",
+    "integrations.dbos.worker integrations.dbos.handles integrations.dbos.handing_on",
     "integrations.dbos.status integrations.dbos.resolving",
     "integrations.dbos.workflows",
     "integrations.dbos",

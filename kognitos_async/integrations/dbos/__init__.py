@@ -24,6 +24,7 @@ except ModuleNotFoundError as _missing:
 from kognitos_async.integrations.dbos.executor_lock import GIVEN_UP
 from kognitos_async.integrations.dbos.handles import (
     ChangedWorkflowError,
+    OnSettledError,
     WorkflowCancelledError,
     WorkflowHandle,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "EngineStatus",
     "KognitosPlatformWorkflows",
     "KognitosWorkflows",
+    "OnSettledError",
     "WorkflowCancelledError",
     "WorkflowHandle",
 ]

@@ -27,6 +27,15 @@ class WorkflowCancelledError(KognitosError):
     """The workflow was cancelled; its run continues if it was started."""
 
 
+class OnSettledError(KognitosError):
+    """`on_settled` raised in every attempt; the run has settled but is not handed on."""
+
+    def __init__(self, text: str, *, run_id: str) -> None:
+        super().__init__(text)
+        self.run_id = run_id
+        """The id of the run; `resolve` with it calls `on_settled` again."""
+
+
 class WorkflowHandle:
     """The workflow of one request."""
 
@@ -51,7 +60,7 @@ class WorkflowHandle:
 
         A timeout around this ends only the wait. Raises `StartUncertainError` while it is uncertain whether
         the run exists (decide with `kognitos engine resolve`), `WorkflowCancelledError`, the error with which
-        the API rejected the start, and what `on_settled` raised in five attempts.
+        the API rejected an upload or the start, and `OnSettledError` if `on_settled` failed.
         """
         handle: Any = await self._client.retrieve_workflow_async(self.workflow_id)
         try:

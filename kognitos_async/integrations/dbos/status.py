@@ -30,11 +30,23 @@ _WORKERS = (
 )
 
 
+_COUNTED: tuple[str, ...] = (
+    "queued",
+    "starting",
+    "running",
+    "not_handed_on",
+    "refused",
+    "uncertain",
+    "cancelled",
+)
+
+
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of runs by state.
 
     `queued` runs have no worker; they include started runs whose worker has died. `starting` and `running`
-    ones have a worker. `settled` counts runs by status, `refused` requests whose start the API rejected or
+    ones have a worker. `settled` counts runs by status, `not_handed_on` settled runs for which `on_settled`
+    failed, `refused` requests whose start the API rejected or
     whose file could not be uploaded, `uncertain` starts that a person must decide; `undecided` holds the
     first 100 names of these. `holding` is the number of runs per executor, `workers` the live workers
     (PostgreSQL; empty on SQLite).
@@ -44,6 +56,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     starting: int = 0
     running: int = 0
     settled: dict[str, int] = {}
+    not_handed_on: int = 0
     refused: int = 0
     uncertain: int = 0
     cancelled: int = 0
@@ -59,13 +72,14 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def done(self) -> int:
         """Number of runs with an outcome."""
-        return sum(self.settled.values()) + self.refused + self.uncertain + self.cancelled
+        ended = self.not_handed_on + self.refused + self.uncertain + self.cancelled
+        return sum(self.settled.values()) + ended
 
 
 def read_status(database: Database, scope: str) -> EngineStatus:
     """Read the current status."""
     named = {"workflow": WORKFLOW, "scope": scope}
-    counts = {"queued": 0, "starting": 0, "running": 0, "refused": 0, "uncertain": 0, "cancelled": 0}
+    counts = dict.fromkeys(_COUNTED, 0)
     settled: dict[str, int] = {}
     for workflow, state, status, count in database.execute(_COUNTS, named):
         where = _where(workflow, state)
@@ -86,10 +100,12 @@ def read_status(database: Database, scope: str) -> EngineStatus:
 def _where(workflow: str, state: str) -> str:
     if workflow == "CANCELLED":
         return "cancelled"
-    if state == "settled":
+    if workflow == "SUCCESS":
         return "settled"
     if workflow in ("ENQUEUED", "DELAYED"):
         return "queued"
     if workflow == "PENDING":
-        return "running" if state == "started" else "starting"
+        return "running" if state in ("started", "settled") else "starting"
+    if state == "settled":
+        return "not_handed_on"
     return "uncertain" if state == "uncertain" else "refused"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import secrets
 import socket
@@ -21,6 +20,7 @@ from dbos._context import current_owner_xid
 from kognitos_async.errors import ConfigurationError
 from kognitos_async.integrations.dbos.apis import Api, Plan
 from kognitos_async.integrations.dbos.executor_lock import AdvisoryLock, FilePresence, Presence
+from kognitos_async.integrations.dbos.handing_on import hand_on
 from kognitos_async.integrations.dbos.starting import Starter
 from kognitos_async.integrations.dbos.waiting import Arrivals, Poller, kept_up
 from kognitos_async.loop_thread import LoopThread
@@ -57,8 +57,7 @@ async def run_workflow(stored: dict[str, Any]) -> dict[str, Any]:
     waiting = StepOptions(name="kognitos_wait", preemptible=True)
     run: dict[str, Any] = await DBOS.run_step_async(waiting, worker.wait, plan)
     if worker.on_settled is not None:
-        options = StepOptions(name="kognitos_on_settled", retries_allowed=True, max_attempts=5)
-        await DBOS.run_step_async(options, worker.call_on_settled, run)
+        await DBOS.run_step_async(StepOptions(name="kognitos_on_settled"), worker.hand_on, run)
     return run
 
 
@@ -206,15 +205,10 @@ class Worker:
             raise RuntimeError("a run is waited for by its workflow")
         return await self._loop.run(self._arrivals.settled(plan.workflow_id))
 
-    async def call_on_settled(self, run: dict[str, Any]) -> None:
+    async def hand_on(self, run: dict[str, Any]) -> None:
         """Call the user's function with the run."""
-        if self.on_settled is None:
-            return
-        loaded = self._api.load_run(msgspec.json.encode(run))
-        if inspect.iscoroutinefunction(self.on_settled):
-            await self.on_settled(loaded)
-        else:
-            await asyncio.to_thread(self.on_settled, loaded)
+        if self.on_settled is not None:
+            await hand_on(self.on_settled, self._api.load_run(msgspec.json.encode(run)))
 
 
 def version_name(scope: str) -> str:

@@ -45,8 +45,8 @@ class KognitosWorkflows:
         workflows are taken from the queue, over all workers; None for
             no limit. Workflows taken over from a dead worker count again.
         on_settled: A function or coroutine function called with each settled run, as a step: again if the
-        worker
-            ends before the step is recorded, up to five times if it raises.
+            worker ends before the step is recorded, and up to seven times in about a minute if it raises.
+            After that the outcome is `OnSettledError`; `resolve` with the run calls it again.
         name: The name of the queue, one per organization in a shared database: 3 to 64 of a-z, 0-9, - and _.
             All processes of an organization use the same.
         absence_delay: Seconds after which a run certainly shows in lists, see `runs.start_once`.
@@ -184,10 +184,10 @@ class KognitosWorkflows:
         """Decide an uncertain start and resume its workflow.
 
         Give either `run`, the id of the run that the start created, or `not_started` to start the request
-        now. Also resumes a workflow that was cancelled, whose file could not be uploaded, or whose start the
-        API rejected. Raises `KognitosError` if no workflow of that name has ended without an outcome, if it
-        has a run and none or another one is given, or if the run belongs to another workflow; `ValueError`
-        for text that is no id, on the platform API no run's name.
+        now. Also resumes a workflow that was cancelled, whose file could not be uploaded, whose start the API
+        rejected, or whose settled `run` was not handed on. Raises `KognitosError` if no workflow of that name
+        has ended without an outcome, if it has a run and none or another one is given, or if the run belongs
+        to another workflow; `ValueError` for text that is no id, on the platform API no run's name.
         """
         checks.text("name", name)
         if run is not None:
