@@ -101,7 +101,8 @@ class Submission:
             async with open_ones:
                 try:
                     run = await handle.result()
-                except KognitosError as problem:
+                except Exception as problem:  # noqa: BLE001 - of any kind: what ended the workflow
+                    record["run_id"] = getattr(problem, "run_id", "")
                     record["error"] = next(lines_of(problem))
                     code = SOME_FAILED
                 else:

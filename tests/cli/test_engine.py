@@ -13,7 +13,8 @@ import sys
 
 import pytest
 
-from kognitos_async.integrations.dbos import KognitosWorkflows
+from kognitos_async.integrations.dbos import KognitosWorkflows, OnSettledError
+from kognitos_async.integrations.dbos.starting import Starter
 from kognitos_async.testing import KognitosServer, faults
 from tests.fork_server import ENGINE
 from tests.support import dbos_on_sqlite
@@ -89,6 +90,26 @@ def test_a_file_is_submitted_watched_and_decided_about(engine, worker, server, t
     assert (watched.returncode, watched.stdout) == (0, "Succeeded 2\n")
     for options in ((), ("--watch", "--every", "0.1")):
         assert re.search(r"Succeeded +2\b", on_terminal(engine, *options))
+
+
+def test_every_outcome_is_printed_whatever_ended_another(engine, worker, server, tmp_path, monkeypatch):
+    """An error of any kind is that of its row; a run that was not handed on is named in its row."""
+    (tmp_path / "requests.csv").write_text("name\nbroken\ngood\nunknown\n")
+    start = Starter.start
+
+    async def failing(self, plan, body, token):
+        if plan.name == "broken":
+            raise RuntimeError("no more threads,\ntry later")
+        if plan.name == "unknown":
+            raise OnSettledError("on_settled failed for run r1", run_id="r1")
+        return await start(self, plan, body, token)
+
+    monkeypatch.setattr(Starter, "start", failing)
+    done = engine("submit", "requests.csv", "--wait")
+    assert sorted(line.split("\t")[0] for line in done.stdout.splitlines()) == ["broken", "good", "unknown"]
+    assert "broken\t\t\tno more threads, try later\n" in done.stdout
+    assert "unknown\tr1\t\ton_settled failed for run r1\n" in done.stdout
+    assert (done.returncode, done.stderr) == (3, "enqueued 3 requests\n")
 
 
 def on_terminal(engine, *options):
