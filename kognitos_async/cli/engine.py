@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kognitos_async.cli.command import Automation, Call, Process, command, command_group
+from kognitos_async.cli.engine_database import opened
 from kognitos_async.cli.engine_demo import run_demo
 from kognitos_async.cli.engine_status import show_status
 from kognitos_async.cli.engine_submit import Submission
@@ -30,6 +30,7 @@ from kognitos_async.cli.running import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from kognitos_async.cli.target import Target
     from kognitos_async.integrations.dbos import KognitosWorkflows
@@ -96,12 +97,13 @@ def worker(
         _warnings_on_stderr()
     ended = threading.Event()
     _on_signals(ended)
-    with usage_errors():
-        kognitos.launch(role, executor_id=executor_id, log_level="INFO" if call.options.verbose else "ERROR")
-    call.output.note("worker running; stop it with SIGTERM or Ctrl-C")
-    ended.wait()
-    call.output.note("stopping after the starts in flight; interrupt again to exit at once")
-    kognitos.close()
+    verbose = bool(call.options.verbose)
+    with opened(kognitos, verbose=verbose):
+        with usage_errors():
+            kognitos.launch(role, executor_id=executor_id, log_level="INFO" if verbose else "ERROR")
+        call.output.note("worker running; stop it with SIGTERM or Ctrl-C")
+        ended.wait()
+        call.output.note("stopping after the starts in flight; interrupt again to exit at once")
 
 
 @app.command()
@@ -156,8 +158,8 @@ def submit(
         raise typer.BadParameter(f"must be draft or published, got {stage!r}", param_hint="--stage")
     submission = Submission(call, requests, source, stage=stage, numbers=number or (), file_input=file_input)
     submission.check()
-    kognitos = _workflows(call, database_url, queue)
-    run_command(submission.run(kognitos, wait=wait))
+    with _opened(call, database_url, queue) as kognitos:
+        run_command(submission.run(kognitos, wait=wait))
 
 
 @command(app)
@@ -170,8 +172,8 @@ def status(
     queue: Queue = "kognitos",
 ) -> None:
     """Show the number of runs in each state, and the workers."""
-    kognitos = _workflows(call, database_url, queue)
-    run_command(_closing(kognitos, show_status(call.output, kognitos, every if watch else None)))
+    with _opened(call, database_url, queue) as kognitos:
+        run_command(show_status(call.output, kognitos, every if watch else None))
 
 
 @command(app)
@@ -189,8 +191,8 @@ def resolve(
     """Decide an uncertain start, or resume a request that was cancelled or refused or whose upload failed."""
     if (run is None) is not not_started:
         raise typer.BadParameter("exactly one of --run and --not-started must be given")
-    kognitos = _workflows(call, database_url, queue)
-    run_command(_closing(kognitos, _resolve(call, kognitos, name, run, not_started=not_started)))
+    with _opened(call, database_url, queue) as kognitos:
+        run_command(_resolve(call, kognitos, name, run, not_started=not_started))
 
 
 async def _resolve(
@@ -201,12 +203,8 @@ async def _resolve(
     return 0
 
 
-async def _closing(kognitos: KognitosWorkflows, work: Any) -> int:
-    try:
-        code: int = await work
-        return code
-    finally:
-        await asyncio.to_thread(kognitos.close)
+def _opened(call: Call, database_url: str | None, queue: str) -> AbstractContextManager[KognitosWorkflows]:
+    return opened(_workflows(call, database_url, queue), verbose=bool(call.options.verbose))
 
 
 def _workflows(call: Call, database_url: str | None, queue: str, **options: Any) -> KognitosWorkflows:

@@ -58,13 +58,10 @@ class Submission:
 
     async def run(self, kognitos: KognitosWorkflows, *, wait: bool) -> int:
         """Enqueue each row and, with `wait`, print each outcome; the exit code."""
-        try:
-            handles, refused = await self._enqueue(kognitos)
-            self._call.output.note(f"enqueued {len(handles)} requests")
-            code = await self._outcomes(handles) if wait else 0
-            return FAILED if refused else code
-        finally:
-            await asyncio.to_thread(kognitos.close)
+        handles, refused = await self._enqueue(kognitos)
+        self._call.output.note(f"enqueued {len(handles)} requests")
+        code = await self._outcomes(handles) if wait else 0
+        return FAILED if refused else code
 
     async def _enqueue(self, kognitos: KognitosWorkflows) -> tuple[list[WorkflowHandle], int]:
         handles: list[WorkflowHandle] = []

@@ -157,3 +157,20 @@ def test_wrong_use_is_said_in_one_line(engine, tmp_path):
         2,
         "kognitos: dbos is missing: pip install 'kognitos-async[cli,dbos]'\n",
     )
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/x.db", "postgresql://user:s3cret@127.0.0.1:1/x"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("submit", "requests.csv"), ("resolve", "x", "--not-started"), ("worker",)],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_unreachable_database_is_one_line(engine, tmp_path, arguments, url):
+    """On stderr, with exit code 1 and without the password."""
+    (tmp_path / "requests.csv").write_text("name\nx\ny\n")
+    done = engine(*arguments, "--database-url", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("kognitos: the database cannot be used: ")
+    assert "unable to open database file" in line or "127.0.0.1" in line
+    assert "s3cret" not in line
