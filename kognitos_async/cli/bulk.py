@@ -13,54 +13,41 @@ from kognitos_async.cli.bulk_requests import row_requests
 from kognitos_async.cli.command import Automation, Call, Process  # noqa: TC001 - typer reads them
 from kognitos_async.cli.destination import destination_of
 from kognitos_async.cli.first_pass import first_pass
-from kognitos_async.cli.input_text import UnreadableFileError, codecs_name
 from kognitos_async.cli.recorded import Recorded
-from kognitos_async.cli.requests_file import RequestsFile
+from kognitos_async.cli.row_options import (
+    Delimiter,
+    Encoding,
+    FileInput,
+    Input,
+    Number,
+    Requests,
+    Stage,
+    check_stage,
+    requests_file,
+)
 from kognitos_async.cli.running import WRONG_USE, complain, run_command, usage_errors
-
-_TAB = {"tab", "\\t"}
 
 
 def bulk(
     call: Call,
     *,
-    requests: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file with one request per row.")
-    ],
+    requests: Requests,
     journal: Annotated[
         Path,
         typer.Option(metavar="FILE", help="Record each step here; an existing journal resumes its job."),
     ],
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[
-        str, typer.Option(metavar="STAGE", help="Stage of rows without one: draft or published.")
-    ] = "published",
+    stage: Stage = "published",
     output: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write outcomes to a .csv or .jsonl file; - for stdout."),
     ] = None,
-    number: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Read this column as numbers; may be repeated."),
-    ] = None,
-    input: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="Accept this column as an input though it is or resembles a known column."
-        ),
-    ] = None,
-    file_input: Annotated[
-        str, typer.Option(metavar="NAME", help="Input that receives the file of a row (platform API).")
-    ] = "file",
-    delimiter: Annotated[
-        str | None,
-        typer.Option(metavar="CHARACTER", help="Cell delimiter, `tab` for a tab; detected by default."),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Encoding of the file; by default UTF-8, or UTF-16 with a BOM."),
-    ] = None,
+    number: Number = None,
+    input: Input = None,
+    file_input: FileInput = "file",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Run the valid rows even if others are invalid.")
     ] = False,
@@ -98,27 +85,22 @@ def bulk(
     succeeded, 3 if some did not, 2 if the file is rejected before anything is started.
     """
     source = call.source(process, automation)
-    if stage.lower() not in ("draft", "published"):
-        raise typer.BadParameter(f"must be draft or published, got {stage!r}", param_hint="--stage")
+    check_stage(stage)
     with usage_errors():
         checks.seconds_or_none("run_timeout", run_timeout)
         checks.seconds_or_none("absence_delay", absence_delay)
     _check_output(call, output, requests, journal)
     of_rows = row_requests(call, source, file_input)
-    try:
-        name = None if encoding is None else codecs_name(encoding)
-    except UnreadableFileError as problem:
-        raise typer.BadParameter(str(problem)) from None
-    rows = RequestsFile(
+    rows = requests_file(
         requests,
-        process_id=source,
+        of_rows,
+        source=source,
         stage=stage,
-        numbers=number or (),
-        inputs=input or (),
-        delimiter=_delimiter(delimiter),
-        encoding=name,
+        number=number,
+        input=input,
+        delimiter=delimiter,
+        encoding=encoding,
         exact=call.target.is_platform,
-        check=of_rows.check,
     )
     checked = first_pass(rows, Recorded(journal).has_run if dry_run else None, quiet=call.output.quiet)
     if checked.bad and not skip_bad_rows:
@@ -152,13 +134,3 @@ def _check_output(call: Call, output: Path | None, requests: Path, journal: Path
         raise typer.BadParameter("must end in .csv or .jsonl", param_hint="--output")
     if output.resolve() in (requests.resolve(), journal.resolve()):
         raise typer.BadParameter("would overwrite the requests file or the journal", param_hint="--output")
-
-
-def _delimiter(text: str | None) -> str | None:
-    if text is None:
-        return None
-    if text.lower() in _TAB:
-        return "\t"
-    if len(text) != 1 or text in '"\r\n':
-        raise typer.BadParameter(f"must be one character or `tab`, got {text!r}", param_hint="--delimiter")
-    return text

@@ -8,17 +8,28 @@ import signal
 import sys
 import threading
 from importlib import import_module
-from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kognitos_async.cli.bulk_requests import row_requests
 from kognitos_async.cli.command import Automation, Call, Process, command, command_group
 from kognitos_async.cli.engine_database import opened
 from kognitos_async.cli.engine_demo import run_demo
 from kognitos_async.cli.engine_status import show_status
 from kognitos_async.cli.engine_submit import Submission
 from kognitos_async.cli.output import Output
+from kognitos_async.cli.row_options import (
+    Delimiter,
+    Encoding,
+    FileInput,
+    Input,
+    Number,
+    Requests,
+    Stage,
+    check_stage,
+    requests_file,
+)
 from kognitos_async.cli.running import (
     INTERRUPTED,
     WRONG_USE,
@@ -128,35 +139,40 @@ def demo(
 def submit(
     call: Call,
     *,
-    requests: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file with one request per row.")
-    ],
+    requests: Requests,
     database_url: DatabaseUrl = None,
     process: Process = None,
     automation: Automation = None,
-    stage: Annotated[
-        str, typer.Option(metavar="STAGE", help="Stage of rows without one: draft or published.")
-    ] = "published",
-    number: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Read this column as numbers; may be repeated."),
-    ] = None,
-    file_input: Annotated[
-        str, typer.Option(metavar="NAME", help="Input that receives the file of a row (platform API).")
-    ] = "file",
+    stage: Stage = "published",
+    number: Number = None,
+    input: Input = None,
+    file_input: FileInput = "file",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for all outcomes and print each.")] = False,
     queue: Queue = "kognitos",
 ) -> None:
     """Enqueue a run for each row of a file.
 
-    Columns as in `kognitos runs bulk`: name, optionally stage and file (a path that every worker can read);
-    every other column is an input. Submitting a file again enqueues nothing twice. Exit code 2 if the file is
-    rejected before anything is enqueued; with --wait, 3 if some runs did not succeed.
+    Columns and their options as in `kognitos runs bulk`: name, optionally stage and file (a path that every
+    worker can read); every other column is an input. Submitting a file again enqueues nothing twice. Exit
+    code 2 if the file is rejected before anything is enqueued; with --wait, 3 if some runs did not succeed.
     """
     source = call.source(process, automation)
-    if stage.lower() not in ("draft", "published"):
-        raise typer.BadParameter(f"must be draft or published, got {stage!r}", param_hint="--stage")
-    submission = Submission(call, requests, source, stage=stage, numbers=number or (), file_input=file_input)
+    check_stage(stage)
+    of_rows = row_requests(call, source, file_input)
+    rows = requests_file(
+        requests,
+        of_rows,
+        source=source,
+        stage=stage,
+        number=number,
+        input=input,
+        delimiter=delimiter,
+        encoding=encoding,
+        exact=call.target.is_platform,
+    )
+    submission = Submission(call, rows, of_rows)
     submission.check()
     with _opened(call, database_url, queue) as kognitos:
         run_command(submission.run(kognitos, wait=wait))

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kognitos_async.cli.bulk_requests import row_requests
 from kognitos_async.cli.first_pass import first_pass
-from kognitos_async.cli.requests_file import RequestsFile, Row
+from kognitos_async.cli.requests_file import Row
 from kognitos_async.cli.running import FAILED, SOME_FAILED, WRONG_USE, complain, lines_of
 from kognitos_async.errors import KognitosError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
+    from kognitos_async.cli.bulk_requests import RowRequests
     from kognitos_async.cli.command import Call
+    from kognitos_async.cli.requests_file import RequestsFile
     from kognitos_async.integrations.dbos import KognitosWorkflows, WorkflowHandle
 
 _AT_ONCE = 16
@@ -27,27 +25,10 @@ _AT_ONCE = 16
 class Submission:
     """The submission of one requests file."""
 
-    def __init__(
-        self,
-        call: Call,
-        path: Path,
-        source: str,
-        *,
-        stage: str,
-        numbers: Collection[str],
-        file_input: str,
-    ) -> None:
+    def __init__(self, call: Call, rows: RequestsFile, requests: RowRequests) -> None:
         self._call = call
-        self._path = path
-        self._requests = row_requests(call, source, file_input)
-        self._rows = RequestsFile(
-            path,
-            process_id=source,
-            stage=stage,
-            numbers=numbers,
-            exact=call.target.is_platform,
-            check=self._requests.check,
-        )
+        self._rows = rows
+        self._requests = requests
 
     def check(self) -> None:
         """Check all rows. Raises `typer.Exit` if one is invalid."""

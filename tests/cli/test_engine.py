@@ -112,6 +112,18 @@ def test_every_outcome_is_printed_whatever_ended_another(engine, worker, server,
     assert (done.returncode, done.stderr) == (3, "enqueued 3 requests\n")
 
 
+def test_what_a_file_is_advised_to_be_given_is_accepted(engine, tmp_path):
+    """Columns, delimiter and encoding, as by `runs bulk`."""
+    (tmp_path / "requests.csv").write_bytes("name:files\na:é\n".encode("cp1252"))
+    given = ["--delimiter", ":"]
+    for advice in (["--input", "files"], ["--encoding", "cp1252"]):
+        done = engine("submit", "requests.csv", *given)
+        assert (done.returncode, " ".join(advice) in done.stderr) == (2, True), done.stderr
+        given += advice
+    done = engine("submit", "requests.csv", *given)
+    assert (done.returncode, done.stderr) == (0, "enqueued 1 requests\n")
+
+
 def on_terminal(engine, *options):
     """What the status is on a terminal."""
     ours, theirs = pty.openpty()
