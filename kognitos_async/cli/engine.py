@@ -155,8 +155,9 @@ def submit(
     """Enqueue a run for each row of a file.
 
     Columns and their options as in `kognitos runs bulk`: name, optionally stage and file (a path that every
-    worker can read); every other column is an input. Submitting a file again enqueues nothing twice. Exit
-    code 2 if the file is rejected before anything is enqueued; with --wait, 3 if some runs did not succeed.
+    worker can read); every other column is an input. Submitting a file again enqueues nothing twice, and
+    needs the files of new rows only. Exit code 2 if the file is rejected before anything is enqueued; with
+    --wait, 3 if some runs did not succeed.
     """
     source = call.source(process, automation)
     check_stage(stage)
@@ -173,8 +174,8 @@ def submit(
         exact=call.target.is_platform,
     )
     submission = Submission(call, rows, of_rows)
-    submission.check()
     with _opened(call, database_url, queue) as kognitos:
+        submission.check(kognitos)
         run_command(submission.run(kognitos, wait=wait))
 
 

@@ -30,9 +30,13 @@ class Submission:
         self._rows = rows
         self._requests = requests
 
-    def check(self) -> None:
-        """Check all rows. Raises `typer.Exit` if one is invalid."""
-        checked = first_pass(self._rows, lambda _name: False, quiet=self._call.output.quiet)
+    def check(self, kognitos: KognitosWorkflows) -> None:
+        """Check all rows, and the files of those not enqueued yet. Raises `typer.Exit` if one is invalid."""
+
+        def is_enqueued(name: str) -> bool:
+            return kognitos.is_enqueued(self._requests.request(Row(0, name, "published", {}, None)))
+
+        checked = first_pass(self._rows, is_enqueued, quiet=self._call.output.quiet)
         if checked.bad:
             complain(f"invalid rows: {checked.bad}; nothing was enqueued")
             raise typer.Exit(WRONG_USE)

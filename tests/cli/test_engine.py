@@ -124,6 +124,22 @@ def test_what_a_file_is_advised_to_be_given_is_accepted(engine, tmp_path):
     assert (done.returncode, done.stderr) == (0, "enqueued 1 requests\n")
 
 
+def test_files_of_enqueued_rows_are_needed_no_more(engine, worker, server, tmp_path):
+    """The rows are submitted again as often as wanted; a new one needs its file."""
+    rows = "name,file\none,scan.pdf\n"
+    (tmp_path / "requests.csv").write_text(rows)
+    (tmp_path / "scan.pdf").write_bytes(b"content")
+    assert engine("submit", "requests.csv", "--wait").returncode == 0
+    (tmp_path / "scan.pdf").unlink()
+    done = engine("submit", "requests.csv", "--wait")
+    assert (done.returncode, done.stderr) == (0, "enqueued 1 requests\n")
+    (tmp_path / "requests.csv").write_text(f"{rows}two,scan.pdf\n")
+    done = engine("submit", "requests.csv")
+    assert done.returncode == 2
+    assert "row 3 (two): file scan.pdf cannot be read" in done.stderr
+    assert len(server.runs) == 1
+
+
 def on_terminal(engine, *options):
     """What the status is on a terminal."""
     ours, theirs = pty.openpty()
@@ -155,9 +171,11 @@ def test_a_worker_ends_in_good_order(engine, server, tmp_path):
 def test_wrong_use_is_said_in_one_line(engine, tmp_path):
     """Without a traceback, and without a database made by accident where the file is bad."""
     (tmp_path / "requests.csv").write_text("name\nx\nx\n")
-    done = engine("submit", "requests.csv")
-    assert done.returncode == 2
-    assert "nothing was enqueued" in done.stderr
+    (tmp_path / "absent.csv").write_text("name,file\nx,absent.pdf\n")
+    for file in ("requests.csv", "absent.csv"):
+        done = engine("submit", file)
+        assert done.returncode == 2
+        assert "nothing was enqueued" in done.stderr
     assert not (tmp_path / "engine.sqlite").exists()
     done = engine("resolve", "x")
     assert done.returncode == 2

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -96,6 +97,11 @@ class Database:
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
             for statement in (_TABLE, _INDEX, _ONE_EACH):
                 connection.execute(sa.text(statement.format(**self._tables)))
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a database file, which the first use would create; true for PostgreSQL."""
+        return self.is_postgres or Path(str(sa.make_url(self.url).database)).exists()
 
     @property
     def engine(self) -> sa.Engine:

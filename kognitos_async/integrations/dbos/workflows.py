@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROLES = ("start", "wait", "both")
+_ENQUEUED = "SELECT 1 FROM {workflows} WHERE workflow_uuid = :workflow_id"
 _NAME = re.compile(r"[a-z0-9_-]{3,64}")
 
 
@@ -172,6 +173,14 @@ class KognitosWorkflows:
         plan = self._requests.plan(request)
         client = await asyncio.to_thread(self._connected)
         return WorkflowHandle(client, self._requests, plan.workflow_id, plan.name)
+
+    def is_enqueued(self, request: Any) -> bool:
+        """Whether a request with that process and name was enqueued, whatever became of it. Blocks."""
+        plan = self._requests.plan(request)
+        if not self._database.exists:
+            return False
+        self._connected()
+        return bool(self._database.execute(_ENQUEUED, {"workflow_id": plan.workflow_id}))
 
     async def status(self) -> EngineStatus:
         """The number of runs in each state, and the workers."""
