@@ -26,6 +26,12 @@ from tests.support import RETRY, dbos_on_sqlite, eventually
 pytestmark = dbos_on_sqlite
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def either_url(request, database_url):
+    """A database of either kind."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else database_url
+
+
 def request_of(server, name="invoice 1", **changes):
     return RunRequest(**{"process_id": server.process.id, "name": name, **changes})
 
@@ -145,11 +151,9 @@ async def test_what_has_no_upload_goes_on_when_resolved(make, server, tmp_path):
         await kognitos.resolve("b", run=made.id)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, server, request, kind):
+async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, server, either_url):
     """Nothing was recorded about its start; a name that ends alike is another one's."""
-    options = {"database_url": request.getfixturevalue("postgres_url")} if kind == "postgres" else {}
-    kognitos = make(**options)
+    kognitos = make(database_url=either_url)
     for name in ("invoice 1", "its:invoice 1"):
         await (await kognitos.enqueue(request_of(server, name))).cancel()
     kognitos.launch()
@@ -160,10 +164,10 @@ async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, serv
     assert len(server.runs) == 1
 
 
-async def test_a_cancelled_wait_goes_on_when_resolved(make, server):
+async def test_a_cancelled_wait_goes_on_when_resolved(make, server, either_url):
     """With the run that was started, which is never started again."""
     server.schedule = Schedule.fixed(3600)
-    kognitos = make()
+    kognitos = make(database_url=either_url)
     kognitos.launch()
     handle = await kognitos.enqueue(request_of(server))
     await eventually(lambda: len(server.runs) == 1)
