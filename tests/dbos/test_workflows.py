@@ -164,6 +164,20 @@ async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, serv
     assert len(server.runs) == 1
 
 
+async def test_of_two_that_resolve_at_once_one_is_told_so(make, server):
+    """And the request is started once."""
+    kognitos = make()
+    handle = await kognitos.enqueue(request_of(server))
+    await handle.cancel()
+    both = (one.resolve("invoice 1", not_started=True) for one in (kognitos, make()))
+    done = await asyncio.gather(*both, return_exceptions=True)
+    [refused] = [str(one) for one in done if isinstance(one, KognitosError)]
+    assert refused.startswith("'invoice 1' cannot be resolved: ")
+    kognitos.launch()
+    assert (await handle.result()).succeeded
+    assert len(server.runs) == 1
+
+
 async def test_a_cancelled_wait_goes_on_when_resolved(make, server, either_url):
     """With the run that was started, which is never started again."""
     server.schedule = Schedule.fixed(3600)
