@@ -340,6 +340,7 @@ async def test_a_database_file_is_for_one_worker(make, server, fork_server):
         ({"name": "K"}, ValueError, "name must be 3 to 64 of a-z, 0-9, - and _, got 'K'"),
         ({"on_settled": 5}, TypeError, "on_settled must be a callable, got int"),
         ({"database_url": "mysql://h/d"}, ConfigurationError, "sqlite or postgresql, got mysql"),
+        ({"database_url": "postgresql://u:a@b:c@h/d"}, ConfigurationError, "must be a URL such as"),
         ({"database_url": "sqlite://"}, ConfigurationError, "an in-memory database is not durable"),
     ],
 )

@@ -51,7 +51,7 @@ def database_url(given: str | None) -> str:
     text = given or os.environ.get(VARIABLE) or DEFAULT_URL
     try:
         url = sa.make_url(text)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # of a port that is no number, and may be part of a password
         raise ConfigurationError("database_url must be a URL such as postgresql://host/name") from None
     backend = url.get_backend_name()
     if backend in ("postgres", "postgresql"):
