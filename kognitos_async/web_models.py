@@ -102,15 +102,18 @@ def _encoded(value: object) -> Any:
 
 
 def _read_other(kind: type, value: object) -> Any:
-    """`value` as a type unknown to msgspec. Raises `ValueError` for one without a form in JSON."""
+    """`value` as a type unknown to msgspec. Raises `ValueError` for one that JSON does not hold."""
     if kind is object:  # any value, such as the inputs of an invocation
         return value
-    raise ValueError(f"a {kind.__name__} cannot be read from JSON, got {type(value).__name__}")
+    refusal = f"a {kind.__name__} cannot be read from JSON, got {type(value).__name__}"
+    raise ValueError(getattr(kind, "json_refusal", refusal))
 
 
 def _schema_of_others(kind: type) -> dict[str, Any]:
     if isinstance(kind, type) and issubclass(kind, KognitosError):
         return dict(_ERROR_SCHEMA)
+    if (refusal := getattr(kind, "json_refusal", None)) is not None:
+        return {"type": "null", "description": f"Null: {refusal}."}
     return {"description": "Any value."}
 
 

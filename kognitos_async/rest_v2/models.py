@@ -316,7 +316,14 @@ class UploadedFile(WebModel, msgspec.Struct, frozen=True, kw_only=True):
 if TYPE_CHECKING:
     RequestFiles = Sequence[str | os.PathLike[str] | FileSource]
 else:
-    RequestFiles = Any  # msgspec does not support paths
+
+    class RequestFiles:
+        """The type that msgspec and web frameworks see, of which JSON holds no value.
+
+        A path in the body of a request would be one of the server's own files, to be sent to Kognitos.
+        """
+
+        json_refusal = "files are not read from JSON: upload them, and pass their ids in file_ids"
 
 
 class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
@@ -339,4 +346,4 @@ class RunRequest(WebModel, msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None = None
     """Id of the agent; None for the client's."""
     files: RequestFiles | None = None
-    """Paths or `FileSource` to upload before the start; None for none."""
+    """Paths or `FileSource` to upload before the start; None for none. Not read from JSON."""

@@ -45,6 +45,7 @@ from kognitos_async import (
 )
 from kognitos_async.integrations.litestar import KognitosPlugin
 from kognitos_async.platform_v1 import models
+from kognitos_async.rest_v2.models import RequestFiles
 from kognitos_async.web_models import WebModel, json_schema
 
 Outcome = RunOutcome[RunRequest, Run]
@@ -210,7 +211,31 @@ def test_every_schema_that_allows_any_value_is_that_of_a_field_that_reads_it():
     structs = [kind for kind in found if isinstance(kind, type) and issubclass(kind, WebModel)]
     assert len(structs) > 200
     others = {other for kind in structs for other in types_of_others(msgspec.inspect.type_info(kind))}
-    assert others == {object, KognitosError}
+    assert others == {object, KognitosError, RequestFiles}
+
+
+def test_files_are_not_read_from_json(tmp_path):
+    """They would be the server's own, named by whoever sent the request."""
+    own = tmp_path / "secret"
+    request = RunRequest(process_id="p", name="n", files=[own])
+    document = json.dumps({"process_id": "p", "name": "n", "files": [str(own)]})
+    reader = pydantic.TypeAdapter(RunRequest)
+    with pytest.raises(ValueError, match="files are not read from JSON: upload them"):
+        reader.validate_json(document)
+    with pytest.raises(ValueError, match="files are not read from JSON: upload them"):
+        reader.validate_python(json.loads(document))
+    with pytest.raises(msgspec.ValidationError, match="files"):
+        msgspec.json.decode(document, type=RunRequest)
+    assert reader.validate_python(request).files == [own]
+    for plugins in ([], [KognitosPlugin()]):
+        app = litestar.Litestar([litestar.post("/")(start_with_files)], plugins=plugins, logging_config=None)
+        with LitestarClient(app) as client:
+            assert client.post("/", json={**json.loads(document), "files": None}).json() == 0
+            assert client.post("/", content=document).status_code == 400
+
+
+async def start_with_files(data: Annotated[RunRequest, litestar.params.Body()]) -> int:
+    return len(data.files or ())
 
 
 def types_of_others(node):
