@@ -18,7 +18,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kognitos_async.mirror.store import store_of
+from kognitos_async.mirror.store import read_mirror
 from kognitos_async.testing import KognitosServer, Schedule
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ _OPERATIONS = ("list_processes", "list_runs", "get_run", "ListAutomations", "Lis
 
 def mirrored(into: str) -> dict[str, MirroredRun]:
     """What a mirror holds."""
-    store = store_of(into)
-    store.open("")
-    try:
-        return {run.key: run for run in store.rows()}
-    finally:
-        store.close()
+    return read_mirror(into, lambda rows: {run.key: run for run in rows})
 
 
 def main(runs: int = 100_000, store: str = "runs.sqlite") -> int:

@@ -85,7 +85,7 @@ class DuckDBStore:
                 database.execute("INSERT INTO mirror VALUES (?, ?)", [api, _VERSION])
                 database.execute("COMMIT")
             known = self._api(database)
-            if known != api:
+            if api and known != api:
                 raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
 
     def open_to_read(self) -> None:

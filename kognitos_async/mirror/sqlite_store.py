@@ -116,7 +116,7 @@ class SQLiteStore:
                 raise not_a_mirror(self.file)
             check_version(database, self.file)
             (known,) = database.execute("SELECT api FROM mirror").fetchone()
-            if known != api:
+            if api and known != api:
                 raise MirrorError(f"mirror {self.file} holds runs of {known}, not {api}: use another mirror")
 
     @property

@@ -22,7 +22,10 @@ class RunStore(Protocol):
     """A mirror on disk. Each call is atomic; a sync makes all of them in one worker thread."""
 
     def open(self, api: str) -> None:
-        """Open or create the store. Raises `MirrorError` if it is not a mirror, or one of the other API."""
+        """Open or create the store. Raises `MirrorError` if it is not a mirror, or one of the other API.
+
+        An empty `api` opens a mirror of either.
+        """
         ...
 
     def progress(self, scope: str) -> Progress:
