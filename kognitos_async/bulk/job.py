@@ -78,7 +78,8 @@ class BulkJob(Generic[Q, R]):
         self.jobs = jobs
         self.files: JobFiles[Q, R] = JobFiles(jobs, max_uploads=max_uploads)
         self._max_uploads = max_uploads
-        self.rerun, self.recheck = rerun, recheck
+        self.rerun: Collection[str] = rerun
+        self.recheck: bool = recheck
         self.admission: Admission = Admission(sender.chance)
         self.ledger: Ledger = NullLedger()
         self.doubts: EarlierDoubts[Q, R] = EarlierDoubts(self)

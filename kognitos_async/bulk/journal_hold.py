@@ -34,7 +34,7 @@ class Hold:
 
     def __init__(self, descriptor: int, *, writable: bool) -> None:
         state = os.fstat(descriptor)
-        self.identity = state.st_dev, state.st_ino
+        self.identity: tuple[int, int] = state.st_dev, state.st_ino
         self.descriptor = descriptor
         self.writable = writable
         self.users = 0

@@ -59,7 +59,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port: int = 0
         self._password = secrets.token_urlsafe(16)
         self._directory: Path | None = None
         self._binaries = Path()

@@ -77,7 +77,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.is_postgres = url.startswith("postgresql")
+        self.is_postgres: bool = url.startswith("postgresql")
         prefix = f"{_SCHEMA}." if self.is_postgres else ""
         self._tables = {"starts": f"{prefix}kognitos_starts", "workflows": f"{prefix}workflow_status"}
         # On SQLite not unixepoch('subsec'): before 3.42 it is NULL, and an uncertain start would look unsent.

@@ -132,7 +132,7 @@ class AdvisoryLock:
         self._session: psycopg.Connection[Any] | None = None
         self._server = ""
         self.lock: Lock | None = None
-        self.polls = False
+        self.polls: bool = False
         self.end: Callable[[], object] = _end_process
 
     def acquire(self) -> None:

@@ -69,7 +69,10 @@ class PlatformFiles:
     """Files, their platform API handlers, and presigned URLs below `/_objects`."""
 
     prefix = "/_objects"
-    routes = (Route("put_object", "PUT", "/_objects/{file}"), Route("get_object", "GET", "/_objects/{file}"))
+    routes: tuple[Route, ...] = (
+        Route("put_object", "PUT", "/_objects/{file}"),
+        Route("get_object", "GET", "/_objects/{file}"),
+    )
 
     def __init__(self, world: PlatformWorld, *, max_size: int, keep_limit: int) -> None:
         self.leaks: int = 0

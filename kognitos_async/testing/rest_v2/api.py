@@ -28,7 +28,7 @@ class RestV2:
     """Routes, checks and handlers of `/v2`. The handler of an operation has its name, after an underscore."""
 
     prefix = "/v2"
-    routes = (
+    routes: tuple[Route, ...] = (
         Route("get_health", "GET", "/v2/health"),
         Route("list_processes", "GET", "/v2/processes"),
         Route("get_process", "GET", "/v2/processes/{process_id}"),

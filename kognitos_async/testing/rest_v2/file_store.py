@@ -90,7 +90,7 @@ class FileStore:
     """Issues forms and accepts uploads below `/_files`."""
 
     prefix = "/_files"
-    routes = (Route("upload_file", "POST", "/_files/{bucket}"),)
+    routes: tuple[Route, ...] = (Route("upload_file", "POST", "/_files/{bucket}"),)
 
     def __init__(
         self, clock: Clock, *, lifetime: float, max_size: int, keep_limit: int, state: State
