@@ -58,7 +58,8 @@ async def test_max_attempts_bounds_the_work_and_every_attempt_is_logged(
         "cut": faults.cut_body,
     }[fault]()
     caplog.set_level(logging.DEBUG, "kognitos_async")
-    async with server.platform_client(retry=QUICK, request_timeout=0.2) as client:
+    limit = 0.4 if fault == "never answered" else 20.0
+    async with server.platform_client(retry=QUICK, request_timeout=limit) as client:
         server.misbehave(operation, misbehaviour, times=None)
         with pytest.raises(kognitos_async.KognitosError) as caught:
             await WORK[operation](client, server, tmp_path)
