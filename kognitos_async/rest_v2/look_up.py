@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kognitos_async import checks
-from kognitos_async.errors import DecodeError, KognitosError
+from kognitos_async.errors import KognitosError
 from kognitos_async.rest_v2.encoding import stage_word
 from kognitos_async.server_clock import at
 from kognitos_async.shared_reading import Readings, twin
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from kognitos_async.errors import DecodeError
     from kognitos_async.rest_v2.models import Run, RunRequest
     from kognitos_async.rest_v2.run_reader import RunReader
     from kognitos_async.rest_v2.scope import Scope
@@ -159,20 +160,6 @@ class LookUps:
     def under_way(self, request: RunRequest) -> AbstractContextManager[None]:
         """Mark a start of the request as in flight: meanwhile no look-up can attribute a new run."""
         return self._own.under_way((self.group_of(request), name_key(request.name)))
-
-    def of_this_start(self, request: RunRequest, run: Run) -> Run:
-        """The run in the answer to a start. Raises `DecodeError` if it is known as another start's."""
-        start = self._own.get(run.id)
-        if start is not None and start.name not in (None, request.name):
-            self._sender.clock.contradict("a start was answered with the run of another start")
-            raise DecodeError(
-                f"POST /runs: the answer to the start of {request.name!r} names run {run.id}, which another "
-                "start made",
-                path="$.id",
-                body=b"",
-                malformed=True,
-            )
-        return run
 
     def note(self, request: RunRequest, answer: Answered[Run]) -> None:
         """Record the answer to a start: a run of ours, and how the service stores names and times."""

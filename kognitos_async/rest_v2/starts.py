@@ -80,7 +80,7 @@ class Starts:
             answer = await started(
                 self._sender.clock,
                 lambda hook: self._sender.send(sent, RUN, before_send=hook, attempts=attempts),
-                lambda run: self._look_ups.of_this_start(request, _with_id(run)),
+                _with_id,
                 what=repr(request.name),
                 start=Start(self._sender.observers, request),
                 before_send=before_send,

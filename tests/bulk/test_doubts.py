@@ -175,15 +175,3 @@ async def test_a_run_started_just_before_a_crash_may_not_be_readable_yet(tmp_pat
         [outcome] = await outcomes_of(server, api, requests, tmp_path / "j")
         assert outcome.error is None
         assert server.count(read, status=404) >= 3
-
-
-async def test_the_run_of_another_start_is_not_taken_for_this_ones(tmp_path):
-    """A cache may answer a start with what another was answered with: its run is found in the list."""
-    async with KognitosServer(schedule=Schedule.fixed(0.02), capacity=None) as server:
-        first, second = requests_of(server, "v2", 2)
-        [outcome] = await outcomes_of(server, "v2", [first], tmp_path / "j")
-        cached = outcome.run.to_dict()
-        server.misbehave("create_run", faults.rewritten(lambda _: cached))
-        got = await outcomes_of(server, "v2", [first, second], tmp_path / "j")
-        assert {outcome.request.name: outcome.run.name for outcome in got} == {"r0": "r0", "r1": "r1"}
-        assert len({outcome.run.id for outcome in got}) == len(server.runs) == 2
