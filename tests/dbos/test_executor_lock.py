@@ -153,21 +153,11 @@ def test_a_lock_that_is_not_given_a_sign_of_life_is_lost(lock, postgres_url):
     lock("a").acquire()
 
 
-def test_a_database_file_is_for_one(tmp_path):
-    """And free again once it is given back."""
-    first, second = (FilePresence(str(tmp_path / "d"), polls=True) for _ in range(2))
-    first.acquire()
-    with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
-        second.acquire()
-    first.release()
-    second.acquire()
-    second.release()
-
-
-def test_a_link_to_a_database_file_is_no_other_database(tmp_path):
-    """The worker beside it is refused."""
+@pytest.mark.parametrize("other", ["d", "link"])
+def test_a_database_file_is_for_one(tmp_path, other):
+    """By whatever link it is reached."""
     (tmp_path / "link").symlink_to(tmp_path / "d")
-    first, second = (FilePresence(str(tmp_path / name), polls=True) for name in ("d", "link"))
+    first, second = (FilePresence(str(tmp_path / name), polls=True) for name in ("d", other))
     first.acquire()
     with pytest.raises(ConfigurationError, match="SQLite supports one worker"):
         second.acquire()
