@@ -191,8 +191,9 @@ async def test_a_cancelled_wait_goes_on_when_resolved(make, server, either_url):
     with pytest.raises(WorkflowCancelledError):
         await handle.result()
     [run] = server.runs
-    with pytest.raises(KognitosError, match=f"already has run {run}, give that one"):
-        await kognitos.resolve("invoice 1", not_started=True)
+    for decision in ({"not_started": True}, {"run": "another"}):
+        with pytest.raises(KognitosError, match=f"already has run {run}, give that one"):
+            await kognitos.resolve("invoice 1", **decision)
     resolved = await kognitos.resolve("invoice 1", run=run)
     server.set_status(run, "Succeeded")
     assert (await resolved.result()).id == run

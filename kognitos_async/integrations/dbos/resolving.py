@@ -66,7 +66,7 @@ class Resolution:
         workflow_id, plan = await self._ended()
         made = None if self._run is None else self._api.handle(self._run, plan.body(), datetime.now(UTC))
         for state, run_id in await self._database.run(_KNOWN, {"workflow_id": workflow_id}):
-            if run_id is not None and (made is None or (state == "settled" and run_key(made) != run_id)):
+            if run_id is not None and (made is None or run_key(made) != run_id):
                 raise self._refusal(f"it already has run {run_id}, give that one to resume it")
             if state == "settled":
                 await self._rewind(workflow_id)
