@@ -68,7 +68,8 @@ class Poller(Generic[R]):
 
     def reset(self) -> None:
         """Reset the state after the task group has ended."""
-        self._locating, self._fruitless = False, 0
+        self._locating = False
+        self._fruitless = 0
 
     def schedule(self, pending: Pending, when: float) -> None:
         """Schedule the next poll of a run."""
@@ -190,7 +191,8 @@ class Poller(Generic[R]):
 
     def _pass_on(self, pending: Pending, reading: R | Exception) -> None:
         problem = reading if isinstance(reading, Exception) else None
-        now, soonest = asyncio.get_running_loop().time(), float("inf")
+        now = asyncio.get_running_loop().time()
+        soonest = float("inf")
         for waiter in pending.waiters:
             waiter.deliver(reading)
             soonest = min(soonest, waiter.next_due(now, self._random, problem))
@@ -206,7 +208,8 @@ class Poller(Generic[R]):
 
     async def _sweep(self, group: Group, plan: Plan, others: Collection[Pending]) -> None:
         loop = asyncio.get_running_loop()
-        sweep, began = Sweep(self._reader, group, plan, others), loop.time()
+        began = loop.time()
+        sweep = Sweep(self._reader, group, plan, others)
         failure: KognitosError | None = None
         try:
             with Poll(self._observers, "list", sweep.sought) as poll:
@@ -227,7 +230,7 @@ class Poller(Generic[R]):
             self._wake.set()
         if failure is None:
             group.failures = 0
-            self._note_missed(sweep)
+            sweep.note_missed()
             if group.stale.swept(changed=sweep.changed):
                 self._check_list(sweep)
         else:
@@ -274,13 +277,6 @@ class Poller(Generic[R]):
             if pending.owed and not pending.reading and pending.waiters:
                 self._read_soon(pending)
                 return
-
-    def _note_missed(self, sweep: Sweep[R]) -> None:
-        for pending in sweep.missed:
-            pending.page = None
-            pending.missed += 1
-            if pending.group is None:
-                pending.tried = (pending.tried or set()) | {sweep.group.key}
 
     def _note_failure(self, sweep: Sweep[R], failure: KognitosError, took: float) -> None:
         """Count a first, transient failure as a failed poll; after others, ban sweeps for a while."""

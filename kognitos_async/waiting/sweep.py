@@ -58,6 +58,14 @@ class Sweep(Generic[R]):
         """The runs sought and not met so far."""
         return self.sought - self.met
 
+    def note_missed(self) -> None:
+        """Record for the runs that were missed that this list did not show them."""
+        for pending in self.missed:
+            pending.page = None
+            pending.missed += 1
+            if pending.group is None:
+                pending.tried = (pending.tried or set()) | {self.group.key}
+
     async def next_page(self) -> Page[R] | None:
         """The next page worth reading, None if there is none. Raises what reading it raises."""
         if self._finished:
