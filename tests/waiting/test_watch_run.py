@@ -183,7 +183,7 @@ def test_what_ends_a_wait_is_raised_by_the_iterator(run, api):
             world = api(server)
             run_id = world.add()
             async with world.connect() as client:
-                async with client.watch_run(run_id, timeout=0.2) as states:
+                async with client.watch_run(run_id, timeout=1) as states:
                     assert world.status(await anext(states)) == "Running"
                     with pytest.raises(WaitTimeoutError) as caught:
                         await anext(states)
