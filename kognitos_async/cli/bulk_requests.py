@@ -40,25 +40,24 @@ class StartRows:
     """Rows as starts of a process (REST API v2)."""
 
     def __init__(self, process_id: str, agent_id: str) -> None:
-        from kognitos_async.rest_v2.models import SETTLED, RunStatus  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.rest_v2.models import SETTLED, RunRequest, RunStatus  # noqa: PLC0415
 
+        self._encode = encode_start
+        self._request = RunRequest
         self._process_id = process_id
         self._agent_id = agent_id
         self.failed_statuses: frozenset[RunStatus] = SETTLED - {RunStatus.SUCCEEDED}
 
     def check(self, row: Row) -> object:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
-        from kognitos_async.rest_v2.encoding import encode_start  # noqa: PLC0415
-
         request = self.request(row)
-        return encode_start(request, self._agent_id, [file.name for file in request.files])
+        return self._encode(request, self._agent_id, [file.name for file in request.files])
 
     def request(self, row: Row) -> Any:
         """The request of a row, with its file."""
-        from kognitos_async.rest_v2.models import RunRequest  # noqa: PLC0415
-
         stage = {"draft": "Draft", "published": "Published"}.get(row.stage.lower(), row.stage)
-        return RunRequest(
+        return self._request(
             process_id=self._process_id,
             name=row.name,
             stage=stage,
@@ -81,8 +80,13 @@ class InvokeRows:
     """Rows as invocations of an automation (platform API); the input `file_input` receives a row's file."""
 
     def __init__(self, automation: str, file_input: str, scope: Any) -> None:
-        from kognitos_async.platform_v1.models.runs import RunState  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415 - one API is loaded
+        from kognitos_async.platform_v1.file_inputs import with_placeholders  # noqa: PLC0415
+        from kognitos_async.platform_v1.models.runs import InvokeRequest, RunState  # noqa: PLC0415
 
+        self._encode = encode_invocation
+        self._with_placeholders = with_placeholders
+        self._request = InvokeRequest
         self._automation = automation
         self._file_input = file_input
         self._scope = scope
@@ -91,25 +95,20 @@ class InvokeRows:
 
     def check(self, row: Row) -> object:
         """Raise `TypeError` or `ValueError` for a row that cannot be sent."""
-        from kognitos_async.platform_v1.encoding import encode_invocation  # noqa: PLC0415
-        from kognitos_async.platform_v1.file_inputs import with_placeholders  # noqa: PLC0415
-
         if not row.name:
             raise ValueError("name must be a str of at least 1 character, got ''")
         if row.file is not None and self._file_input in row.inputs:
             raise ValueError(
                 f"input {self._file_input} is both a column and the file of the row: change --file-input"
             )
-        return encode_invocation(with_placeholders(self.request(row))[0], self._scope)
+        return self._encode(self._with_placeholders(self.request(row))[0], self._scope)
 
     def request(self, row: Row) -> Any:
         """The request of a row, with its file."""
-        from kognitos_async.platform_v1.models.runs import InvokeRequest  # noqa: PLC0415
-
         inputs = dict(row.inputs)
         if row.file is not None:
             inputs[self._file_input] = FileSource(row.file)
-        return InvokeRequest(automation=self._automation, inputs=inputs, stage=row.stage, name=row.name)
+        return self._request(automation=self._automation, inputs=inputs, stage=row.stage, name=row.name)
 
     def result(self, outcome: Any) -> dict[str, Any]:
         """The result row of an outcome."""

