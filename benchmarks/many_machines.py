@@ -181,7 +181,7 @@ def _until_done(fleet: Fleet, scenario: Scenario, began: float, say: Callable[[s
     )
     if scenario.restarts:
         disturbances[len(disturbances) // 2 : len(disturbances) // 2] = [fleet.restart_postgres]
-    done, told = 0, began
+    done, last_note = 0, began
     all_done: float | None = None
     quiet_since = began
     while time.monotonic() - began < scenario.longest:
@@ -198,9 +198,9 @@ def _until_done(fleet: Fleet, scenario: Scenario, began: float, say: Callable[[s
             all_done = all_done or time.monotonic()
             if time.monotonic() - quiet_since > _AWAKE:
                 return all_done
-        if time.monotonic() - told > 15:
-            told = time.monotonic()
-            say(f"{told - began:5.0f} s: {created} runs, {finished} finished, {done} disturbances")
+        if time.monotonic() - last_note > 15:
+            last_note = time.monotonic()
+            say(f"{last_note - began:5.0f} s: {created} runs, {finished} finished, {done} disturbances")
         time.sleep(0.2)
     return time.monotonic()
 

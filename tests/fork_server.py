@@ -76,28 +76,28 @@ class Process:
         if self.returncode is None:
             self._ending.settimeout(timeout)
             try:
-                told = self._ending.recv(16)
+                received = self._ending.recv(16)
             except (TimeoutError, BlockingIOError):
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0) from None
             self._ending.close()
-            self.returncode = int(told)
+            self.returncode = int(received)
         return self.returncode
 
     async def ended(self) -> int:
         """Its exit status. The event loop goes on."""
         if self.returncode is None:
             self._ending.setblocking(False)
-            told = await asyncio.get_running_loop().sock_recv(self._ending, 16)
+            received = await asyncio.get_running_loop().sock_recv(self._ending, 16)
             self._ending.close()
-            self.returncode = int(told)
+            self.returncode = int(received)
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Its output and errors, to their end."""
-        told = ["", ""]
+        output = ["", ""]
 
         def read(number: int, stream: IO[str]) -> None:
-            told[number] = stream.read()
+            output[number] = stream.read()
             stream.close()
 
         readers = [
@@ -112,7 +112,7 @@ class Process:
             if reader.is_alive():
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
         self.wait(timeout)
-        return told[0], told[1]
+        return output[0], output[1]
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -171,7 +171,7 @@ class ForkServer:
             # In packets: the pid and the exit status of a short program may be there at once.
             ending, reported = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             given.enter_context(reported)
-            told = {
+            request = {
                 "arguments": arguments,
                 "imports": imports,
                 "env": dict(env),
@@ -179,11 +179,11 @@ class ForkServer:
             }
             with self._lock:
                 socket.send_fds(self._control, [b"+"], [*theirs, reported.fileno()])
-                self._control.sendall(json.dumps(told).encode() + b"\n")
+                self._control.sendall(json.dumps(request).encode() + b"\n")
         return Process(int(ending.recv(16)), ending, ours)
 
     def run(self, *arguments: str, timeout: float = 50, **options: Any) -> subprocess.CompletedProcess[str]:
-        """What the program said, once it has ended; killed after `timeout` seconds."""
+        """The output of the program after its end; it is killed after `timeout` seconds."""
         process = self.start(*arguments, **options)
         try:
             out, err = process.communicate(timeout)

@@ -193,4 +193,4 @@ def _log(*, verbose: bool) -> None:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Our handler, told apart from those of a program that embeds the command."""
+    """The command's own handler; a type of its own, unlike those of a program that embeds the command."""

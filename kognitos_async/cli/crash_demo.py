@@ -40,15 +40,15 @@ async def survive_a_kill(testing: ModuleType, console: Console) -> bool:
             console.print(
                 f"starting a bulk job of {_RUNS} runs with a journal, in its own process", highlight=False
             )
-            said = Path(folder) / "said"
-            await _run_job(server, requests, results, said, killed_after=_KILLED_AFTER)
+            stderr = Path(folder) / "stderr"
+            await _run_job(server, requests, results, stderr, killed_after=_KILLED_AFTER)
             begun = len(server.runs)
             console.print(
                 f"killed its process after {begun} starts; resuming from the journal", highlight=False
             )
-            code = await _run_job(server, requests, results, said, killed_after=None)
+            code = await _run_job(server, requests, results, stderr, killed_after=None)
         if code:
-            console.print(said.read_text(errors="replace")[-_SHOWN:], highlight=False, markup=False)
+            console.print(stderr.read_text(errors="replace")[-_SHOWN:], highlight=False, markup=False)
         duplicates = sum(count - 1 for count in server.duplicates().values())
         recorded = _recorded(results)
         lost = sum(name not in recorded or not server.runs_named(name) for name in names)
@@ -77,10 +77,10 @@ def _recorded(path: Path) -> set[str]:
 
 
 async def _run_job(
-    server: KognitosServer, requests: Path, results: Path, said: Path, *, killed_after: int | None
+    server: KognitosServer, requests: Path, results: Path, stderr: Path, *, killed_after: int | None
 ) -> int:
     """The exit code of `kognitos runs bulk`; kills it after `killed_after` starts, if given."""
-    with said.open("wb") as errors:
+    with stderr.open("wb") as errors:
         job = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "kognitos_async.cli", "runs", "bulk", str(requests)),
             *("--process", server.process.id, "--journal", f"{requests}.journal", "--output", str(results)),

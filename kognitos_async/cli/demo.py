@@ -157,8 +157,8 @@ async def _show(place: _Place, console: Console, runs: int, spoilt: Sequence[Fau
         bites = Counter[str]()
         for handle in spoilt:
             bites[handle.fault.name] += handle.hits
-        told = ", ".join(f"{name} {count}" for name, count in bites.items())
-        tell(f"the emulator misbehaved {bites.total()} times: {told}")
+        counts = ", ".join(f"{name} {count}" for name, count in bites.items())
+        tell(f"the emulator misbehaved {bites.total()} times: {counts}")
     tell(f"the history holds {history.items} runs")
     tell(f"starts with a lost answer: {found + absent}; found {found}, absent and started again {absent}")
     tell(

@@ -44,7 +44,7 @@ class Destination:
             return True
 
     def problem(self) -> str | None:
-        """Why the path cannot be written, without opening it; None if it can, as far as can be told."""
+        """Why the path cannot be written, without opening it; None if it probably can."""
         try:
             if self.descriptor is not None:
                 os.fstat(self.descriptor)

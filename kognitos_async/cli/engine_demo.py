@@ -81,11 +81,11 @@ class _Demo:
             return FAILED
         workers[0].kill()
         workers[0].wait()
-        told = f"killed 1 of {self._count} workers after {len(self._server.runs)} starts"
+        note = f"killed 1 of {self._count} workers after {len(self._server.runs)} starts"
         if self._count == 1:
             workers.append(self._start(stack))
-            told += "; started another"
-        self._output.note(told)
+            note += "; started another"
+        self._output.note(note)
         waiting = stack.enter_context(
             subprocess.Popen(  # noqa: S603 - this program
                 (*submit, "--wait", "--json"),

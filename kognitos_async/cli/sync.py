@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kognitos_async.cli.api import Api
     from kognitos_async.mirror.rows import SyncResult
 
-_SAID_EVERY = 100
+_PAGES_PER_NOTE = 100
 """Pages per line of progress."""
 
 
@@ -81,12 +81,12 @@ async def _sync(call: Call, into: str, source: str | None, every: float | None) 
 
 async def _pass(call: Call, api: Api, into: str, source: str | None) -> int:
     """Make one pass and print its counts; exit code 1 if some runs could not be decoded."""
-    said = 0
+    notes = 0
 
     def progress(result: SyncResult) -> None:
-        nonlocal said
-        if result.pages // _SAID_EVERY > said:
-            said = result.pages // _SAID_EVERY
+        nonlocal notes
+        if result.pages // _PAGES_PER_NOTE > notes:
+            notes = result.pages // _PAGES_PER_NOTE
             call.output.note(f"{result.pages:,} pages read, {result.new:,} new runs")
 
     options = {"automation" if call.target.is_platform else "process_id": source}

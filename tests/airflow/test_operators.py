@@ -320,7 +320,7 @@ def test_airflow_takes_the_description_of_the_provider():
 @pytest.mark.parametrize("key", [None, "a-wrong-key-7261"])
 def test_a_connection_is_tested_with_a_request(server, monkeypatch, key):
     connect(monkeypatch, server, key=key)
-    good, said = KognitosHook().test_connection()
+    good, message = KognitosHook().test_connection()
     assert good is (key is None)
-    assert "a-wrong-key-7261" not in said
+    assert "a-wrong-key-7261" not in message
     assert KognitosPlatformHook().test_connection()[0] is True

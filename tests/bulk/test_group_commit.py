@@ -22,7 +22,7 @@ class File:
     """Stands for the journal's file: says in which order it is checked and closed."""
 
     def __init__(self):
-        self.said = []
+        self.calls = []
         self.gone = False
 
     def check_in_place(self):
@@ -30,11 +30,11 @@ class File:
             raise JournalError("the file is gone")
 
     def disconnect(self, database):
-        self.said.append("disconnected")
+        self.calls.append("disconnected")
         database.close()
 
     def close(self):
-        self.said.append("closed")
+        self.calls.append("closed")
 
 
 class Book:
@@ -194,7 +194,7 @@ async def test_closing_commits_what_waits_and_closes_the_file(tmp_path):
         await book.names()
         assert not book.commits
     assert len(book.commits) == 1
-    assert book.file.said == ["disconnected", "closed"]
+    assert book.file.calls == ["disconnected", "closed"]
     with pytest.raises(RuntimeError):  # its thread has ended
         book.write("late")
 
@@ -206,7 +206,7 @@ async def test_closing_after_a_failure_commits_nothing(tmp_path):
         with pytest.raises(JournalError):
             await book.group.do(lambda _: 1 / 0, durable=True)
     assert not book.commits
-    assert book.file.said == ["disconnected", "closed"]
+    assert book.file.calls == ["disconnected", "closed"]
 
 
 async def test_closing_is_not_interrupted(tmp_path):
@@ -219,7 +219,7 @@ async def test_closing_is_not_interrupted(tmp_path):
     closing.cancel()
     await asyncio.wait([closing])
     assert closing.cancelled()
-    assert book.file.said == ["disconnected", "closed"]
+    assert book.file.calls == ["disconnected", "closed"]
     assert len(book.commits) == 1
 
 

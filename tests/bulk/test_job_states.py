@@ -117,7 +117,7 @@ class Calm:
         await asyncio.Event().wait()
 
 
-class Told(Observer):
+class Notes(Observer):
     def __init__(self):
         self.moves, self.doubts, self.ended = [], [], []
 
@@ -137,9 +137,9 @@ class Job:
 
     def __init__(self, api, requests, path, **options):
         self.sender = Calm(api.clock)
-        self.told, self.outcomes, self.error = Told(), [], None
+        self.notes, self.outcomes, self.error = Notes(), [], None
         observers = Observers()
-        observers.add(self.told)
+        observers.add(self.notes)
         settings = {"max_in_flight": 1, "absence_delay": 0.0, **options}
         self.job = BulkJob(api, self.sender, requests, journal=path, observers=observers, **settings)
 
@@ -191,13 +191,13 @@ async def test_a_request_goes_from_planned_to_settled(path, first):
     outcome = job.only
     assert (outcome.request, outcome.run, outcome.error) == ("a", RunRecord("run of a"), None)
     assert (outcome.attempts, outcome.resumed) == (1, False)
-    assert job.told.moves == [
+    assert job.notes.moves == [
         (None, "planned"),
         ("planned", "starting"),
         ("starting", "started"),
         ("started", "settled"),
     ]
-    [work] = job.told.ended
+    [work] = job.notes.ended
     assert (work.asked, work.run, work.error, work.attempts, work.resumed) == (
         "a",
         outcome.run,
@@ -238,10 +238,10 @@ async def test_a_start_that_stays_in_doubt_is_looked_up_by_the_next_process(path
         assert (request, known, doubt) == ("a", set(), False)
         assert isinstance(window, StartWindow)
         assert (window.sent_at, window.until) == (error.window.sent_at, error.window.until)
-        [(asked, told)] = job.told.doubts
-        assert (asked, told.window, told.request) == ("a", window, "a")
+        [(asked, doubt)] = job.notes.doubts
+        assert (asked, doubt.window, doubt.request) == ("a", window, "a")
         assert (
-            str(told) == "an earlier process ended during the start of 'a'; whether it made a run is unknown"
+            str(doubt) == "an earlier process ended during the start of 'a'; whether it made a run is unknown"
         )
         assert (job.only.attempts, job.only.resumed, job.only.error is None) == (1, True, state == "settled")
         assert states(path) == {"a": state}
@@ -287,7 +287,7 @@ async def test_a_start_refused_for_now_does_not_count(path, refusal):
     """It is planned again until it is admitted."""
     job = await run(Api([refusal]), ["a"], path)
     assert (job.only.run.id, job.only.attempts, job.only.resumed) == ("run of a", 1, False)
-    assert ("starting", "planned") in job.told.moves or isinstance(refusal, NotSentError)
+    assert ("starting", "planned") in job.notes.moves or isinstance(refusal, NotSentError)
 
 
 async def test_a_refused_start_is_an_outcome_and_planned_again(path):
@@ -355,7 +355,7 @@ async def test_a_settled_request_is_not_run_again(path):
         True,
     )
     assert (api.started, api.waited) == ([], [])
-    assert job.told.moves == [(None, "settled")]
+    assert job.notes.moves == [(None, "settled")]
 
 
 @pytest.mark.parametrize(
@@ -491,8 +491,8 @@ async def test_a_request_on_record_that_cannot_be_decoded_is_damage(path):
 
     job = await run(Undecodable(), ["b"], path)
     assert isinstance(job.error, JournalError)
-    said = "the journal is damaged: request 'a' cannot be decoded (no request). Restore"
-    assert str(job.error).startswith(said)
+    message = "the journal is damaged: request 'a' cannot be decoded (no request). Restore"
+    assert str(job.error).startswith(message)
 
 
 async def test_requests_begun_together_are_not_taken_for_left_over_ones(path):

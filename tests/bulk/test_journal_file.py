@@ -37,11 +37,11 @@ asyncio.run(main(sys.argv[1]))
 async def killed(path, after):
     """The names whose start was recorded when the process that wrote them was killed."""
     with shared().start("-c", KILLED, str(path), env=unmeasured.environ(), stderr=subprocess.DEVNULL) as job:
-        said = [job.stdout.readline() for _ in range(3)]
+        written = [job.stdout.readline() for _ in range(3)]
         await asyncio.sleep(after)
         job.kill()
-        said += job.stdout.read().splitlines(keepends=True)
-    return {line.strip() for line in said if line.endswith("\n")}
+        written += job.stdout.read().splitlines(keepends=True)
+    return {line.strip() for line in written if line.endswith("\n")}
 
 
 def names(path):
@@ -241,8 +241,8 @@ async def test_a_file_without_its_job_is_refused(tmp_path, damage):
     with sqlite3.connect(path) as database:
         database.execute(damage)
     database.close()
-    said = "no such table" if "DROP" in damage else r"damaged \(its job row is missing or invalid\)"
-    with pytest.raises(JournalError, match=said):
+    message = "no such table" if "DROP" in damage else r"damaged \(its job row is missing or invalid\)"
+    with pytest.raises(JournalError, match=message):
         await record(path, "b")
 
 

@@ -163,7 +163,7 @@ async def test_a_child_does_not_keep_the_lock_of_a_killed_job(tmp_path):
     )
     assert await job.ended() == -signal.SIGKILL
     job.close()
-    said = await elsewhere(LOCK, path)
+    result = await elsewhere(LOCK, path)
     os.write(opened, b"1")  # the child ends only now
     os.close(opened)
-    assert said == (0, "")
+    assert result == (0, "")

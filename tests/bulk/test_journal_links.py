@@ -111,9 +111,9 @@ async def test_a_journal_has_one_lock_whatever_way_leads_to_it(tmp_path, how):
         assert reader.in_use
         with pytest.raises(JournalError, match="in use by this process"):
             JournalFile(there, writing=True)
-        code, said = await elsewhere(LOCK, there)
+        code, output = await elsewhere(LOCK, there)
         assert code
-        assert "in use by another process" in said
+        assert "in use by another process" in output
         reader.close()
         job.close()
 

@@ -54,11 +54,11 @@ async def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
             await record(path, "b")
         for _ in range(2):
             assert summary(path)["starting"] == 1
-            code, said = await elsewhere(READ, path)
-            assert (code, "'starting': 1" in said, "in use: True" in said) == (0, True, True), said
-            code, said = await elsewhere(WRITE, path)
+            code, output = await elsewhere(READ, path)
+            assert (code, "'starting': 1" in output, "in use: True" in output) == (0, True, True), output
+            code, output = await elsewhere(WRITE, path)
             assert code
-            assert "in use by another process" in said
+            assert "in use by another process" in output
         with pytest.raises(JournalError, match="in use by this process"):
             await Journal(path).resolve("a", "not started")
         with Journal(path) as reader:
@@ -112,9 +112,9 @@ async def test_a_job_that_begins_while_a_reader_opens_the_file_keeps_its_lock(tm
 
     monkeypatch.setattr(journal_file, "old_pages", meanwhile)
     reader = JournalFile(path, writing=False)
-    code, said = await elsewhere(LOCK, path)
+    code, output = await elsewhere(LOCK, path)
     assert code
-    assert "in use by another process" in said
+    assert "in use by another process" in output
     reader.close()
     jobs[0].close()
     assert await elsewhere(LOCK, path) == (0, "")
@@ -169,27 +169,27 @@ async def test_a_user_who_may_only_read_the_file_sees_that_a_job_runs(tmp_path, 
     path = tmp_path / "job"
     await record(path, "a")
     async with writer(path):
-        code, said = await elsewhere(READ_ONLY, path, refusal)
-        assert (code, "in use: True" in said) == (0, True), said
-    code, said = await elsewhere(READ_ONLY, path, refusal)
-    assert (code, "'settled': 1" in said, "in use: False" in said) == (0, True, True), said
+        code, output = await elsewhere(READ_ONLY, path, refusal)
+        assert (code, "in use: True" in output) == (0, True), output
+    code, output = await elsewhere(READ_ONLY, path, refusal)
+    assert (code, "'settled': 1" in output, "in use: False" in output) == (0, True, True), output
     path.with_name("job-wal").write_bytes(b"x" * 64)
-    code, said = await elsewhere(READ_ONLY, path, refusal)
+    code, output = await elsewhere(READ_ONLY, path, refusal)
     assert code
-    assert "belongs to another file" in said
+    assert "belongs to another file" in output
 
 
 async def test_a_reader_is_not_taken_for_a_job(tmp_path, monkeypatch):
     """By another process that reads the file at the same moment."""
     path = tmp_path / "job"
     await record(path, "a")
-    said = []
+    outputs = []
     real = journal_file.old_pages
 
     def meanwhile(companion):
-        said.append(shared().run("-c", READ, str(path), env=os.environ, stderr=subprocess.STDOUT).stdout)
+        outputs.append(shared().run("-c", READ, str(path), env=os.environ, stderr=subprocess.STDOUT).stdout)
         return real(companion)
 
     monkeypatch.setattr(journal_file, "old_pages", meanwhile)
     JournalFile(path, writing=False).close()
-    assert "in use: False" in said[0]
+    assert "in use: False" in outputs[0]

@@ -211,7 +211,7 @@ async def test_a_start_in_doubt_was_not_made(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "run", "said"),
+    ("name", "run", "message"),
     [
         ("nobody", "r9", "journal {} holds no request 'nobody'"),
         (
@@ -227,13 +227,13 @@ async def test_a_start_in_doubt_was_not_made(path):
         ("starting", "run-of-started", "run run-of-started belongs to request 'started' in journal {}"),
     ],
 )
-async def test_a_decision_that_cannot_be_is_refused(path, name, run, said):
+async def test_a_decision_that_cannot_be_is_refused(path, name, run, message):
     """And changes nothing."""
     with Journal(path) as journal:
         before = list(journal.entries())
     with pytest.raises(JournalError) as caught:
         await Journal(path).resolve(name, run)
-    assert str(caught.value) == said.format(path)
+    assert str(caught.value) == message.format(path)
     with Journal(path) as journal:
         assert list(journal.entries()) == before
 
@@ -249,18 +249,18 @@ async def test_a_run_of_an_earlier_round_belongs_to_its_request_too(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "run", "said"),
+    ("name", "run", "message"),
     [
         (3, "r9", "name must be a str, got int"),
         ("starting", 7, "run must be a run, its id or 'not started', got int"),
         ("starting", " ", "run must be a run, its id or 'not started', got str"),
     ],
 )
-async def test_a_decision_of_another_type_is_refused(path, name, run, said):
+async def test_a_decision_of_another_type_is_refused(path, name, run, message):
     """TypeError names the argument."""
     with pytest.raises(TypeError) as caught:
         await Journal(path).resolve(name, run)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 NO_IDS = ["..", ".", "abc\n", "a\0b", "\ud800"]

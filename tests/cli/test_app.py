@@ -130,18 +130,18 @@ def test_an_interrupted_command_ends_with_130():
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (KognitosError("one\nline"), 1, "kognitos: one line\n"),
         (OSError(28, "No space left"), 1, "kognitos: [Errno 28] No space left\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_a_command_without_a_coroutine_tells_its_errors_the_same_way(capsys, error, code, told):
+def test_a_command_without_a_coroutine_tells_its_errors_the_same_way(capsys, error, code, message):
     with pytest.raises(typer.Exit) as ended, reported_errors():
         raise error
     assert ended.value.exit_code == code
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 def test_an_error_that_a_command_lets_through_is_one_line(monkeypatch, capsys):

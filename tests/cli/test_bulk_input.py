@@ -310,8 +310,8 @@ def test_an_interrupted_job_counts_the_runs_that_continue(command, tmp_path):
             _, err = job.communicate(timeout=30)
             assert job.returncode == 130, err
             settled = started - 6
-            told = f"stopped: started {started}, running 6, settled {settled} of 10, failed 0"
-            assert told in err.splitlines(), err
+            summary = f"stopped: started {started}, running 6, settled {settled} of 10, failed 0"
+            assert summary in err.splitlines(), err
 
 
 def test_a_second_signal_ends_the_job_at_once(command, tmp_path):

@@ -104,7 +104,7 @@ async def test_a_start_that_stays_uncertain_is_not_repeated_for_ever(kognitos_se
 
 
 async def test_of_two_runs_with_one_name_none_is_taken_over(kognitos_server, kognitos_client):
-    told: list[str] = []
+    lines: list[str] = []
     workload = Workload(
         kognitos_client,
         kognitos_server.process.id,
@@ -112,7 +112,7 @@ async def test_of_two_runs_with_one_name_none_is_taken_over(kognitos_server, kog
         absence_delay=0.0,
         timeout=10.0,
         on_change=lambda: None,
-        say=told.append,
+        say=lines.append,
     )
     (job,) = workload.jobs
     kognitos_server.add_run(name=job.name)
@@ -120,7 +120,7 @@ async def test_of_two_runs_with_one_name_none_is_taken_over(kognitos_server, kog
     await workload.run(await workload.upload())
     assert isinstance(job.error, StartUncertainError)
     assert job.run is None
-    assert told == []
+    assert lines == []
 
 
 @pytest.mark.slow

@@ -18,14 +18,14 @@ def test_a_place_that_can_be_written_is_told_from_one_that_cannot(tmp_path):
     (tmp_path / "link.csv").symlink_to(tmp_path / "none" / "there.csv")
     for good in (tmp_path / "new.csv", tmp_path / "old.csv", tmp_path / "fifo", Path("-"), Path("/dev/null")):
         assert Destination(good).problem() is None
-    for bad, told in {
+    for bad, expected in {
         tmp_path: "it is a folder",
         tmp_path / "none" / "new.csv": f"there is no folder {tmp_path / 'none'}",
         tmp_path / "link.csv": f"there is no folder {tmp_path / 'none'}",
         tmp_path / "old.csv" / "new.csv": "Not a directory",
         Path("/dev/fd/999"): "Bad file descriptor",
     }.items():
-        assert Destination(bad).problem() == told
+        assert Destination(bad).problem() == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link.csv", "old.csv"]
 
 

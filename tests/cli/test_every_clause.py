@@ -154,7 +154,7 @@ def test_utf_16_is_recognized_and_a_delimiter_can_be_named(bulk):
 
 
 @pytest.mark.parametrize(
-    ("ending", "content", "told"),
+    ("ending", "content", "message"),
     [
         ("csv", "nmae,x\na,1\n", "nmae"),
         ("csv", "name,sttage\na,Draft\n", "sttage"),
@@ -165,12 +165,12 @@ def test_utf_16_is_recognized_and_a_delimiter_can_be_named(bulk):
     ],
     ids=["near name", "near stage", "no number", "same name", "same key", "control characters"],
 )
-def test_a_file_that_cannot_be_meant_is_refused_before_anything_starts(bulk, ending, content, told):
+def test_a_file_that_cannot_be_meant_is_refused_before_anything_starts(bulk, ending, content, message):
     before = bulk.server.count("create_run")
     options = ("--number", "amount") if ending == "csv" else ()
     code, out, err = bulk(content, *options, ending=ending)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert not {"\x1b", "\x07"} & set(err)
     assert bulk.server.count("create_run") == before
 

@@ -97,7 +97,7 @@ def test_a_file_without_keys_may_be_read_by_all(command, profiles):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('[profiles.a]\napi_kee = "secret"\n', "did you mean api_key?"),
         ("[profiles.a]\napi_key = 3\n", "api_key of profile 'a' must be a non-empty string"),
@@ -107,10 +107,10 @@ def test_a_file_without_keys_may_be_read_by_all(command, profiles):
         ('[a]\napi_key = "secret"\n', "tables [profiles.NAME]"),
     ],
 )
-def test_a_file_that_cannot_be_right_is_one_line_without_its_secrets(command, profiles, text, told):
+def test_a_file_that_cannot_be_right_is_one_line_without_its_secrets(command, profiles, text, message):
     code, out, err = command.run("whoami", **profiles(text))
     assert (code, out, len(err.splitlines())) == (1, "", 1)
-    assert told in err
+    assert message in err
     assert "secret" not in err
 
 

@@ -204,20 +204,22 @@ BAD_CSV = [
 ]
 
 
-@pytest.mark.parametrize(("content", "told"), BAD_CSV)
-async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp_path, capsys, content, told):
+@pytest.mark.parametrize(("content", "message"), BAD_CSV)
+async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(
+    server, bulk, tmp_path, capsys, content, message
+):
     header, _, _ = (content if isinstance(content, str) else content.decode("latin-1")).partition("\n")
     number = ("--number", "amount") if "amount" in header else ()
     assert await bulk(content, *number) == 2
     problem, hint = capsys.readouterr().err.splitlines()
-    assert problem.startswith(f"kognitos: {told}")
+    assert problem.startswith(f"kognitos: {message}")
     assert hint == "kognitos: invalid rows: 1; nothing was started. Use --skip-bad-rows to run the others"
     assert server.count() == 0
     assert not (tmp_path / "job.journal").exists()
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         (b"{", "row 2: is not JSON: "),
         (b'{"name": "caf\xe9"}', "row 2: is not UTF-8; "),
@@ -247,16 +249,16 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(server, bulk, tmp
         (b'{"name": "first"}', "row 2 (first): duplicate name, first used in row 1"),
     ],
 )
-async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, capsys, line, told):
+async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, capsys, line, message):
     assert await bulk(b'{"name": "first"}\n' + line + b"\n", name="requests.jsonl") == 2
     problem, hint = capsys.readouterr().err.splitlines()
-    assert problem.startswith(f"kognitos: {told}")
+    assert problem.startswith(f"kognitos: {message}")
     assert hint == "kognitos: invalid rows: 1; nothing was started. Use --skip-bad-rows to run the others"
     assert server.count() == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("requests.csv", "title,a\nx,1\n", "has no column 'name', only title, a"),
         ("requests.csv", "", "has no column 'name', only an empty header"),
@@ -270,9 +272,9 @@ async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, c
         ),
     ],
 )
-async def test_a_file_that_holds_no_requests(server, bulk, tmp_path, capsys, name, content, told):
+async def test_a_file_that_holds_no_requests(server, bulk, tmp_path, capsys, name, content, message):
     assert await bulk(content, "--number", "amount", name=name) == 2
-    assert capsys.readouterr().err == f"kognitos: {tmp_path / name} {told}\n"
+    assert capsys.readouterr().err == f"kognitos: {tmp_path / name} {message}\n"
     assert server.count() == 0
 
 
@@ -288,7 +290,7 @@ async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--run-timeout", "-1"], "--run-timeout must be 0 or more seconds, got -1.0"),
         (["--run-timeout", "nan"], "--run-timeout must be 0 or more seconds, got nan"),
@@ -296,9 +298,9 @@ async def test_results_of_an_unknown_kind_are_refused(server, bulk, capsys):
         (["--process", ""], "--process: must not be empty"),
     ],
 )
-async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, told):
+async def test_a_wrong_option_is_refused(server, bulk, tmp_path, capsys, options, message):
     assert await bulk("name\none\n", *options) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert server.count() == 0
     assert not (tmp_path / "job.journal").exists()
 

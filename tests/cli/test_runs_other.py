@@ -193,7 +193,7 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capfd, stage):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--format", "parquet"], "parquet needs a file"),
         (["--format", "parquet", "--output", "-"], "parquet needs a file"),
@@ -203,11 +203,11 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capfd, stage):
         (["--format", "xlsx"], "xlsx"),
     ],
 )
-async def test_an_export_that_cannot_be_is_refused(server, capsys, options, told):
+async def test_an_export_that_cannot_be_is_refused(server, capsys, options, message):
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert told in err
+    assert message in err
     assert server.count() == 0
 
 
@@ -372,15 +372,15 @@ async def test_a_wrong_key_ends_the_wait_at_once(server, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--timeout", "-1", "a"], "timeout must be 0 or more seconds, got -1.0"),
         ([""], "run must be a str of at least 1 character"),
     ],
 )
-async def test_a_wait_that_cannot_be_is_refused(server, capsys, options, told):
+async def test_a_wait_that_cannot_be_is_refused(server, capsys, options, message):
     assert await kognitos("runs", "wait", *options) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert server.count() == 0
 
 

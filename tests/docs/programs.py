@@ -37,7 +37,7 @@ def environ(server: KognitosServer) -> dict[str, str]:
 
 
 async def python(*arguments: str | Path, server: KognitosServer, cwd: Path) -> Ended:
-    """What a Python program said, and its exit code."""
+    """The output of a Python program, and its exit code."""
     called = ("-W", "error", *map(str, arguments))
     imports = ("pytest",) if "pytest" in called else ()
     ended = await asyncio.to_thread(

@@ -211,13 +211,13 @@ async def test_snippet_start_carefully(kognitos_server, kognitos_client, fault, 
 async def test_careful_start_tells_when_there_is_no_room_or_no_connection(kognitos_server, kognitos_client):
     start_carefully = SNIPPETS["start_carefully"].namespace()["start_carefully"]
     kognitos_server.misbehave("create_run", faults.capacity_reached(), times=None)
-    told = await start_carefully(kognitos_client, kognitos_server.process.id, "the name")
-    assert told.startswith("not started: the organization is at capacity")
+    message = await start_carefully(kognitos_client, kognitos_server.process.id, "the name")
+    assert message.startswith("not started: the organization is at capacity")
     await kognitos_server.stop()
     # A new client has no connection that could break only after the start was sent.
     async with kognitos_server.client(retry=RetryPolicy(base_delay=0.01)) as client:
-        told = await start_carefully(client, kognitos_server.process.id, "the name")
-    assert told == "not started: no connection to the API"
+        message = await start_carefully(client, kognitos_server.process.id, "the name")
+    assert message == "not started: no connection to the API"
 
 
 async def test_careful_start_takes_no_run_of_a_name_that_is_not_unique(kognitos_server, kognitos_client):
@@ -247,16 +247,16 @@ async def test_snippet_wait_carefully(status, expected):
         if status != "Created":
             server.set_status(run.id, status, outputs={"the output total": 1} if "Succ" in status else None)
         run = await client.runs.get(run.id)
-        told = await wait_carefully(client, run, timeout=0.0 if status == "Created" else 30.0)
-    assert told.startswith(expected.replace("{id}", run.id))
+        message = await wait_carefully(client, run, timeout=0.0 if status == "Created" else 30.0)
+    assert message.startswith(expected.replace("{id}", run.id))
 
 
 async def test_careful_wait_tells_of_an_answer_that_is_not_documented(kognitos_server, kognitos_client):
     wait_carefully = SNIPPETS["wait_carefully"].namespace()["wait_carefully"]
     run = await kognitos_client.runs.start(kognitos_server.process.id, name="the name")
     kognitos_server.misbehave("get_run", faults.wrong_shape())
-    told = await wait_carefully(kognitos_client, run)
-    assert told == "undocumented answer of the API, at $.id"
+    message = await wait_carefully(kognitos_client, run)
+    assert message == "undocumented answer of the API, at $.id"
 
 
 async def test_snippet_upload_carefully(kognitos_server, kognitos_client, tmp_path):
@@ -327,16 +327,16 @@ async def test_snippet_traced(kognitos_server, monkeypatch):
 
 async def test_snippet_announce(kognitos_server, kognitos_client, monkeypatch):
     snippet = SNIPPETS["announce"].namespace()
-    told = asyncio.Queue()
-    snippet["print"] = lambda *words: told.put_nowait(words)
+    printed = asyncio.Queue()
+    snippet["print"] = lambda *words: printed.put_nowait(words)
     following = asyncio.create_task(snippet["announce"](kognitos_client, kognitos_server.process.id))
     try:
         async with asyncio.timeout(30):
             await asyncio.sleep(0)  # from here on it follows
             await kognitos_client.runs.start(kognitos_server.process.id, name="seen")
-            words = [await told.get()]
+            words = [await printed.get()]
             while words[-1] != ("seen", "Succeeded"):
-                words.append(await told.get())
+                words.append(await printed.get())
     finally:
         following.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -374,8 +374,8 @@ async def test_the_emulator_runs_alone(kognitos_server, fork_server):
     try:
         assert service.stdout
         exported = {}
-        while not (said := service.stdout.readline()).startswith("#"):
-            name, _, value = said.removeprefix("export ").strip().partition("=")
+        while not (shown := service.stdout.readline()).startswith("#"):
+            name, _, value = shown.removeprefix("export ").strip().partition("=")
             exported[name] = value
         async with KognitosClient(
             exported["KOGNITOS_API_KEY"],

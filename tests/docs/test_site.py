@@ -47,7 +47,7 @@ def test_a_site_whose_links_all_lead_somewhere_passes(site):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('<a href="nowhere.html">', "leads nowhere: nowhere.html"),
         ('<a href="2.html#gone">', "no such anchor: 2.html#gone"),
@@ -59,7 +59,7 @@ def test_a_site_whose_links_all_lead_somewhere_passes(site):
         ('<link rel="stylesheet" href="//fonts.invalid/x">', "fetched from elsewhere: //fonts.invalid/x"),
     ],
 )
-def test_a_site_with_a_fault_does_not(site, line, said):
+def test_a_site_with_a_fault_does_not(site, line, message):
     (site / "1.html").write_text(f'{line}<p id="top">')
     ran = subprocess.run([*CHECK, site], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (1, f"1.html: {said}\n")
+    assert (ran.returncode, ran.stdout) == (1, f"1.html: {message}\n")

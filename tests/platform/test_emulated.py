@@ -86,12 +86,12 @@ async def test_a_run_that_needs_a_person(client, server):
     assert [found.id for found in pending.items] == [asked.id]
     async with client.exceptions.stream(asked) as events:
         await client.exceptions.reply(asked, "Use the second one")
-        said = []
+        replies = []
         async for event in events:
-            said.append(event)
+            replies.append(event)
             if event.user_message is not None:
                 break
-    assert said[-1].user_message.content == "Use the second one"
+    assert replies[-1].user_message.content == "Use the second one"
     done = await client.wait_for_run(run.name, until={"completed"}, timeout=10)
     assert done.succeeded
     assert (await client.exceptions.get(asked)).state.known
@@ -142,10 +142,10 @@ async def test_files_there_and_back(client, server, tmp_path):
 async def test_files_by_presigned_addresses(client, server, tmp_path):
     """There and back without the token; what the store refuses is told."""
     content = random.Random(2).randbytes(50_000)
-    told = []
+    steps = []
     url = await client.files.generate_upload_url(expire=60)
-    await client.files.upload_presigned(url, content, on_progress=lambda *progress: told.append(progress))
-    assert told[-1] == (50_000, 50_000)
+    await client.files.upload_presigned(url, content, on_progress=lambda *progress: steps.append(progress))
+    assert steps[-1] == (50_000, 50_000)
     [stored] = server.platform.files.values()
     assert stored.content == content
     down = await client.files.generate_download_url(stored.name)

@@ -56,11 +56,11 @@ def storing(got, *, status=201, refusals=()):
 @pytest.mark.parametrize("status", [200, 201])
 async def test_a_file_is_uploaded_in_one_form(platform, tmp_path, status):
     """The name, then the content, with a length; to be used as an input."""
-    got, told = [], []
+    got, progress = [], []
     client = await platform(storing(got, status=status))
     path = tmp_path / 'a "b".txt'
     path.write_bytes(CONTENT)
-    stored = await client.files.upload(path, on_progress=lambda done, size: told.append((done, size)))
+    stored = await client.files.upload(path, on_progress=lambda done, size: progress.append((done, size)))
     [(where, headers, parts)] = got
     assert where == "/api/v1/organizations/o/files:upload"
     assert list(parts) == ["filename", "content"]
@@ -68,8 +68,8 @@ async def test_a_file_is_uploaded_in_one_form(platform, tmp_path, status):
     assert parts["content"][1] == CONTENT
     assert int(headers["Content-Length"]) > len(CONTENT)
     assert headers["Authorization"] == "Bearer kgn_pat_secret"
-    assert told[0] == (0, 300_000)
-    assert told[-1] == (300_000, 300_000)
+    assert progress[0] == (0, 300_000)
+    assert progress[-1] == (300_000, 300_000)
     assert stored.size_bytes == 300_000
     assert file_ref(stored) == FileRef("organizations/o/files/f")
 
@@ -240,16 +240,16 @@ async def test_a_file_that_breaks_in_the_middle_says_so(platform):
 
 async def test_a_file_is_written_whole(platform, tmp_path):
     """A transfer that breaks begins again; nothing but the file is left."""
-    told = []
+    progress = []
     client = await platform(serving(breaks=2))
     target = tmp_path / "a.bin"
     target.write_text("what was there before")
     path = await client.files.download_to(
-        "f", target, on_progress=lambda done, size: told.append((done, size))
+        "f", target, on_progress=lambda done, size: progress.append((done, size))
     )
     assert path == target
     assert target.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert progress[-1] == (len(CONTENT), len(CONTENT))
     assert names_in(tmp_path) == ["a.bin"]
     usual = tmp_path / "usual"
     usual.touch()

@@ -125,7 +125,7 @@ async def test_every_operation_of_the_platform_api(tmp_path):
                 await call(client)
             except APIStatusError as error:
                 faults[name] = f"{error} {error.body!r}"
-        assert not faults, "\n".join(f"{name}: {said}" for name, said in faults.items())
+        assert not faults, "\n".join(f"{name}: {message}" for name, message in faults.items())
         assert all(server.count(name) for name in CALLS)
 
 

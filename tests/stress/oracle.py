@@ -58,10 +58,10 @@ def play(seed: int) -> Verdict:
                 ending,
                 share,
             )
-            told = _run(work, server.environ, verdict)
-            if told is None:
+            reported = _run(work, server.environ, verdict)
+            if reported is None:
                 return verdict
-            last = {line["name"]: line for line in told if "name" in line}
+            last = {line["name"]: line for line in reported if "name" in line}
         _judge(verdict, scenario, server, names, last, strangers)
     return verdict
 

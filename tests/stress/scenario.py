@@ -42,7 +42,6 @@ class Scenario:
     """Runs of the same names or inputs that somebody else makes."""
     clock_step: float = 0.0
     """Seconds by which the clock that stamps `created_at` jumps in the middle."""
-    told: list[str] = field(default_factory=list)
 
     def name(self, number: int) -> str:
         """The name of a request, such as rewriting services change; unique under every rewriting."""

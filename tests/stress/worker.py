@@ -62,7 +62,7 @@ async def main(work: Pass) -> None:
     assert task is not None
     if work.ending == "cancelled":
         loop.call_later(0.02 + work.share, task.cancel)
-    told = 0
+    printed = 0
     with contextlib.suppress(asyncio.CancelledError):
         async with (
             client,
@@ -79,8 +79,8 @@ async def main(work: Pass) -> None:
                     "text": str(outcome.error or ""),
                 }
                 print(msgspec.json.encode(line).decode(), flush=True)
-                told += 1
-                if work.ending == "left" and told >= max(1, work.share * len(requests)):
+                printed += 1
+                if work.ending == "left" and printed >= max(1, work.share * len(requests)):
                     break
     print(msgspec.json.encode({"end": work.ending}).decode(), flush=True)
     leftover = [one for one in asyncio.all_tasks() if one is not task]

@@ -342,5 +342,7 @@ def test_without_the_extra_importing_says_what_to_install():
         "try:\n    import kognitos_async.telemetry\n"
         "except ImportError as error:\n    print(error)"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert "pip install 'kognitos-async[otel]'" in said
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert "pip install 'kognitos-async[otel]'" in output

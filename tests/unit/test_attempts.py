@@ -52,8 +52,8 @@ def test_attempts_and_retries_are_logged_and_observers_notified(caplog):
     caplog.set_level(logging.DEBUG, "kognitos_async")
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
-        retries.observers.add(told)
+        loop, retries, recorder = asyncio.get_running_loop(), shared(), Recorder()
+        retries.observers.add(recorder)
         attempts = Attempts(retries)
         attempts.begin(loop.time())
         await asyncio.sleep(2)
@@ -63,7 +63,7 @@ def test_attempts_and_retries_are_logged_and_observers_notified(caplog):
         attempts.begin(loop.time())
         await asyncio.sleep(1)
         attempts.record(RUN, 200)
-        assert told.notes == [
+        assert recorder.notes == [
             ("ended", RUN, 1, 2.0, DOWN),
             ("retry", DOWN, 1, 0.5),
             ("ended", RUN, 2, 1.0, 200),
@@ -97,15 +97,15 @@ def test_steps_of_an_attempt_are_timed_separately():
     """The time of an upload does not include that of its form."""
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
-        retries.observers.add(told)
+        loop, retries, recorder = asyncio.get_running_loop(), shared(), Recorder()
+        retries.observers.add(recorder)
         attempts = Attempts(retries)
         attempts.begin(loop.time())
         await asyncio.sleep(5)
         attempts.restart_timer()
         await asyncio.sleep(1)
         attempts.record("file", "stored")
-        assert told.notes == [("ended", "file", 1, 1.0, "stored")]
+        assert recorder.notes == [("ended", "file", 1, 1.0, "stored")]
 
     run_virtually(main())
 
@@ -124,8 +124,8 @@ def test_failures_that_are_not_retried_carry_the_number_of_attempts(failure, ret
     """Nothing is slept or charged, and no observer is notified."""
 
     async def main():
-        loop, retries, told = asyncio.get_running_loop(), shared(), Recorder()
-        retries.observers.add(told)
+        loop, retries, recorder = asyncio.get_running_loop(), shared(), Recorder()
+        retries.observers.add(recorder)
         attempts = Attempts(retries)
         for _ in range(number):
             attempts.begin(loop.time())
@@ -133,7 +133,7 @@ def test_failures_that_are_not_retried_carry_the_number_of_attempts(failure, ret
             await attempts.back_off(failure, retryable=retryable, what=RUN)
         assert caught.value is failure
         assert failure.attempts == number
-        assert (loop.time(), retries.quota.tokens, told.notes) == (0.0, 500, [])
+        assert (loop.time(), retries.quota.tokens, recorder.notes) == (0.0, 500, [])
 
     run_virtually(main())
 

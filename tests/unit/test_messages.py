@@ -442,7 +442,7 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "text"),
     [
         (400, b'{"message": "No such input."}', "400, No such input. Check the arguments."),
         (400, b'{"Message": "No such input"}', "400, No such input. Check the arguments."),
@@ -458,9 +458,9 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
         (418, b"", "418, no explanation. Check the request."),
     ],
 )
-def test_a_refusal_says_what_came_and_what_to_do(status, body, said):
+def test_a_refusal_says_what_came_and_what_to_do(status, body, text):
     """The API's words, or what came instead of them."""
-    assert str(error(status, body)) == f"GET /runs/r-1: {said}"
+    assert str(error(status, body)) == f"GET /runs/r-1: {text}"
 
 
 @pytest.mark.parametrize(

@@ -219,10 +219,10 @@ def test_the_last_ten_thousand_starts_are_remembered():
 
 class Doubts(Observer):
     def __init__(self):
-        self.told = []
+        self.notes = []
 
     def start_in_doubt(self, asked, error):
-        self.told.append((asked, error))
+        self.notes.append((asked, error))
 
 
 async def start(answer, *, before_send=None, read=str, clock=None):
@@ -248,7 +248,7 @@ async def start(answer, *, before_send=None, read=str, clock=None):
         )
     except Exception as error:  # noqa: BLE001
         result = error
-    return result, doubts.told
+    return result, doubts.notes
 
 
 def test_an_answered_start_has_the_id_of_its_attempt():
@@ -257,11 +257,11 @@ def test_an_answered_start_has_the_id_of_its_attempt():
     clock = ServerClock(wall=time.time, monotonic=lambda: next(times, 9.0))
 
     async def main():
-        answered, told = await start(42, clock=clock)
+        answered, notes = await start(42, clock=clock)
         assert answered.value == "42"
         assert answered.sent < answered.received
         assert len(answered.attempts) == 1
-        assert told == []
+        assert notes == []
 
     run_virtually(main())
 
@@ -283,7 +283,7 @@ def test_a_start_whose_answer_is_lost_is_in_doubt(problem):
         return window
 
     async def main():
-        error, told = await start(problem, before_send=note)
+        error, notes = await start(problem, before_send=note)
         assert isinstance(error, StartUncertainError)
         assert str(error) == (
             f"the start of invoice 7 was sent, but its outcome is not known ({problem}). "
@@ -292,7 +292,7 @@ def test_a_start_whose_answer_is_lost_is_in_doubt(problem):
         )
         assert (error.request, error.since, error.window) == ("the request", window.since, window)
         assert error.__cause__ is problem
-        assert told == [("the request", error)]
+        assert notes == [("the request", error)]
 
     run_virtually(main())
 
@@ -304,9 +304,9 @@ def test_a_201_without_a_run_leaves_the_start_in_doubt():
         raise DecodeError("no id", path="$", body=b"")
 
     async def main():
-        error, told = await start(42, read=read)
+        error, notes = await start(42, read=read)
         assert isinstance(error, StartUncertainError)
-        assert len(told) == 1
+        assert len(notes) == 1
 
     run_virtually(main())
 

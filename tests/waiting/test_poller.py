@@ -29,10 +29,10 @@ STEADY = PollPolicy(initial=1, factor=1, maximum=1, jitter=0)
 
 class Choices(Observer):
     def __init__(self):
-        self.told = []
+        self.chosen = []
 
     def poll_chosen(self, method, pending):
-        self.told.append((method, pending))
+        self.chosen.append((method, pending))
 
 
 def polls_of(reader):
@@ -96,7 +96,7 @@ def poll_for(seconds, reader, ids, *, bare=False):
         waits = (wait(polls, reader, run_id, bare=bare, timeout=seconds) for run_id in ids)
         outcomes = await asyncio.gather(*waits, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {WaitTimeoutError}
-        return choices.told
+        return choices.chosen
 
     return run_virtually(main())
 
@@ -126,7 +126,7 @@ def test_one_run_is_read_by_itself_and_many_by_their_list(bare):
             reader = reader_of(count)
             polls, choices = polls_of(reader)
             await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=bare) for n in range(count)))
-            assert choices.told[: len(first)] == first
+            assert choices.chosen[: len(first)] == first
 
     run_virtually(main())
 
@@ -139,7 +139,7 @@ def test_up_to_three_bare_ids_are_read_one_by_one(count, first):
         reader = reader_of(count)
         polls, choices = polls_of(reader)
         await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(count)))
-        assert choices.told[: len(first)] == first
+        assert choices.chosen[: len(first)] == first
 
     run_virtually(main())
 
@@ -154,10 +154,10 @@ def test_bare_ids_without_a_common_list_are_read_one_by_one_in_the_end():
         polls, choices = polls_of(reader)
         for times in (1, 2):  # the waits that begin when all have ended as the first ones
             await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(12)))
-            singles = [pending for method, pending in choices.told if method == "single"]
+            singles = [pending for method, pending in choices.chosen if method == "single"]
             assert singles == [1, 1, 1, 9]
             assert reader.reads.total() == 12 * times
-            choices.told.clear()
+            choices.chosen.clear()
 
     run_virtually(main())
 
@@ -175,11 +175,11 @@ def test_waits_that_begin_after_the_last_one_ended_are_polled_as_the_first_were(
         for task in first:
             task.cancel()
         await asyncio.wait(first)
-        choices.told.clear()
+        choices.chosen.clear()
         async with asyncio.timeout(200):
             settled = await asyncio.gather(*(wait(polls, reader, f"r{n}", bare=True) for n in range(12)))
         assert {run.status for run in settled} == {"Succeeded"}
-        assert choices.told[:2] == [("single", 1), ("list", 11)]
+        assert choices.chosen[:2] == [("single", 1), ("list", 11)]
 
     run_virtually(main())
 
@@ -274,10 +274,10 @@ def test_a_wait_that_is_closed_or_out_of_time_says_so():
 def test_runs_on_one_page_cost_one_page_a_poll():
     """Nothing is read besides, and nothing between the polls."""
     reader = noting(20)
-    told = poll_for(4, reader, reader.ends)
+    chosen = poll_for(4, reader, reader.ends)
     assert reader.page_times == [0, 1.05, 2.1, 3.15]
     assert not reader.reads
-    assert told == [("list", 20)] * 4
+    assert chosen == [("list", 20)] * 4
 
 
 def test_a_run_on_a_page_of_its_own_is_read_by_itself():
@@ -287,10 +287,10 @@ def test_a_run_on_a_page_of_its_own_is_read_by_itself():
         reader.add(f"settled{number}", 0, born=1 + number)
     for number in range(20):
         reader.add(f"r{number + 1}", 1e9, born=200 + number)
-    told = poll_for(4, reader, [f"r{n}" for n in range(21)])
+    chosen = poll_for(4, reader, [f"r{n}" for n in range(21)])
     assert reader.tokens == [0, 100, 0, 0, 0]
     assert reader.read_times == {"r0": [1.1, 2.15, 3.2]}
-    assert told == [("list", 21), *[("list", 21), ("single", 1)] * 3]
+    assert chosen == [("list", 21), *[("list", 21), ("single", 1)] * 3]
 
 
 def test_a_run_that_its_list_does_not_show_is_read_by_itself_until_it_does():
@@ -303,10 +303,10 @@ def test_a_run_that_its_list_does_not_show_is_read_by_itself_until_it_does():
             reader.hidden.clear()
 
     reader.before_page = show
-    told = poll_for(5.2, reader, reader.ends)
+    chosen = poll_for(5.2, reader, reader.ends)
     assert reader.page_times == [0, 1.05, 2.1, 3.15, 4.2]
     assert reader.read_times == {"r3": [0.05, 1.1, 2.15, 3.2]}
-    assert told == [("list", 20), ("single", 1)] * 4 + [("list", 20)]
+    assert chosen == [("list", 20), ("single", 1)] * 4 + [("list", 20)]
 
 
 def test_while_no_page_shows_a_run_every_third_one_has_one_read_by_itself():
@@ -314,18 +314,18 @@ def test_while_no_page_shows_a_run_every_third_one_has_one_read_by_itself():
     reader = noting(200)
     for number in range(900):
         reader.add(f"newer{number}", 0, born=100 + number)
-    told = poll_for(1.4, reader, [f"r{n}" for n in range(200)])
+    chosen = poll_for(1.4, reader, [f"r{n}" for n in range(200)])
     assert reader.tokens == list(range(0, 1100, 100))
     assert reader.read_times == {"r0": [0.15], "r1": [0.3], "r2": [0.45]}
-    assert told == [("list", 200)]
+    assert chosen == [("list", 200)]
 
 
 def test_bare_ids_that_the_list_of_another_does_not_show_are_read_by_themselves():
     """It is searched for them only once, then polled for the others."""
     reader = noting(6)
     reader.hidden = {"r2", "r3"}
-    told = poll_for(2.1, reader, reader.ends, bare=True)
-    assert told == [("single", 1), ("list", 5), ("single", 2), ("list", 6), ("single", 2)]
+    chosen = poll_for(2.1, reader, reader.ends, bare=True)
+    assert chosen == [("single", 1), ("list", 5), ("single", 2), ("list", 6), ("single", 2)]
     assert reader.page_times == [0.05, 1.1]
     assert reader.read_times == {"r0": [0], "r2": [0.1, 1.15], "r3": [0.1, 1.15]}
 

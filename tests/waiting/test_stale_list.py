@@ -112,16 +112,16 @@ def test_runs_settle_by_single_reads_if_the_list_stays_behind_for_five_seconds(t
     async def main():
         polls, choices = polls_of(reader)
         await asyncio.gather(*(wait(polls, reader, run_id) for run_id in reader.ends))
-        return choices.told
+        return choices.chosen
 
-    told = run_virtually(main())
+    chosen = run_virtually(main())
     assert reader.page_times == [0, 1.05, 2.1, 3.15, 4.2, 5.25, 6.3, 7.35, 8.4, 9.45, 10.5]
     if thaws == 10.5:
         assert reader.read_counts(0, 99) == {5.3: 1}
-        assert told == [("list", 20)] * 6 + [("list", 19)] * 5
+        assert chosen == [("list", 20)] * 6 + [("list", 19)] * 5
     else:
         assert reader.read_counts(0, 99) == {5.3: 1, 11.55: 19}
-        assert told == [("list", 20)] * 6 + [("list", 19)] * 5 + [("single", 19)]
+        assert chosen == [("list", 20)] * 6 + [("list", 19)] * 5 + [("single", 19)]
 
 
 def test_a_stale_list_is_asked_for_again_after_a_minute():

@@ -107,7 +107,7 @@ def open_page(browser):
             "request", lambda asked: asked.url.startswith(url.partition("?")[0]) or problems.append(asked.url)
         )
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda said: "Security Policy" in said.text and problems.append(said.text))
+        page.on("console", lambda entry: "Security Policy" in entry.text and problems.append(entry.text))
         page.on("dialog", lambda dialog: problems.append(dialog.message) or dialog.dismiss())
         page.goto(url)
         return page

@@ -66,10 +66,10 @@ async def test_an_exception_set_by_hand_has_what_was_said(api):
 
 async def test_an_answer_lets_the_run_go_on_and_resolves_the_exception(asking):
     (exception,) = asking.platform.exceptions.values()
-    said = await asking.post(f"{asking.agent}/events", say(exception=exception.name))
-    assert said.status == 200
-    assert said.json["user_message"]["content"] == "42"
-    assert said.json["exception"] == exception.name
+    reply = await asking.post(f"{asking.agent}/events", say(exception=exception.name))
+    assert reply.status == 200
+    assert reply.json["user_message"]["content"] == "42"
+    assert reply.json["exception"] == exception.name
     assert (await asking.state(asking.run))[0] == "executing"
     assert exception.state == "RESOLVED"
     assert (await asking.get(exception.name)).json["resolver"].startswith("users/")
