@@ -76,6 +76,6 @@ def test_a_figure_may_compare_with_a_number():
     assert ratio.best == 0.5
 
 
-def test_figures_are_told_apart_by_their_titles():
+def test_figures_are_distinguished_by_their_titles():
     titles = [figure.title for figure in FIGURES]
     assert len(titles) == len(set(titles))

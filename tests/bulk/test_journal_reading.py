@@ -129,7 +129,7 @@ async def test_the_figures_of_a_journal(path):
         assert list(journal.statuses().items()) == [("Succeeded", 2), ("Exception", 1)]
 
 
-async def test_the_time_of_a_start_in_doubt_is_told(path):
+async def test_the_time_of_a_start_in_doubt_is_reported(path):
     """In UTC."""
     damage(path, "UPDATE runs SET since = 1780000000.0 WHERE name = 'starting'")
     with Journal(path) as journal:

@@ -227,7 +227,7 @@ async def test_runs_of_other_entries_are_known_to_a_look_up(path):
         (None, None, False),
     ],
 )
-async def test_a_like_start_in_doubt_is_told_to_a_look_up(path, name, content, in_doubt):
+async def test_a_look_up_knows_of_a_like_start_in_doubt(path, name, content, in_doubt):
     """One of equal content, or of a name that a service may keep as the same."""
     await record(path, "invoice one", state="starting", request=b"1")
     if name is not None:

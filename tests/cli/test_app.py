@@ -104,7 +104,7 @@ def test_another_missing_module_is_not_hidden(command):
     assert "ModuleNotFoundError" in err
 
 
-def test_errors_of_many_tasks_are_told_once(capsys):
+def test_errors_of_many_tasks_are_reported_once(capsys):
     async def fails(line: str) -> None:
         raise KognitosError(line)
 

@@ -82,7 +82,7 @@ def test_a_column_in_its_own_right_is_an_input(written, column):
     assert row.inputs == {column: "x"}
 
 
-def test_a_near_miss_that_is_meant_is_an_input(written):
+def test_a_near_miss_that_is_intended_is_an_input(written):
     (row,) = rows(written("name,files\none,x\n"), inputs=["files"])
     assert row.inputs == {"files": "x"}
 

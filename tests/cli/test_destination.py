@@ -11,7 +11,7 @@ from kognitos_async.cli.app import run
 from kognitos_async.cli.destination import Destination
 
 
-def test_a_place_that_can_be_written_is_told_from_one_that_cannot(tmp_path):
+def test_a_place_that_cannot_be_written_is_recognized(tmp_path):
     """Nothing is opened: a FIFO without a reader would block."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "old.csv").touch(mode=0o444)

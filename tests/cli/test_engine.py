@@ -168,7 +168,7 @@ def test_a_worker_ends_in_good_order(engine, server, tmp_path):
     assert len(server.runs) == 2
 
 
-def test_wrong_use_is_said_in_one_line(engine, tmp_path):
+def test_wrong_use_is_one_line(engine, tmp_path):
     """Without a traceback, and without a database made by accident where the file is bad."""
     (tmp_path / "requests.csv").write_text("name\nx\nx\n")
     (tmp_path / "absent.csv").write_text("name,file\nx,absent.pdf\n")

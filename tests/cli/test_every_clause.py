@@ -165,7 +165,7 @@ def test_utf_16_is_recognized_and_a_delimiter_can_be_named(bulk):
     ],
     ids=["near name", "near stage", "no number", "same name", "same key", "control characters"],
 )
-def test_a_file_that_cannot_be_meant_is_refused_before_anything_starts(bulk, ending, content, message):
+def test_a_file_that_is_surely_wrong_is_refused_before_anything_starts(bulk, ending, content, message):
     before = bulk.server.count("create_run")
     options = ("--number", "amount") if ending == "csv" else ()
     code, out, err = bulk(content, *options, ending=ending)
@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_meant_is_refused_before_anything_starts(bulk, end
 # Progress and outcomes
 
 
-def test_reasons_are_told_without_an_output_and_the_exit_code_is_that_of_the_whole_job(bulk):
+def test_reasons_are_printed_without_an_output_and_the_exit_code_is_that_of_the_whole_job(bulk):
     """Also when another call has nothing left to do."""
     bulk.server.misbehave("create_run", faults.refused(400, "No such input"), times=1)
     code, _, err = bulk("name\nfirst reason\nsecond\nthird\n")

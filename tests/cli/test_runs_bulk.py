@@ -141,7 +141,7 @@ async def test_an_interrupted_job_says_how_to_resume_and_runs_every_row_once(ser
 # What the rows become
 
 
-async def test_numbers_are_text_unless_said_otherwise(server, bulk):
+async def test_numbers_are_text_unless_declared_as_numbers(server, bulk):
     content = "name,code,amount,rate\none,00042,00042,1.50\n"
     assert await bulk(content, "--number", "amount", "--number", "rate") == 0
     (started,) = server.runs.values()
@@ -205,7 +205,7 @@ BAD_CSV = [
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_CSV)
-async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(
+async def test_a_bad_row_of_csv_is_reported_and_nothing_is_started(
     server, bulk, tmp_path, capsys, content, message
 ):
     header, _, _ = (content if isinstance(content, str) else content.decode("latin-1")).partition("\n")
@@ -249,7 +249,7 @@ async def test_a_bad_row_of_csv_is_told_and_nothing_is_started(
         (b'{"name": "first"}', "row 2 (first): duplicate name, first used in row 1"),
     ],
 )
-async def test_a_bad_line_of_json_is_told_and_nothing_is_started(server, bulk, capsys, line, message):
+async def test_a_bad_line_of_json_is_reported_and_nothing_is_started(server, bulk, capsys, line, message):
     assert await bulk(b'{"name": "first"}\n' + line + b"\n", name="requests.jsonl") == 2
     problem, hint = capsys.readouterr().err.splitlines()
     assert problem.startswith(f"kognitos: {message}")
@@ -360,7 +360,7 @@ async def test_without_an_agent_nothing_is_begun(server, bulk, tmp_path, monkeyp
     assert not (tmp_path / "job.journal").exists()
 
 
-async def test_of_many_bad_rows_the_first_twenty_are_told(server, bulk, capsys):
+async def test_of_many_bad_rows_the_first_twenty_are_reported(server, bulk, capsys):
     assert await bulk("name,a\n" + "one\n" * 25) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[19].startswith("kognitos: row 21: ")
@@ -443,7 +443,7 @@ async def test_the_columns_of_the_results(server, bulk, tmp_path):
     assert isinstance(json.loads(outputs or "{}"), dict)
 
 
-async def test_a_job_that_is_done_is_told_again_without_a_request(server, bulk, tmp_path):
+async def test_a_job_that_is_done_is_reported_again_without_a_request(server, bulk, tmp_path):
     output = tmp_path / "results.jsonl"
     assert await bulk("name\none\n") == 0
     begun = server.count("create_run")

@@ -136,7 +136,7 @@ def open_duckdb(path):
 
 
 @pytest.mark.parametrize("status", [400, 401])
-def test_what_no_later_pass_can_mend_ends_the_passes(command, server, tmp_path, status):
+def test_a_permanent_failure_ends_the_passes(command, server, tmp_path, status):
     """A refused key, wrong arguments, and a file of another program."""
     strange = tmp_path / "notes.txt"
     strange.write_text("not a database, but long enough to be read as the header of one")

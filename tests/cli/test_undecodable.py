@@ -76,7 +76,7 @@ def test_a_list_that_ends_before_it_says_nothing(command, server, without):
     assert (code, len(out.splitlines()), err) == (0, 1, "")
 
 
-def test_an_exception_is_shown_without_what_was_said_undecodably(command, server):
+def test_an_exception_is_shown_without_messages_that_cannot_be_decoded(command, server):
     (exception, *_) = server.platform.exceptions.values()
     server.misbehave("ListEvents", spoiled_event())
     code, out, err = command.run("exceptions", "show", exception.id, "--json", **environ(server, PLATFORM))

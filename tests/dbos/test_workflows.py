@@ -164,7 +164,7 @@ async def test_a_request_cancelled_in_the_queue_goes_on_when_resolved(make, serv
     assert len(server.runs) == 1
 
 
-async def test_of_two_that_resolve_at_once_one_is_told_so(make, server):
+async def test_of_two_that_resolve_at_once_one_gets_an_error(make, server):
     """And the request is started once."""
     kognitos = make()
     handle = await kognitos.enqueue(request_of(server))

@@ -81,7 +81,7 @@ async def test_a_server_that_stays_away_ends_the_step(postgres, ledger):
             await asyncio.to_thread(postgres.start)
 
 
-async def test_a_wrong_url_is_told_at_once(ledger, postgres):
+async def test_a_wrong_url_is_reported_at_once(ledger, postgres):
     with pytest.raises(JournalError, match=r"cannot be used.*no_such_database"):
         async with PostgresLedger(postgres.url("no_such_database")):
             pytest.fail("opened")

@@ -36,7 +36,7 @@ def test_data_outlive_a_crash_of_the_server(postgres, postgres_url):
 
 
 @pytest.mark.timeout(30)
-def test_a_port_that_is_taken_is_told_at_once(postgres):
+def test_a_port_that_is_taken_is_reported_at_once(postgres):
     """Not after the time a server may take to start."""
     postgres.stop()
     try:
@@ -75,7 +75,7 @@ def is_running(pid):
     return True
 
 
-def test_where_none_can_be_started_the_reason_is_told(monkeypatch, tmp_path):
+def test_where_none_can_be_started_the_error_has_the_reason(monkeypatch, tmp_path):
     empty = tmp_path / "package" / "pginstall" / "bin"
     empty.mkdir(parents=True)
     monkeypatch.setattr(module, "_candidates", lambda: iter([empty]))

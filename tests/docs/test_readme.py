@@ -272,7 +272,7 @@ async def test_snippet_upload_carefully(kognitos_server, kognitos_client, tmp_pa
     assert await upload_carefully(kognitos_client, path) == "not uploaded: no answer"
 
 
-async def test_a_file_that_is_too_large_is_told_in_the_words_of_the_store(tmp_path):
+async def test_a_file_that_is_too_large_is_reported_in_the_words_of_the_store(tmp_path):
     upload_carefully = SNIPPETS["upload_carefully"].namespace()["upload_carefully"]
     path = tmp_path / "invoice.txt"
     path.write_text("12.5")

@@ -163,7 +163,7 @@ def test_a_mirror_that_changes_whenever_it_is_read_is_given_up(tmp_path):
     assert len(tries) == 5
 
 
-def test_a_duckdb_file_in_use_is_told_apart_from_one_that_cannot_be_used(tmp_path):
+def test_a_duckdb_file_in_use_and_an_unusable_one_have_different_errors(tmp_path):
     """A later try may succeed."""
     path = tmp_path / "runs.duckdb"
     write(path, range(3))
@@ -183,7 +183,7 @@ def test_a_duckdb_file_in_use_is_told_apart_from_one_that_cannot_be_used(tmp_pat
     assert keys_of(path) == [0, 1, 2]
 
 
-def test_a_sqlite_file_that_stays_locked_is_told_apart_too(tmp_path, monkeypatch):
+def test_a_sqlite_file_that_stays_locked_has_an_error_of_its_own(tmp_path, monkeypatch):
     """After the time that writers wait for each other."""
     monkeypatch.setattr("kognitos_async.mirror.sqlite_file._TIMEOUT", 0.05)
     path = tmp_path / "runs.sqlite"

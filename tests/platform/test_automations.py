@@ -219,7 +219,7 @@ async def test_another_organization_only_on_purpose():
     assert recorder.last.path == f"/{theirs}"
 
 
-async def test_what_is_nowhere_said_is_asked_for():
+async def test_a_bare_id_without_its_parent_is_refused():
     """A bare revision does not tell its automation, a bare automation not its workspace."""
     with pytest.raises(ConfigurationError, match="automation"):
         await automations(Recorder()).get_revision("1.0")

@@ -173,7 +173,7 @@ def test_connections_are_found_at_the_books():
     assert isinstance(Books(Recorder(), SCOPE).connections, Connections)
 
 
-async def test_a_search_says_no_more_than_it_was_told():
+async def test_a_search_says_no_more_than_it_knows():
     """The server's own number of results and distance, unless they are given."""
     recorder = Recorder()
     await Books(recorder, SCOPE).search("send a mail")

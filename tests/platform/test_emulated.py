@@ -98,7 +98,7 @@ async def test_a_run_that_needs_a_person(client, server):
     assert [e.id for e in (await client.exceptions.events(run)).items]
 
 
-async def test_failure_is_told(client, server):
+async def test_failure_is_reported(client, server):
     """As an error that has the run."""
     failed = server.platform.add_run(state="failed")
     with pytest.raises(RunFailedError):

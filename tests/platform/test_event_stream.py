@@ -78,7 +78,7 @@ async def received(client, **options):
         return [(found.id, found.agent_message.content) async for found in events]
 
 
-async def test_events_are_told_in_every_wrapping(platform):
+async def test_events_are_reported_in_every_wrapping(platform):
     """Bare, as a result, as an event; blank lines only keep the connection alive."""
     seen = []
     lines = [event(1), b"", {"event": event(2)}, {"result": {"event": event(3)}}, {"result": event(4)}]
@@ -150,7 +150,7 @@ async def test_events_missed_during_a_break_come_from_the_list(platform):
     assert len(lists) == 1
 
 
-async def test_the_list_is_read_page_by_page_as_far_as_what_was_told(platform):
+async def test_the_list_is_read_page_by_page_as_far_as_the_last_event(platform):
     """And no further."""
     pages = {
         None: {"events": [event(5), event(4)], "next_page_token": "b"},
@@ -182,7 +182,7 @@ async def test_an_event_that_was_being_written_is_completed_from_the_list(platfo
     assert await received(client) == [("e1", "hel"), ("e2", "hello"), ("e1", "hello"), ("e3", "hello")]
 
 
-async def test_before_anything_was_told_the_time_says_what_was_missed(platform):
+async def test_before_the_first_event_the_time_decides_what_was_missed(platform):
     """Events from before the stream began are none of its."""
     now = datetime.now(UTC)
     earlier, later = ((now + timedelta(seconds=shift)).isoformat() for shift in (-60, 60))
@@ -268,7 +268,7 @@ async def test_objects_that_tell_nothing_are_passed_over(platform, empty):
     assert [name for name, _ in await received(client)] == ["e1", "e2"]
 
 
-async def test_an_event_of_an_unknown_kind_is_told(platform):
+async def test_an_event_of_an_unknown_kind_is_reported(platform):
     """It has a name, and its content may matter to somebody."""
     client = await platform(telling([{"name": f"{RUN}/agents/astral/events/e9", "new_kind": {}}]))
     async with client.exceptions.stream("r", automation="a") as events:

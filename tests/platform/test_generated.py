@@ -275,7 +275,7 @@ def test_recursive_types_are_read():
         ({}, ""),
     ],
 )
-def test_what_an_event_holds_is_told(event, kind):
+def test_the_kind_and_content_of_an_event(event, kind):
     """By presence: an empty object counts, and what is not known here is nothing."""
     found = msgspec.convert({"name": "e", **event}, exceptions.Event, strict=False)
     assert found.kind == kind

@@ -206,7 +206,7 @@ async def test_two_that_may_be_it_are_not_chosen_between():
     assert await world.look_up(request, window) == Found(run)
 
 
-async def test_equal_invocations_of_this_client_are_told_apart():
+async def test_equal_invocations_of_this_client_are_kept_apart():
     """One that was answered is another's; one that is in doubt too forbids a choice."""
     world = World()
     world.invoke(FIVE, answered=True)

@@ -119,7 +119,7 @@ async def test_another_organization_only_on_purpose():
     assert recorder.last.path == "/organizations/o2/preferences"
 
 
-async def test_what_is_nowhere_said_is_asked_for():
+async def test_without_an_organization_or_workspace_nothing_is_sent():
     """Without an organization nothing is sent."""
     with pytest.raises(ConfigurationError, match="KOGNITOS_ORGANIZATION_ID"):
         await Organizations(Recorder(), Scope()).get()

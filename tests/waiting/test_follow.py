@@ -387,7 +387,7 @@ def test_memory_is_bounded(monkeypatch, caplog):
     assert "no longer following" in caplog.text
 
 
-def test_what_polling_cannot_mend_is_raised():
+def test_a_permanent_error_of_a_poll_is_raised():
     """A revoked key comes out of the iterator."""
 
     def refuse():

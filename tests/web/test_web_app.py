@@ -170,7 +170,7 @@ def test_on_the_rest_api_v2(server, start, open_page):
     assert len(server.runs) == 1
 
 
-def test_a_refused_upload_is_said_and_tried_again(server, start, open_page):
+def test_a_refused_upload_is_reported_and_tried_again(server, start, open_page):
     """The reason survives a reload; the second try is the same invoice."""
     server.misbehave("UploadFile", faults.refused(403, "no more space"))
     page = open_page(start().url)
@@ -357,7 +357,7 @@ def test_the_limit_on_the_page_is_the_server_s(monkeypatch):
     assert f'data-largest="{server.LARGEST_FILE}"' in (server.STATIC / "index.html").read_text()
 
 
-def test_an_unknown_api_is_said_at_once(fork_server, tmp_path):
+def test_an_unknown_api_is_reported_at_once(fork_server, tmp_path):
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "WEB_APP_API": "v3", "PORT": "0"}
     ran = fork_server.run(PROGRAM, env=environ, cwd=tmp_path, timeout=PATIENCE, imports=WEB)
     assert ran.returncode != 0

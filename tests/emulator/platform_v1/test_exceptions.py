@@ -56,7 +56,7 @@ async def test_there_is_no_exception_before_its_time(platform):
     assert len(api.platform.exceptions) == 1
 
 
-async def test_an_exception_set_by_hand_has_what_was_said(api):
+async def test_an_exception_set_by_hand_has_its_messages(api):
     run = api.platform.add_run(state="executing")
     api.platform.set_state(run.id, "awaiting_guidance", exception="exc-1", description="Which vendor?")
     _, guidance = await api.state(run.name)
@@ -94,7 +94,7 @@ async def test_an_answer_lets_the_run_go_on_and_resolves_the_exception(asking):
         say(exception="another"),
     ],
 )
-async def test_only_user_messages_can_be_said(asking, body):
+async def test_only_user_messages_can_be_sent(asking, body):
     answer = await asking.post(f"{asking.agent}/events", body)
     assert (answer.status, answer.json["code"]) == (400, 3)
     assert (await asking.state(asking.run))[0] == "awaiting_guidance"
@@ -266,7 +266,7 @@ class Stream:
         return found["event"]
 
 
-async def test_a_stream_gives_what_was_said_then_what_is_said_then_ends(asking):
+async def test_a_stream_gives_earlier_events_then_new_ones_then_ends(asking):
     asking.platform.add_event(asking.run.rpartition("/")[2], "Anybody there?")
     async with Stream(asking) as stream:
         first, second = await stream.next(), await stream.next()
