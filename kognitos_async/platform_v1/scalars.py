@@ -6,7 +6,7 @@ Neither numpy nor pandas is imported: their values are recognised by their attri
 from __future__ import annotations
 
 import operator
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
@@ -60,18 +60,28 @@ def _of_numpy(obj: Any, kind: str) -> object:
     if kind in "Mm":
         if obj != obj:  # noqa: PLR0124 - only NaT differs from itself
             raise ValueError("a time must be a moment or None, got NaT")
-        if kind == "M" and str(obj.dtype) in ("datetime64[D]", "datetime64[M]", "datetime64[Y]"):
-            return obj.astype("datetime64[D]").item()
-        whole = obj.astype("datetime64[us]" if kind == "M" else "timedelta64[us]")
-        if whole != obj:
-            raise ValueError(f"a time must have whole microseconds, got {obj}")
-        return _item(whole, obj)
-    return _item(obj, obj) if kind in "biuU" else obj
+        return _time_of_numpy(obj, kind)
+    return _item(obj, obj, _EXACT) if kind in "biuU" else obj
 
 
-def _item(scalar: Any, shown: object) -> object:
+def _time_of_numpy(obj: Any, kind: str) -> object:
+    word = str(obj.dtype)
+    if word in ("datetime64[D]", "datetime64[M]", "datetime64[Y]"):
+        return _item(obj.astype("datetime64[D]"), obj, date)
+    if word in ("timedelta64", "timedelta64[M]", "timedelta64[Y]"):
+        raise ValueError(f"a duration must be in weeks or a smaller unit, got {obj!r}")
+    whole = obj.astype("datetime64[us]" if kind == "M" else "timedelta64[us]")
+    if whole.astype(obj.dtype) != obj:  # numpy wraps what overflows, also in comparisons of two units
+        raise ValueError(
+            f"a time must have whole microseconds and be within the range of Python's types, got {obj}"
+        )
+    return _item(whole, obj, datetime if kind == "M" else timedelta)
+
+
+def _item(scalar: Any, shown: object, kinds: Any) -> object:
+    """The Python value of a numpy scalar, which is a number for a time beyond the range of Python's."""
     found = scalar.item()
-    if type(found) in _EXACT or isinstance(found, date | timedelta):
+    if isinstance(found, kinds):
         return found
     raise ValueError(f"a value must be within the range of Python's types, got {shown}")
 

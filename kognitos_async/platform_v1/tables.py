@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,8 @@ def _inline(columns: Any) -> dict[str, Any]:
         raise TypeError(f"Table.columns must be a dict of lists, got {type(columns).__name__}")
     written = []
     for name, cells in columns.items():
-        if isinstance(cells, str | bytes) or not hasattr(cells, "__len__"):
+        # A dict, as DataFrame.to_dict() makes of each column, and a set have no order of rows.
+        if isinstance(cells, str | bytes | Mapping | AbstractSet) or not hasattr(cells, "__len__"):
             raise TypeError(f"column {name!r} must be a list, got {type(cells).__name__}")
         try:
             values = [write_cell(cell) for cell in cells]
@@ -149,13 +151,15 @@ def _from_frame(frame: Any) -> dict[str, list[Any]]:
             return _columns_of(frame)
         if isinstance(frame, pa.RecordBatch):
             return _columns_of(pa.Table.from_batches([frame]))
+        if hasattr(frame, "iloc"):
+            return _columns_of_pandas(frame)
         if hasattr(frame, "__arrow_c_stream__"):
             return _columns_of(pa.table(frame))
         if hasattr(frame, "__dataframe__"):
             from pyarrow import interchange  # noqa: PLC0415 - an extra
 
             return _columns_of(interchange.from_dataframe(frame))
-    except (pa.ArrowException, TypeError) as problem:
+    except (pa.ArrowException, TypeError, OverflowError) as problem:
         if isinstance(problem, TypeError) and str(problem).startswith("column "):
             raise
         raise TypeError(
@@ -163,6 +167,37 @@ def _from_frame(frame: Any) -> dict[str, list[Any]]:
             "give a frame of plain columns, or a list for a single column"
         ) from None
     raise TypeError(f"a table must be a Table or a frame, got {type(frame).__name__}")
+
+
+def _columns_of_pandas(frame: Any) -> dict[str, list[Any]]:
+    """The columns of a pandas frame.
+
+    Columns of objects are read cell by cell. pyarrow would make their cells alike: a datetime beside a date
+    would become a date, a naive datetime beside an aware one would be taken as UTC.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - an extra, loaded already
+
+    if getattr(frame, "ndim", 2) != 2:
+        raise TypeError("it is a single column")
+    names = _distinct(list(map(str, frame.columns)))
+    of_objects = [kind == "object" for kind in frame.dtypes]
+    typed = frame.iloc[:, [place for place, objects in enumerate(of_objects) if not objects]]
+    read = iter(_columns_of(pa.Table.from_pandas(typed, preserve_index=False)).values())
+    return {
+        name: _objects(frame.iloc[:, place]) if of_objects[place] else next(read)
+        for place, name in enumerate(names)
+    }
+
+
+def _objects(column: Any) -> list[Any]:
+    """The cells of a pandas column of objects: None for missing ones, lists for arrays."""
+    cells = zip(column.tolist(), column.isna().tolist(), strict=True)
+    return [None if missing else _unpacked(cell) for cell, missing in cells]
+
+
+def _unpacked(cell: Any) -> Any:
+    """A list in place of an array, whose own `tolist` makes numbers of times."""
+    return [_unpacked(item) for item in cell] if getattr(cell, "ndim", 0) else cell
 
 
 def _check_index(frame: Any) -> None:
@@ -176,18 +211,25 @@ def _check_index(frame: Any) -> None:
 
 
 def _columns_of(table: pa.Table) -> dict[str, list[Any]]:
-    names = table.column_names
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the columns of a table must have names of their own, got {twice!r} twice")
+    names = _distinct(table.column_names)
     return {name: _cells(name, column) for name, column in zip(names, table.columns, strict=True)}
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """`names`. Raises `ValueError` if one is there twice."""
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the columns of a table must have names of their own, got {twice!r} twice")
+    return names
+
+
 def _cells(name: str, column: Any) -> list[Any]:
-    """The cells of a pyarrow column. Raises `ValueError` for nanoseconds, which would be lost."""
+    """The cells of a pyarrow column. Raises `ValueError` for what they would lose, such as nanoseconds."""
     import pyarrow as pa  # noqa: PLC0415 - an extra, loaded already
 
     kind = column.type
+    if isinstance(kind, pa.ExtensionType):  # defined in Python, such as a period of pandas
+        raise TypeError(f"column {name!r}: Kognitos has no values like {kind}: give dates or text")
     if (pa.types.is_timestamp(kind) or pa.types.is_time(kind)) and kind.unit == "ns":
         target = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.time64("us")
         try:
@@ -196,7 +238,10 @@ def _cells(name: str, column: Any) -> list[Any]:
             raise ValueError(
                 f"column {name!r}: a time must have whole microseconds: round the column, or give text"
             ) from None
-    found: list[Any] = column.to_pylist()
+    try:
+        found: list[Any] = column.to_pylist()
+    except OverflowError:
+        raise ValueError(f"column {name!r}: a date must be within the years 1 to 9999") from None
     return found
 
 

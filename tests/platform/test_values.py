@@ -404,6 +404,11 @@ def test_scalars_of_numpy_are_written_exactly():
         (numpy.datetime64("NaT", "s"), "NaT"),
         (numpy.datetime64("2026-01-02T00:00:00.000000001"), "whole microseconds"),
         (numpy.timedelta64(1, "ns"), "whole microseconds"),
+        (numpy.datetime64("20000-01-01"), "within the range"),
+        (numpy.datetime64("20000-01-01T00:00:00"), "within the range"),
+        (numpy.timedelta64(10**14, "s"), "within the range"),
+        (numpy.timedelta64(5, "Y"), "smaller unit"),
+        (numpy.timedelta64(5), "smaller unit"),
         (numpy.array([1]), "tolist"),
     ):
         with pytest.raises((ValueError, TypeError), match=says):
@@ -609,6 +614,73 @@ def test_frames_of_other_libraries_are_tables(pa):
         to_value(fine)
     with pytest.raises(ValueError, match="time zone"):
         to_value(pandas.DataFrame({"t": pandas.to_datetime(["2026-01-01"])}))
+
+
+def cells_of(frame):
+    [column] = wire(frame)["table"]["inline"]["columns"]
+    return column["values"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        ([1, "N/A", True], [{"number_value": 1}, {"text_value": "N/A"}, {"boolean_value": True}]),
+        (["x", b"y"], [{"text_value": "x"}, {"opaque_value": {"content": "eQ=="}}]),
+        (
+            ["x", None, float("nan")],
+            [{"text_value": "x"}, {"null_value": "NULL_VALUE"}, {"null_value": "NULL_VALUE"}],
+        ),
+        (
+            [date(2026, 1, 2), datetime(2026, 1, 2, 3, tzinfo=UTC)],
+            [
+                {"date_value": {"year": 2026, "month": 1, "day": 2}},
+                {"datetime_value": "2026-01-02T03:00:00Z"},
+            ],
+        ),
+        (
+            [{"x": 1}, {"y": 2}],
+            [
+                {"dictionary_value": {"fields": [{"key": "x", "value": {"number_value": 1}}]}},
+                {"dictionary_value": {"fields": [{"key": "y", "value": {"number_value": 2}}]}},
+            ],
+        ),
+    ],
+)
+def test_cells_of_objects_stay_what_they_are(pa, cells, written):
+    """Arrow has one type a column: it would make a date of a datetime beside one, and bytes of text."""
+    pandas = pytest.importorskip("pandas")
+    assert cells_of(pandas.DataFrame({"c": pandas.Series(cells, dtype=object)})) == written
+
+
+def test_arrays_in_cells_of_objects_are_lists(pa):
+    """Of what they hold: their own lists have numbers for times."""
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    array = numpy.array(["2026-01-02"], dtype="datetime64[D]")
+    [cell] = cells_of(pandas.DataFrame({"c": pandas.Series([array], dtype=object)}))
+    assert cell == {"list_value": {"values": [{"date_value": {"year": 2026, "month": 1, "day": 2}}]}}
+
+
+def test_frames_with_cells_that_would_change_are_refused(pa):
+    """A naive time beside an aware one, a period, a number or a date beyond Python's."""
+    pandas = pytest.importorskip("pandas")
+    mixed = pandas.Series([datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 2)], dtype=object)
+    with pytest.raises(ValueError, match="column 'c': a datetime in a table must have a time zone"):
+        to_value(pandas.DataFrame({"c": mixed}))
+    with pytest.raises(TypeError, match=r"column 'c': .*period"):
+        to_value(pandas.DataFrame({"c": pandas.period_range("2026", periods=1, freq="M")}))
+    with pytest.raises(ValueError, match="column 'c': a number"):
+        to_value(pandas.DataFrame({"c": pandas.Series([1, 2**70 + 1], dtype=object)}))
+    with pytest.raises(ValueError, match="column 'c': a date must be within"):
+        to_value(pa.table({"c": pa.array([10**17], type=pa.timestamp("s", "UTC"))}))
+    with pytest.raises(ValueError, match="'c' twice"):
+        to_value(pandas.DataFrame([[1, 2]], columns=["c", "c"]))
+
+
+@pytest.mark.parametrize("cells", [{0: 1.5, 1: 2.5}, {1.5, 2.5}])
+def test_columns_without_an_order_are_refused(cells):
+    """`DataFrame.to_dict()` makes dicts of columns: their keys are not the cells."""
+    with pytest.raises(TypeError, match="column 'c' must be a list"):
+        to_value(Table(columns={"c": cells}))
 
 
 def test_frames_without_pyarrow_say_what_to_install(pa, monkeypatch):
