@@ -21,7 +21,7 @@ from kognitos_async.errors import DecodeError, KognitosError, TransportError, Up
 from kognitos_async.messages import Request, Response, StoreRequest, decoder_for
 from kognitos_async.observed_work import Upload
 from kognitos_async.platform_v1.models.generated import files as models
-from kognitos_async.platform_v1.names import FILE
+from kognitos_async.platform_v1.names import FILE, parse_name
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
 from kognitos_async.secret import Secret
@@ -129,7 +129,7 @@ class Files(Resource):
                 body=self._sender.redactor.clean(answer.body),
             )
         try:
-            return await self.metadata(name)
+            return await self._send("GET", f"{name.path}/metadata", models.FileMetadata)
         except KognitosError as error:
             error.add_note(f"The file is stored as {name}.")
             raise
@@ -366,13 +366,13 @@ async def _put(
     return answer
 
 
-def _name_in(location: str) -> str | None:
-    """The resource name at the end of a URL; None if there is none."""
+def _name_in(location: str) -> Name | None:
+    """The name of a file at the end of a URL; None if there is none."""
     try:
         found = _FILE_NAME.search(urlsplit(location).path)
-    except ValueError:  # not a URL
+        return None if found is None else parse_name("Location", unquote(found[0]), FILE)
+    except ValueError:  # no URL, or none of a file
         return None
-    return None if found is None else unquote(found[0])
 
 
 def _expiry(expire: timedelta | float | None) -> dict[str, str]:

@@ -108,12 +108,31 @@ async def test_a_stored_file_is_found_whatever_the_body_says(platform, body):
     assert (await client.files.upload(b"abc", file_name="a.txt")).name == "organizations/o/files/f"
 
 
-async def test_a_location_that_is_no_url_does_not_name_the_file(platform):
+async def test_a_file_stored_in_another_organization_is_found(platform):
+    """The one named by the call, not the client's."""
+
+    async def handler(request):
+        if request.method == "POST":
+            await request.read()
+            return web.Response(status=201, headers={"Location": "/api/v1/organizations/other/files/f"})
+        assert request.path == "/api/v1/organizations/other/files/f/metadata"
+        return web.json_response(METADATA["metadata"])
+
+    client = await platform(handler)
+    stored = await client.files.upload(b"abc", file_name="a.txt", organization_id="other")
+    assert stored.filename == "a.txt"
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://[/organizations/o/files/f", "/organizations/o/files/%2e%2e", "/organizations/o/files/a%0Ab"],
+)
+async def test_a_location_without_a_name_does_not_name_the_file(platform, location):
     """The error says that the file is stored."""
 
     async def handler(request):
         await request.read()
-        return web.Response(status=201, headers={"Location": "http://[/organizations/o/files/f"})
+        return web.Response(status=201, headers={"Location": location})
 
     client = await platform(handler)
     with pytest.raises(DecodeError, match="the file is stored"):
