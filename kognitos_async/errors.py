@@ -20,6 +20,7 @@
     ├── StartUncertainError                a run that may or may not have been started
     ├── UploadError                        the file store refused or lost a file
     ├── JournalError                       a journal that cannot be used
+    ├── MirrorError                        a mirror of the history that cannot be used
     ├── RunError                           a run that did not succeed
     │   ├── RunExceptionError              needs a person
     │   ├── RunStoppedError                was stopped
@@ -265,7 +266,11 @@ class UnknownStatusError(RunError):
 
 
 class WaitTimeoutError(KognitosError, TimeoutError):
-    """The wait timed out before the run settled. The run continues: wait again with its id."""
+    """The wait timed out before the run settled. The run continues: wait again with its id.
+
+    `run` is the run as last seen. It is None if no poll has read the run: in waits for a mere id or handle,
+    and on the platform API after `run_and_wait` too, whose start answers with a reference only.
+    """
 
     def __init__(self, text: str, *, run: Any = None) -> None:
         super().__init__(text)

@@ -251,9 +251,13 @@ def _is_json(body: bytes) -> bool:
 def _kind_of_body(response: Response) -> str:
     if not response.body:
         return "an empty body"
-    if "html" in response.headers.get("Content-Type", "") or response.body.lstrip()[:1] == b"<":
-        return "an HTML page, perhaps from a proxy,"
-    return "something"
+    return "an HTML page, perhaps from a proxy," if _is_html(response) else "something"
+
+
+def _is_html(response: Response) -> bool:
+    if not response.body:
+        return False
+    return "html" in response.headers.get("Content-Type", "") or response.body.lstrip()[:1] == b"<"
 
 
 def status_error(
@@ -264,7 +268,7 @@ def status_error(
     body = b"" if request.confidential else redactor.clean(response.body)
     message, details = _message_and_details(body)
     kind, advice = _classify(request, status, message)
-    what = message.rstrip(".") or (_kind_of_body(response).rstrip(",") if response.body else "no explanation")
+    what = message.rstrip(".") or _instead_of_a_message(request, response)
     request_id = next((response.headers[h] for h in _REQUEST_ID_HEADERS if h in response.headers), None)
     if request_id is not None:
         request_id = _printable(redactor.clean(request_id.encode()))[:200]
@@ -283,6 +287,12 @@ def status_error(
     )
 
 
+def _instead_of_a_message(request: Request, response: Response) -> str:
+    if request.confidential and response.body:
+        return "an explanation that is not shown because it may hold secrets"
+    return "an HTML page, perhaps from a proxy" if _is_html(response) else "no explanation"
+
+
 def _date_of(response: Response) -> datetime | None:
     """The Date of a response with Retry-After, so that both are read by the same clock."""
     return parse_http_date(response.headers.get("Date")) if "Retry-After" in response.headers else None
@@ -292,7 +302,7 @@ _BY_STATUS: dict[int, tuple[type[APIStatusError], str]] = {
     400: (BadRequestError, "Check the arguments."),
     401: (AuthenticationError, "Check the key and that it belongs to this region."),
     403: (PermissionDeniedError, "Check what the key may do and that it belongs to this region."),
-    404: (NotFoundError, "Check the id, and that the agent and the key may see it."),
+    404: (NotFoundError, "Check the id, agent or workspace, and that the key may see it."),
     409: (ConflictError, "Read the resource again before changing it."),
     429: (RateLimitError, "Send less, or set requests_per_second."),
 }

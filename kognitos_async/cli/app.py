@@ -177,6 +177,8 @@ def _misused(problem: Any) -> int:
         print(message)
         return 2
     path = context.command_path if context is not None else "kognitos"
+    if type(problem).__name__ == "NoSuchOption" and not problem.option_name.startswith("--"):
+        message += ". An ID that begins with - goes after --"
     message = message.removeprefix("Invalid value: ").removeprefix("Invalid value for ")
     message = message.replace(": Value error, ", ": ", 1)
     complain(f"{message} ({path} --help shows how)")

@@ -71,7 +71,7 @@ async def _list(call: Call, source: str | None, state: str | None) -> int:
 def show(
     call: Call,
     exception: Annotated[
-        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a run.")
+        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a waiting run.")
     ],
     automation: Automation = None,
 ) -> None:
@@ -96,7 +96,7 @@ async def _show(call: Call, exception: str, automation: str | None) -> int:
 def reply(
     call: Call,
     exception: Annotated[
-        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a run.")
+        str, typer.Argument(metavar="EXCEPTION", help="ID or full name of an exception or a waiting run.")
     ],
     message: Annotated[str, typer.Argument(metavar="MESSAGE", help="The answer, as plain text.")],
     automation: Automation = None,

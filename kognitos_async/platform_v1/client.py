@@ -231,7 +231,7 @@ class PlatformClient(BaseClient):
         """The settled run that this call starts: `automations.invoke`, then `wait_for_run`.
 
         `timeout` bounds both in seconds, but never interrupts the start, whose outcome would be unknown.
-        Raises what both raise.
+        Raises what both raise; `WaitTimeoutError.run` is None if no poll has read the run by then.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()

@@ -6,6 +6,7 @@ does not know, is read as an `UnknownValue` that keeps the JSON unchanged.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
@@ -155,8 +156,10 @@ _HASHABLE_TYPES = (bool, int, float, Decimal, str, date, time, timedelta)
 
 
 def _advice(obj: object) -> str:
-    if isinstance(obj, bytes | bytearray | memoryview):
-        return ": give a file as FileRef"
+    if isinstance(obj, bytes | bytearray | memoryview | os.PathLike):
+        return ": give a file as FileSource, which is uploaded first, or as FileRef"
+    if hasattr(obj, "mime_type"):
+        return ": give an uploaded file as file_ref(…)"
     if getattr(obj, "ndim", 0):
         return ": give a list, such as tolist() makes, or a frame"
     if hasattr(obj, "to_pylist"):

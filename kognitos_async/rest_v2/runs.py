@@ -235,7 +235,8 @@ class Runs:
     ) -> SyncResult:
         """The changes that one pass over the history made to a local mirror. (list_runs, get_run)
 
-        `store` is a `RunStore` or a path: `*.duckdb`, a folder (for Parquet files), or else a SQLite file.
+        `store` is a path: `*.duckdb`, an existing folder or a str that ends in / (Parquet files), or else a
+        SQLite file. A `Path` drops the slash.
         The mirror covers one process, or all processes of the agent without `process_id`. A pass reads new
         runs, and reads again each run that had not ended, so that no status change is missed. Each page is
         durable before the next is fetched: an interrupted pass resumes where it stopped. Memory use is

@@ -51,6 +51,13 @@ def test_what_the_terminal_cannot_show_is_replaced(monkeypatch):
     assert out.detach().getvalue().endswith(b"?")
 
 
+def test_an_id_that_begins_with_a_dash_is_taken_for_an_option(capsys):
+    assert run(["runs", "show", "-Uabc"]) == 2
+    assert "No such option: -U. An ID that begins with - goes after --" in capsys.readouterr().err
+    assert run(["runs", "show", "--unknown"]) == 2
+    assert "ID that begins" not in capsys.readouterr().err
+
+
 def test_main_takes_arguments_too(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["serve", "--duration", "fast"])

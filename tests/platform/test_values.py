@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from importlib import resources
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import jsonschema
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kognitos_async import FileRef, Table, UnknownValue, from_value, to_value
+from kognitos_async.platform_v1.models import FileMetadata
 from kognitos_async.platform_v1.values import from_values, to_values
 
 LARGEST = 2**96 - 1
@@ -287,7 +289,9 @@ def test_what_is_no_object_is_no_value(value):
 @pytest.mark.parametrize(
     ("obj", "kind", "says"),
     [
-        (b"bytes", TypeError, "FileRef"),
+        (b"bytes", TypeError, "FileSource"),
+        (Path("invoice.pdf"), TypeError, "FileSource"),
+        (FileMetadata(name="organizations/o/files/f"), TypeError, "file_ref"),
         (object(), TypeError, "got object"),
         ({(1, 2): 3}, TypeError, "got tuple"),
         ({None: 3}, TypeError, "NoneType"),

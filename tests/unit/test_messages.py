@@ -130,8 +130,8 @@ def test_a_message_names_method_path_status_and_what_to_do():
     body = b'{"status_code": 404, "message": "Run r-1 not found", "details": null}'
     text = str(error(404, body, X_Request_Id="req-7"))
     assert text == (
-        "GET /runs/r-1: 404, Run r-1 not found. Check the id, and that the agent and the key may see it. "
-        "[request req-7]"
+        "GET /runs/r-1: 404, Run r-1 not found. Check the id, agent or workspace, and that the key may see "
+        "it. [request req-7]"
     )
 
 
@@ -447,8 +447,8 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
         (400, b'{"message": "No such input."}', "400, No such input. Check the arguments."),
         (400, b'{"Message": "No such input"}', "400, No such input. Check the arguments."),
         (401, b"", "401, no explanation. Check the key and that it belongs to this region."),
-        (403, b"{}", "403, something. Check what the key may do and that it belongs to this region."),
-        (404, b"[]", "404, something. Check the id, and that the agent and the key may see it."),
+        (403, b"{}", "403, no explanation. Check what the key may do and that it belongs to this region."),
+        (404, b"[]", "404, no explanation. Check the id, agent or workspace, and that the key may see it."),
         (409, b"", "409, no explanation. Read the resource again before changing it."),
         (429, b"", "429, no explanation. Send less, or set requests_per_second."),
         (500, b" <html>", "500, an HTML page, perhaps from a proxy. Try again later."),
@@ -461,6 +461,14 @@ def test_an_answer_with_another_id_is_refused(identity, body, another):
 def test_a_refusal_says_what_came_and_what_to_do(status, body, text):
     """The API's words, or what came instead of them."""
     assert str(error(status, body)) == f"GET /runs/r-1: {text}"
+
+
+def test_a_refusal_that_may_hold_secrets_says_that_its_words_are_not_shown():
+    confidential = msgspec.structs.replace(GET, confidential=True)
+    text = str(error(401, b'{"message": "Unauthorized"}', confidential))
+    assert "401, an explanation that is not shown because it may hold secrets. Check the key" in text
+    assert "Unauthorized" not in text
+    assert "401, no explanation. Check the key" in str(error(401, b"", confidential))
 
 
 @pytest.mark.parametrize(
