@@ -18,7 +18,7 @@ _INLINE = frozenset({"file_name", "content"})
 class FileRef(msgspec.Struct, frozen=True):
     """A file as a value: either `remote`, the name of a file in Kognitos, or `content`, its bytes.
 
-    `(await client.files.upload(...)).ref` is one.
+    `file_ref(await client.files.upload(...))` is one.
     """
 
     remote: str | None = None

@@ -135,6 +135,26 @@ async def test_snippet_make_app(kognitos_server, monkeypatch):
     assert body["run"] in kognitos_server.runs
 
 
+def test_snippet_book(kognitos_server, monkeypatch):
+    testclient = pytest.importorskip("fastapi.testclient")
+    for name, value in kognitos_server.environ.items():
+        monkeypatch.setenv(name, value)
+    with testclient.TestClient(SNIPPETS["book"].namespace()["app"]) as browser:
+        done = browser.post("/invoices/INV-1?amount=2")
+        assert (done.status_code, done.json()["status"]) == (200, "Succeeded")
+        assert {"name": "the output total", "value": 2} in done.json()["outputs"]
+        kognitos_server.misbehave("create_run", faults.reset(after_work=True))
+        lost = browser.post("/invoices/INV-2?amount=2")
+        assert (lost.status_code, lost.json()["detail"][:32]) == (504, "perhaps started, do not repeat: ")
+        kognitos_server.misbehave("create_run", faults.refused(400, "No such input"))
+        refused = browser.post("/invoices/INV-3?amount=2")
+        assert refused.status_code == 502
+        assert "No such input" in refused.json()["detail"]
+        schema = browser.get("/openapi.json").json()
+    answer = schema["paths"]["/invoices/{number}"]["post"]["responses"]["200"]
+    assert "outputs" in answer["content"]["application/json"]["schema"]["properties"]
+
+
 async def test_snippet_process_all(kognitos_server, kognitos_client):
     process_all = SNIPPETS["process_all"].namespace()["process_all"]
     invoices = [f"INV-{number}" for number in range(20)]
@@ -404,6 +424,16 @@ async def test_snippet_book_invoice():
     async with platform.client(poll=PollPolicy(initial=0.01, maximum=0.02)) as client:
         assert await SNIPPETS["book_invoice"].namespace()["book_invoice"](client, "a") == 7
     assert platform.runs["run0"]["inputs"]["amount"] == {"number": {"lo": 12950, "flags": 2 << 16}}
+
+
+async def test_snippet_process_document(kognitos_server, platform_client, tmp_path):
+    (tmp_path / "invoice.pdf").write_bytes(b"%PDF")
+    process_document = SNIPPETS["process_document"].namespace()["process_document"]
+    automation = kognitos_server.platform.automation.id
+    run = await process_document(platform_client, automation, tmp_path / "invoice.pdf")
+    assert run.succeeded
+    (file,) = kognitos_server.platform.files.values()
+    assert (file.filename, run.user_inputs["document"].remote) == ("invoice.pdf", file.name)
 
 
 async def test_snippet_run_with_guidance(capsys):
