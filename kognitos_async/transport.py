@@ -22,7 +22,7 @@ from kognitos_async.errors import (
     NotSentError,
     OutcomeUnknownError,
 )
-from kognitos_async.event_loop import keep_receive_buffers, process_input, steady_time
+from kognitos_async.event_loop import finished, keep_receive_buffers, process_input, steady_time
 from kognitos_async.messages import Response
 from kognitos_async.secret import Secret
 from kognitos_async.upload_body import UploadBody
@@ -196,7 +196,7 @@ class Transport:
         try:
             async with (
                 self.deadline(None) as deadline,
-                body.watched(self.request_timeout, partial(_move, deadline)),
+                body.watched(self.request_timeout, partial(_move, deadline), partial(_has_queue, session)),
                 session.request(
                     method,
                     URL(target.reveal(), encoded=True),
@@ -211,7 +211,9 @@ class Transport:
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
-            failure = self._failed(problem, what, session, _Progress(sent=body.started))
+            unconnected = session is self._sessions.given and not body.started
+            progress = _Progress(sent=body.started, in_pool=unconnected)
+            failure = self._failed(problem, what, session, progress)
             cause = _safe_cause(problem)
         else:
             if not early:
@@ -331,9 +333,9 @@ class _Sessions:
             _move(deadline, now)
         for streamed in self.streams:
             streamed.close()
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        closing = [session.close() for session in sessions if session is not None]
+        # All of them even if this call is cancelled: they cannot be closed later.
+        await finished(asyncio.gather(*closing))
 
     @property
     def closed(self) -> bool:
@@ -506,10 +508,11 @@ class _Progress:
     The type of an error does not tell: a user's trace hook may raise any, after the answer too.
     """
 
-    in_pool = stale = False
+    stale = False
 
-    def __init__(self, *, sent: bool = False) -> None:
+    def __init__(self, *, sent: bool = False, in_pool: bool = False) -> None:
         self.sent = sent
+        self.in_pool = in_pool
 
     async def follow(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -635,9 +638,9 @@ def _failure(
             "suspended; nothing was sent"
         )
     if progress.in_pool and isinstance(problem, TimeoutError):
-        # The request may have waited for a user's pool until it timed out.
+        # The request may have waited for a user's pool, proxy or resolver until it timed out.
         why = "the client was closed" if closed else _describe(problem)
-        return NotSentError(f"{what}: no connection was free ({why}); nothing was sent")
+        return NotSentError(f"{what}: no connection was free or could be made ({why}); nothing was sent")
     if closed:
         return OutcomeUnknownError(f"{what}: sent, but the client was closed before the answer came")
     if isinstance(problem, TimeoutError):
@@ -667,6 +670,11 @@ def _budgets(max_connections: int, session: aiohttp.ClientSession | None) -> tup
     limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit]
     pool = min([max_connections, *limits])
     return pool, max(1, pool // 2)
+
+
+def _has_queue(session: aiohttp.ClientSession) -> bool:
+    """Whether requests wait for a connection from the pool of a session."""
+    return bool(getattr(session.connector, "_waiters", None))  # aiohttp tells it in no public way
 
 
 def _describe(problem: Exception) -> str:

@@ -88,19 +88,21 @@ class UploadBody:
         return self._written - transport.get_write_buffer_size() - queued
 
     @asynccontextmanager
-    async def watched(self, limit: float, extend: Callable[[float], None]) -> AsyncGenerator[None]:
+    async def watched(
+        self, limit: float, extend: Callable[[float], None], queued: Callable[[], bool]
+    ) -> AsyncGenerator[None]:
         """Call `extend` with a new deadline, `limit` seconds from now, whenever bytes were sent.
 
-        The deadline is also extended while there is no connection yet.
+        The deadline is also extended while the request is `queued` for a connection.
         """
         loop = asyncio.get_running_loop()
-        before = -1
+        before: int | None = None
         timer: asyncio.TimerHandle | None = None
 
         def check() -> None:
             nonlocal before, timer
             now = self.taken() if self.started else -1
-            if now != before or not self.started:
+            if now != before or (not self.started and queued()):
                 before = now
                 extend(loop.time() + limit)
             timer = loop.call_later(min(limit / _CHECKS, _LONGEST_CHECK_INTERVAL), check)

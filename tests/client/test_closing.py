@@ -8,6 +8,7 @@ import gc
 from pathlib import Path
 
 import aiohttp
+import anyio
 import pytest
 
 from kognitos_async import (
@@ -189,6 +190,16 @@ async def test_cancelling_a_wait_between_polls(server, connect):
 
 
 # Closing
+
+
+async def test_closing_under_a_cancelled_scope(server):
+    """All sessions are closed, though a scope of anyio cancels each await in it."""
+    with anyio.CancelScope() as scope:
+        async with server.client() as client:
+            await client.files.upload(b"x", file_name="a.txt")
+            await client.runs.start(server.process.id, name="x")
+            scope.cancel()
+    assert scope.cancel_called
 
 
 @every_call

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from aiohttp.abc import AbstractResolver
 
 from kognitos_async import (
     ClientClosedError,
@@ -20,6 +21,7 @@ from kognitos_async import (
     RetryPolicy,
     UploadError,
 )
+from tests.hostile.raw_server import answer, read_request, serving
 from tests.support import eventually
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -253,6 +255,60 @@ async def test_an_upload_without_progress_times_out(open_store, upload_to):
     async with asyncio.timeout(3):
         with pytest.raises((UploadError, OutcomeUnknownError), match="request_timeout"):
             await upload(bytes(32 * MIB), file_name="x")
+
+
+class _SilentResolver(AbstractResolver):
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        await asyncio.sleep(60)
+
+    async def close(self):
+        pass
+
+
+@pytest.mark.parametrize("way", ["proxy", "resolver"])
+async def test_an_upload_that_gets_no_connection_times_out(way):
+    """A proxy of the user's session that does not answer CONNECT, and a resolver that does not answer."""
+
+    async def program(reader, writer):
+        while (request := await read_request(reader)) is not None:
+            if request[0] == "CONNECT":
+                await asyncio.sleep(60)
+            form = {"id": "f", "file_name": "x", "upload_url": "https://store.example/s"}
+            writer.write(answer({**form, "upload_fields": {}}, 201))
+
+    async with serving(program) as url:
+        resolver = _SilentResolver() if way == "resolver" else None
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver), proxy=url if way == "proxy" else None
+        )
+        client = KognitosClient("k", base_url=url, session=session, request_timeout=0.3, retry=ONCE)
+        async with session, client, asyncio.timeout(3):
+            with pytest.raises(UploadError, match=r"no connection .* nothing was sent"):
+                await client.files.upload(b"x", file_name="x")
+
+
+async def test_an_upload_waits_for_a_users_pool(open_store):
+    """Longer than request_timeout, while another user of the session has its only connection."""
+    release = asyncio.Event()
+
+    async def take(reader, length):
+        await release.wait()
+        return await take_all(reader, length)
+
+    store = await open_store(take)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        PlatformClient(
+            "kgn_pat_x", organization_id="o", base_url=store.url, session=session, request_timeout=0.2
+        ) as client,
+    ):
+        first = asyncio.create_task(session.post(f"{store.url}/first", data=b"x"))
+        await eventually(lambda: store.uploads == 1)
+        upload = asyncio.create_task(client.files.upload_presigned(f"{store.url}/second", b"x"))
+        assert await asyncio.wait({upload}, timeout=0.8) == (set(), {upload})
+        release.set()
+        (await first).close()
+        await upload
 
 
 @pytest.mark.parametrize("status", [200, 204])
