@@ -301,6 +301,25 @@ def _whole(page: Page[T]) -> Page[T]:
     return page
 
 
+class TokenTrail:
+    """The tokens of one walk through a list that is not a `Pager`'s."""
+
+    def __init__(self) -> None:
+        self._used: set[bytes] = set()
+
+    def follow(self, token: str | None) -> None:
+        """Record a token to be followed. Raises `PaginationError` for one that was followed before."""
+        if token is None:
+            return
+        fingerprint = _fingerprint(token)
+        if fingerprint in self._used:
+            raise PaginationError(
+                "the API repeated a continuation token: the list cannot be read to its end. Report this to "
+                "Kognitos"
+            )
+        self._used.add(fingerprint)
+
+
 def _fingerprint(token: str | None) -> bytes:
     """A 16-byte hash of a token, which bounds the memory of long listings."""
     return hashlib.blake2b((token or "").encode("utf-8", "replace"), digest_size=16).digest()

@@ -17,7 +17,7 @@ from kognitos_async.errors import BadRequestError, DecodeError, NotFoundError
 from kognitos_async.event_loop import finished
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
-from kognitos_async.paging import PartialPage
+from kognitos_async.paging import PartialPage, TokenTrail
 from kognitos_async.server_clock import at
 from kognitos_async.waiting.reader import Waitable
 
@@ -158,6 +158,8 @@ class HistorySync(Generic[R]):
         since = stop_at if self._filters_by_time else None
         token = progress.resume or progress.tail
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
+        trail = TokenTrail()
+        trail.follow(token)
         while True:
             try:
                 page = await self._reader.read_page(self._group, token, since)
@@ -165,8 +167,9 @@ class HistorySync(Generic[R]):
                 if token is None:
                     raise
                 # The token has expired: restart from the first page.
-                token, seen = None, ListSeen(from_start=True)
+                token, seen, trail = None, ListSeen(from_start=True), TokenTrail()
                 continue
+            trail.follow(page.continuation_token)
             self._result += SyncResult(pages=1)
             if isinstance(page, PartialPage):
                 self._leave_out(page.error, len(page.error.undecoded))

@@ -23,6 +23,7 @@ from kognitos_async.errors import (
 )
 from kognitos_async.http_date import parse_http_date
 from kognitos_async.messages import Request, Response, with_query
+from kognitos_async.paging import TokenTrail
 from kognitos_async.platform_v1.decoding import model_decoder
 from kognitos_async.platform_v1.models.generated.exceptions import Event, EventState, ListEventsResponse
 from kognitos_async.platform_v1.times import in_utc
@@ -226,6 +227,7 @@ class EventStream(WorkStream[Event]):
         unfinished = self._emitted.unfinished()
         anything_emitted = self._emitted.holds_more_than(self._since_gap)
         token: str | None = None
+        trail = TokenTrail()
         while True:
             query = {"page_size": _PAGE_SIZE, "page_token": token}
             # Without retries: meanwhile the events of the connection would wait.
@@ -240,6 +242,7 @@ class EventStream(WorkStream[Event]):
             token = page.next_page_token
             if not token:
                 break
+            trail.follow(token)
         # The list no longer holds any emitted event: decide by age.
         return [event for event in reversed(missed) if event.name in self._emitted or not self._is_old(event)]
 

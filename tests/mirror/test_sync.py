@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from kognitos_async import MirrorError
+from kognitos_async import MirrorError, PaginationError
 from kognitos_async.mirror.store import store_of
 from kognitos_async.testing import KognitosServer, faults
 from tests.support import FAST, eventually
@@ -118,6 +118,26 @@ async def test_an_interrupted_pass_resumes(tmp_path):
         history(server, 1, start=1000)
         result = await client.runs.sync(path, process_id=server.process.id)
         assert result.pages <= 5
+        await client.runs.sync(path, process_id=server.process.id)
+        await assert_mirror_is_true(path, client, server.process.id)
+
+
+async def test_a_list_that_repeats_a_token_ends_the_pass(tmp_path):
+    """The next one goes on from there, and misses nothing."""
+    path = tmp_path / "runs.sqlite"
+    async with KognitosServer() as server, server.client(**FAST) as client:
+        history(server, 350)
+        tokens = []
+
+        def repeat(page):
+            tokens.append(page["continuation_token"])
+            return {**page, "continuation_token": tokens[0]}
+
+        fault = server.misbehave("list_runs", faults.rewritten(repeat), times=None)
+        with pytest.raises(PaginationError, match="repeated"):
+            await client.runs.sync(path, process_id=server.process.id)
+        assert server.count("list_runs") == 2
+        fault.cancel()
         await client.runs.sync(path, process_id=server.process.id)
         await assert_mirror_is_true(path, client, server.process.id)
 

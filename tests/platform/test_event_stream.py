@@ -252,6 +252,22 @@ async def test_a_list_that_is_refused_for_good_leaves_a_warning(platform, caplog
     assert "may be missing" in caplog.text
 
 
+async def test_a_list_that_repeats_a_token_is_not_read_for_ever(platform, caplog):
+    """The stream itself goes on."""
+    lists = []
+    client = await platform(
+        telling(
+            [event(1), ...],
+            [event(2)],
+            listed=lambda request: web.json_response({"events": [], "next_page_token": "a"}),
+            lists=lists,
+        )
+    )
+    assert [name for name, _ in await received(client)] == ["e1", "e2"]
+    assert len(lists) == 2
+    assert "may be missing" in caplog.text
+
+
 @pytest.mark.parametrize("half", ['{"name": "organizations/o/wor', "{", '{"name": "x"}{'])
 async def test_half_a_last_line_is_a_broken_connection(platform, half):
     """Which is made again; a whole line may do without its end."""
