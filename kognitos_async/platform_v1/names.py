@@ -150,7 +150,8 @@ class Scope(msgspec.Struct, frozen=True):
         `ValueError` for a name of another kind, of another organization than the given one or the client's,
         or one that contradicts the given ids; `ConfigurationError` if a part is missing.
         """
-        given = {} if value is None else _parse(argument, value, kind)
+        by_default = value is None and kind in (ORGANIZATION, WORKSPACE)
+        given = {} if by_default else _parse(argument, value, kind)
         known = {} if within is None else dict(within.parts)
         for name, explicit, level in (
             ("organization_id", organization_id, ORGANIZATION),

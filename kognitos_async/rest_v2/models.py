@@ -213,7 +213,7 @@ class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
         raise kind(f"run {self.id} ({self.name!r}) settled as {self.status}: {advice}", run=self)
 
     def output(self, name: str, kind: type[T]) -> T:
-        """The output of that name as `kind`: str, int or float (which accepts an int).
+        """The output of that name as `kind`: str, int or float (which accepts an int that it holds exactly).
 
         Raises `KeyError` naming the existing outputs, and `TypeError` if the output is of another type.
         """
@@ -222,7 +222,7 @@ class Run(WebModel, msgspec.Struct, frozen=True, kw_only=True, gc=False):
             known = ", ".join(map(repr, outputs)) or "none"
             raise KeyError(f"run {self.id} has no output {name!r}; it has {known}")
         value: object = outputs[name]
-        if kind is float and isinstance(value, int):
+        if kind is float and isinstance(value, int) and abs(value) <= _LARGEST_EXACT:
             value = float(value)
         if not isinstance(value, kind):
             raise TypeError(
@@ -258,6 +258,8 @@ _FAILURES = {
 }
 
 
+_LARGEST_EXACT = 2**53
+"""The integers up to this one are floats too; of larger ones some would be rounded."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive counterpart of _EPOCH_UTC
 _EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 

@@ -61,8 +61,8 @@ def test_what_is_not_an_automation_of_ours_is_refused(given, says):
 
 @pytest.mark.parametrize("given", [None, 3, b"a1", SimpleNamespace(name=3), SimpleNamespace()])
 def test_what_carries_no_name_is_a_type_error(given):
-    """Or, left out where nothing stands in for it, a missing setting."""
-    with pytest.raises((TypeError, ConfigurationError), match="automation"):
+    """None too, such as an environment variable that is not set: no id, and no setting stands in for it."""
+    with pytest.raises(TypeError, match="automation must be an id, a resource name"):
         SCOPE.resolve("automation", given, AUTOMATION)
 
 

@@ -315,6 +315,10 @@ def test_an_output_is_checked_and_narrowed():
     assert one.output("vendor", str) == "Acme"
     assert (one.output("total", int), one.output("total", float)) == (2, 2.0)
     assert type(one.output("total", float)) is float
+    huge = decoded("Succeeded", outputs=[{"name": "n", "value": 2**53 + 1}, {"name": "m", "value": 10**400}])
+    for name in ("n", "m"):
+        with pytest.raises(TypeError, match="must be float, got int"):
+            huge.output(name, float)
     with pytest.raises(TypeError, match="output 'vendor' of run r-1 must be int, got str"):
         one.output("vendor", int)
     with pytest.raises(KeyError, match=r"no output 'due'.*'total', 'vendor'"):
