@@ -41,6 +41,7 @@ _CAPACITY = re.compile(
     r"too many (active |running )?runs",
     re.IGNORECASE | re.DOTALL,
 )
+_CAPACITY_STATUSES = (403, 404, 409, 422, 423)
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _RUN_IN_PATH = re.compile(r"/runs/([^/:]+)")
 _FIELD = re.compile(r" - at `(?:key in )?([^`]*)`")
@@ -136,6 +137,8 @@ def with_query(path: str, parameters: Mapping[str, QueryValue]) -> str:
 
 
 def _query_word(value: str | float) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)  # str() of a member of an Enum of str is its name
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -320,6 +323,11 @@ def _classify(request: Request, status: int, message: str) -> tuple[type[APIStat
     return APIStatusError, "Check the request."
 
 
+def means_by_body(request: Request, status: int) -> bool:
+    """Whether the body of a refusal decides what it means, the status alone does not."""
+    return request.starts_run and status in _CAPACITY_STATUSES
+
+
 def _means_capacity(status: int, message: str) -> bool:
     """Whether the refusal of a start means that the organization is at capacity.
 
@@ -327,7 +335,7 @@ def _means_capacity(status: int, message: str) -> bool:
     """
     if status == 403:
         return _CAPACITY.search(message) is not None
-    return status in (404, 409, 422, 423) and "resource not available" in message.lower()
+    return status in _CAPACITY_STATUSES and "resource not available" in message.lower()
 
 
 def _message_and_details(body: bytes) -> tuple[str, list[Any]]:

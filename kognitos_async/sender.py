@@ -261,9 +261,10 @@ class Sender:
                     tries.begin(sent_at)
                     async with self.transport.stream(request, accept=accept) as answer:
                         # No variable for the body: error reporters record the locals of frames.
-                        refused = not 200 <= answer.status < 300
                         response = Response(
-                            answer.status, answer.headers, await answer.read() if refused else b""
+                            answer.status,
+                            answer.headers,
+                            await answer.refusal(self.transport.request_timeout),
                         )
                         failure: TransportError | APIStatusError | None = self._refusal(
                             request, response, tries, sent_at

@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 from yarl import URL
 
+from kognitos_async import messages
 from kognitos_async.errors import (
     ClientClosedError,
     ConfigurationError,
     KognitosError,
     NotSentError,
     OutcomeUnknownError,
+    TransportError,
 )
 from kognitos_async.event_loop import finished, keep_receive_buffers, process_input, steady_time
 from kognitos_async.messages import Response
@@ -140,7 +142,8 @@ class Transport:
                     **options,
                 ) as answer,
             ):
-                return await _response(answer)
+                needs_body = messages.means_by_body(request, answer.status)
+                return Response(answer.status, answer.headers, await _read(answer, whole=needs_body))
         except _AIOHTTP_FAILURES as problem:
             answer = None  # its repr shows the whole address
             failure = self._failed(problem, str(request), session, progress)
@@ -207,7 +210,7 @@ class Transport:
                 ) as answer,
             ):
                 early = 200 <= answer.status < 300 and not body.complete
-                response = await _response(answer, body)
+                response = await _response_to(body, answer)
         except _AIOHTTP_FAILURES as problem:
             if isinstance(problem, TimeoutError) and body.started and not body.complete:
                 what += f", {max(0, body.taken())} of {body.size} bytes"
@@ -408,13 +411,20 @@ class Streamed:
         self._closed = True
         self._answer.close()
 
-    async def read(self) -> bytes:
-        """The body of an error response, at most about 256 KiB."""
+    async def refusal(self, limit: float) -> bytes:
+        """The body of an error response: what arrives in `limit` seconds, at most about 256 KiB.
+
+        Empty for a 2xx, whose body remains unread.
+        """
         found = b""
-        async for piece in self.pieces(_LONGEST_CONNECT):
-            found += piece
-            if len(found) > _LARGEST_REFUSAL:
-                break
+        if 200 <= self.status < 300:
+            return found
+        with suppress(TimeoutError, TransportError):  # its status tells more than what broke it
+            async with asyncio.timeout(limit), aclosing(self.pieces(None)) as pieces:
+                async for piece in pieces:
+                    found += piece
+                    if len(found) > _LARGEST_REFUSAL:
+                        break
         return found
 
     async def pieces(self, idle_timeout: float | None) -> AsyncGenerator[bytes]:
@@ -704,6 +714,8 @@ def _safe_cause(problem: Exception) -> Exception | None:
     """
     if isinstance(problem, aiohttp.ClientResponseError):
         return None
+    if isinstance(problem, aiohttp.ClientConnectorError) and getattr(problem.args[0], "proxy", None):
+        problem = problem.os_error  # aiohttp's own shows the password of the proxy
     problem.__cause__ = problem.__context__ = None
     return problem.with_traceback(None)
 
@@ -714,28 +726,35 @@ def _boundary(headers: Secret[dict[str, str]]) -> bytes | None:
     return boundary.encode() or None
 
 
-async def _response(answer: aiohttp.ClientResponse, sent: UploadBody | None = None) -> Response:
-    """The complete response; of a refused upload without an echo of the body `sent`."""
-    body = await _read(answer)
-    if sent is not None and not 200 <= answer.status < 300:
+async def _response_to(sent: UploadBody, answer: aiohttp.ClientResponse) -> Response:
+    """The complete response to an upload; of a refused one without an echo of the body `sent`."""
+    body = await _read(answer, whole=True)
+    if not 200 <= answer.status < 300:
         body = sent.without_echo(body)
     return Response(answer.status, answer.headers, body)
 
 
-async def _read(answer: aiohttp.ClientResponse, limit: int = LARGEST_ANSWER) -> bytes:
-    """The decompressed body; of an answer other than 2xx its start. Raises `_TooLargeError` above `limit`."""
+async def _read(answer: aiohttp.ClientResponse, *, whole: bool, limit: int = LARGEST_ANSWER) -> bytes:
+    """The decompressed body. Raises `_TooLargeError` above `limit`.
+
+    Of an answer other than 2xx its start, and if that need not be `whole`, what came before it broke.
+    """
     refused = not 200 <= answer.status < 300
     pieces: list[bytes] = []
     size = 0
-    while piece := await answer.content.readany():
-        size += len(piece)
-        pieces.append(piece)
-        if refused and size > _LARGEST_REFUSAL:
-            answer.close()
-            break
-        if size > limit:
-            answer.close()
-            raise _TooLargeError(limit)
+    try:
+        while piece := await answer.content.readany():
+            size += len(piece)
+            pieces.append(piece)
+            if refused and size > _LARGEST_REFUSAL:
+                answer.close()
+                break
+            if size > limit:
+                answer.close()
+                raise _TooLargeError(limit)
+    except (aiohttp.ClientError, OSError):
+        if whole or not refused:
+            raise
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -116,7 +116,8 @@ def measure(file: BinaryIO) -> tuple[int, int] | None:
     if seekable is None or not seekable():
         return None
     start = file.tell()
-    end = file.seek(0, os.SEEK_END)
+    file.seek(0, os.SEEK_END)
+    end = file.tell()  # files of other libraries may return None from seek
     file.seek(start)
     return start, max(0, end - start)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import resource
 import zlib
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -14,10 +15,16 @@ from aiohttp import web
 
 from kognitos_async import (
     APIStatusError,
+    AuthenticationError,
     DecodeError,
+    KognitosClient,
     KognitosError,
+    NotFoundError,
     OutcomeUnknownError,
     PaginationError,
+    PermissionDeniedError,
+    PlatformClient,
+    RateLimitError,
     RetryPolicy,
     RunRequest,
     RunStatus,
@@ -26,6 +33,7 @@ from kognitos_async import (
     StartUncertainError,
 )
 from kognitos_async.testing import KognitosServer, faults
+from tests.hostile.raw_server import answer, read_request, serving
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -65,6 +73,60 @@ async def test_a_truncated_body_is_retried(server, client):
     """A GET whose body was cut is sent again."""
     server.misbehave("get_health", faults.cut_body(), times=2)
     assert (await client.health()).ok
+
+
+@asynccontextmanager
+async def _cutting(status):
+    """A client of a server that refuses each request with a truncated body."""
+
+    async def program(reader, writer):
+        await read_request(reader)
+        writer.write(answer({"message": "no"}, status)[:-3])
+
+    async with (
+        serving(program) as url,
+        KognitosClient("k", agent_id="a", base_url=url, retry=ONCE) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthenticationError), (404, NotFoundError), (429, RateLimitError)]
+)
+async def test_a_refusal_with_a_truncated_body_is_known_by_its_status(status, kind):
+    """It was received; only its explanation was lost."""
+    async with _cutting(status) as client:
+        with pytest.raises(kind):
+            await client.runs.get("r")
+        if status != 404:
+            with pytest.raises(kind):
+                await client.runs.start("p", name="x")
+
+
+async def test_a_refused_start_whose_explanation_was_lost_is_uncertain():
+    """The words of a 403 tell whether the organization is at capacity."""
+    async with _cutting(403) as client:
+        with pytest.raises(StartUncertainError):
+            await client.runs.start("p", name="x")
+
+
+async def test_a_refused_download_whose_body_drips():
+    """request_timeout limits the body of the refusal as a whole."""
+
+    async def program(reader, writer):
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 403 X\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    options = {"organization_id": "o", "request_timeout": 0.3, "retry": ONCE}
+    async with serving(program) as url, PlatformClient("kgn_pat_x", base_url=url, **options) as client:
+        async with asyncio.timeout(3):
+            with pytest.raises(PermissionDeniedError):
+                async with client.files.download("f"):
+                    pass
 
 
 async def test_hung_answers(server, connect):
@@ -300,13 +362,13 @@ async def test_cookies_never_go_back(server, client):
 async def test_a_server_that_is_not_http(server, connect):
     """It is a TransportError."""
 
-    async def answer(reader, writer):
+    async def respond(reader, writer):
         await reader.read(10)
         writer.write(b"\x00\x01\x02 220 ready\r\n\r\n")
         await writer.drain()
         writer.close()
 
-    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    listener = await asyncio.start_server(respond, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     client = await connect(server, base_url=f"http://127.0.0.1:{port}", retry=ONCE)
     with pytest.raises(OutcomeUnknownError):

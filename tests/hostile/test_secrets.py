@@ -24,6 +24,7 @@ from kognitos_async import (
     UploadError,
 )
 from kognitos_async.testing import KognitosServer, faults
+from tests.hostile.raw_server import read_request, serving
 from tests.support import answering
 
 TESTS = str(Path(__file__).parents[1])
@@ -295,6 +296,27 @@ async def test_a_connection_refused_shows_no_key(unused_tcp_port):
     async with KognitosClient(KEY, base_url=base, retry=RetryPolicy(max_attempts=1)) as client:
         with pytest.raises(NotSentError) as caught:
             await client.runs.get("x")
+    assert KEY not in _everything(caught.value) + _frames(caught.value)
+
+
+async def test_a_failed_tunnel_shows_no_password_of_the_proxy():
+    """The connector's error names the proxy, with the password."""
+
+    async def program(reader, writer):
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 X\r\n\r\n")
+        await reader.read(1)
+        writer.write(b"this is not TLS")
+
+    async with (
+        serving(program) as url,
+        aiohttp.ClientSession(proxy=url.replace("//", f"//u:{KEY}@")) as session,
+    ):
+        once = RetryPolicy(max_attempts=1)
+        async with KognitosClient("k", base_url="https://api.example", session=session, retry=once) as client:
+            with pytest.raises(NotSentError, match="TLS") as caught:
+                await client.health()
+    assert caught.value.__cause__ is not None
     assert KEY not in _everything(caught.value) + _frames(caught.value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from enum import Enum
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -81,6 +82,13 @@ def test_query_parameters_are_encoded(parameters):
         parse_qsl(urlsplit(target).query, keep_blank_values=True, strict_parsing=bool(expected)) == expected
     )
     assert urlsplit(target).path == "/runs"
+
+
+def test_members_of_an_enum_of_str_are_sent_as_their_text():
+    class Word(str, Enum):  # noqa: UP042 - the older way to write a StrEnum
+        ONE = "one"
+
+    assert with_query("/runs", {"a": Word.ONE, "b": [Word.ONE]}) == "/runs?a=one&b=one"
 
 
 def test_messages_show_the_path_without_the_query():

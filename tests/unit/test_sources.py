@@ -99,6 +99,18 @@ async def test_a_file_is_read_from_its_position_and_left_open():
         assert source.size == 0
 
 
+async def test_a_file_whose_seek_returns_nothing():
+    """As files of SFTP libraries do."""
+
+    class Remote(io.BytesIO):
+        def seek(self, *position):
+            super().seek(*position)
+
+    async with open_source(Remote(b"content"), None) as source:
+        assert source.size == 7
+        assert await content(source) == b"content"
+
+
 @pytest.mark.parametrize(
     ("make", "size", "words"),
     [
