@@ -148,11 +148,7 @@ class RunReader:
         self._recent.recall({name: now - clock.moment_at(moment) for name, moment in since.items()})
 
     def started(self, invoked: str, automation: Name) -> StartedRun:
-        """The run named by the answer to an invocation, by full name or bare id.
-
-        Raises `DecodeError` for anything else, and for a run of another automation: after an unsolicited
-        response, each request on the connection gets that of its predecessor.
-        """
+        """The run named by the answer to an invocation, by full name or bare id."""
         try:
             name = (
                 parse_name("run_id", invoked, RUN)
@@ -165,12 +161,5 @@ class RunReader:
                 path="$.run_id",
                 body=b"",
             ) from None
-        if name.parent(AUTOMATION).id != automation.id:
-            raise DecodeError(
-                f"the invocation of {automation} was answered with {name}, a run of another automation",
-                path="$.run_id",
-                body=b"",
-                other_resource=True,
-            )
         self._recent.note(str(name))
         return StartedRun(name=str(name), started_at=datetime.now(UTC))

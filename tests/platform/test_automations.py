@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 import pytest
 
-from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage, StartUncertainError
+from kognitos_async import AutomationStage, ConfigurationError, DecodeError, F, Stage
 from kognitos_async.platform_v1.automations import Automations
 from kognitos_async.platform_v1.files import Files
 from kognitos_async.platform_v1.look_up import LookUps
@@ -323,15 +323,6 @@ async def test_an_invocation_carries_its_values():
         "inputs": {"Amount": {"number": {"lo": 5000}}},
     }
     assert not recorder.last.repeatable
-
-
-async def test_an_answer_with_the_run_of_another_automation_leaves_the_start_in_doubt():
-    """It is the answer to another request; its outputs would be taken for those of this one."""
-    recorder = Recorder()
-    recorder.answers = [{"run_id": f"{AUTOMATION}x/runs/r1"}, {"run_id": f"{AUTOMATION}/runs/r1"}]
-    with pytest.raises(StartUncertainError, match="a run of another automation"):
-        await automations(recorder).invoke("a1")
-    assert (await automations(recorder).invoke("a1")).name == f"{AUTOMATION}/runs/r1"
 
 
 async def test_a_run_started_in_another_organization_can_be_waited_for():

@@ -74,7 +74,7 @@ class EmulatedRestV2:
         """The new run, as if started earlier: in `status` if one is given, else moving from `created_at` on.
 
         Raises `ValueError` for an unknown process or stage, a duplicate id, a `created_at` without an offset,
-        and a status together with a schedule; `TypeError` for inputs and outputs other than text and numbers.
+        and a status together with a schedule.
         """
         if status is not None and schedule is not None:
             message = "status and schedule must not be given together: a run with a status does not move"
@@ -120,9 +120,6 @@ class EmulatedRestV2:
             return self._world.duplicates()
 
     def set_status(self, run_id: str, status: str, outputs: Facts | None = None) -> EmulatedRun:
-        """Fix the status of a run, to any word; return the run.
-
-        Raises `KeyError` for an unknown run, and `TypeError` for outputs other than text and numbers.
-        """
+        """Fix the status of a run, to any word; return the run. Raises `KeyError` for an unknown run."""
         with self._world.lock:
             return self._world.set_status(run_id, status, outputs)

@@ -353,19 +353,7 @@ def run_of(record: Record, clock: Clock) -> EmulatedRun:
 
 
 def as_pairs(facts: Facts) -> tuple[tuple[str, Scalar], ...]:
-    """Inputs or outputs as (name, value) pairs, from either form.
-
-    Raises `TypeError` or `ValueError` for values that the API does not have.
-    """
+    """Inputs or outputs as (name, value) pairs, from either form."""
     if isinstance(facts, Mapping):
-        pairs = tuple(facts.items())
-    else:
-        pairs = tuple((str(fact["name"]), fact["value"]) for fact in facts)
-    for name, value in pairs:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            message = f"{name!r} must be a str, int or float, got {type(value).__name__}"
-            raise TypeError(message)
-        if isinstance(value, float) and not math.isfinite(value):
-            message = f"{name!r} must be a finite number, got {value}"
-            raise ValueError(message)
-    return pairs
+        return tuple(facts.items())
+    return tuple((str(fact["name"]), fact["value"]) for fact in facts)
