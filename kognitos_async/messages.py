@@ -274,7 +274,7 @@ def status_error(
     what = message.rstrip(".") or _instead_of_a_message(request, response)
     request_id = next((response.headers[h] for h in _REQUEST_ID_HEADERS if h in response.headers), None)
     if request_id is not None:
-        request_id = _printable(redactor.clean(request_id.encode()))[:200]
+        request_id = _printable(redactor.clean(request_id.encode("utf-8", "surrogateescape")))[:200]
     suffix = f" [request {request_id}]" if request_id else ""
     return kind(
         f"{request}: {status}, {what}. {advice}{suffix}",

@@ -700,6 +700,8 @@ def _describe(problem: Exception) -> str:
         return f"{kind}: TLS failed, {(low.reason or 'no reason given').replace('_', ' ').lower()}"
     if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return f"{kind}: the host name was not found"
+    if isinstance(problem, aiohttp.ClientHttpProxyError):
+        return f"{kind}: the proxy answered {problem.status}"
     if isinstance(problem, aiohttp.ClientResponseError):
         long = "Got more than" in problem.message
         return f"{kind}: a header of the answer is too long" if long else f"{kind}: the answer is not HTTP"

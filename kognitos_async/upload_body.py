@@ -7,6 +7,8 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kognitos_async.event_loop import finished
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
@@ -115,12 +117,13 @@ class UploadBody:
                 timer.cancel()
 
     async def aclose(self) -> None:
-        """Stop writing and close the source, even if this call is cancelled."""
-        await asyncio.shield(asyncio.ensure_future(self._aclose()))
+        """Stop writing and close the source; a cancellation is raised only then."""
+        await finished(asyncio.ensure_future(self._aclose()))
 
     async def _aclose(self) -> None:
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            if not self._task.cancelling():  # a second time would interrupt what the source does in `finally`
+                self._task.cancel()
             await asyncio.wait({self._task})
         await self._pieces.aclose()
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 import anyio
 import anyio.to_thread
 
+from kognitos_async.event_loop import ended, finished
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 
@@ -44,9 +46,11 @@ class ThreadedFile:
         """Wait for a call whose caller was cancelled, so that no thread uses the file afterwards."""
         running, self._running = self._running, None
         if running is not None:
-            await asyncio.wait({running})
-            if not running.cancelled():
-                running.exception()  # raised by the caller, unless it was cancelled
+            try:
+                await ended(running)
+            finally:
+                if not running.cancelled():
+                    running.exception()  # raised by the caller, unless it was cancelled
 
     async def pieces(self, start: int) -> AsyncGenerator[bytes]:
         """The content from position `start` to the end."""
@@ -55,8 +59,8 @@ class ThreadedFile:
             yield piece
 
     async def close(self) -> None:
-        """Close the file, even if this call is cancelled."""
-        await asyncio.shield(asyncio.ensure_future(self._close()))
+        """Close the file; a cancellation is raised only then."""
+        await finished(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
         await self.finish()
@@ -75,7 +79,7 @@ async def opened(make: Callable[[], BinaryIO]) -> AsyncGenerator[ThreadedFile]:
         file = ThreadedFile(await asyncio.shield(opening))
     except asyncio.CancelledError:
         opening.add_done_callback(_close_result)
-        await asyncio.wait({opening})
+        await ended(opening)
         raise
     try:
         yield file

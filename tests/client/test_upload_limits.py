@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import socket
+import threading
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import anyio
 import msgspec
 import pytest
 from aiohttp.abc import AbstractResolver
@@ -199,6 +203,53 @@ async def test_uploads_do_not_block_requests(open_store):
             await client.request("GET", "/organizations/o")
         release.set()
         await uploading
+
+
+@contextlib.asynccontextmanager
+async def anyio_timeout(seconds):
+    with anyio.fail_after(seconds):
+        yield
+
+
+@pytest.mark.parametrize("limit", [asyncio.timeout, anyio_timeout])
+async def test_a_cancelled_upload_waits_for_the_end_of_its_source(open_store, upload_to, limit):
+    """What a generator awaits in `finally` is not interrupted, even where each await is cancelled."""
+    closed = []
+
+    async def generate():
+        try:
+            yield b"x"
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.02)
+            closed.append(True)
+
+    upload = await upload_to(await open_store(take_all))
+    with pytest.raises(TimeoutError):
+        async with limit(0.2):
+            await upload(generate(), file_name="x", size=100)
+    assert closed
+
+
+async def test_a_cancelled_upload_waits_for_the_thread_that_reads(open_store, upload_to):
+    """Its caller may close the file at once; also where each await is cancelled."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size=-1):
+            reading.set()
+            go_on.wait(5)
+            reading.clear()
+            return super().read(size)
+
+    upload = await upload_to(await open_store(take_all))
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(upload, Slow(b"content"), file_name="x"))
+            await eventually(reading.is_set)
+            scope.cancel()
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
+    assert not reading.is_set()
 
 
 async def test_a_cancelled_upload_releases_its_slot(open_store, upload_to):

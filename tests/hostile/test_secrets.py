@@ -24,7 +24,7 @@ from kognitos_async import (
     UploadError,
 )
 from kognitos_async.testing import KognitosServer, faults
-from tests.hostile.raw_server import read_request, serving
+from tests.hostile.raw_server import answer, read_request, serving
 from tests.support import answering
 
 TESTS = str(Path(__file__).parents[1])
@@ -318,6 +318,23 @@ async def test_a_failed_tunnel_shows_no_password_of_the_proxy():
                 await client.health()
     assert caught.value.__cause__ is not None
     assert KEY not in _everything(caught.value) + _frames(caught.value)
+
+
+async def test_a_refusing_proxy_is_named():
+    """With its status, which tells a wrong password from a proxy that is down."""
+
+    async def program(reader, writer):
+        await read_request(reader)
+        writer.write(answer(b"", 407))
+
+    options = {"base_url": "https://api.example", "retry": RetryPolicy(max_attempts=1)}
+    async with (
+        serving(program) as url,
+        aiohttp.ClientSession(proxy=url) as session,
+        KognitosClient("k", session=session, **options) as client,
+    ):
+        with pytest.raises(NotSentError, match="the proxy answered 407"):
+            await client.health()
 
 
 async def test_an_error_of_a_source_carries_no_frame_that_knows_the_form(server, client):

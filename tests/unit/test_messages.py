@@ -227,6 +227,12 @@ def test_the_message_of_every_error_model_is_found(body, words):
     assert error(500, body).message == words
 
 
+def test_a_request_id_that_is_not_utf8():
+    """The server's bytes are surrogates in a header's value."""
+    caught = status_error(GET, answer(429, X_Request_Id="a\udcff"), Redactor(KEY), now=NOW, attempts=1)
+    assert (type(caught), caught.request_id) == (RateLimitError, "a\ufffd")
+
+
 def test_request_ids_are_truncated_and_printable():
     """They are copied into support tickets."""
     caught = error(500, b"", apigw_requestid="a\x1b[31m" + "b" * 500 + KEY)
