@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from kognitos_async.platform_v1.value_types import FileRef
+from kognitos_async.platform_v1.values import DEEPEST
 from kognitos_async.uploads.placeholders import placeholder
 from kognitos_async.uploads.sources import FileSource
 from kognitos_async.work_stream import side_by_side
@@ -54,11 +56,16 @@ def _with_files(request: InvokeRequest, refer: Callable[[FileSource], FileRef]) 
     return msgspec.structs.replace(request, inputs=inputs)
 
 
-def _replaced(value: object, refer: Callable[[FileSource], FileRef]) -> Any:
+def _replaced(value: object, refer: Callable[[FileSource], FileRef], depth: int = 0) -> Any:
+    """`value` with references for its files; itself if it holds none, or is nested too deep to be encoded."""
     if isinstance(value, FileSource):
         return refer(value)
-    if type(value) is list:
-        return [_replaced(item, refer) for item in value]
-    if type(value) is dict:
-        return {name: _replaced(member, refer) for name, member in value.items()}
+    if depth > DEEPEST:
+        return value
+    if isinstance(value, list | tuple):
+        items = [_replaced(item, refer, depth + 1) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
+    if isinstance(value, Mapping):
+        members = {name: _replaced(member, refer, depth + 1) for name, member in value.items()}
+        return value if all(members[name] is member for name, member in value.items()) else members
     return value

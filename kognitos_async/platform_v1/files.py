@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
@@ -22,12 +20,12 @@ from kognitos_async.messages import Request, Response, StoreRequest, decoder_for
 from kognitos_async.observed_work import Upload
 from kognitos_async.platform_v1.models.generated import files as models
 from kognitos_async.platform_v1.names import FILE, parse_name
+from kognitos_async.platform_v1.replaced_file import replaceable, replacing
 from kognitos_async.platform_v1.resource import Resource, given
 from kognitos_async.platform_v1.values import FileRef
 from kognitos_async.secret import Secret
 from kognitos_async.uploads.file_store import origin_of, refused, unsafe_url
 from kognitos_async.uploads.multipart import Form, encode_form, framed
-from kognitos_async.uploads.reading import opened
 from kognitos_async.uploads.sources import name_of, opened_in_turn
 
 if TYPE_CHECKING:
@@ -164,16 +162,18 @@ class Files(Resource):
         The content is written to a temporary file in the same folder, which replaces `path` once it is
         complete and durable: `path` never holds a partial file, and a failure leaves nothing behind. A broken
         transfer restarts under the client's `RetryPolicy`. `on_progress` is called with the bytes received
-        and the total size (None if unknown). Raises `OSError` if the file cannot be written, and what
-        `download` raises.
+        and the total size (None if unknown). A link stays: the file it leads to is replaced. The mode of an
+        existing file is kept. Raises `OSError` if the file cannot be written, and for a folder, a FIFO or a
+        device; and what `download` raises.
         """
         target = Path(os.fspath(path))
         checks.callback("on_progress", on_progress)
         request = Request("GET", f"{self._name(file, organization_id).path}:download")
+        real = await anyio.to_thread.run_sync(replaceable, target)
         attempts = self._sender.attempts()
         while True:
             try:
-                await self._download_once(request, target, on_progress, attempts)
+                await self._download_once(request, real, on_progress, attempts)
             except TransportError as failure:
                 await attempts.back_off(failure, retryable=True, what=request)
             else:
@@ -187,22 +187,17 @@ class Files(Resource):
         on_progress: Callable[[int, int | None], object] | None,
         attempts: Attempts,
     ) -> None:
-        in_thread = anyio.to_thread.run_sync
-        beside = target.with_name(f".{secrets.token_hex(8)}.part")
-        try:
-            async with opened(lambda: cast("BinaryIO", beside.open("xb"))) as file:
-                async with self._sender.stream(request, accept="*/*", attempts=attempts) as answer:
-                    download = Download(answer, self._sender.transport.request_timeout)
-                    received = 0
-                    async for piece in download:
-                        await file.call(file.file.write, piece)
-                        received += len(piece)
-                        if on_progress is not None:
-                            on_progress(received, download.size)
-                await file.call(_sync, file.file)
-            await in_thread(beside.replace, target)
-        finally:
-            await in_thread(partial(beside.unlink, missing_ok=True))
+        async with (
+            replacing(target) as file,
+            self._sender.stream(request, accept="*/*", attempts=attempts) as answer,
+        ):
+            download = Download(answer, self._sender.transport.request_timeout)
+            received = 0
+            async for piece in download:
+                await file.call(file.file.write, piece)
+                received += len(piece)
+                if on_progress is not None:
+                    on_progress(received, download.size)
 
     async def metadata(
         self, file: str | Named | FileRef, *, organization_id: str | None = None
@@ -381,8 +376,3 @@ def _expiry(expire: timedelta | float | None) -> dict[str, str]:
     if checked is not None and checked < 1:
         raise ValueError(f"expire must be at least 1 second, got {checked:g}")
     return {} if checked is None else {"expire_duration": f"{int(checked)}s"}
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -34,7 +34,7 @@ from kognitos_async.platform_v1.value_types import FileRef, UnknownValue, read_f
 
 __all__ = ["FileRef", "UnknownValue", "from_value", "from_values", "to_value", "to_values"]
 
-_DEEPEST = 100
+DEEPEST = 100
 """Maximum nesting depth converted."""
 
 
@@ -101,8 +101,8 @@ def from_values(values: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _write(obj: object, depth: int) -> dict[str, Any]:
-    if depth > _DEEPEST:
-        raise ValueError(f"value must be nested at most {_DEEPEST} levels deep, got more")
+    if depth > DEEPEST:
+        raise ValueError(f"value must be nested at most {DEEPEST} levels deep, got more")
     if isinstance(obj, UnknownValue):
         return dict(obj.raw)
     for kind, write in _WRITERS:
@@ -174,7 +174,7 @@ def _advice(obj: object) -> str:
 
 def _read(value: Mapping[str, Any], depth: int) -> object:
     try:
-        if len(value) != 1 or depth > _DEEPEST:
+        if len(value) != 1 or depth > DEEPEST:
             raise _Unreadable
         [(kind, content)] = value.items()
         return _READERS[kind](content, depth)
@@ -222,30 +222,26 @@ def _read_list(content: Any, depth: int) -> list[object]:
 
 def _read_dictionary(content: Any, depth: int) -> dict[object, object]:
     read: dict[object, object] = {}
-    kinds: dict[object, str] = {}
+    keys: dict[object, Mapping[str, Any]] = {}
     for entry in _items(content, "entries"):
         if entry.keys() - {"key", "value"}:
             raise _Unreadable
         key = _read_hashable(entry["key"])
-        _check_distinct(kinds, key, entry["key"])
+        _check_distinct(keys, key, entry["key"])
         read[key] = _read(entry["value"], depth + 1)
     return read
 
 
 def _read_set(content: Any, _: int) -> set[object]:
-    kinds: dict[object, str] = {}
-    read: set[object] = set()
+    read: dict[object, Mapping[str, Any]] = {}
     for item in _items(content, "items"):
-        found = _read_hashable(item)
-        _check_distinct(kinds, found, item)
-        read.add(found)
-    return read
+        _check_distinct(read, _read_hashable(item), item)
+    return set(read)
 
 
-def _check_distinct(kinds: dict[object, str], key: object, value: Mapping[str, Any]) -> None:
-    """Refuse keys that Python would merge, such as True and 1."""
-    [kind] = value
-    if kinds.setdefault(key, kind) != kind:
+def _check_distinct(known: dict[object, Mapping[str, Any]], key: object, value: Mapping[str, Any]) -> None:
+    """Refuse keys that Python would merge: True, 1 and 1.0; one moment in two time zones."""
+    if known.setdefault(key, value) != value:
         raise _Unreadable
 
 

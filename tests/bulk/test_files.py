@@ -219,7 +219,7 @@ async def test_inputs_of_the_platform_hold_files(folder, tmp_path):
             InvokeRequest(
                 automation=automation,
                 name=f"n{n}",
-                inputs={"number": n, "invoice": FileSource(a), "all": [FileSource(a), FileSource(b)]},
+                inputs={"number": n, "invoice": FileSource(a), "all": (FileSource(a), FileSource(b))},
             )
             for n in range(3)
         ]
@@ -302,3 +302,20 @@ def test_contents_stay_out_of_an_outcome_as_a_dict():
     inputs = {"one": FileSource(b"secret content", "a.txt"), "all": [FileSource("b.txt")]}
     outcome = RunOutcome(request=InvokeRequest(automation="a", inputs=inputs))
     assert outcome.to_dict()["request"]["inputs"] == {"one": "a.txt", "all": ["b.txt"]}
+
+
+async def test_inputs_that_hold_themselves_are_an_outcome_of_their_own():
+    """They cannot be encoded; the others are not affected."""
+    endless = []
+    endless.append(endless)
+    async with KognitosServer() as server, server.platform_client(**FAST) as client:
+        automation = server.platform.automation.name
+        requests = [
+            InvokeRequest(automation=automation, name="endless", inputs={"list": endless}),
+            InvokeRequest(automation=automation, name="fine"),
+        ]
+        found = await outcomes_of(client, requests)
+        assert "nested" in str(found["endless"].error)
+        assert found["fine"].error is None
+        with pytest.raises(ValueError, match="nested"):
+            await client.automations.invoke(automation, {"list": endless})

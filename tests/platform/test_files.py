@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import stat
 import tracemalloc
 from datetime import timedelta
 
@@ -273,6 +274,39 @@ async def test_a_file_is_written_whole(platform, tmp_path):
     usual = tmp_path / "usual"
     usual.touch()
     assert path.stat().st_mode == usual.stat().st_mode
+
+
+async def test_a_link_leads_to_the_file_that_is_replaced(platform, tmp_path):
+    """It stays, and so does the mode of the file, which may be a private one."""
+    client = await platform(serving())
+    (tmp_path / "store").mkdir()
+    meant = tmp_path / "store" / "march.bin"
+    meant.touch(mode=0o600)
+    link = tmp_path / "latest.bin"
+    link.symlink_to("store/march.bin")
+    assert await client.files.download_to("f", link) == link
+    assert link.is_symlink()
+    assert meant.read_bytes() == CONTENT
+    assert stat.S_IMODE(meant.stat().st_mode) == 0o600
+    assert names_in(meant.parent) == ["march.bin"]
+
+
+async def test_what_is_no_file_is_not_replaced(platform, tmp_path):
+    """Before anything is asked for."""
+    asked = []
+
+    async def handler(request):
+        asked.append(request)
+        return web.Response(body=CONTENT)
+
+    client = await platform(handler)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError, match="Not a regular file"):
+        await client.files.download_to("f", tmp_path / "fifo")
+    with pytest.raises(IsADirectoryError):
+        await client.files.download_to("f", tmp_path)
+    assert (tmp_path / "fifo").is_fifo()
+    assert not asked
 
 
 async def test_half_a_file_never_appears(platform, tmp_path):

@@ -187,6 +187,9 @@ class Pieces:
     async def pieces(self, patience):
         yield b'{"name": "e"}'
 
+    async def refusal(self, limit):
+        return b""
+
 
 class Spy:
     """A transport that holds each request against the specification and answers with a sample."""

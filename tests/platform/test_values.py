@@ -24,6 +24,7 @@ from kognitos_async.platform_v1.values import from_values, to_values
 
 LARGEST = 2**96 - 1
 BERLIN = ZoneInfo("Europe/Berlin")
+DAY = {"year": 2026, "month": 1, "day": 2}
 
 
 def wire(obj):
@@ -215,7 +216,19 @@ def test_numbers_that_do_not_fit_are_refused(number):
         {"list": {"items": [3]}},
         {"list": 3},
         {"set": {"items": [{"bool_value": True}, {"number": {"lo": 1}}]}},
+        {"set": {"items": [{"number": {"lo": 1}}, {"number": {"lo": 10, "flags": 65536}}]}},
         {"set": {"items": [{"list": {}}]}},
+        {
+            "dictionary": {
+                "entries": [
+                    {
+                        "key": {"datetime": {**DAY, "hours": 10, "utc_offset": "7200s"}},
+                        "value": {"text": "x"},
+                    },
+                    {"key": {"datetime": {**DAY, "hours": 8, "utc_offset": "0s"}}, "value": {"text": "y"}},
+                ]
+            }
+        },
         {"dictionary": {"entries": [{"key": {"null_value": None}, "value": {"text": "x"}}]}},
         {"dictionary": {"entries": [{"key": {"text": "a"}}]}},
         {"file": {}},

@@ -264,7 +264,7 @@ LAYERS = [
     "platform_v1.models.generated",
     "platform_v1.encoding platform_v1.arguments platform_v1.outgoing",
     "platform_v1.schedules",
-    "platform_v1.resource",
+    "platform_v1.replaced_file platform_v1.resource",
     "platform_v1.automation_schedules platform_v1.automation_connections",
     "platform_v1.connection_triggers",
     "platform_v1.mirror platform_v1.run_reader platform_v1.event_stream platform_v1.connections",
