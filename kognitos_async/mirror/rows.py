@@ -119,6 +119,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the list that an interrupted pass has read."""
     complete: bool = True
     """Whether the pass is complete."""
+    omits_outputs: bool = False
+    """Whether the list is known to leave out outputs."""
 
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from kognitos_async.errors import BadRequestError, DecodeError, NotFoundError
+from kognitos_async.errors import APIStatusError, DecodeError, NotFoundError
 from kognitos_async.event_loop import finished
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
 from kognitos_async.paging import PartialPage, TokenTrail
 from kognitos_async.server_clock import at
+from kognitos_async.waiting.policy import EXPIRED
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
 
     from kognitos_async.mirror.store import RunStore
-    from kognitos_async.paging import Page
     from kognitos_async.server_clock import ServerClock
     from kognitos_async.waiting.reader import RunReader
 
@@ -38,7 +38,7 @@ _LISTING_DELAY = 300.0
 _CONCURRENT_READS = 10
 _BATCH = 200
 _PROBES = 5
-"""Single reads to find out whether list items lack outputs."""
+"""Single reads at first to find out whether list items lack outputs; later one a page."""
 
 
 class StoreThread:
@@ -104,6 +104,9 @@ class HistorySync(Generic[R]):
     completely. Each page is stored with the token of the next before that is requested, so that an
     interrupted pass can resume.
 
+    List items may lack outputs. Once a single read has shown that, each succeeded run is read singly, and the
+    list is read again completely, as runs may have been stored without their outputs.
+
     A run stamped in the future, or a clock of the service that is set back, must not hide later runs: a pass
     counts as up to date at most until it began, by the earliest of the clocks.
     """
@@ -130,6 +133,8 @@ class HistorySync(Generic[R]):
         self._result = SyncResult()
         self._lists_outputs: bool | None = None
         self._probes = 0
+        self._unproven = False  # runs were stored without outputs that they may have
+        self._without_outputs: set[str] = set()  # runs whose outputs could not be read
         self._gone: set[str] = set()
 
     async def run(self) -> SyncResult:
@@ -143,10 +148,17 @@ class HistorySync(Generic[R]):
             progress = msgspec.structs.replace(
                 progress, number=progress.number + 1, began=now, horizon=horizon, complete=False, resume=None
             )
+        self._unproven = progress.horizon is not None or progress.resume is not None
+        if progress.omits_outputs:
+            self._lists_outputs = False
         progress = await self._read_list(progress)
         await self._read_open(progress.number)
         await self._store.write(
-            self._scope, [], msgspec.structs.replace(progress, complete=True, resume=None)
+            self._scope,
+            [],
+            msgspec.structs.replace(
+                progress, complete=True, resume=None, omits_outputs=self._lists_outputs is False
+            ),
         )
         return self._result
 
@@ -160,14 +172,16 @@ class HistorySync(Generic[R]):
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
         trail = TokenTrail()
         trail.follow(token)
+        refused = False
         while True:
             try:
                 page = await self._reader.read_page(self._group, token, since)
-            except BadRequestError:
-                if token is None:
+            except APIStatusError as error:
+                if token is None or refused or error.status not in EXPIRED:
                     raise
                 # The token has expired: restart from the first page.
-                token, seen, trail = None, ListSeen(from_start=True), TokenTrail()
+                token, seen, refused = None, ListSeen(from_start=True), True
+                trail = TokenTrail()
                 continue
             trail.follow(page.continuation_token)
             self._result += SyncResult(pages=1)
@@ -182,7 +196,17 @@ class HistorySync(Generic[R]):
             nothing_new = known and not isinstance(page, PartialPage)
             last_token, token = token, page.continuation_token
             progress = msgspec.structs.replace(progress, resume=token, seen=seen)
-            await self._store_page(page, progress)
+            known_to_omit = self._lists_outputs is False
+            runs = await self._completed(page.items)
+            if self._lists_outputs is False and not known_to_omit and self._unproven:
+                progress = msgspec.structs.replace(
+                    progress, horizon=None, tail=None, resume=None, seen=ListSeen()
+                )
+                await self._write(runs, progress)
+                token, seen, since, stop_at = None, ListSeen(from_start=True), None, None
+                trail = TokenTrail()
+                continue
+            await self._write(runs, progress)
             old = stop_at is not None and bool(times) and min(times) < stop_at
             if token is None or (nothing_new and old and since is None):
                 break
@@ -197,29 +221,41 @@ class HistorySync(Generic[R]):
             seen=ListSeen(),
         )
 
-    async def _store_page(self, page: Page[R], progress: Progress) -> None:
-        runs = list(page.items)
+    async def _completed(self, listed: Iterable[R]) -> list[R]:
+        """The runs of a page, those that may lack outputs as read singly, as far as that is needed."""
+        runs = list(listed)
         if self._lists_outputs is None and any(self._row_of(run).outputs for run in runs):
             self._lists_outputs = True
         short = [index for index, run in enumerate(runs) if self._reader.incomplete(run)]
-        while short and self._lists_outputs is None and self._probes < _PROBES:
+        probes = max(1, _PROBES - self._probes)
+        while short and self._lists_outputs is None and probes:
             index = short.pop(0)
             self._probes += 1
+            probes -= 1
             [whole] = await self._read_each([self._reader.key(runs[index])])
-            if whole is not None:
-                runs[index] = whole
-                if not self._reader.incomplete(whole):
-                    self._lists_outputs = False
+            if whole is not None and not self._reader.incomplete(whole):
+                self._lists_outputs = False
+            self._complete(runs, index, whole)
         if self._lists_outputs is False:
             wholes = await self._read_each([self._reader.key(runs[index]) for index in short])
             for index, whole in zip(short, wholes, strict=True):
-                runs[index] = whole if whole is not None else runs[index]
-        await self._write(runs, progress)
+                self._complete(runs, index, whole)
+        elif short and self._lists_outputs is None:
+            self._unproven = True
+        return runs
+
+    def _complete(self, runs: list[R], index: int, whole: R | None) -> None:
+        """Replace a listed run by the run as read singly; if that failed, a later pass reads it again."""
+        if whole is not None:
+            runs[index] = whole
+        else:
+            self._without_outputs.add(self._reader.key(runs[index]))
 
     async def _read_open(self, number: int) -> None:
         while keys := await self._store.open_unread(self._scope, number):
             found = await self._read_each(keys)
-            progress = await self._store.progress(self._scope)
+            # Another process may have begun or ended a pass of its own meanwhile.
+            progress = msgspec.structs.replace(await self._store.progress(self._scope), number=number)
             await self._write([run for run in found if run is not None], progress)
             unread = [key for key, run in zip(keys, found, strict=True) if run is None]
             if unread:
@@ -231,9 +267,16 @@ class HistorySync(Generic[R]):
         self._result += SyncResult(undecoded=count)
 
     async def _write(self, runs: list[R], progress: Progress) -> None:
-        self._result += await self._store.write(self._scope, [self._row_of(run) for run in runs], progress)
+        progress = msgspec.structs.replace(progress, omits_outputs=self._lists_outputs is False)
+        self._result += await self._store.write(self._scope, [self._row(run) for run in runs], progress)
         if self._on_progress is not None:
             self._on_progress(self._result)
+
+    def _row(self, run: R) -> MirroredRun:
+        row = self._row_of(run)
+        if row.key not in self._without_outputs or not self._reader.incomplete(run):
+            return row
+        return msgspec.structs.replace(row, ended=False)  # to be read again
 
     async def _read_each(self, keys: list[str]) -> list[R | None]:
         """The runs, read singly; None for each that the API no longer has or that cannot be decoded."""

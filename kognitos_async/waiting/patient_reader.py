@@ -14,7 +14,7 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
 )
 from kognitos_async.paging import PartialPage
-from kognitos_async.waiting.policy import MOST_STRAYS, is_stray, is_transient
+from kognitos_async.waiting.policy import EXPIRED, MOST_STRAYS, is_stray, is_transient
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("kognitos_async")
 
-_EXPIRED = frozenset({400, 404, 410, 422})
-"""Statuses that mean an expired token if the request has one."""
 _MAX_REPORTED = 1000
 """Maximum items that cannot be decoded to log."""
 
@@ -96,7 +94,7 @@ class PatientReader(Generic[R]):
                 if place.token is not None:  # a token is valid for one page size
                     raise ExpiredTokenError from error
             except APIStatusError as error:
-                if place.token is None or error.status not in _EXPIRED:
+                if place.token is None or error.status not in EXPIRED:
                     raise
                 raise ExpiredTokenError from error
             else:

@@ -28,6 +28,8 @@ NOT_FOUND_GRACE = 5.0
 
 MOST_STRAYS = 3
 """Answers about another run, in a row, after which no answer about the right one is expected."""
+EXPIRED = frozenset({400, 404, 410, 422})
+"""Statuses that mean an expired token if the request has one."""
 _REQUEST_TIMEOUT = 408
 
 
