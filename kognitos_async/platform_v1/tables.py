@@ -180,13 +180,19 @@ def _columns_of_pandas(frame: Any) -> dict[str, list[Any]]:
     if getattr(frame, "ndim", 2) != 2:
         raise TypeError("it is a single column")
     names = _distinct(list(map(str, frame.columns)))
-    of_objects = [kind == "object" for kind in frame.dtypes]
+    of_objects = [_is_of_objects(kind) for kind in frame.dtypes]
     typed = frame.iloc[:, [place for place, objects in enumerate(of_objects) if not objects]]
     read = iter(_columns_of(pa.Table.from_pandas(typed, preserve_index=False)).values())
     return {
         name: _objects(frame.iloc[:, place]) if of_objects[place] else next(read)
         for place, name in enumerate(names)
     }
+
+
+def _is_of_objects(kind: Any) -> bool:
+    """Whether a dtype of pandas is that of objects, or of categories that are objects."""
+    categories = getattr(kind, "categories", None)
+    return bool(kind == "object" or getattr(categories, "dtype", None) == "object")
 
 
 def _objects(column: Any) -> list[Any]:

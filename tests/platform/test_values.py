@@ -669,6 +669,16 @@ def test_cells_of_objects_stay_what_they_are(pa, cells, written):
     assert cells_of(pandas.DataFrame({"c": pandas.Series(cells, dtype=object)})) == written
 
 
+def test_categories_that_are_objects_stay_what_they_are(pa):
+    """Like cells of objects."""
+    pandas = pytest.importorskip("pandas")
+    times = pandas.Series([date(2026, 1, 2), datetime(2026, 1, 2, 3, tzinfo=UTC), None], dtype=object)
+    frame = pandas.DataFrame({"c": times})
+    assert cells_of(frame.astype("category")) == cells_of(frame)
+    words = pandas.DataFrame({"c": ["a", None, "b"]})
+    assert cells_of(words.astype("category")) == cells_of(words)
+
+
 def test_arrays_in_cells_of_objects_are_lists(pa):
     """Of what they hold: their own lists have numbers for times."""
     numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
