@@ -6,6 +6,7 @@ No other module may depend on aiohttp, so that a change in it affects this file 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import ssl
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
@@ -46,6 +47,8 @@ _LARGEST_REFUSAL = 256 * 1024
 """Maximum bytes read of an answer other than 2xx."""
 _LONGEST_CONNECT = 10.0
 """Maximum seconds to connect."""
+_LARGEST_BYTES = 2**20
+"""Maximum size of a body that aiohttp takes as bytes without a warning."""
 _LONGEST_HEADER = 64 * 1024
 _MOST_HEADERS = 1024
 _MAX_DROPPED = 10
@@ -136,7 +139,7 @@ class Transport:
                 session.request(
                     request.method,
                     URL(self._base_url + request.target, encoded=True),
-                    data=request.body,
+                    data=_data(request.body),
                     headers=self._headers if request.body is None else self._headers_with_body,
                     timeout=self._timeout,
                     **options,
@@ -577,6 +580,11 @@ def _progress(request: Request, fresh_until: float | None, *, in_pool: bool) -> 
     if request.body is not None and (in_pool or fresh_until is not None or not request.repeatable):
         return _Body(request.body, fresh_until, in_pool=in_pool)
     return None if request.repeatable else _Progress()
+
+
+def _data(body: bytes | None) -> bytes | io.BytesIO | None:
+    """The body as aiohttp takes it without a ResourceWarning for its size."""
+    return body if body is None or len(body) <= _LARGEST_BYTES else io.BytesIO(body)
 
 
 class _Payload(aiohttp.Payload):

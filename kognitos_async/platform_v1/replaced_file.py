@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import anyio.to_thread
 
+from kognitos_async.event_loop import finished
 from kognitos_async.uploads.reading import opened
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ async def replacing(target: Path) -> AsyncGenerator[ThreadedFile]:
             await file.call(_sync, file.file)
         await in_thread(beside.replace, target)
     finally:
-        await in_thread(partial(beside.unlink, missing_ok=True))
+        # In a task of its own, because a scope of anyio may cancel each await here.
+        await finished(asyncio.ensure_future(in_thread(partial(beside.unlink, missing_ok=True))))
 
 
 def _opened_like(beside: Path, target: Path) -> BinaryIO:

@@ -31,6 +31,18 @@ ONCE = RetryPolicy(max_attempts=1)
 SESSIONS = pytest.mark.parametrize("given", [False, True], ids=["own session", "session given"])
 
 
+async def test_a_large_body_brings_no_warning():
+    """As an error, the warning of aiohttp for a MiB of bytes would end the start."""
+
+    async def program(reader, writer):
+        while (await read_request(reader)) is not None:
+            writer.write(answer(RUN, 201))
+
+    async with serving(program) as url, KognitosClient("k", agent_id="a", base_url=url) as client:
+        await client.runs.start("p", name="n", inputs={"text": "x" * 2**21})
+        await client.request("POST", "/files", json={"text": "x" * 2**21})
+
+
 @pytest.fixture
 async def session():
     async with aiohttp.ClientSession() as opened:

@@ -11,6 +11,7 @@ import tracemalloc
 from datetime import timedelta
 
 import aiohttp
+import anyio
 import pytest
 from aiohttp import web
 from rich import pretty
@@ -371,6 +372,17 @@ async def test_a_cancelled_download_leaves_nothing(platform, tmp_path):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert names_in(tmp_path) == []
+
+
+async def test_a_download_in_a_cancelled_scope_leaves_nothing(platform, tmp_path):
+    """A scope of anyio cancels each await, those of the clean-up too."""
+    client = await platform(lambda _: asyncio.Event().wait())
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.files.download_to, "f", tmp_path / "a.bin")
+            await eventually(lambda: names_in(tmp_path))
+            scope.cancel()
     assert names_in(tmp_path) == []
 
 
