@@ -708,6 +708,8 @@ def _describe(problem: Exception) -> str:
         return f"{kind}: TLS failed, {(low.reason or 'no reason given').replace('_', ' ').lower()}"
     if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return f"{kind}: the host name was not found"
+    if isinstance(problem, aiohttp.InvalidURL):
+        return f"{kind}: the address of the server or of the proxy is not a URL"
     if isinstance(problem, aiohttp.ClientHttpProxyError):
         return f"{kind}: the proxy answered {problem.status}"
     if isinstance(problem, aiohttp.ClientResponseError):
@@ -720,9 +722,9 @@ def _describe(problem: Exception) -> str:
 def _safe_cause(problem: Exception) -> Exception | None:
     """The cause to chain, without its frames, whose local variables hold headers, addresses and bodies.
 
-    None for an error that itself holds the headers of the request.
+    None for an error that itself holds the headers of the request or an address with its password.
     """
-    if isinstance(problem, aiohttp.ClientResponseError):
+    if isinstance(problem, aiohttp.ClientResponseError | aiohttp.InvalidURL):
         return None
     if isinstance(problem, aiohttp.ClientConnectorError) and getattr(problem.args[0], "proxy", None):
         problem = problem.os_error  # aiohttp's own shows the password of the proxy

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kognitos_async.cli.target import Target
 
 _CONNECTIONS = 100
+_PROXY_RULE = "must be a URL such as http://proxy.example:8080"
 
 
 @asynccontextmanager
@@ -74,15 +75,28 @@ def _api(target: Target, session: aiohttp.ClientSession | None, requests_per_sec
     return RestV2Api(client, target)
 
 
+def _has_host(url: str) -> bool:
+    """Whether `url` is a URL with a host, and a valid port if any."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
+    except ValueError:
+        return False
+    return bool(parts.hostname)
+
+
 def _proxied_session(target: Target) -> aiohttp.ClientSession | None:
     """A session that uses the proxy of the settings or the environment; None without one."""
     proxy = target.get("proxy")
     if proxy is None:
         host = urlsplit(target.get("base_url") or "").hostname
-        if not getproxies_environment() or (host is not None and is_loopback(host)):
+        named = getproxies_environment()
+        if not named or (host is not None and is_loopback(host)):
             return None
-    elif urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname:
-        raise typer.BadParameter("must be a URL such as http://proxy.example:8080", param_hint="--proxy")
+        if "https" in named and not _has_host(named["https"]):
+            raise typer.BadParameter(_PROXY_RULE, param_hint="HTTPS_PROXY")
+    elif not _has_host(proxy) or urlsplit(proxy).scheme not in ("http", "https"):
+        raise typer.BadParameter(_PROXY_RULE, param_hint="--proxy")
     import aiohttp  # noqa: PLC0415 - only where there is a proxy
 
     # `trust_env` also reads ~/.netrc, whose credentials are not wanted.

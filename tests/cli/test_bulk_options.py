@@ -133,6 +133,17 @@ def test_a_proxy_is_asked(command, how):
     assert len(err.splitlines()) == 1, err
 
 
+@pytest.mark.parametrize("address", ["http://u:hidden@[::1", "http://u:hidden@h:99999", "u:hidden@h:8080"])
+@pytest.mark.parametrize("how", ["--proxy", "HTTPS_PROXY"])
+def test_a_proxy_that_is_no_url(command, how, address):
+    """It is named as wrong use, without its password."""
+    options, environ = (("--proxy", address), {}) if how == "--proxy" else ((), {how: address})
+    code, _, err = command.run("health", *options, KOGNITOS_API_KEY="k", **environ)
+    assert code == 2
+    assert f"{how}: must be a URL" in err
+    assert "hidden" not in err
+
+
 def test_hosts_beside_the_proxy_are_asked_directly(command):
     """NO_PROXY is obeyed."""
     with proxy() as (address, asked):

@@ -320,6 +320,18 @@ async def test_a_failed_tunnel_shows_no_password_of_the_proxy():
     assert KEY not in _everything(caught.value) + _frames(caught.value)
 
 
+async def test_a_proxy_without_a_host_is_not_shown():
+    """The error of aiohttp quotes its address."""
+    options = {"base_url": "https://api.example", "retry": RetryPolicy(max_attempts=1)}
+    async with (
+        aiohttp.ClientSession(proxy=f"http://u:{KEY}@") as session,
+        KognitosClient("k", session=session, **options) as client,
+    ):
+        with pytest.raises(NotSentError, match="is not a URL") as caught:
+            await client.health()
+    assert KEY not in _everything(caught.value) + _frames(caught.value)
+
+
 async def test_a_refusing_proxy_is_named():
     """With its status, which tells a wrong password from a proxy that is down."""
 
