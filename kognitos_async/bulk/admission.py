@@ -49,6 +49,7 @@ class Admission:
         self._limit = _FIRST_LIMIT
         self._active = 0
         self._waiting: deque[asyncio.Future[Ticket]] = deque()
+        self._paused: set[asyncio.Future[None]] = set()
         self._full = self._unreachable = False
         self._settled = 0
         self._vacancies = 0  # slots freed by runs that settled while the organization was at capacity
@@ -87,6 +88,25 @@ class Admission:
                 self.leave(turn.result(), None, cuts=self._cuts, sent=False)
             raise
 
+    async def pause_uploads(self, refusal: KognitosError, tries: int) -> None:
+        """Wait before the next attempt at an upload that was not processed in `tries` attempts so far.
+
+        Raises what `enter` raises, as soon as `end` is called.
+        """
+        self.check()
+        loop = asyncio.get_running_loop()
+        delay = self._delay(refusal, min(SHORTEST_PAUSE * 2.0 ** min(tries - 1, 10), LONGEST_PAUSE))
+        if not self._paused:
+            logger.warning("%s; uploads wait, next attempt in %.1f s", refusal, delay)
+        over: asyncio.Future[None] = loop.create_future()
+        self._paused.add(over)
+        timer = loop.call_later(delay, lambda: over.done() or over.set_result(None))
+        try:
+            await over
+        finally:
+            timer.cancel()
+            self._paused.discard(over)
+
     def leave(self, ticket: Ticket, refusal: KognitosError | None, *, cuts: int, sent: bool = True) -> None:
         """Record the result of a start; `refusal` is the error of one certainly not processed, if transient.
 
@@ -122,10 +142,14 @@ class Admission:
         """Admit no more starts: those waiting and later ones raise `error`, by default `StartsEndedError`."""
         self._ended = self._ended or error or StartsEndedError()
         self._stop_timer()
-        while self._waiting:
-            turn = self._waiting.popleft()
+        for turn in (*self._waiting, *self._paused):
             if not turn.done():
                 turn.set_exception(_copy(self._ended))
+        self._waiting.clear()
+
+    def _delay(self, refusal: KognitosError, pause: float) -> float:
+        asked = getattr(refusal, "retry_after", None) or 0.0
+        return max(asked, pause * self._chance.uniform(0.5, 1.5))
 
     def _answered(self, ticket: Ticket) -> None:
         self._unreachable = False
@@ -150,8 +174,7 @@ class Admission:
         if ticket.probe:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
         if self._timer is None:
-            asked = getattr(refusal, "retry_after", None) or 0.0
-            delay = max(asked, self._pause * self._chance.uniform(0.5, 1.5))
+            delay = self._delay(refusal, self._pause)
             self._timer = asyncio.get_running_loop().call_later(delay, self._probe)
             if not blocked:
                 logger.warning("%s; starts wait, next attempt in %.1f s", refusal, delay)

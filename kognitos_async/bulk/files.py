@@ -41,6 +41,8 @@ class JobFiles(Generic[Q, R]):
         self._ids: OrderedDict[str, str] = OrderedDict()
         self._uploads: dict[str, _SharedUpload] = {}
         self._refused: set[str] = set()
+        self.reached: bool = False
+        """Whether a file was uploaded."""
 
     async def named_by_content(self, start: EncodedStart) -> EncodedStart:
         """The start with its files identified by content, so that moving or touching them changes nothing.
@@ -119,6 +121,7 @@ class JobFiles(Generic[Q, R]):
                     raise UploadError(f"file {name!r} was not uploaded and is in no request of the input")
                 async with self._slots:
                     found = await self._upload(request, file)
+                self.reached = True
                 if self.ledger is not None:
                     await self.ledger.uploaded(mark, found)
                 self._remember(mark, found)

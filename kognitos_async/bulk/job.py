@@ -243,7 +243,7 @@ class BulkJob(Generic[Q, R]):
             self._children.start_soon(work)
 
     def ends_with(self, error: KognitosError) -> bool:
-        """Whether the error of a start ends the job: a refused key, a wrong address, a long Retry-After."""
+        """Whether an error of starting ends the job: a refused key, a wrong address, a long Retry-After."""
         if isinstance(error, AuthenticationError):
             return True
         if isinstance(error, PermissionDeniedError):
@@ -252,7 +252,7 @@ class BulkJob(Generic[Q, R]):
             return error.retry_after > self._sender.policy.retry_after_limit
         return (
             isinstance(error, NotSentError)
-            and not self.admission.reached
+            and not (self.admission.reached or self.files.reached)
             and (asyncio.get_running_loop().time() - self._opened > _FIRST_CONTACT)
         )
 

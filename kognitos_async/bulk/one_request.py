@@ -33,6 +33,7 @@ from kognitos_async.uncertain_start import MOST_STARTS, Absent, Found, uncertain
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
     from kognitos_async.bulk.job import BulkJob
     from kognitos_async.server_clock import StartWindow
@@ -168,7 +169,7 @@ class RequestRun(Generic[Q, R]):
     async def _start(self, entry: Entry) -> Begun:
         """The run, started as soon as the API admits it; there is no time limit."""
         job, admission = self._job, self._job.admission
-        record = await self.files.uploaded(entry.request)
+        record = await _when_reachable(job, self.files.uploaded, entry.request)
         while True:
             ticket = admission.enter_now()
             if ticket is None:
@@ -198,7 +199,7 @@ class RequestRun(Generic[Q, R]):
                 if certainly_not_done(failure):
                     self._attempts -= sending.sent  # a start refused for now does not count
                 else:
-                    record = await self.files.uploaded_again(entry.request)
+                    record = await _when_reachable(job, self.files.uploaded_again, entry.request)
 
     async def _found_after(self, lost: StartUncertainError, entry: Entry) -> Begun | None:
         """The run made by the start just lost, None if there certainly is none."""
@@ -325,3 +326,22 @@ class _Sending:
         ):
             return error
         raise error
+
+
+async def _when_reachable(
+    job: BulkJob[Any, Any], upload: Callable[[bytes], Awaitable[bytes]], record: bytes
+) -> bytes:
+    """The record with file ids from `upload`, which is repeated as long as the API cannot be reached.
+
+    Raises other errors of an upload, and `StartsEndedError`.
+    """
+    tries = 0
+    while True:
+        try:
+            return await upload(record)
+        except KognitosError as error:
+            if not certainly_not_done(error) or job.ends_with(error):
+                raise
+            refusal = error
+        tries += 1
+        await job.admission.pause_uploads(refusal, tries)

@@ -229,9 +229,10 @@ class KognitosClient(BaseClient):
 
         The `files` of requests are uploaded first, at most `max_uploads` at a time and that many requests
         ahead, each distinct file (name and content) once a job; a journal keeps their ids. Files that the
-        service no longer knows when the run is started are uploaded once more. A file that cannot be read or
-        is refused is an `UploadError`, and an upload that fails after its retries a `TransportError` or
-        `APIStatusError`, in the outcome of every request that needs it; the same call uploads it again.
+        service no longer knows when the run is started are uploaded once more. Like starts, uploads wait as
+        long as the API cannot be reached. A file that cannot be read or is refused is an `UploadError`, and
+        an upload that fails otherwise after its retries a `TransportError` or `APIStatusError`, in the
+        outcome of every request that needs it; the same call uploads it again.
 
         `rerun` are statuses of settled runs whose requests are started again; the earlier run stays on
         record. `recheck` reads again the runs that settled in a status a person can change (Exception), and

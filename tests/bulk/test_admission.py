@@ -17,6 +17,46 @@ SLOW = RateLimitError("slow", status=429)
 BUSY = ServerError("busy", status=503, retry_after=7.0)
 
 
+async def pauses_of(admission, refusal, count):
+    """Seconds that an upload waits after each of its first attempts."""
+    loop = asyncio.get_running_loop()
+    found = []
+    for tries in range(1, count + 1):
+        began = loop.time()
+        await admission.pause_uploads(refusal, tries)
+        found.append(loop.time() - began)
+    return found
+
+
+def test_pauses_of_an_upload_double_up_to_the_longest():
+    class Even(random.Random):
+        def uniform(self, low, high):
+            return (low + high) / 2
+
+    admission = Admission(Even())
+    pauses = run_virtually(pauses_of(admission, GONE, 8))
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 15, 15, 15])
+    assert run_virtually(pauses_of(admission, BUSY, 5)) == pytest.approx([7, 7, 7, 7, 8])
+
+
+def test_the_end_of_a_job_ends_the_pauses_of_its_uploads():
+    async def main():
+        loop = asyncio.get_running_loop()
+        admission = Admission(random.Random(1))
+        waiting = [asyncio.create_task(admission.pause_uploads(GONE, 5)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        waiting[0].cancel()
+        admission.end()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        with pytest.raises(StartsEndedError):
+            await admission.pause_uploads(GONE, 1)
+        return loop.time(), [type(one) for one in ended]
+
+    took, kinds = run_virtually(main())
+    assert took == pytest.approx(0.1)
+    assert kinds == [asyncio.CancelledError, StartsEndedError, StartsEndedError]
+
+
 class Organization:
     """Room for so many runs of `life` seconds; counts the starts that were made and refused."""
 

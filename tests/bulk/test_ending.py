@@ -7,11 +7,13 @@ import itertools
 import logging
 import threading
 
+import msgspec
 import pytest
 
 from kognitos_async import (
     AuthenticationError,
     ClientClosedError,
+    FileSource,
     InvokeRequest,
     Journal,
     JournalError,
@@ -21,6 +23,7 @@ from kognitos_async import (
     RateLimitError,
     RetryPolicy,
     RunRequest,
+    StartUncertainError,
 )
 from kognitos_async.bulk import job as job_module
 from kognitos_async.bulk.journal_file import JournalFile
@@ -136,15 +139,30 @@ async def test_a_pause_beyond_the_limit_ends_the_job(tmp_path):
         assert [o.error for o in got] == [None] * 50
 
 
-@pytest.mark.parametrize("journal", [True, False])
-async def test_an_outage_is_waited_out(tmp_path, journal, caplog):
-    """A server that is gone for a while costs no request its outcome, and a WARNING says that starts wait."""
+def with_files(requests):
+    """The requests, each with a file of its own."""
+    file = {r.name: FileSource(r.name.encode(), f"{r.name}.txt") for r in requests}
+    if isinstance(requests[0], RunRequest):
+        return [msgspec.structs.replace(r, files=[file[r.name]]) for r in requests]
+    return [msgspec.structs.replace(r, inputs={"file": file[r.name]}) for r in requests]
+
+
+@pytest.mark.parametrize(
+    ("api", "files", "journal"),
+    [("v2", False, True), ("v2", False, False), ("v2", True, True), ("platform", True, False)],
+)
+async def test_an_outage_is_waited_out(tmp_path, api, files, journal, caplog):
+    """A server that is gone for a while costs no request its outcome, and a WARNING says what waits."""
     server = KognitosServer(schedule=Schedule.fixed(0.02), capacity=None)
+    server.platform.schedule = Schedule.fixed(0.02)
     await server.start()
-    requests = requests_of(server, "v2", 120)
+    runs = server.runs if api == "v2" else server.platform.runs
+    requests = requests_of(server, api, 120)
+    if files:
+        requests = with_files(requests)
 
     async def outage():
-        while len(server.runs) < 40:  # noqa: ASYNC110 - nothing tells otherwise
+        while len(runs) < (10 if files else 40):  # noqa: ASYNC110 - nothing tells otherwise
             await asyncio.sleep(0.005)
         await server.stop()
         await asyncio.sleep(1.5)
@@ -152,12 +170,14 @@ async def test_an_outage_is_waited_out(tmp_path, journal, caplog):
 
     away = asyncio.create_task(outage())
     with caplog.at_level(logging.WARNING, logger="kognitos_async"):
-        got = await outcomes_of(server, "v2", requests, tmp_path / "j" if journal else None)
+        got = await outcomes_of(server, api, requests, tmp_path / "j" if journal else None)
     await away
     assert server.duplicates() == {}
-    assert not [o for o in got if isinstance(o.error, NotSentError)]
+    assert len(runs) <= 120
+    assert {type(o.error) for o in got} <= {type(None), StartUncertainError}
     assert len(got) == 120
-    assert [r for r in caplog.records if "starts wait" in r.getMessage()]
+    what = ("starts wait", "uploads wait") if files else ("starts wait",)
+    assert [r for r in caplog.records if any(words in r.getMessage() for words in what)]
     await server.stop()
 
 
