@@ -19,7 +19,7 @@ from kognitos_async.cli.spool import Spool
 from kognitos_async.cli.table_file import Format, format_of, text_writer, write_table
 from kognitos_async.cli.times import moment
 from kognitos_async.cli.whole_pages import LeftOut
-from kognitos_async.errors import BadRequestError
+from kognitos_async.errors import APIStatusError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from kognitos_async.cli.api import Api
     from kognitos_async.errors import DecodeError
+
+
+_EXPIRED = frozenset({400, 410, 422})
+"""Statuses that mean an expired token. A 404 may speak of the process; saved pages are not dropped for it."""
 
 
 class Outputs(StrEnum):
@@ -182,8 +186,8 @@ class _Export:
         token = spool.token
         try:
             await self._add_pages(api, spool, types)
-        except BadRequestError as refused:
-            if token is None or spool.token != token:
+        except APIStatusError as refused:
+            if token is None or spool.token != token or refused.status not in _EXPIRED:
                 raise
             # The saved token has expired: no later call could resume from it either.
             self._call.output.note(f"kognitos: cannot resume, starting over: {refused}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +25,8 @@ from kognitos_async.cli.start_run import (
 from kognitos_async.cli.sync import sync
 from kognitos_async.cli.times import moment
 from kognitos_async.cli.whole_pages import LeftOut
-from kognitos_async.errors import NotFoundError, UnknownStatusError, WaitTimeoutError
+from kognitos_async.errors import AuthenticationError, KognitosError
+from kognitos_async.work_stream import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -171,7 +171,9 @@ async def _wait(call: Call, ids: list[str], automation: str | None, timeout: flo
                     run = await anext(settled)
                 except StopAsyncIteration:
                     break
-                except (NotFoundError, UnknownStatusError, WaitTimeoutError) as problem:
+                except AuthenticationError:  # the key, not the run
+                    raise
+                except KognitosError as problem:
                     lost += 1
                     complain(next(lines_of(problem)))
                     continue
@@ -209,10 +211,13 @@ def watch(
 
 
 async def _watch(call: Call, ids: list[str], automation: str | None, timeout: float | None) -> int:
+    """Watch and return the exit code; an error of one run does not end the watch of the others."""
+    failed = lost = 0
     call.output.check()
     async with connect(call.target) as api:
 
-        async def one(name: str) -> Any:
+        async def one(name: str) -> None:
+            nonlocal failed, lost
             printed = None
 
             def update(run: Any) -> None:
@@ -221,21 +226,23 @@ async def _watch(call: Call, ids: list[str], automation: str | None, timeout: fl
                     printed = api.status(run)
                     call.output.line(api.record(run), api.settled_columns)
 
-            run = await api.client.wait_for_run(name, timeout=timeout, on_update=update)
+            try:
+                run = await api.client.wait_for_run(name, timeout=timeout, on_update=update)
+            except AuthenticationError:  # the key, not the run
+                raise
+            except KognitosError as problem:
+                lost += 1
+                complain(next(lines_of(problem)))
+                return
             update(run)
-            return run
+            failed += not run.succeeded
 
         names = dict.fromkeys(api.run_name(one, automation) for one in ids)
         with usage_errors():
-            results = await asyncio.gather(*map(one, names), return_exceptions=True)
-    problems = [result for result in results if isinstance(result, BaseException)]
-    for problem in problems:
-        if not isinstance(problem, NotFoundError | UnknownStatusError | WaitTimeoutError):
-            raise problem
-        complain(next(lines_of(problem)))
-    if problems:
+            await side_by_side(map(one, names))
+    if lost:
         return FAILED
-    return 0 if all(run.succeeded for run in results) else SOME_FAILED  # type: ignore[union-attr]
+    return SOME_FAILED if failed else 0
 
 
 async def _follow(call: Call, source: str) -> int:

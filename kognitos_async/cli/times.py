@@ -13,6 +13,9 @@ def moment(text: str | None, option: str = "--since") -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        if found.tzinfo is None:
+            return found.replace(tzinfo=UTC)
+        found.astimezone(UTC)  # which the ends of the calendar are not in every time zone
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"must be an ISO 8601 time, got {text!r}", param_hint=option) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return found

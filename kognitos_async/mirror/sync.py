@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import msgspec
 
-from kognitos_async.errors import APIStatusError, DecodeError, NotFoundError
+from kognitos_async.errors import APIStatusError, DecodeError, NotFoundError, OutcomeUnknownError
 from kognitos_async.event_loop import finished
 from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResult
 from kognitos_async.mirror.store import store_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
 
     from kognitos_async.mirror.store import RunStore
+    from kognitos_async.paging import Page
     from kognitos_async.server_clock import ServerClock
     from kognitos_async.waiting.reader import RunReader
 
@@ -132,6 +133,8 @@ class HistorySync(Generic[R]):
         self._on_progress = on_progress
         self._result = SyncResult()
         self._lists_outputs: bool | None = None
+        self._size: int | None = None  # runs on a page, after one that was too large
+        self._refused = False  # a token was; the list was read from its first page
         self._probes = 0
         self._unproven = False  # runs were stored without outputs that they may have
         self._without_outputs: set[str] = set()  # runs whose outputs could not be read
@@ -172,16 +175,10 @@ class HistorySync(Generic[R]):
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
         trail = TokenTrail()
         trail.follow(token)
-        refused = False
         while True:
-            try:
-                page = await self._reader.read_page(self._group, token, since)
-            except APIStatusError as error:
-                if token is None or refused or error.status not in EXPIRED:
-                    raise
-                # The token has expired: restart from the first page.
-                token, seen, refused = None, ListSeen(from_start=True), True
-                trail = TokenTrail()
+            page = await self._read_page(token, since)
+            if page is None:
+                token, seen, trail = None, ListSeen(from_start=True), TokenTrail()
                 continue
             trail.follow(page.continuation_token)
             self._result += SyncResult(pages=1)
@@ -220,6 +217,24 @@ class HistorySync(Generic[R]):
             tail=last_token if token is None and since is None and seen.oldest_first else None,
             seen=ListSeen(),
         )
+
+    async def _read_page(self, token: str | None, since: datetime | None) -> Page[R] | None:
+        """The page; None if the list must be read from its first page, as the token is not valid any more."""
+        while True:
+            try:
+                return await self._reader.read_page(self._group, token, since, size=self._size)
+            except OutcomeUnknownError as error:
+                size = self._size or self._reader.largest_page
+                if not error.too_large or size == 1:
+                    raise
+                self._size = max(1, size // 4)
+                if token is not None:  # a token is valid for one page size
+                    return None
+            except APIStatusError as error:
+                if token is None or self._refused or error.status not in EXPIRED:
+                    raise
+                self._refused = True
+                return None
 
     async def _completed(self, listed: Iterable[R]) -> list[R]:
         """The runs of a page, those that may lack outputs as read singly, as far as that is needed."""

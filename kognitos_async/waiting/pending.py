@@ -49,7 +49,7 @@ class Waiter:
         if not isinstance(reading, BaseException):
             status = reading.status
             if status == self.last_status and status.known and not self.watch.over(reading):
-                self.watch.strays = 0
+                self.watch.strays, self.watch.problem = 0, None
                 return
             self.last_status = status
         self._reading = reading

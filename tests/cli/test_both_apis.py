@@ -192,6 +192,18 @@ def test_watched_runs_print_each_change_and_the_last_one_once(command, api):
     assert len(seen) == len(set(seen)) >= 2
 
 
+def test_a_watch_whose_reader_is_gone_ends_with_its_next_line(command):
+    """Though it watches other runs, which may run for hours."""
+    with KognitosServer(schedule=Schedule.manual()) as server:
+        runs = [server.add_run(name=name) for name in ("one", "two")]
+        watch = command.start("runs", "watch", *(run.id for run in runs), **variables(server, "v2"))
+        for _ in runs:
+            watch.stdout.readline()
+        watch.stdout.close()
+        server.set_status(runs[0].id, "Succeeded")
+        assert watch.wait(timeout=50) == 141
+
+
 def test_where_both_keys_are_set_the_arguments_decide(command, server):
     environ = {**variables(server, "v2"), **variables(server, "platform")}
     automation = server.platform.automation.id

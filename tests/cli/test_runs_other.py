@@ -200,6 +200,7 @@ async def test_runs_of_a_stage_since_a_moment(server, history, capfd, stage):
         (["--stage", "Final"], "stage must be Draft or Published, got 'Final'"),
         (["--process", ""], "--process: must not be empty"),
         (["--since", "yesterday"], "--since: must be an ISO 8601 time, got 'yesterday'"),
+        (["--since", "0001-01-01T00:00+10:00"], "--since: must be an ISO 8601 time"),
         (["--format", "xlsx"], "xlsx"),
     ],
 )
@@ -253,7 +254,8 @@ async def test_an_export_that_fails_leaves_the_old_file_and_goes_on_when_called_
     assert list(tmp_path.iterdir()) == [path]
 
 
-async def test_an_export_whose_token_has_expired_starts_over(server, history, tmp_path, capsys):
+@pytest.mark.parametrize("status", [400, 410, 422])
+async def test_an_export_whose_token_has_expired_starts_over(server, history, tmp_path, capsys, status):
     """And says so; what an earlier call has skipped is read again."""
     path = tmp_path / "runs.csv"
 
@@ -266,13 +268,13 @@ async def test_an_export_whose_token_has_expired_starts_over(server, history, tm
     options = ("--output", str(path))
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 1
     capsys.readouterr()
-    server.misbehave("list_runs", faults.refused(400, "continuation_token has expired"))
+    server.misbehave("list_runs", faults.refused(status, "continuation_token has expired"))
     before = server.count("list_runs")
     assert await kognitos("runs", "export", "--process", server.process.id, *options) == 0
     resuming, skipped, over, written = capsys.readouterr().err.splitlines()
     assert resuming == "kognitos: resuming after 199 runs"
     assert skipped == "kognitos: runs skipped by an earlier call: 1"
-    assert over.startswith("kognitos: cannot resume, starting over: GET /runs: 400")
+    assert over.startswith(f"kognitos: cannot resume, starting over: GET /runs: {status}")
     assert written == "kognitos: 250 runs written"
     check(of_csv(path.read_text(encoding="utf-8")), history)
     assert server.count("list_runs") - before == 1 + 3
@@ -362,6 +364,22 @@ async def test_a_run_there_is_not_does_not_end_the_wait_for_others(server, capsy
     server.set_status(waited.id, "Succeeded")
     assert await waiting == 1
     assert capsys.readouterr().out == f"{waited.id}\tSucceeded\tlate\n"
+
+
+@pytest.mark.parametrize("verb", ["wait", "watch"])
+@pytest.mark.parametrize("status", [400, 403])
+async def test_a_run_that_is_refused_does_not_end_the_wait_for_others(server, capsys, verb, status):
+    """Such as a run of somebody else."""
+    runs = [server.add_run(name="late") for _ in range(2)]
+    server.misbehave("get_run", faults.refused(status, "not yours"))
+    waiting = asyncio.create_task(kognitos("runs", verb, *(one.id for one in runs)))
+    async with asyncio.timeout(30):
+        while "not yours" not in capsys.readouterr().err:  # noqa: ASYNC110 - another thread
+            await asyncio.sleep(0.05)
+    for waited in runs:
+        server.set_status(waited.id, "Succeeded")
+    assert await waiting == 1
+    assert capsys.readouterr().out.endswith("\tSucceeded\tlate\n")
 
 
 async def test_a_wrong_key_ends_the_wait_at_once(server, monkeypatch, capsys):

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from kognitos_async import BadRequestError, KognitosClient, PaginationError
+from kognitos_async import BadRequestError, KognitosClient, OutcomeUnknownError, PaginationError
 from kognitos_async.mirror.store import read_mirror, store_of
+from kognitos_async.rest_v2.run_reader import RunReader
 from tests.support import FAST, answering
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -49,9 +50,10 @@ class Service:
                 status = self.refused[token]
                 return web.json_response({"status_code": status, "message": "no"}, status=status)
             start = int(token or 0)
-            found = sorted(self.numbers, reverse=True)[start : start + self.page]
-            more = start + self.page < len(self.numbers)
-            following = self.next_token or (str(start + self.page) if more else None)
+            size = min(self.page, int(request.query["limit"]))
+            found = sorted(self.numbers, reverse=True)[start : start + size]
+            more = start + size < len(self.numbers)
+            following = self.next_token or (str(start + size) if more else None)
             return web.json_response(
                 {"items": [listed(number) for number in found], "continuation_token": following}
             )
@@ -159,6 +161,21 @@ async def test_a_saved_token_that_is_refused_does_not_stop_a_mirror_for_ever(tmp
         service.refused["100"] = status
         service.page = 90
         assert (await sync()).new == 50
+
+
+async def test_pages_that_are_too_large_are_asked_for_in_smaller_ones(tmp_path, monkeypatch):
+    """From the first page on, as a token belongs to its page size."""
+    read = RunReader.read_page
+
+    async def read_small_ones(reader, group, token, since=None, *, size=None):
+        if (size or reader.largest_page) > 30:
+            raise OutcomeUnknownError("the answer is larger than 67108864 bytes", too_large=True)
+        return await read(reader, group, token, since, size=size)
+
+    monkeypatch.setattr(RunReader, "read_page", read_small_ones)
+    async with mirroring(Service(*range(130)), tmp_path / "runs.sqlite") as sync:
+        result = await sync()
+    assert (result.new, result.pages) == (130, 6)
 
 
 async def test_a_pass_beside_another_one_ends(tmp_path):

@@ -314,3 +314,13 @@ def test_every_poll_of_a_wait_counts_and_a_retry_after_is_kept_to():
     assert 100.1 < waiting.next_due(100.1, chance, None) < 101.0
     waiting.next_due(100.2, chance, None)
     assert waiting.watch.readings == 3
+
+
+async def test_a_poll_that_went_well_clears_the_failure_of_an_earlier_one():
+    """Also without a change of status: a timeout long after does not blame it."""
+    one = waiter(run=run_of("r", "Running"))
+    one.watch.failed(ServerError("boom", status=500), 0.0)
+    one.deliver(run_of("r", "Running"))
+    error = one.watch.timed_out(3.0)
+    assert "last poll failed" not in str(error)
+    assert error.__cause__ is None
