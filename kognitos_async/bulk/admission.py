@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kognitos_async.errors import CapacityError, KognitosError, NotSentError, RateLimitError
 
@@ -142,7 +142,8 @@ class Admission:
         """Admit no more starts: those waiting and later ones raise `error`, by default `StartsEndedError`."""
         self._ended = self._ended or error or StartsEndedError()
         self._stop_timer()
-        for turn in (*self._waiting, *self._paused):
+        ended: list[asyncio.Future[Any]] = [*self._waiting, *self._paused]
+        for turn in ended:
             if not turn.done():
                 turn.set_exception(_copy(self._ended))
         self._waiting.clear()

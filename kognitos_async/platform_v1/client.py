@@ -282,8 +282,7 @@ class PlatformClient(BaseClient):
 
         `FileSource` inputs are uploaded first, at most `max_uploads` at a time and that many requests ahead,
         each distinct file (name and content) once a job, and once more if the service no longer knows it.
-        Like starts, uploads wait as long as the API cannot be reached. A failed upload is the outcome of
-        every request that needs it.
+        Like starts, uploads wait for an unreachable API. A failed one is the outcome of all its requests.
 
         `rerun` are states of settled runs whose requests are started again; the earlier run stays on record.
         `recheck` awaits again the runs that settled in a state a person can change (awaiting_guidance,
