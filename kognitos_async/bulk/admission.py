@@ -100,7 +100,7 @@ class Admission:
             logger.warning("%s; uploads wait, next attempt in %.1f s", refusal, delay)
         over: asyncio.Future[None] = loop.create_future()
         self._paused.add(over)
-        timer = loop.call_later(delay, lambda: over.done() or over.set_result(None))
+        timer = loop.call_later(delay, _wake, over)
         try:
             await over
         finally:
@@ -214,6 +214,11 @@ class Admission:
             return None
         self._active += 1
         return Ticket(probe, self._settled, self._cuts)
+
+
+def _wake(pause: asyncio.Future[None]) -> None:
+    if not pause.done():
+        pause.set_result(None)
 
 
 def _copy(error: Exception) -> Exception:
