@@ -27,13 +27,16 @@ T = TypeVar("T")
 _ROUNDED_UP = re.compile(rb"\.\d{6}[5-9]\d*(?:[Zz]|[+-]\d\d:?\d\d)\"")
 """Matches a timestamp that msgspec would round up, possibly into the next second."""
 
+_LARGEST_ERROR = 64 * 1024
+"""Larger bodies are not taken for errors: reading them twice would cost too much."""
+
 
 class ModelDecoder(Generic[T]):
     """Decodes bodies as `kind`. Raises what `msgspec.json.Decoder.decode` raises.
 
     Absent and null members read as the model's default; required ones as 0, "", False, or an empty list, map
     or message. Timestamps are truncated to microseconds. With `may_be_empty` an empty body is an empty
-    message.
+    message. An error object is no message: all members of the model would be absent.
     """
 
     def __init__(self, kind: type[T], may_be_empty: bool) -> None:
@@ -41,11 +44,17 @@ class ModelDecoder(Generic[T]):
         self._may_be_empty = may_be_empty
         self._plain = msgspec.json.Decoder(kind, strict=False)
         self._complete: _Complete | None = None
+        self._members: frozenset[str] = frozenset(getattr(kind, "__struct_encode_fields__", ()))
 
     def decode(self, body: bytes) -> T:
         """The model that the body holds."""
         if self._may_be_empty and not body.strip():
             body = b"{}"
+        found = self._decoded(body)
+        _refuse_error(body, self._members)
+        return found
+
+    def _decoded(self, body: bytes) -> T:
         if _ROUNDED_UP.search(body):
             return self._completed(body)
         try:
@@ -68,6 +77,17 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _refuse_error(body: bytes, members: frozenset[str]) -> None:
+    """Raise `ValidationError` if the body, a JSON object, is an error and has none of `members`."""
+    if len(body) > _LARGEST_ERROR or not (b'"error"' in body or b'"message"' in body):
+        return
+    found = msgspec.json.decode(body)
+    code = found.get("code")
+    failed = isinstance(code, int) and code != 0 and code // 100 != 2 and "message" in found
+    if (failed or found.get("error")) and members.isdisjoint(found):
+        raise msgspec.ValidationError("Expected a message of the API, got an error")
+
+
 class _Nothing:
     """Decoder for operations without a result: accepts an empty body or any object."""
 
@@ -76,6 +96,7 @@ class _Nothing:
     def decode(self, body: bytes) -> None:
         if body.strip():
             self._object.decode(body)
+            _refuse_error(body, frozenset())
 
 
 NOTHING = cast("msgspec.json.Decoder[None]", _Nothing())

@@ -30,6 +30,28 @@ def read(value, kind):
     return model_decoder(kind).decode(msgspec.json.encode(value))
 
 
+@pytest.mark.parametrize(
+    "error", [{"code": 7, "message": "denied", "details": []}, {"error": {"code": 7}}, {"error": "denied"}]
+)
+@pytest.mark.parametrize("kind", [PlatformRun, Event, ListRunsResponse, None], ids=str)
+def test_an_error_that_comes_as_a_success_is_no_answer(error, kind):
+    """It would be an empty page, an empty run, or something done."""
+    body = msgspec.json.encode(error)
+    decoder = NOTHING if kind is None else model_decoder(kind)
+    with pytest.raises(msgspec.ValidationError, match="got an error"):
+        decoder.decode(body)
+    with pytest.raises(msgspec.ValidationError, match="got an error"):
+        list_decoder(ListRunsResponse, "runs").decode(body)
+
+
+@pytest.mark.parametrize("more", [{"error": None}, {"code": 0, "message": ""}, {"news": 1}, {}])
+def test_unknown_members_are_ignored_whatever_their_names(more):
+    """Empty ones alone, and any beside one that is known."""
+    assert read(more, ListRunsResponse).runs == ()
+    assert read({"name": RUN, "error": "x", "code": 3, "message": "y"}, PlatformRun).id == "r"
+    NOTHING.decode(msgspec.json.encode({"code": 200, "message": "deleted"}))
+
+
 def exception(number, **members):
     return {"name": f"{WORKSPACE}/exceptions/e{number}", "run": RUN, "message": "it failed", **members}
 
