@@ -56,8 +56,10 @@ class Api(Protocol):
         """The health of the API, with a boolean `ok`."""
         ...
 
-    def runs(self, source: str, stage: str | None, since: Any, skipped: Skipped) -> AsyncIterator[Any]:
-        """The runs of a process or automation, created at `since` or later.
+    def runs(
+        self, source: str, stage: str | None, since: Any, skipped: Skipped, *, page: int | None = None
+    ) -> AsyncIterator[Any]:
+        """The runs of a process or automation, created at `since` or later, at most `page` a request.
 
         `skipped` is called for items that cannot be decoded, here and below.
         """

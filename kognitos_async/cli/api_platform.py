@@ -65,12 +65,18 @@ class PlatformApi:
         }
 
     async def runs(
-        self, source: str, stage: str | None, since: datetime | None, skipped: Skipped
+        self,
+        source: str,
+        stage: str | None,
+        since: datetime | None,
+        skipped: Skipped,
+        *,
+        page: int | None = None,
     ) -> AsyncIterator[PlatformRun]:
         """The runs of an automation, newest first."""
         wanted = None if stage is None else stage_word(stage)
         after = None if since is None else F.create_time >= since
-        pager = self.client.runs.list(source, filter=after, page_size=_PAGE)
+        pager = self.client.runs.list(source, filter=after, page_size=min(page or _PAGE, _PAGE))
         async for run in whole_items(pager, skipped):
             if wanted is None or str(run.stage) == wanted:
                 yield run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kognitos_async.cli.whole_pages import whole_items, whole_pages
 from kognitos_async.rest_v2.models import RunStatus
+from kognitos_async.rest_v2.pages import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -52,10 +53,18 @@ class RestV2Api:
             yield _process(process)
 
     async def runs(
-        self, source: str, stage: str | None, since: datetime | None, skipped: Skipped
+        self,
+        source: str,
+        stage: str | None,
+        since: datetime | None,
+        skipped: Skipped,
+        *,
+        page: int | None = None,
     ) -> AsyncIterator[Run]:
         """The runs of a process. The order is not documented, so `since` filters the whole list."""
-        async for run in whole_items(self.client.runs.list(source, stage=_stage(stage)), skipped):
+        limit = min(page or LARGEST_PAGE, LARGEST_PAGE)
+        pager = self.client.runs.list(source, stage=_stage(stage), limit=limit)
+        async for run in whole_items(pager, skipped):
             if since is None or run.created_at >= since:
                 yield run
 

@@ -73,7 +73,9 @@ async def _list(
 ) -> int:
     left_out = LeftOut("runs")
     async with connect(call.target) as api:
-        runs = api.runs(source, stage, since, left_out)
+        # Where others are left out, a page of this size may hold too few.
+        page = None if wanted or stage or (since is not None and not call.target.is_platform) else limit
+        runs = api.runs(source, stage, since, left_out, page=page)
         with usage_errors():
             await call.output.list(
                 _records(api, runs, wanted, limit), api.run_columns, nothing="no runs found"

@@ -242,6 +242,27 @@ def test_what_a_server_sends_cannot_steer_the_terminal(command, server):
     assert not any(character in err for character in "\x1b\x07\x9b")
 
 
+@pytest.mark.parametrize("api", ["v2", "platform"])
+def test_a_short_list_is_asked_for_in_short_pages(command, server, api):
+    """A page of 1,000 runs with large outputs would be refused; not where options leave runs out."""
+    if api == "v2":
+        for number in range(5):
+            server.add_run(name=f"run {number}", status="Succeeded")
+        source = ("--process", server.process.id)
+    else:
+        for _ in range(5):
+            server.platform.add_run(state="completed")
+        source = ("--automation", server.platform.automation.id)
+    environ = variables(server, api)
+    sizes = []
+    for options in (("--limit", "3"), ("--limit", "3", "--stage", "published"), ("--limit", "0")):
+        before = len(server.log)
+        code, out, err = command.run("runs", "list", *source, *options, **environ)
+        assert (code, len(out.splitlines())) == (0, 5 if options[-1] == "0" else 3), err
+        sizes.append(server.log[before].query["limit" if api == "v2" else "page_size"])
+    assert sizes == ["3", *2 * ["100" if api == "v2" else "1000"]]
+
+
 def test_verbose_logs_each_attempt_and_quiet_prints_results_alone(command, server):
     environ = variables(server, "v2")
     server.misbehave("list_runs", faults.unavailable())
