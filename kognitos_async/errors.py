@@ -266,13 +266,15 @@ class UnknownStatusError(RunError):
 
 
 class WaitTimeoutError(KognitosError, TimeoutError):
-    """The wait timed out before the run settled. The run continues: wait again with its id.
+    """The wait timed out before the run settled. The run continues: wait again with `run_id`.
 
     `run` is the run as last seen. It is None if no poll has read the run: in waits for a mere id or handle,
     and on the platform API after `run_and_wait` too, whose start answers with a reference only.
     """
 
-    def __init__(self, text: str, *, run: Any = None) -> None:
+    def __init__(self, text: str, *, run: Any = None, run_id: str | None = None) -> None:
         super().__init__(text)
         self.run = run
         """The run as last seen; None if it was never seen."""
+        self.run_id: str | None = run_id
+        """Id of the run, on the platform API its full name."""

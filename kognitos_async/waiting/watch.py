@@ -104,9 +104,10 @@ class Watch(msgspec.Struct):
         seen = f"last seen {self.run.status!s}" if self.run is not None else "never seen"
         trouble = f"; the last poll failed: {self.problem}" if self.problem is not None else ""
         error = WaitTimeoutError(
-            f"run {self.run_id} has not settled within {timeout:g} s ({seen}){trouble}. "
+            f"run {self.run_id} has not settled within {round(timeout, 3):g} s ({seen}){trouble}. "
             "The run itself continues: wait again",
             run=self.run,
+            run_id=self.run_id,
         )
         error.__cause__ = self.problem
         return error

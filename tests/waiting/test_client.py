@@ -116,7 +116,8 @@ async def test_timeout_has_the_last_run(client, server):
     assert isinstance(error, WaitTimeoutError)
     assert (error.run.id, error.run.status) == (made.id, RunStatus.RUNNING)
     assert "0.04" in str(error)
-    assert pickle.loads(pickle.dumps(error)).run == error.run
+    copied = pickle.loads(pickle.dumps(error))
+    assert (copied.run, copied.run_id) == (error.run, made.id)
 
 
 async def test_timeout_covers_a_request_that_hangs(client, server):
@@ -127,7 +128,7 @@ async def test_timeout_covers_a_request_that_hangs(client, server):
     before = loop.time()
     with pytest.raises(WaitTimeoutError) as caught:
         await client.wait_for_run(made.id, timeout=0.05)
-    assert caught.value.run is None
+    assert (caught.value.run, caught.value.run_id) == (None, made.id)
     assert loop.time() - before < 1
 
 
