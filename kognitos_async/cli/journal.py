@@ -127,6 +127,8 @@ def export(
     if destination.descriptor == 1:
         call.output.check()
     with Journal(journal) as opened:
+        if destination.is_file and destination.target.exists() and destination.target.samefile(journal):
+            raise typer.BadParameter("would overwrite the journal", param_hint="--output")
         with usage_errors():
             entries = opened.entries(state=state, status=status)
         types = SeenTypes(EXPORTED)
@@ -178,7 +180,9 @@ def resolve(
     if (run is None) != not_started:
         complain("use either --run ID or --not-started (kognitos journal resolve --help shows how)")
         raise typer.Exit(WRONG_USE)
-    run_command(_resolve(call, journal, name, run or NOT_STARTED))
+    if run is not None and (not run.strip() or run == NOT_STARTED):
+        raise typer.BadParameter(f"must be the id of a run, got {run!r}", param_hint="--run")
+    run_command(_resolve(call, journal, name, NOT_STARTED if run is None else run))
 
 
 async def _resolve(call: Call, path: Path, name: str, run: str) -> int:

@@ -206,6 +206,24 @@ def test_the_intent_is_the_time_of_the_attempt_that_is_in_doubt(server, monkeypa
     assert handle is None
 
 
+def test_a_try_that_fails_before_its_look_up_leaves_the_earlier_start_in_doubt(server, monkeypatch):
+    fail_when_storing(monkeypatch, "handle")
+    started, calls = Runs.start_once, []
+
+    async def second_fails_early(self, request, **rest):
+        calls.append(rest["earlier"])
+        if len(calls) == 2:
+            raise OutcomeUnknownError("the connection was lost")
+        return await started(self, request, **rest)
+
+    monkeypatch.setattr(Runs, "start_once", second_fails_early)
+    only(kognitos_dags.one_run, server)
+    assert calls[0] is None
+    assert all(earlier is not None for earlier in calls[1:])
+    assert len(calls) == 3
+    assert (len(server.runs), server.count("create_run")) == (1, 1)
+
+
 def test_a_worker_that_was_taken_over_from_sends_nothing(server, monkeypatch):
     """Its id is gone once the task has got another try, so that it can store nothing any more."""
     started, sent = Runs.start_once, []

@@ -65,6 +65,17 @@ def test_show_and_export_of_either_api(command, tmp_path, api, word):
     assert [json.loads(line)["name"] for line in out.splitlines()] == ["row 0", "row 1", "row 2"]
 
 
+def test_an_export_does_not_replace_its_journal(command, tmp_path):
+    journal, link = tmp_path / "job.csv", tmp_path / "link.csv"
+    finished_job("v2", journal)
+    link.symlink_to(journal)
+    for output in (journal, link):
+        code, _, err = command.run("journal", "export", str(journal), "--output", str(output))
+        assert (code, "would overwrite the journal" in err) == (2, True)
+    code, out, _ = command.run("journal", "show", str(journal), "--json")
+    assert (code, json.loads(out)["settled"]) == (0, 3)
+
+
 def test_export_to_parquet_has_types_and_columns_of_outputs(command, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     journal, path = tmp_path / "j", tmp_path / "out.parquet"
@@ -155,6 +166,11 @@ def test_a_start_in_doubt_is_decided_and_the_next_call_goes_on(command, tmp_path
         decide = ("journal", "resolve", str(journal), "one")
         code, _, err = command.run(*decide)
         assert (code, "either --run ID or --not-started" in err) == (2, True)
+        for no_id in ("", " ", "not started"):  # such as a variable of a script that is not set
+            code, _, err = command.run(*decide, "--run", no_id)
+            assert (code, "must be the id of a run" in err) == (2, True)
+            code, out, _ = command.run("journal", "show", str(journal), "--json")
+            assert json.loads(out)["starting"] == 1
         code, _, err = command.run(*decide, "--not-started")
         assert (code, err) == (0, "one: recorded as not started\n")
         server.behave()

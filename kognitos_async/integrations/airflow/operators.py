@@ -140,14 +140,16 @@ class _StartAndWait(BaseOperator):
 
     async def _start_once(self, client: Any, store: Any, record: StartRecord, name: str) -> Any:
         earlier = record.sending_at
+        sent = False
 
         async def about_to_send() -> None:
             # Intent and fence in one write: once Airflow has given the task to another try, or a person has
             # cleared it, the id of this try is invalid, the write fails, and nothing is sent.
-            nonlocal record
+            nonlocal record, sent
             # Each attempt has its own time: those before it certainly created no run.
             record = msgspec.structs.replace(record, sending_at=datetime.now(UTC))
             store.set(KEY, record.stored())
+            sent = True
 
         if earlier is not None:
             self.log.info("looking up the run %r, whose start was about to be sent at %s", name, earlier)
@@ -156,7 +158,7 @@ class _StartAndWait(BaseOperator):
         except StartUncertainError:
             raise  # the record is kept: the next try looks it up again
         except KognitosError:
-            if record.sending_at is not None:  # nothing was started, so nothing is uncertain
+            if sent:  # and certainly started nothing; an earlier try is decided by look-ups only
                 store.set(KEY, msgspec.structs.replace(record, sending_at=None).stored())
             raise
         handle = msgspec.to_builtins(run.handle)
