@@ -56,7 +56,8 @@ def sync(
     """
     source = call.given_source(process, automation)
     try:
-        store_of(into)
+        with usage_errors():
+            store_of(into)
     except ModuleNotFoundError as missing:
         complain(str(missing))
         raise typer.Exit(WRONG_USE) from None

@@ -95,9 +95,11 @@ def read_mirror(path: str | os.PathLike[str], use: Callable[[Iterator[MirroredRu
 def store_of(path: str | os.PathLike[str]) -> MirrorFile:
     """The store for a path: DuckDB for `*.duckdb`, Parquet for a folder or a path ending in /, else SQLite.
 
-    Raises `ModuleNotFoundError` that names the extra if DuckDB or pyarrow is missing.
+    Raises `ModuleNotFoundError` that names the extra if DuckDB or pyarrow is missing, `ValueError` for "".
     """
     text = os.fspath(path)
+    if not text:
+        raise ValueError("store must be a path, got an empty one")
     file = Path(text)
     if file.suffix == ".duckdb":
         from kognitos_async.mirror.duckdb_store import DuckDBStore  # noqa: PLC0415 - an extra

@@ -273,3 +273,11 @@ def test_the_page_in_a_browser(command, server, tmp_path, browser):
         page.close()
     assert {url.partition(":")[0] for url in asked} == {"file"}
     assert not problems
+
+
+def test_an_empty_store_is_a_wrong_use(command):
+    """Such as a variable that is not set: it would be a mirror in the current folder."""
+    with KognitosServer() as server:
+        code, _, err = command.run("runs", "sync", "--into", "", "--api", "v2", **server.environ)
+    assert code == 2
+    assert "store must be a path" in err

@@ -206,3 +206,9 @@ def test_a_damaged_mirror_is_an_error_of_the_library(tmp_path):
     path.write_bytes(content)
     with pytest.raises(MirrorError, match="cannot be read"):
         keys_of(path)
+
+
+def test_an_empty_path_is_no_store():
+    """It would be the current folder."""
+    with pytest.raises(ValueError, match="store must be a path"):
+        store_of("")
