@@ -113,6 +113,10 @@ class LookUps:
                 return Undecided("a listed run that cannot be decoded may be it", reading.undecoded)
             if isinstance(answer, Found) and not checks.is_identifier(answer.run.id):
                 return Undecided(f"its run is listed with the id {answer.run.id!r}, which is no id")
+            if isinstance(answer, Absent):
+                for run in self._of_stage(reading, group, key):
+                    if self._may_be_a_repeat(run, window):
+                        return Undecided(f"this client has since started run {run.id} of that name")
             lacking = reading.lacking(own.expected, group)
             if not isinstance(answer, Absent) or not lacking:
                 self._settle(request, window, answer)
@@ -147,6 +151,19 @@ class LookUps:
         if start.attempts and window.attempts:
             return not set(start.attempts) & set(window.attempts)
         return not self._sender.clock.within(start.sent, window)
+
+    def _may_be_a_repeat(self, run: Run, window: StartWindow) -> bool:
+        """Whether this client started the run after an attempt of which only the time is known.
+
+        It may then be the repeat of that attempt, decided by an earlier look-up.
+        """
+        start, clock = self._own.get(run.id), self._sender.clock
+        return (
+            start is not None
+            and not window.attempts
+            and start.name == run.name
+            and start.sent > clock.moment_of(window)
+        )
 
     def group_of(self, request: RunRequest) -> Group:
         """The agent, process and stage whose list holds the run of the request."""

@@ -618,3 +618,13 @@ async def test_an_earlier_run_is_not_adopted_whatever_the_date_header(serve, con
     assert list(server.runs) == [theirs.id]
     found = await client.runs.find_started(request_of(server), since=datetime.now(UTC))
     assert [run.id for run in found] == [theirs.id]
+
+
+async def test_a_look_up_repeated_on_one_client_starts_no_second_run(server, client):
+    """The first has proved absence and started the run, so long after the attempt that it is not its own."""
+    request = RunRequest(process_id=server.process.id, name="invoice 7")
+    earlier = datetime.now(UTC) - timedelta(minutes=10)
+    run = await client.runs.start_once(request, earlier=earlier, absence_delay=0)
+    with pytest.raises(StartUncertainError, match=run.id):
+        await client.runs.start_once(request, earlier=earlier, absence_delay=0)
+    assert len(server.runs) == 1
