@@ -60,7 +60,10 @@ def _of_numpy(obj: Any, kind: str) -> object:
     if kind in "Mm":
         if obj != obj:  # noqa: PLR0124 - only NaT differs from itself
             raise ValueError("a time must be a moment or None, got NaT")
-        return _time_of_numpy(obj, kind)
+        try:
+            return _time_of_numpy(obj, kind)
+        except OverflowError:  # numpy from 2.5 on; older versions wrap
+            raise ValueError(f"a time must be within the range of Python's types, got {obj}") from None
     return _item(obj, obj, _EXACT) if kind in "biuU" else obj
 
 
