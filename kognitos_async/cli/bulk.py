@@ -132,5 +132,5 @@ def _check_output(call: Call, output: Path | None, requests: Path, journal: Path
         call.output.check()
     if destination.is_file and output.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
         raise typer.BadParameter("must end in .csv or .jsonl", param_hint="--output")
-    if output.resolve() in (requests.resolve(), journal.resolve()):
+    if {destination.target, destination.part} & {requests.resolve(), journal.resolve()}:
         raise typer.BadParameter("would overwrite the requests file or the journal", param_hint="--output")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/self/fd/(\d+)")
 _STANDARD = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
+_MAGIC = re.compile(rb"SQLite format 3\0|.{8}DUCK", re.DOTALL)
+"""How a database of SQLite or DuckDB begins."""
 
 
 class Destination:
@@ -53,6 +55,9 @@ class Destination:
                 if self.target.is_dir():
                     return "it is a folder"
                 return None if os.access(self.target, os.W_OK) else "it is not writable"
+            for replaced in (self.target, self.part):
+                if _is_database(replaced):
+                    return f"{replaced} is a database, perhaps a journal or a mirror"
             folder = self.target.parent
             if not folder.is_dir():
                 return f"there is no folder {folder}"
@@ -96,6 +101,14 @@ def destination_of(output: Path) -> Destination:
     if (problem := destination.problem()) is not None:
         raise typer.BadParameter(f"cannot write {output}: {problem}", param_hint="--output")
     return destination
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _MAGIC.match(file.read(16)) is not None
+    except (FileNotFoundError, PermissionError):
+        return False
 
 
 def _descriptor(path: Path) -> int | None:

@@ -127,8 +127,6 @@ def export(
     if destination.descriptor == 1:
         call.output.check()
     with Journal(journal) as opened:
-        if destination.is_file and destination.target.exists() and destination.target.samefile(journal):
-            raise typer.BadParameter("would overwrite the journal", param_hint="--output")
         with usage_errors():
             entries = opened.entries(state=state, status=status)
         types = SeenTypes(EXPORTED)

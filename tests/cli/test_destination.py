@@ -29,6 +29,18 @@ def test_a_place_that_cannot_be_written_is_recognized(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "link.csv", "old.csv"]
 
 
+@pytest.mark.parametrize("begin", [b"SQLite format 3\0", b"12345678DUCK"])
+@pytest.mark.parametrize("name", ["runs.csv", "runs.csv.part"])
+def test_a_database_is_not_replaced(tmp_path, begin, name):
+    """A journal or a mirror, in the place of the file or of its part."""
+    database = tmp_path / name
+    database.write_bytes(begin + b"more")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "runs.csv")
+    for output in (tmp_path / "runs.csv", tmp_path / "link.csv"):
+        assert Destination(output).problem() == f"{database} is a database, perhaps a journal or a mirror"
+    assert Destination(tmp_path / "other.csv").problem() is None
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_not_writable_is_a_problem(tmp_path):
     tmp_path.chmod(0o500)

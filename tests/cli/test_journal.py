@@ -71,7 +71,7 @@ def test_an_export_does_not_replace_its_journal(command, tmp_path):
     link.symlink_to(journal)
     for output in (journal, link):
         code, _, err = command.run("journal", "export", str(journal), "--output", str(output))
-        assert (code, "would overwrite the journal" in err) == (2, True)
+        assert (code, "is a database, perhaps a journal" in err) == (2, True)
     code, out, _ = command.run("journal", "show", str(journal), "--json")
     assert (code, json.loads(out)["settled"]) == (0, 3)
 

@@ -320,10 +320,13 @@ async def test_results_that_have_no_place_are_refused_before_anything_is_started
     assert not (tmp_path / "job.journal").exists()
 
 
-async def test_results_do_not_replace_the_requests(server, bulk, tmp_path, capsys):
+async def test_results_replace_neither_the_requests_nor_the_journal(server, bulk, tmp_path, capsys):
+    """Nor does the part of the results, which is written first."""
     content = "name\none\n"
-    assert await bulk(content, "--output", str(tmp_path / "requests.csv")) == 2
-    assert "would overwrite the requests file or the journal" in capsys.readouterr().err
+    for output, journal in (("requests.csv", "job.journal"), ("results.csv", "results.csv.part")):
+        options = ("--output", str(tmp_path / output), "--journal", str(tmp_path / journal))
+        assert await bulk(content, *options) == 2
+        assert "would overwrite the requests file or the journal" in capsys.readouterr().err
     assert (tmp_path / "requests.csv").read_text() == content
     assert server.count() == 0
 
