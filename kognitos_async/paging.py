@@ -122,20 +122,19 @@ class _Walk(Generic[T]):
 
     def __init__(self, fetch: Callable[[str | None], Awaitable[Page[T]]], start: str | None) -> None:
         self._fetch = fetch
-        self._used: set[bytes] = set()
-        self._fingerprint = _fingerprint(start)
+        self._trail = TokenTrail()
         self._ahead: asyncio.Task[Page[T] | KognitosError] | None = None
         self.token = start
         self.ended = False
 
     async def fetch(self) -> Page[T]:
         """The next page, fetched in the caller's task."""
-        self._refuse_repetition()
+        self._trail.check(self.token)
         return self._advance(await _outcome(self._fetch, self.token))
 
     async def fetch_in_task(self) -> Page[T]:
         """The next page, fetched in a task that survives a cancellation of this call."""
-        self._refuse_repetition()
+        self._trail.check(self.token)
         if self._ahead is None:
             self.fetch_ahead()
         while self._ahead is not None:
@@ -148,7 +147,7 @@ class _Walk(Generic[T]):
 
     def fetch_ahead(self) -> bool:
         """Begin to fetch the next page; return whether there is one."""
-        if self.ended or self._fingerprint in self._used:
+        if self.ended or self.token in self._trail:
             return False
         if self._ahead is None:
             self._ahead = asyncio.create_task(_outcome(self._fetch, self.token))
@@ -165,24 +164,14 @@ class _Walk(Generic[T]):
         if isinstance(outcome, KognitosError):
             outcome.continuation_token = self.token
             raise outcome
-        self._used.add(self._fingerprint)
+        self._trail.add(self.token)
         self.token = outcome.continuation_token or None
-        self._fingerprint = _fingerprint(self.token)
         self.ended = self.token is None
         if isinstance(outcome, PartialPage):
             outcome.error.continuation_token = self.token
         if outcome.continuation_token == "":
             outcome = msgspec.structs.replace(outcome, continuation_token=None)
         return outcome
-
-    def _refuse_repetition(self) -> None:
-        if self._fingerprint in self._used:
-            error = PaginationError(
-                f"the API repeated a continuation token after {len(self._used)} pages: an endless listing. "
-                "The items yielded so far are valid; report this to Kognitos"
-            )
-            error.continuation_token = self.token
-            raise error
 
 
 class _PageIterator(Generic[T]):
@@ -302,22 +291,32 @@ def _whole(page: Page[T]) -> Page[T]:
 
 
 class TokenTrail:
-    """The tokens of one walk through a list that is not a `Pager`'s."""
+    """The tokens followed in one walk through a list; None is that of the first page."""
 
     def __init__(self) -> None:
         self._used: set[bytes] = set()
 
-    def follow(self, token: str | None) -> None:
-        """Record a token to be followed. Raises `PaginationError` for one that was followed before."""
-        if token is None:
-            return
-        fingerprint = _fingerprint(token)
-        if fingerprint in self._used:
-            raise PaginationError(
-                "the API repeated a continuation token: the list cannot be read to its end. Report this to "
-                "Kognitos"
+    def __contains__(self, token: str | None) -> bool:
+        return _fingerprint(token) in self._used
+
+    def add(self, token: str | None) -> None:
+        """Record a token that was followed."""
+        self._used.add(_fingerprint(token))
+
+    def check(self, token: str | None) -> None:
+        """Raise `PaginationError` for a token that was followed before."""
+        if token in self:
+            error = PaginationError(
+                f"the API repeated a continuation token after {len(self._used)} pages: an endless listing. "
+                "The items read so far are valid; report this to Kognitos"
             )
-        self._used.add(fingerprint)
+            error.continuation_token = token
+            raise error
+
+    def follow(self, token: str | None) -> None:
+        """`check` and `add`."""
+        self.check(token)
+        self.add(token)
 
 
 def _fingerprint(token: str | None) -> bytes:

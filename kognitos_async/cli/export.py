@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from kognitos_async.cli.table_file import Format, format_of, text_writer, write_
 from kognitos_async.cli.times import moment
 from kognitos_async.cli.whole_pages import LeftOut
 from kognitos_async.errors import APIStatusError
+from kognitos_async.waiting.policy import EXPIRED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from kognitos_async.errors import DecodeError
 
 
-_EXPIRED = frozenset({400, 410, 422})
-"""Statuses that mean an expired token. A 404 may speak of the process; saved pages are not dropped for it."""
+_EXPIRED = EXPIRED - {HTTPStatus.NOT_FOUND}
+"""A 404 may be about the process; saved pages are not dropped for it."""
 
 
 class Outputs(StrEnum):

@@ -173,11 +173,9 @@ async def _wait(call: Call, ids: list[str], automation: str | None, timeout: flo
                     run = await anext(settled)
                 except StopAsyncIteration:
                     break
-                except AuthenticationError:  # the key, not the run
-                    raise
                 except KognitosError as problem:
+                    _complain_of_run(problem)
                     lost += 1
-                    complain(next(lines_of(problem)))
                     continue
                 failed += not run.succeeded
                 call.output.line(api.record(run), api.settled_columns)
@@ -230,11 +228,9 @@ async def _watch(call: Call, ids: list[str], automation: str | None, timeout: fl
 
             try:
                 run = await api.client.wait_for_run(name, timeout=timeout, on_update=update)
-            except AuthenticationError:  # the key, not the run
-                raise
             except KognitosError as problem:
+                _complain_of_run(problem)
                 lost += 1
-                complain(next(lines_of(problem)))
                 return
             update(run)
             failed += not run.succeeded
@@ -245,6 +241,13 @@ async def _watch(call: Call, ids: list[str], automation: str | None, timeout: fl
     if lost:
         return FAILED
     return SOME_FAILED if failed else 0
+
+
+def _complain_of_run(problem: KognitosError) -> None:
+    """Print why the wait for one run ended. Raises a refusal of the key, which ends all waits."""
+    if isinstance(problem, AuthenticationError):
+        raise problem
+    complain(next(lines_of(problem)))
 
 
 async def _follow(call: Call, source: str) -> int:

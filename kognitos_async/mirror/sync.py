@@ -19,7 +19,7 @@ from kognitos_async.mirror.rows import ListSeen, MirroredRun, Progress, SyncResu
 from kognitos_async.mirror.store import store_of
 from kognitos_async.paging import PartialPage, TokenTrail
 from kognitos_async.server_clock import at
-from kognitos_async.waiting.policy import EXPIRED
+from kognitos_async.waiting.policy import EXPIRED, smaller_page
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -174,13 +174,12 @@ class HistorySync(Generic[R]):
         token = progress.resume or progress.tail
         seen = progress.seen if progress.resume else ListSeen(from_start=token is None)
         trail = TokenTrail()
-        trail.follow(token)
         while True:
+            trail.follow(token)
             page = await self._read_page(token, since)
             if page is None:
                 token, seen, trail = None, ListSeen(from_start=True), TokenTrail()
                 continue
-            trail.follow(page.continuation_token)
             self._result += SyncResult(pages=1)
             if isinstance(page, PartialPage):
                 self._leave_out(page.error, len(page.error.undecoded))
@@ -224,10 +223,7 @@ class HistorySync(Generic[R]):
             try:
                 return await self._reader.read_page(self._group, token, since, size=self._size)
             except OutcomeUnknownError as error:
-                size = self._size or self._reader.largest_page
-                if not error.too_large or size == 1:
-                    raise
-                self._size = max(1, size // 4)
+                self._size = smaller_page(error, self._size or self._reader.largest_page)
                 if token is not None:  # a token is valid for one page size
                     return None
             except APIStatusError as error:

@@ -229,6 +229,7 @@ class EventStream(WorkStream[Event]):
         token: str | None = None
         trail = TokenTrail()
         while True:
+            trail.follow(token)
             query = {"page_size": _PAGE_SIZE, "page_token": token}
             # Without retries: meanwhile the events of the connection would wait.
             request = Request("GET", with_query(self._list_path, query), repeatable=repeatable)
@@ -242,7 +243,6 @@ class EventStream(WorkStream[Event]):
             token = page.next_page_token
             if not token:
                 break
-            trail.follow(token)
         # The list no longer holds any emitted event: decide by age.
         return [event for event in reversed(missed) if event.name in self._emitted or not self._is_old(event)]
 

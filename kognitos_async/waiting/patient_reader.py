@@ -14,7 +14,7 @@ from kognitos_async.errors import (
     OutcomeUnknownError,
 )
 from kognitos_async.paging import PartialPage
-from kognitos_async.waiting.policy import EXPIRED, MOST_STRAYS, is_stray, is_transient
+from kognitos_async.waiting.policy import EXPIRED, MOST_STRAYS, is_stray, is_transient, smaller_page
 from kognitos_async.waiting.reader import Waitable
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ class PatientReader(Generic[R]):
             try:
                 page = await self._until_read(read)
             except OutcomeUnknownError as error:
-                size = self._size or self._reader.largest_page
-                if not error.too_large or size == 1:
-                    raise
-                self._size = max(1, size // 4)
+                self._size = smaller_page(error, self._size or self._reader.largest_page)
                 if place.token is not None:  # a token is valid for one page size
                     raise ExpiredTokenError from error
             except APIStatusError as error:

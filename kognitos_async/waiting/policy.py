@@ -92,3 +92,10 @@ def is_transient(error: KognitosError) -> bool:
     if isinstance(error, APIStatusError):
         return isinstance(error, RateLimitError | ServerError) or error.status == _REQUEST_TIMEOUT
     return isinstance(error, TransportError) or (isinstance(error, DecodeError) and error.malformed)
+
+
+def smaller_page(error: OutcomeUnknownError, size: int) -> int:
+    """The size to ask for after `error` for a page of `size`. Raises `error` unless that was too large."""
+    if not error.too_large or size == 1:
+        raise error
+    return max(1, size // 4)
